@@ -1,0 +1,30 @@
+package model
+
+import "math"
+
+// Schedule gives the learning rate and the teacher's momentum of every update of a run. Updates are counted from 1 to
+// Total, as I-JEPA's schedulers do (they step before the update).
+type Schedule struct {
+	Total, Warmup               int64   // updates of the run, and of its linear warm-up
+	Start, Peak, Final          float64 // learning rates
+	FirstMomentum, LastMomentum float64 // of the teacher's moving average
+}
+
+// Rate is the learning rate of an update: linear from Start to Peak over the warm-up, then a cosine to Final
+// . Past Total it stays at Final.
+func (s Schedule) Rate(update int64) float64 {
+	if update < s.Warmup {
+		return s.Start + float64(update)/float64(s.Warmup)*(s.Peak-s.Start)
+	}
+	if update >= s.Total {
+		return s.Final
+	}
+	progress := float64(update-s.Warmup) / float64(s.Total-s.Warmup)
+	return s.Final + (s.Peak-s.Final)*(1+math.Cos(math.Pi*progress))/2
+}
+
+// Momentum is the share of itself that the teacher keeps in an update: FirstMomentum in the first one, then linear
+// towards LastMomentum, which it would reach one update after the last.
+func (s Schedule) Momentum(update int64) float64 {
+	return s.FirstMomentum + float64(update-1)*(s.LastMomentum-s.FirstMomentum)/float64(s.Total)
+}
