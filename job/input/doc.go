@@ -1,0 +1,10 @@
+// Package input turns the samples of a data set into the batches that a device trains on: the order of an epoch, decoding,
+// random crops, Pillow's resize, fixed-shape uint8 batches ahead of their use.
+//
+// It knows no bucket, no graph and no environment: samples come through the small interface Source, and a batch is plain
+// bytes. Whatever it hands out is a function of (seed, step) alone, so that a run continues at any step, with any number
+// of workers, on the same bytes.
+//
+// Pixels are those of Pillow and torchvision, to the last bit, when the package is built with cgo: JPEG files are decoded by
+// libjpeg-turbo. Without cgo the standard library decodes them, several times slower and with other chroma upsampling.
+package input

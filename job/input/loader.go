@@ -1,0 +1,182 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Loader makes the batches of one split. Its methods may be called concurrently.
+type Loader struct {
+	source   Source
+	config   Config
+	order    order
+	perEpoch int64 // steps
+	bad      *badList
+	images   atomic.Int64
+	waited   atomic.Int64 // nanoseconds
+}
+
+// Stats is what a Loader has done so far.
+type Stats struct {
+	Images int64         // handed out
+	Bad    int64         // samples found undecodable, each counted once
+	Wait   time.Duration // spent waiting for batches, by all callers
+}
+
+// NewLoader checks the configuration against the source. The errors say what is wrong with the one or the other.
+func NewLoader(source Source, config Config) (*Loader, error) {
+	config, err := config.checked()
+	if err != nil {
+		return nil, err
+	}
+	warnOfFallback(config.Log)
+	l := &Loader{source: source, config: config}
+	l.order = newOrder(config.Seed, source.Samples(), config.Window, config.Shuffle)
+	total := l.order.total()
+	if total > math.MaxInt32 {
+		return nil, fmt.Errorf("%d samples are more than a loader can number", total)
+	}
+	l.perEpoch = int64(total / config.Batch)
+	if config.KeepPartial {
+		l.perEpoch = int64((total + config.Batch - 1) / config.Batch)
+	}
+	if l.perEpoch == 0 {
+		return nil, fmt.Errorf("%d samples do not fill one batch of %d", total, config.Batch)
+	}
+	l.bad = newBadList(config.BadLimit, total, config.Log)
+	return l, nil
+}
+
+// StepsPerEpoch returns how many batches an epoch has.
+func (l *Loader) StepsPerEpoch() int64 { return l.perEpoch }
+
+// Stats returns what the loader has done since it was made.
+func (l *Loader) Stats() Stats {
+	return Stats{Images: l.images.Load(), Bad: int64(l.bad.count()), Wait: time.Duration(l.waited.Load())}
+}
+
+// Batches yields the batches of steps from..to-1 in order, counted from 0 through all epochs. A batch is a function of the
+// step, whatever the iteration began with. The first error ends the iteration: one of the source, one of the context, or
+// ErrBadSamples. All goroutines of an iteration have ended when it ends.
+func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		if from < 0 {
+			yield(nil, errors.New("a batch before step 0 was asked for"))
+			return
+		}
+		slots := min(int64(l.config.Prefetch)+1, to-from)
+		if slots <= 0 {
+			return
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer cancel(nil)
+
+		// A slot goes round: free -> planner -> begun, in the order of steps, and, image by image, tasks -> workers ->
+		// its own done channel -> caller -> free. Nobody blocks on free and begun, which hold all slots there are.
+		free, begun := make(chan *slot, slots), make(chan *slot, slots)
+		tasks := make(chan task, l.config.Workers)
+		for range slots {
+			free <- newSlot(l.config)
+		}
+		outlook := l.newOutlook(to)
+		outlook.from(from)
+		group.Go(func() { l.plan(ctx, from, to, free, begun, tasks) })
+		for range l.config.Workers {
+			group.Go(func() {
+				if err := l.work(ctx, tasks); err != nil {
+					cancel(err)
+				}
+			})
+		}
+		for step := from; step < to; step++ {
+			s, err := l.next(ctx, begun)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(&s.Batch, nil) {
+				return
+			}
+			free <- s
+			outlook.from(step + 1)
+		}
+	}
+}
+
+// plan begins a slot for every step and hands its images to the workers.
+func (l *Loader) plan(ctx context.Context, from, to int64, free <-chan *slot, begun chan<- *slot, tasks chan<- task) {
+	var samples []int32
+	current := int64(-1)
+	for step := from; step < to; step++ {
+		epoch, position := l.position(step)
+		if epoch != current {
+			current, samples = epoch, l.order.samples(epoch)
+		}
+		var s *slot
+		select {
+		case s = <-free:
+		case <-ctx.Done():
+			return
+		}
+		batch := samples[position:min(position+l.config.Batch, len(samples))]
+		s.begin(step, epoch, len(batch))
+		begun <- s
+		for k, sample := range batch {
+			select {
+			case tasks <- task{s, k, int(sample)}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// work fills in images until the context ends.
+func (l *Loader) work(ctx context.Context, tasks <-chan task) error {
+	w := newWorker(l)
+	defer w.close()
+	for {
+		select {
+		case t := <-tasks:
+			if err := w.fill(ctx, t); err != nil {
+				return err
+			}
+			t.slot.filled()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// next waits for the next batch.
+func (l *Loader) next(ctx context.Context, begun <-chan *slot) (*slot, error) {
+	start := time.Now()
+	var s *slot
+	select {
+	case s = <-begun:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	s.Wait = time.Since(start)
+	l.waited.Add(int64(s.Wait))
+	l.images.Add(int64(s.N))
+	return s, nil
+}
+
+// position returns the epoch of a step and the place of its first sample in it.
+func (l *Loader) position(step int64) (epoch int64, position int) {
+	return step / l.perEpoch, int(step%l.perEpoch) * l.config.Batch
+}

@@ -1,0 +1,90 @@
+package input
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+)
+
+// rowPadding is how many bytes of a row of RGBX pixels may be read, but not used, behind its end.
+const rowPadding = 32
+
+// copyRGBX writes a region of a decoded image as rows of four bytes a pixel, the fourth being of no meaning, with the colours
+// of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; CMYK is turned as Pillow turns it.
+func copyRGBX(out []byte, stride int, m image.Image, region box) error {
+	bounds := m.Bounds()
+	left, top := bounds.Min.X+region.left, bounds.Min.Y+region.top
+	if left+region.width > bounds.Max.X || top+region.height > bounds.Max.Y {
+		return fmt.Errorf("the image has %dx%d pixels, not as many as its header says", bounds.Dx(), bounds.Dy())
+	}
+	for y := range region.height {
+		row := out[stride*y : stride*y+4*region.width]
+		switch m := m.(type) {
+		case *image.Gray:
+			from := m.Pix[m.PixOffset(left, top+y):]
+			for x := range region.width {
+				row[4*x], row[4*x+1], row[4*x+2] = from[x], from[x], from[x]
+			}
+		case *image.RGBA:
+			copy(row, m.Pix[m.PixOffset(left, top+y):])
+		case *image.NRGBA:
+			copy(row, m.Pix[m.PixOffset(left, top+y):])
+		case *image.Paletted:
+			from := m.Pix[m.PixOffset(left, top+y):]
+			for x := range region.width {
+				if int(from[x]) >= len(m.Palette) {
+					return fmt.Errorf("a pixel has colour %d of a palette of %d", from[x], len(m.Palette))
+				}
+				c := color.NRGBAModel.Convert(m.Palette[from[x]]).(color.NRGBA)
+				row[4*x], row[4*x+1], row[4*x+2] = c.R, c.G, c.B
+			}
+		case *image.Gray16: // Pillow clips these at 255
+			from := m.Pix[m.PixOffset(left, top+y):]
+			for x := range region.width {
+				v := from[2*x+1]
+				if from[2*x] != 0 {
+					v = 255
+				}
+				row[4*x], row[4*x+1], row[4*x+2] = v, v, v
+			}
+		case *image.RGBA64:
+			deep(row, m.Pix[m.PixOffset(left, top+y):])
+		case *image.NRGBA64:
+			deep(row, m.Pix[m.PixOffset(left, top+y):])
+		case *image.YCbCr:
+			for x := range region.width {
+				c := m.YCbCrAt(left+x, top+y)
+				row[4*x], row[4*x+1], row[4*x+2] = color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+			}
+		case *image.NYCbCrA:
+			for x := range region.width {
+				c := m.YCbCrAt(left+x, top+y)
+				row[4*x], row[4*x+1], row[4*x+2] = color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+			}
+		case *image.CMYK:
+			from := m.Pix[m.PixOffset(left, top+y):]
+			for x := range region.width {
+				for c := range 3 {
+					row[4*x+c] = paint(from[4*x+c], from[4*x+3])
+				}
+			}
+		default:
+			return fmt.Errorf("no way to read pixels of %T", m)
+		}
+	}
+	return nil
+}
+
+// deep keeps the high bytes of 16-bit colours.
+func deep(row, from []byte) {
+	for i := range row {
+		row[i] = from[2*i]
+	}
+}
+
+// paint returns what an ink and the black leave of white, rounded as Pillow does.
+func paint(ink, black byte) byte {
+	light := 255 - int(black)
+	m := int(ink)*light + 128
+	return byte(max(light-(m+m>>8)>>8, 0))
+}
