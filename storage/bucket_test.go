@@ -1,0 +1,220 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestPutAndRead(t *testing.T) {
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+		for _, size := range []int64{int64(len(data)), -1} {
+			o, err := b.Put(t.Context(), "a/b", size, func(w io.Writer) error { _, err := w.Write(data); return err })
+			if err != nil || o.SHA256 != sha256Hex(data) || o.Size != int64(len(data)) {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			r, err := b.Read(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		}
+	})
+}
+
+func TestAbandonedPutStoresNothing(t *testing.T) {
+	source := errors.New("the device is gone")
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		for name, put := range map[string]struct {
+			size  int64
+			write func(io.Writer) error
+		}{
+			"source fails": {-1, func(w io.Writer) error { w.Write(make([]byte, 100)); return source }},
+			"too short":    {101, func(w io.Writer) error { _, err := w.Write(make([]byte, 100)); return err }},
+			"too long":     {99, func(w io.Writer) error { _, err := w.Write(make([]byte, 100)); return err }},
+		} {
+			calls := 0
+			_, err := b.Put(t.Context(), "torn", put.size, func(w io.Writer) error { calls++; return put.write(w) })
+			if err == nil || calls != 1 {
+				t.Errorf("%s: %d calls of write, error %v", name, calls, err)
+			}
+			if name == "source fails" && !errors.Is(err, source) {
+				t.Errorf("%s: the source's error is lost: %v", name, err)
+			}
+			if _, err := b.Get(t.Context(), "torn"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: something was stored: %v", name, err)
+			}
+		}
+		if b.dir != "" {
+			if left, _ := filepath.Glob(b.dir + "/*"); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		}
+	})
+}
+
+func TestReadFindsDamage(t *testing.T) {
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		o, err := b.putBytes(t.Context(), "x", []byte("some bytes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, wrong := range map[string]Object{
+			"other bytes": {o.Key, o.Size, sha256Hex([]byte("other byte"))},
+			"other size":  {o.Key, o.Size + 1, o.SHA256},
+		} {
+			r, err := b.Read(t.Context(), wrong)
+			if err == nil {
+				_, err = io.ReadAll(r)
+				r.Close()
+			}
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := b.Read(t.Context(), Object{Key: "y"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("missing object: %v", err)
+		}
+	})
+}
+
+func TestCreateHasOneWinner(t *testing.T) {
+	const writers = 8
+	rounds := 100
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		for round := range rounds {
+			key := fmt.Sprintf("race/%d", round)
+			var won atomic.Int32
+			var wg sync.WaitGroup
+			for writer := range writers {
+				wg.Go(func() {
+					created, err := b.Create(t.Context(), key, fmt.Appendf(nil, "writer %d", writer))
+					if err != nil {
+						t.Error(err)
+					}
+					if created {
+						won.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if n := won.Load(); n != 1 {
+				t.Fatalf("round %d has %d winners", round, n)
+			}
+		}
+		keys, err := b.List(t.Context(), "race/")
+		if err != nil || len(keys) != rounds {
+			t.Errorf("%d keys, %v", len(keys), err)
+		}
+	})
+}
+
+func TestCreateWithoutHardLinks(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x")
+	if err := createWithoutLink(name, []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := createWithoutLink(name, []byte("second")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("second create: %v", err)
+	}
+	if got, _ := os.ReadFile(name); string(got) != "first" {
+		t.Errorf("stored %q", got)
+	}
+}
+
+func TestListAndDelete(t *testing.T) {
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		var want []string
+		for i := range listPage + 5 { // two pages
+			want = append(want, fmt.Sprintf("p/%05d", i))
+			if _, err := b.putBytes(t.Context(), want[i], nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.putBytes(t.Context(), "q", nil)
+		if b.dir != "" { // what a killed writer leaves
+			os.WriteFile(filepath.Join(b.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
+		}
+		got, err := b.List(t.Context(), "p/")
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d keys, want %d; %v", len(got), len(want), err)
+		}
+		for range 2 { // the second finds nothing, which is no error
+			if err := b.Delete(t.Context(), "q"); err != nil {
+				t.Error(err)
+			}
+		}
+		if got, err := b.List(t.Context(), "q"); err != nil || len(got) > 0 {
+			t.Errorf("after deletion: %v, %v", got, err)
+		}
+	})
+}
+
+func TestKeysAreChecked(t *testing.T) {
+	b := openTest(t, "mem://", hasty(t))
+	for _, key := range []string{"", "/a", "a/", "a//b", "../a", "a/../b", "a/.", "a\nb", "a\\b", "a\xff"} {
+		if _, err := b.putBytes(t.Context(), key, nil); err == nil {
+			t.Errorf("key %q was taken", key)
+		}
+	}
+}
+
+func TestOpenSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	os.WriteFile(file, nil, 0o666)
+	for url, want := range map[string]string{
+		"":                            "no bucket URL",
+		"some/dir":                    "write file:///",
+		"S4://bucket":                 `unknown scheme "s4"`,
+		"file://home/me/runs":         "write file:///home/me/runs",
+		"file://":                     "names no directory",
+		"mem://x/a/path":              "write mem://x?prefix=a/path/",
+		"file://" + file:              "is a file",
+		"file://" + dir + "?prefix=a": "must end with a slash",
+		"file://" + dir + "?tmp=1":    `"tmp"`,
+		"file:///proc/no/such/dir":    "choose a directory",
+	} {
+		b, err := Open(t.Context(), url, hasty(t))
+		if err == nil {
+			b.Close()
+			t.Errorf("%q was opened", url)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v\nwant: %s", url, err, want)
+		}
+	}
+	_, err := Open(t.Context(), "nope://user:hunter2@b?token=hunter3", hasty(t))
+	if err == nil || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("a secret is in the message: %v", err)
+	}
+}
+
+func TestFileBucketWithPrefix(t *testing.T) {
+	dir := t.TempDir()
+	b := openTest(t, "file://"+dir+"?prefix=team/", hasty(t))
+	if _, err := b.Create(t.Context(), "made/by/create", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.putBytes(t.Context(), "made/by/put", []byte("2")); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := b.List(t.Context(), "made/")
+	if err != nil || !slices.Equal(keys, []string{"made/by/create", "made/by/put"}) {
+		t.Errorf("%v, %v", keys, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "team", "made", "by", "create")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,163 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
+)
+
+// The errors a caller branches on. Every other error of this package is wrapped text.
+var (
+	// ErrNotFound: the object, or the bucket itself, does not exist. A refusal that a driver reports as "not found" is ErrDenied here.
+	ErrNotFound = errors.New("not found")
+	// ErrDenied: the credentials lack a right; the message says which.
+	ErrDenied = errors.New("access denied")
+	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows.
+	ErrUnreachable = errors.New("storage unreachable")
+	// ErrCorrupt: bytes that are there are not the bytes that were written.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
+	ErrOvertaken = errors.New("overtaken by another attempt of this run")
+	// ErrExists: the object is already there, with other bytes.
+	ErrExists = errors.New("already exists")
+)
+
+// class is what the retry loop has to know about an error of a driver.
+type class int
+
+const (
+	transient class = iota // worth another try
+	missing
+	denied
+	exists // a condition of the write did not hold
+	hopeless
+)
+
+// classify decides once what an error of a driver means. It looks at the answer of the store first and at the driver's own code last, because
+// the drivers differ: gcsblob calls a 403 NotFound, azureblob calls an unknown host NotFound, s3blob calls a conflict that wants a retry Unknown.
+func classify(err error) class {
+	var (
+		s3       smithy.APIError
+		s3http   *smithyhttp.ResponseError
+		google   *googleapi.Error
+		azure    *azcore.ResponseError
+		code     string
+		status   int
+		answered bool
+	)
+	if errors.As(err, &s3http) && s3http.Response != nil {
+		status, answered = s3http.HTTPStatusCode(), true
+	}
+	if errors.As(err, &s3) {
+		code, answered = s3.ErrorCode(), true
+	}
+	if errors.As(err, &google) {
+		status, answered = google.Code, true
+	}
+	if errors.As(err, &azure) {
+		status, code, answered = azure.StatusCode, azure.ErrorCode, true
+	}
+	if answered {
+		return classifyAnswer(status, code)
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return transient // of this attempt: the caller's own context is looked at before
+	case errors.Is(err, fs.ErrNotExist):
+		return missing
+	case errors.Is(err, fs.ErrExist):
+		return exists
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return denied
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
+		return hopeless
+	case strings.Contains(err.Error(), "no such host"):
+		return transient // azureblob calls it NotFound; a pod's name service may come up after the pod
+	}
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		return missing
+	case gcerrors.PermissionDenied:
+		return denied
+	case gcerrors.FailedPrecondition, gcerrors.AlreadyExists:
+		return exists
+	case gcerrors.InvalidArgument, gcerrors.Unimplemented:
+		return hopeless
+	}
+	return transient
+}
+
+// classifyAnswer judges an answer by the store's own code where it has one and by the HTTP status otherwise (status 0: unknown).
+func classifyAnswer(status int, code string) class {
+	switch code {
+	case "NoSuchKey", "NoSuchBucket", "NotFound", "BlobNotFound", "ContainerNotFound":
+		return missing
+	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed",
+		"AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions":
+		return denied
+	case "PreconditionFailed", "BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet":
+		return exists
+	case "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "ServiceUnavailable",
+		"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch", "IncompleteBody", "NoSuchUpload",
+		"ContainerBeingDeleted", "ServerBusy":
+		return transient
+	}
+	switch {
+	case status == http.StatusNotFound:
+		return missing
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return denied
+	case status == http.StatusPreconditionFailed:
+		return exists
+	case status == 0, status < 400, status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return transient
+	}
+	return hopeless
+}
+
+// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
+func explain(act, key string, err error) error {
+	switch classify(err) {
+	case missing:
+		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)
+	case denied:
+		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, rightFor(act), err)
+	case exists:
+		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
+	case hopeless:
+		return fmt.Errorf("%s %s: %w", act, key, err)
+	}
+	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
+}
+
+// rightFor names the right that an act needs, in the words of the three clouds.
+func rightFor(act string) string {
+	switch act {
+	case listing:
+		return "grant s3:ListBucket on the bucket, storage.objects.list, or Storage Blob Data Reader"
+	case reading:
+		return "grant s3:GetObject, storage.objects.get, or Storage Blob Data Reader"
+	case deleting:
+		return "grant s3:DeleteObject, storage.objects.delete, or Storage Blob Data Contributor"
+	}
+	return "grant s3:PutObject, storage.objects.create and .delete (to replace), or Storage Blob Data Contributor"
+}
+
+// The acts of this package, as they stand in messages.
+const (
+	listing  = "listing"
+	reading  = "reading"
+	writing  = "writing"
+	creating = "creating"
+	deleting = "deleting"
+)

@@ -1,0 +1,56 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// createFile is Create for a file:// bucket, where the driver's own condition is a look and then a rename: two processes can both win that.
+// The bytes go to a temporary file, which is then linked to its name, and link fails when the name is taken.
+func createFile(dir, key string, data []byte) (err error) {
+	name := filepath.Join(dir, filepath.FromSlash(key))
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%x.tmp", name, rand.Uint64())
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary)
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync() // the name must not appear before the bytes, even if the machine stops
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temporary, name); !errors.Is(err, errors.ErrUnsupported) && !linkRefused(err) {
+		return err
+	}
+	return createWithoutLink(name, data)
+}
+
+// linkRefused tells a file system without hard links (some network and user-space ones say EPERM).
+func linkRefused(err error) bool { return errors.Is(err, fs.ErrPermission) }
+
+// createWithoutLink claims the name first and fills it then. A reader may see it half written, which the checksum inside a manifest shows; a writer
+// that dies there leaves a broken manifest, from which a restore falls back.
+func createWithoutLink(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// unfinishedFile tells the temporary files of createFile and of fileblob, which a killed writer leaves behind.
+func unfinishedFile(key string) bool { return unfinished.MatchString(key) }
+
+var unfinished = regexp.MustCompile(`\.[0-9a-f]{8,16}\.tmp$`)

@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+)
+
+// Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
+// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing.
+// A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
+// data set may be readable but not listable: see [Bucket.Check].
+func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
+	u, err := checkURL(bucket)
+	if err != nil {
+		return nil, err
+	}
+	dir := ""
+	if u.Scheme == "file" {
+		if dir, err = prepareDirectory(u); err != nil {
+			return nil, err
+		}
+	}
+	opened, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("opening bucket %s: %w", redacted(bucket), err)
+	}
+	b := New(opened, o)
+	b.dir = dir
+	if err := b.reach(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
+	}
+	return b, nil
+}
+
+// checkURL catches what a user is likely to mistype, in words that the drivers do not have.
+func checkURL(bucket string) (*url.URL, error) {
+	known := slices.Sorted(slices.Values(blob.DefaultURLMux().BucketSchemes()))
+	u, err := url.Parse(bucket)
+	switch {
+	case bucket == "":
+		return nil, fmt.Errorf("no bucket URL is given; known schemes: %s", strings.Join(known, ", "))
+	case err != nil:
+		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
+	case u.Scheme == "":
+		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolute(bucket))
+	case !slices.Contains(known, u.Scheme):
+		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s", redacted(bucket), u.Scheme, strings.Join(known, ", "))
+	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
+		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s", bucket, u.Host, u.Path)
+	case u.Scheme == "file" && u.Path == "":
+		return nil, fmt.Errorf("bucket URL %q names no directory; write file:///some/directory", bucket)
+	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
+		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
+	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
+		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/", redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
+	}
+	return u, nil
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// redacted hides what stands before an @ and the values of parameters that may be secret.
+func redacted(bucket string) string {
+	u, err := url.Parse(bucket)
+	if err != nil {
+		before, _, _ := strings.Cut(bucket, "?")
+		return before
+	}
+	q := u.Query()
+	for name := range q {
+		if lower := strings.ToLower(name); strings.Contains(lower, "key") || strings.Contains(lower, "sig") || strings.Contains(lower, "token") || strings.Contains(lower, "secret") {
+			q.Set(name, "redacted")
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.Redacted()
+}
+
+// prepareDirectory makes the directory of a file:// URL, sets the parameters that this package relies on and returns the directory of the keys.
+func prepareDirectory(u *url.URL) (string, error) {
+	path := u.Path
+	if u.Host == "." {
+		path = strings.TrimPrefix(path, "/")
+	}
+	dir, err := filepath.Abs(filepath.FromSlash(path))
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", fmt.Errorf("opening bucket %s: %s is a file, not a directory", u, dir)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", fmt.Errorf("opening bucket %s: %w; choose a directory that you may write to", u, err)
+	}
+	q := u.Query()
+	q.Set("no_tmp_dir", "1")  // temporary files stand beside their target: a rename across file systems fails
+	q.Set("metadata", "skip") // no .attrs file beside each object
+	prefix := q.Get("prefix")
+	u.RawQuery = q.Encode()
+	if prefix != "" {
+		if !strings.HasSuffix(prefix, "/") {
+			return "", fmt.Errorf("opening bucket %s: the prefix of a file:// bucket must end with a slash", u)
+		}
+		dir = filepath.Join(dir, filepath.FromSlash(prefix))
+	}
+	return dir, nil
+}
+
+// openPatience is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
+const openPatience = time.Minute
+
+// reach finds out whether the bucket is there at all.
+func (b *Bucket) reach(ctx context.Context) error {
+	o := b.options
+	o.Patience = min(o.Patience, openPatience)
+	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
+		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
+		if b.dir != "" {
+			err = nil // the directory was made a moment ago
+		}
+		return struct{}{}, err
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("the bucket does not exist: create it, or correct its name, region or endpoint: %w", err)
+	case errors.Is(err, ErrDenied):
+		return nil
+	}
+	return err
+}

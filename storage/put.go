@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	"gocloud.dev/blob"
+)
+
+// Upload settings: large objects go in parts of uploadPart bytes, uploadStreams of them in flight, so that four objects at once stay below
+// 256 MiB of buffers (the defaults of s3blob alone take 107 MB an object). An S3 object may have 10,000 parts: 80 GB.
+const (
+	uploadPart    = 8 << 20
+	uploadStreams = 3
+)
+
+// Put writes an object and returns its size and checksum. write produces the bytes; it is called once for each attempt, from another goroutine,
+// and has returned when Put returns. size is the number of bytes that write will produce, or negative when it is not known; another
+// number is an error and nothing is stored. An object that is there already is replaced, except that of a failed attempt nothing is seen.
+func (b *Bucket) Put(ctx context.Context, key string, size int64, write func(io.Writer) error) (Object, error) {
+	if err := checkKey(key); err != nil {
+		return Object{}, err
+	}
+	return retry(ctx, b.options, writing, key, func(a *attempt) (Object, error) { return b.put(a, key, size, write) })
+}
+
+// put is one attempt. The driver pulls from one end of a pipe, write fills the other.
+func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) error) (Object, error) {
+	pr, pw := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := write(pw)
+		pw.CloseWithError(err) // io.EOF when nil
+		written <- err
+	}()
+	body := &body{r: pr, a: a, size: size, hash: sha256.New()}
+	// Always Upload: NewWriter and WriteAll make azureblob panic when a write fails or is cancelled.
+	err := b.blob.Upload(a.ctx, key, body, &blob.WriterOptions{
+		ContentType:    contentType(key),
+		BufferSize:     uploadPart,
+		MaxConcurrency: uploadStreams,
+	})
+	pr.CloseWithError(errAbandoned) // lets a write return that the driver stopped reading from
+	if werr := <-written; werr != nil && !errors.Is(werr, errAbandoned) {
+		return Object{}, &finalError{werr}
+	}
+	if body.wrong != nil {
+		return Object{}, body.wrong
+	}
+	if err != nil {
+		return Object{}, err
+	}
+	if !body.ended {
+		return Object{}, errors.New("the driver reported success before it had read everything")
+	}
+	return Object{Key: key, Size: body.n, SHA256: hex.EncodeToString(body.hash.Sum(nil))}, nil
+}
+
+var errAbandoned = errors.New("the upload was abandoned")
+
+// putBytes writes a small object.
+func (b *Bucket) putBytes(ctx context.Context, key string, data []byte) (Object, error) {
+	return b.Put(ctx, key, int64(len(data)), func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// body is what the driver reads of an upload: it counts, hashes and feeds the watchdog. When its source fails it cancels the attempt before it
+// says so, because a driver that is merely told of the failure closes its writer, and closing commits the torn object.
+type body struct {
+	r     io.Reader
+	a     *attempt
+	size  int64 // negative: not known
+	n     int64
+	hash  hash.Hash
+	ended bool
+	wrong error // of the source, not of the store
+}
+
+func (r *body) Read(p []byte) (int, error) {
+	if err := context.Cause(r.a.ctx); err != nil {
+		return 0, err
+	}
+	n, err := r.r.Read(p)
+	if n > 0 {
+		r.a.alive()
+		r.hash.Write(p[:n])
+		r.n += int64(n)
+	}
+	switch {
+	case err == nil && (r.size < 0 || r.n <= r.size):
+		return n, nil
+	case err == io.EOF && (r.size < 0 || r.n == r.size):
+		r.ended = true
+		return n, io.EOF
+	case err == nil:
+		err = fmt.Errorf("more than the announced %d bytes were written", r.size)
+	case err == io.EOF:
+		err = fmt.Errorf("%d bytes were written, not the announced %d", r.n, r.size)
+	}
+	r.wrong = &finalError{err}
+	r.a.cancel(r.wrong)
+	return n, r.wrong
+}
+
+// contentType goes by the ending. It is always set: without it the portable layer buffers and guesses.
+func contentType(key string) string {
+	switch {
+	case strings.HasSuffix(key, ".json"):
+		return "application/json"
+	case strings.HasSuffix(key, ".jsonl"):
+		return "application/jsonl"
+	case strings.HasSuffix(key, ".md"):
+		return "text/markdown"
+	case strings.HasSuffix(key, ".tar"):
+		return "application/x-tar"
+	}
+	return "application/octet-stream"
+}

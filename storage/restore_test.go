@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func flipBit(data []byte) []byte {
+	data[len(data)/2] ^= 4
+	return data
+}
+
+func TestRestoreFallsBackOnDamage(t *testing.T) {
+	for name, test := range map[string]struct {
+		hurt          func(t *testing.T, b *Bucket, keys []string) // keys of checkpoint 3: its manifest first
+		wantFallbacks int
+	}{
+		"flipped bit in a part": {func(t *testing.T, b *Bucket, keys []string) { damage(t, b, keys[1], flipBit) }, 1},
+		"part cut short": {func(t *testing.T, b *Bucket, keys []string) {
+			damage(t, b, keys[1], func(p []byte) []byte { return p[:5] })
+		}, 1},
+		"part gone":                 {func(t *testing.T, b *Bucket, keys []string) { b.Delete(t.Context(), keys[1]) }, 1},
+		"flipped bit in a manifest": {func(t *testing.T, b *Bucket, keys []string) { damage(t, b, keys[0], flipBit) }, 1},
+		"empty manifest": {func(t *testing.T, b *Bucket, keys []string) {
+			damage(t, b, keys[0], func([]byte) []byte { return nil })
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, b *Bucket) {
+				r, _ := mustRestore(t, b, "pod-a")
+				for step := int64(1); step <= 3; step++ {
+					mustCommit(t, r, step, false)
+				}
+				keys := []string{"runs/test/manifest/000000000003.json"}
+				all, err := b.List(t.Context(), "runs/test/state/pretrain-000000000003-")
+				if err != nil || len(all) != 3 {
+					t.Fatal(all, err)
+				}
+				keys = append(keys, all...)
+				test.hurt(t, b, keys)
+
+				r, p := mustRestore(t, b, "pod-b")
+				if p.Step != 2 || r.Fallbacks() != test.wantFallbacks {
+					t.Fatalf("restored step %d after %d fallbacks", p.Step, r.Fallbacks())
+				}
+				for step := int64(3); step <= 9; step++ {
+					mustCommit(t, r, step, false)
+				}
+				// Nobody forgets: the count survives attempts, and what is left of the evidence survives retention.
+				r, p = mustRestore(t, b, "pod-c")
+				if p.Step != 9 || p.Sequence != 10 || r.Fallbacks() != test.wantFallbacks {
+					t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
+				}
+				if _, err := b.Get(t.Context(), keys[3]); err != nil {
+					t.Errorf("the damaged checkpoint's other part: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestRestoreNeverStartsAfresh(t *testing.T) {
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		r, _ := mustRestore(t, b, "pod-a")
+		for step := int64(1); step <= 3; step++ {
+			mustCommit(t, r, step, false)
+		}
+		keys, _ := b.List(t.Context(), "runs/test/state/")
+		for _, key := range keys {
+			if strings.HasSuffix(key, "student.safetensors") {
+				damage(t, b, key, flipBit)
+			}
+		}
+		_, err := OpenRun(b, "test", "pod-b", nil).Restore(t.Context(), readParts(t))
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("three damaged checkpoints: %v", err)
+		}
+		for _, n := range []string{"1", "2", "3"} {
+			damage(t, b, "runs/test/manifest/00000000000"+n+".json", flipBit)
+		}
+		_, err = OpenRun(b, "test", "pod-b", nil).Restore(t.Context(), readParts(t))
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("three damaged manifests: %v", err)
+		}
+	})
+}
+
+func TestLoadErrorsEndTheRestore(t *testing.T) {
+	b := openTest(t, "mem://", hasty(t))
+	r, _ := mustRestore(t, b, "pod-a")
+	mustCommit(t, r, 1, false)
+	recipe := errors.New("another recipe")
+	calls := 0
+	_, err := OpenRun(b, "test", "pod-b", nil).Restore(t.Context(), func(c Checkpoint) error {
+		calls++
+		if _, err := c.Open("no such part"); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			t.Errorf("a part that never was: %v", err)
+		}
+		return recipe
+	})
+	if !errors.Is(err, recipe) || calls != 1 {
+		t.Errorf("%d loads, %v", calls, err)
+	}
+}
+
+func TestDamageOnTheWireIsReadAgain(t *testing.T) {
+	b := openTest(t, "mem://", hasty(t))
+	r, _ := mustRestore(t, b, "pod-a")
+	mustCommit(t, r, 1, false)
+	key, healed := "", false
+	keys, _ := b.List(t.Context(), "runs/test/state/")
+	for _, k := range keys {
+		if strings.HasSuffix(k, "student.safetensors") {
+			key = k
+		}
+	}
+	damage(t, b, key, flipBit)
+	r = OpenRun(b, "test", "pod-b", b.options.Log)
+	p, err := r.Restore(t.Context(), func(c Checkpoint) error {
+		err := readParts(t)(c)
+		if !healed {
+			damage(t, b, key, flipBit)
+			healed = true
+		}
+		return err
+	})
+	if err != nil || p.Step != 1 || r.Fallbacks() != 0 {
+		t.Errorf("%+v, %v, %d fallbacks", p, err, r.Fallbacks())
+	}
+}

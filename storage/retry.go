@@ -1,0 +1,152 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// Options say how a [Bucket] behaves when its store does not. The zero value is right for a run.
+type Options struct {
+	// Log gets one line for each retry. Nothing is logged when it is nil.
+	Log *slog.Logger
+	// Patience is the time for which one operation is tried again before it fails with [ErrUnreachable]; 10 minutes when zero.
+	// A read that moves on starts its patience anew.
+	Patience time.Duration
+	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
+	Silence time.Duration
+	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
+	FirstWait time.Duration
+}
+
+const (
+	defaultPatience = 10 * time.Minute
+	defaultSilence  = 30 * time.Second
+	firstWait       = 500 * time.Millisecond
+	longestWait     = 30 * time.Second
+
+	// deniedTries: a fresh pod's identity can take a few seconds to be known everywhere, so a refusal is asked about again, but not for long.
+	deniedTries = 3
+)
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	if o.Silence == 0 {
+		o.Silence = defaultSilence
+	}
+	if o.FirstWait == 0 {
+		o.FirstWait = firstWait
+	}
+	return o
+}
+
+// errSilent ends an attempt in which the store did nothing for [Options].Silence.
+var errSilent = errors.New("no progress")
+
+// attempt is one try of an operation: a context that ends when the store falls silent.
+type attempt struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	limit  time.Duration
+	timer  *time.Timer
+}
+
+func newAttempt(ctx context.Context, limit time.Duration) *attempt {
+	a := &attempt{limit: limit}
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	a.timer = time.AfterFunc(limit, func() { a.cancel(fmt.Errorf("%w for %v", errSilent, limit)) })
+	return a
+}
+
+// alive tells the watchdog that bytes have moved.
+func (a *attempt) alive() { a.timer.Reset(a.limit) }
+
+// idle stops the watchdog until the next alive.
+func (a *attempt) idle() { a.timer.Stop() }
+
+func (a *attempt) end() {
+	a.timer.Stop()
+	a.cancel(context.Canceled)
+}
+
+// cause replaces the "context canceled" of a driver by the reason for which the attempt was given up.
+func (a *attempt) cause(err error) error {
+	if err == nil {
+		return nil
+	}
+	if c := context.Cause(a.ctx); c != nil && !errors.Is(err, c) {
+		return fmt.Errorf("%w (%v)", c, err)
+	}
+	return err
+}
+
+// retry runs op until it succeeds, fails for good, or patience ends. Every attempt has a watchdog, so a store that accepts a connection and then
+// says nothing costs Silence, not for ever. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds
+// whatever its settings, gcsblob does not retry plain writes at all).
+func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
+	refusals := 0
+	try := func() (T, error) {
+		a := newAttempt(ctx, o.Silence)
+		defer a.end()
+		value, err := op(a)
+		if err == nil {
+			return value, nil
+		}
+		err = a.cause(err)
+		var final *finalError
+		switch {
+		case ctx.Err() != nil, errors.As(err, &final):
+			return value, backoff.Permanent(err)
+		case classify(err) == denied && refusals+1 < deniedTries:
+			refusals++
+			return value, err
+		case classify(err) != transient:
+			return value, backoff.Permanent(err)
+		}
+		return value, err
+	}
+	value, err := backoff.Retry(ctx, try,
+		backoff.WithBackOff(o.waits()),
+		backoff.WithMaxElapsedTime(o.Patience),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			o.Log.Warn("storage operation failed, trying again", "act", act, "key", key, "wait", wait.Round(time.Millisecond), "error", err)
+		}))
+	return value, settle(ctx, act, key, err)
+}
+
+// waits is the sequence of pauses between attempts, spread so that many pods do not come back at once.
+func (o Options) waits() *backoff.ExponentialBackOff {
+	w := backoff.NewExponentialBackOff()
+	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.FirstWait, longestWait, 2, 0.5
+	return w
+}
+
+// settle gives the error of an ended operation its final form.
+func settle(ctx context.Context, act, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var final *finalError
+	if errors.As(err, &final) {
+		return fmt.Errorf("%s %s: %w", act, key, final.err)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s %s: %w", act, key, context.Cause(ctx))
+	}
+	return explain(act, key, err)
+}
+
+// finalError is a failure that is not the store's: it is neither tried again nor classified.
+type finalError struct{ err error }
+
+func (e *finalError) Error() string { return e.err.Error() }
+func (e *finalError) Unwrap() error { return e.err }

@@ -1,0 +1,109 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"strings"
+	"sync"
+)
+
+// Run is one attempt's view of one training run: everything below runs/<name>/. Its methods may be called at once from several goroutines;
+// commits happen one after the other.
+type Run struct {
+	bucket  *Bucket
+	root    string // "runs/<name>/"
+	attempt string
+	log     *slog.Logger
+
+	mu       sync.Mutex // held through a Restore and a Commit; guards what follows
+	chain    *chain     // nil before Restore
+	commits  int        // folders named so far
+	failed   error      // ErrOvertaken, once it has happened
+	garbage  []string   // folders that may be deleted after the next commit: of failed commits, and what retention has let go
+	appendMu sync.Mutex // guards appended
+	appended map[string]int
+}
+
+// OpenRun gives access to a run as one of its attempts. It touches nothing yet. attempt names the process, such as its pod: a random ending is added,
+// so that a container that is started again in the same pod is another attempt.
+func OpenRun(b *Bucket, name, attempt string, log *slog.Logger) *Run {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	nonce := make([]byte, 4)
+	rand.Read(nonce) // never fails
+	return &Run{
+		bucket:   b,
+		root:     "runs/" + name + "/",
+		attempt:  strings.ReplaceAll(attempt, "/", "-") + "-" + hex.EncodeToString(nonce),
+		log:      log,
+		appended: make(map[string]int),
+	}
+}
+
+// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares.
+func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err error) {
+	key := r.root + "run.json"
+	created, err := r.bucket.Create(ctx, key, record)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		return record, nil
+	}
+	return r.bucket.Get(ctx, key)
+}
+
+// Append stores one flush of a log that grows, as an object of its own: an object store cannot append. The key is
+// metrics/<name>-<attempt>-<n> with the ending of name at its end.
+func (r *Run) Append(ctx context.Context, name string, data []byte) error {
+	r.appendMu.Lock()
+	r.appended[name]++
+	n := r.appended[name]
+	r.appendMu.Unlock()
+	ending := path.Ext(name)
+	_, err := r.bucket.putBytes(ctx, fmt.Sprintf("%smetrics/%s-%s-%06d%s", r.root, strings.TrimSuffix(name, ending), r.attempt, n, ending), data)
+	return err
+}
+
+// Put stores one of the run's results beside its state, such as teacher.safetensors. It is written anew by every attempt that gets there before the
+// run has finished; after that it is refused with [ErrOvertaken].
+func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Writer) error) (Object, error) {
+	switch _, err := r.Result(ctx); {
+	case err == nil:
+		return Object{}, fmt.Errorf("writing %s%s: %w: the run has finished", r.root, name, ErrOvertaken)
+	case !errors.Is(err, ErrNotFound):
+		return Object{}, err
+	}
+	return r.bucket.Put(ctx, r.root+name, size, write)
+}
+
+// Result returns the run's result, or [ErrNotFound] while there is none.
+func (r *Run) Result(ctx context.Context) ([]byte, error) {
+	return r.bucket.Get(ctx, r.root+"result.json")
+}
+
+// Finish stores the result, the last write of a run. A run has one result: when another attempt has stored a different one, it is [ErrOvertaken].
+func (r *Run) Finish(ctx context.Context, result []byte) error {
+	created, err := r.bucket.Create(ctx, r.root+"result.json", result)
+	if err == nil && !created {
+		return fmt.Errorf("finishing %s: %w", r.root, ErrOvertaken)
+	}
+	return err
+}
+
+// Fallbacks is the number of checkpoints of this run that were found damaged, by this attempt or an earlier one whose commit says so.
+func (r *Run) Fallbacks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.chain == nil {
+		return 0
+	}
+	return len(r.chain.damaged)
+}
