@@ -97,8 +97,7 @@ func (d *decoder) cut(encoded []byte, v view, out []byte) error {
 	if err != nil {
 		return err
 	}
-	d.engine.resize(d.pixels, stride, region.height, &d.across, &d.down, v.size, out)
-	return nil
+	return d.engine.resize(d.pixels, stride, region.height, &d.across, &d.down, v.size, out)
 }
 
 // load copies a region of an image to d.pixels.

@@ -1,4 +1,4 @@
-//go:build !cgo || true
+//go:build !cgo
 
 package input
 
@@ -56,12 +56,11 @@ func (e *engine) cut(encoded []byte, region box, across, down *axis, size int, o
 	if err := copyRGBX(e.unpacked, stride, m, region); err != nil {
 		return err
 	}
-	e.resize(e.unpacked, stride, region.height, across, down, size, out)
-	return nil
+	return e.resize(e.unpacked, stride, region.height, across, down, size, out)
 }
 
 // resize turns rows of RGBX pixels into size x size RGB triples: across first, rounded to bytes, then down.
-func (e *engine) resize(pixels []byte, stride, rows int, across, down *axis, size int, out []byte) {
+func (e *engine) resize(pixels []byte, stride, rows int, across, down *axis, size int, out []byte) error {
 	wide := 3 * size
 	e.rows = sized(e.rows, wide*rows)
 	for y := range rows {
@@ -72,6 +71,7 @@ func (e *engine) resize(pixels []byte, stride, rows int, across, down *axis, siz
 		taps := down.table[down.stride*y : down.stride*(y+1)]
 		vertical(e.rows[wide*int(taps[0]):], taps[2:2+taps[1]], e.sums, out[wide*y:wide*(y+1)])
 	}
+	return nil
 }
 
 // horizontal resizes one row of RGBX pixels to RGB triples.

@@ -2,7 +2,6 @@ package input
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -46,14 +45,11 @@ func NewLoader(source Source, config Config) (*Loader, error) {
 	if config.KeepPartial {
 		l.perEpoch = int64((total + config.Batch - 1) / config.Batch)
 	}
-	if l.perEpoch == 0 {
-		return nil, fmt.Errorf("%d samples do not fill one batch of %d", total, config.Batch)
-	}
 	l.bad = newBadList(config.BadLimit, total, config.Log)
 	return l, nil
 }
 
-// StepsPerEpoch returns how many batches an epoch has.
+// StepsPerEpoch returns how many batches an epoch has: 0 when the split does not fill one.
 func (l *Loader) StepsPerEpoch() int64 { return l.perEpoch }
 
 // Stats returns what the loader has done since it was made.
@@ -66,8 +62,9 @@ func (l *Loader) Stats() Stats {
 // ErrBadSamples. All goroutines of an iteration have ended when it ends.
 func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
-		if from < 0 {
-			yield(nil, errors.New("a batch before step 0 was asked for"))
+		if from < 0 || from < to && l.perEpoch == 0 {
+			yield(nil, fmt.Errorf("no batch of step %d: %d samples make %d batches of %d an epoch",
+				from, l.order.total(), l.perEpoch, l.config.Batch))
 			return
 		}
 		slots := min(int64(l.config.Prefetch)+1, to-from)

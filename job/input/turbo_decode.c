@@ -1,0 +1,238 @@
+//go:build cgo
+
+// JPEG files by libjpeg-turbo: of an image, only the region that is asked for, row by row into the resizer.
+//
+// libjpeg reports errors by a function that must not return. Ours jumps back to the entry point, which is always in this
+// file: no jump crosses a frame of Go.
+
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "turbo.h"
+
+enum {
+	rows_at_once = 8,
+	max_scans = 100,                     // of a progressive image: encoders write about ten
+	max_coefficient_bytes = 64 << 20,    // what libjpeg keeps of an image in several scans
+	margin = 4,                          // columns decoded on both sides, for chroma upsampling looks at neighbours
+};
+
+struct cijepa_decoder {
+	struct jpeg_decompress_struct jpeg;
+	struct jpeg_error_mgr errors;
+	struct jpeg_progress_mgr progress;
+	jmp_buf failed;
+	char message[JMSG_LENGTH_MAX];
+	int needs_end; // the end of the file must be there: see on_message
+	uint8_t *pixels;
+	size_t pixels_size;
+	cijepa_resizer resizer;
+};
+
+static void on_error(j_common_ptr jpeg) {
+	cijepa_decoder *d = jpeg->client_data;
+	jpeg->err->format_message(jpeg, d->message);
+	longjmp(d->failed, 1);
+}
+
+static void fail(cijepa_decoder *d, const char *why) {
+	snprintf(d->message, sizeof d->message, "%s", why);
+	longjmp(d->failed, 1);
+}
+
+// on_message makes an error of the warnings that mean that image data are missing, which libjpeg fills with gray: bits that
+// were needed and not there (HIT_MARKER); or the end of the file, where the format does not tell whether anything was
+// still to come (in an image of one scan the last rows may be complete and only the end marker missing, which is no loss).
+// All other warnings are passed over, as Pillow does.
+static void on_message(j_common_ptr jpeg, int level) {
+	cijepa_decoder *d = jpeg->client_data;
+	int code = jpeg->err->msg_code;
+	if (level < 0 && (code == JWRN_HIT_MARKER || (code == JWRN_JPEG_EOF && d->needs_end)))
+		on_error(jpeg);
+}
+
+static void no_output(j_common_ptr jpeg) { (void)jpeg; }
+
+static void on_progress(j_common_ptr jpeg) {
+	if (((j_decompress_ptr)jpeg)->input_scan_number > max_scans)
+		fail(jpeg->client_data, "the image has too many scans");
+}
+
+cijepa_decoder *cijepa_decoder_new(void) { return calloc(1, sizeof(cijepa_decoder)); }
+
+void cijepa_decoder_free(cijepa_decoder *d) {
+	cijepa_resizer_free(&d->resizer);
+	free(d->pixels);
+	free(d);
+}
+
+const char *cijepa_error(const cijepa_decoder *d) { return d->message; }
+
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+
+const char *cijepa_libjpeg_version(void) { return TEXT_OF(LIBJPEG_TURBO_VERSION); }
+
+// begin makes a new libjpeg object, for an old one would lend its tables to an image that lacks them, and reads the header.
+static void begin(cijepa_decoder *d, const uint8_t *data, size_t n) {
+	j_decompress_ptr jpeg = &d->jpeg;
+	d->message[0] = 0;
+	d->needs_end = 0;
+	jpeg->err = jpeg_std_error(&d->errors);
+	d->errors.error_exit = on_error;
+	d->errors.emit_message = on_message;
+	d->errors.output_message = no_output;
+	jpeg->client_data = d;
+	jpeg_create_decompress(jpeg);
+	d->progress.progress_monitor = on_progress;
+	jpeg->progress = &d->progress;
+	jpeg_mem_src(jpeg, data, n);
+	jpeg_read_header(jpeg, TRUE);
+}
+
+// end frees the libjpeg object and passes on whether the image is at fault.
+static int end(cijepa_decoder *d, int failed) {
+	jpeg_destroy_decompress(&d->jpeg);
+	return failed;
+}
+
+// start begins decoding, into four bytes a pixel whatever the image is made of.
+static void start(cijepa_decoder *d) {
+	j_decompress_ptr jpeg = &d->jpeg;
+	int several = jpeg_has_multiple_scans(jpeg);
+	d->needs_end = several || jpeg->arith_code; // the arithmetic decoder never misses a bit
+	if (several) {
+		size_t bytes = 0;
+		for (int i = 0; i < jpeg->num_components; i++)
+			bytes += (size_t)jpeg->comp_info[i].width_in_blocks * jpeg->comp_info[i].height_in_blocks * sizeof(JBLOCK);
+		if (bytes > max_coefficient_bytes)
+			fail(d, "the image has several scans and too many pixels to keep them all");
+	}
+	jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_EXT_RGBX;
+	jpeg_start_decompress(jpeg);
+}
+
+// buffer returns memory for rows_at_once rows of width pixels.
+static uint8_t *buffer(cijepa_decoder *d, int width, size_t *stride) {
+	*stride = (4 * (size_t)width + CIJEPA_ROW_PADDING + 63) & ~(size_t)63;
+	size_t need = *stride * rows_at_once;
+	if (need > d->pixels_size) {
+		free(d->pixels);
+		d->pixels_size = 0;
+		d->pixels = aligned_alloc(64, need);
+		if (d->pixels == NULL)
+			fail(d, "no memory for rows");
+		d->pixels_size = need;
+	}
+	return d->pixels;
+}
+
+// from_cmyk turns inverted CMYK, which is what JPEG files hold, to RGB as Pillow does: what an ink leaves of the light that the
+// black leaves.
+static void from_cmyk(uint8_t *row, int width) {
+	for (; width > 0; width--, row += 4) {
+		int light = row[3];
+		for (int c = 0; c < 3; c++) {
+			int m = (255 - row[c]) * light + 128;
+			int left = light - (((m >> 8) + m) >> 8);
+			row[c] = left < 0 ? 0 : left;
+		}
+	}
+}
+
+// read decodes the next n <= rows_at_once rows into the buffer.
+static void read(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) {
+	j_decompress_ptr jpeg = &d->jpeg;
+	JSAMPROW rows[rows_at_once];
+	for (int i = 0; i < n; i++)
+		rows[i] = pixels + stride * i;
+	for (int got = 0; got < n;)
+		got += jpeg_read_scanlines(jpeg, rows + got, n - got);
+	if (jpeg->out_color_space == JCS_CMYK)
+		for (int i = 0; i < n; i++)
+			from_cmyk(rows[i], jpeg->output_width);
+}
+
+int cijepa_jpeg_size(cijepa_decoder *d, const uint8_t *data, size_t n, int *width, int *height) {
+	if (setjmp(d->failed))
+		return end(d, 1);
+	begin(d, data, n);
+	*width = d->jpeg.image_width;
+	*height = d->jpeg.image_height;
+	return end(d, 0);
+}
+
+int cijepa_jpeg_verify(cijepa_decoder *d, const uint8_t *data, size_t n) {
+	if (setjmp(d->failed))
+		return end(d, 1);
+	begin(d, data, n);
+	start(d);
+	size_t stride;
+	uint8_t *pixels = buffer(d, d->jpeg.output_width, &stride);
+	for (int height = d->jpeg.output_height, y = 0; y < height; y += rows_at_once)
+		read(d, pixels, stride, height - y < rows_at_once ? height - y : rows_at_once);
+	return end(d, 0);
+}
+
+// cut decodes and resizes a region of an image whose header has been read.
+static void cut(cijepa_decoder *d, const cijepa_cut *c) {
+	j_decompress_ptr jpeg = &d->jpeg;
+	start(d);
+	int width = jpeg->output_width, height = jpeg->output_height;
+	if (c->left < 0 || c->top < 0 || c->width < 1 || c->height < 1 || c->left > width - c->width || c->top > height - c->height)
+		fail(d, "the region lies outside of the image");
+	JDIMENSION left = 0, columns = width;
+	int skipped = 0;
+	if (!c->whole) {
+		// A progressive image without its last refinements is smoothed by libjpeg, which looks further than the margin.
+		if (!jpeg->progressive_mode) {
+			int begin = c->left > margin ? c->left - margin : 0;
+			int end = c->left + c->width + margin < width ? c->left + c->width + margin : width;
+			left = begin;
+			columns = end - begin;
+			if (end - begin < width)
+				jpeg_crop_scanline(jpeg, &left, &columns);
+		}
+		// One skip, from the first row on: libjpeg-turbo had faults in skips that begin in the middle of a row of blocks.
+		if (c->top > 0)
+			jpeg_skip_scanlines(jpeg, c->top);
+		skipped = c->top;
+	}
+	size_t stride;
+	uint8_t *pixels = buffer(d, columns, &stride);
+	for (int y = skipped, bottom = c->top + c->height; y < bottom;) {
+		// Rows above the region, which only a whole decode has, are read in steps that end where it begins.
+		int end = y < c->top ? c->top : bottom;
+		int n = end - y < rows_at_once ? end - y : rows_at_once;
+		read(d, pixels, stride, n);
+		if (y >= c->top)
+			cijepa_resizer_push(&d->resizer, pixels + 4 * (c->left - (int)left), stride, n);
+		y += n;
+	}
+}
+
+int cijepa_jpeg_cut(cijepa_decoder *d, const uint8_t *data, size_t n, const cijepa_cut *c,
+                    const int32_t *across, const int32_t *down, uint8_t *out) {
+	if (setjmp(d->failed))
+		return end(d, 1);
+	begin(d, data, n);
+	if (cijepa_resizer_begin(&d->resizer, c, across, down, out))
+		fail(d, "no memory for the resize");
+	cut(d, c);
+	return end(d, 0);
+}
+
+int cijepa_resize(cijepa_decoder *d, const uint8_t *rgbx, size_t stride, const cijepa_cut *c,
+                  const int32_t *across, const int32_t *down, uint8_t *out) {
+	if (cijepa_resizer_begin(&d->resizer, c, across, down, out)) {
+		snprintf(d->message, sizeof d->message, "no memory for the resize");
+		return 1;
+	}
+	cijepa_resizer_push(&d->resizer, rgbx, stride, c->height);
+	return 0;
+}

@@ -1,0 +1,245 @@
+//go:build cgo
+
+// Pillow's resize of 8-bit images (Resample.c): weights with 22 fractional bits, a horizontal pass rounded to bytes, then a
+// vertical one. Both passes exist twice: in plain C, and for AVX2, with the same sums to the last bit.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "turbo.h"
+
+enum { precision = 22, half = 1 << (precision - 1) };
+
+static uint8_t clip(int32_t sum) {
+	sum >>= precision;
+	return sum < 0 ? 0 : sum > 255 ? 255 : sum;
+}
+
+static void across_scalar(const cijepa_resizer *r, const uint8_t *rgbx, uint8_t *to) {
+	const int32_t *taps = r->across;
+	for (int x = 0; x < r->size; x++, taps += r->across_stride, to += 3) {
+		const uint8_t *p = rgbx + 4 * (size_t)taps[0];
+		int32_t red = half, green = half, blue = half;
+		for (int i = 0; i < taps[1]; i++, p += 4) {
+			red += p[0] * taps[2 + i];
+			green += p[1] * taps[2 + i];
+			blue += p[2] * taps[2 + i];
+		}
+		to[0] = clip(red);
+		to[1] = clip(green);
+		to[2] = clip(blue);
+	}
+}
+
+static void down_scalar(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+	for (int x = 0; x < 3 * r->size; x++) {
+		const uint8_t *p = rows + x;
+		int32_t sum = half;
+		for (int i = 0; i < taps[1]; i++, p += r->pitch)
+			sum += *p * taps[2 + i];
+		to[x] = clip(sum);
+	}
+}
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+// A weight of 24 bits and a byte are multiplied in two halves, weight = high * 2^11 + low, because the instruction that
+// multiplies pairs of 16-bit numbers and adds the products is several times faster than a 32-bit multiplication. The sums
+// are those of 32-bit arithmetic: exact, as everything fits.
+enum { low_bits = 11, low_mask = (1 << low_bits) - 1 };
+
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static inline __m128i join(__m256i high, __m256i low) {
+	__m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, low_bits), low);
+	__m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+	return _mm_srai_epi32(_mm_add_epi32(both, _mm_set1_epi32(half)), precision);
+}
+
+static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
+
+// Four rows at a time, which share the work on the weights. Taps go in groups of four, the last being filled up by weights of
+// zero, whose pixels may lie in the padding. A pixel is stored with a fourth byte, which the next one overwrites.
+AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
+	const __m128i pair = _mm_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+	const __m256i select_high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+	const __m256i select_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
+	const __m128i mask = _mm_set1_epi32(low_mask);
+	const int32_t *taps = r->across;
+	for (int x = 0; x < r->size; x++, taps += r->across_stride) {
+		size_t begin = 4 * (size_t)taps[0];
+		const uint8_t *p0 = rgbx[0] + begin, *p1 = rgbx[1] + begin, *p2 = rgbx[2] + begin, *p3 = rgbx[3] + begin;
+		__m256i h0 = _mm256_setzero_si256(), h1 = h0, h2 = h0, h3 = h0, l0 = h0, l1 = h0, l2 = h0, l3 = h0;
+		for (int i = 0; i < taps[1]; i += 4) {
+			__m128i w = _mm_loadu_si128((const __m128i *)(taps + 2 + i));
+			__m256i halves = _mm256_castsi128_si256(_mm_packs_epi32(_mm_srai_epi32(w, low_bits), _mm_and_si128(w, mask)));
+			__m256i high = _mm256_permutevar8x32_epi32(halves, select_high);
+			__m256i low = _mm256_permutevar8x32_epi32(halves, select_low);
+#define ROW(p, h, l)                                                                                                   \
+	{                                                                                                                  \
+		__m256i v = _mm256_cvtepu8_epi16(_mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 4 * i)), pair));       \
+		h = _mm256_add_epi32(h, _mm256_madd_epi16(v, high));                                                           \
+		l = _mm256_add_epi32(l, _mm256_madd_epi16(v, low));                                                            \
+	}
+			ROW(p0, h0, l0)
+			ROW(p1, h1, l1)
+			ROW(p2, h2, l2)
+			ROW(p3, h3, l3)
+#undef ROW
+		}
+		__m128i bytes = _mm_packus_epi16(_mm_packs_epi32(join(h0, l0), join(h1, l1)), _mm_packs_epi32(join(h2, l2), join(h3, l3)));
+		store4(to[0] + 3 * x, _mm_cvtsi128_si32(bytes));
+		store4(to[1] + 3 * x, _mm_extract_epi32(bytes, 1));
+		store4(to[2] + 3 * x, _mm_extract_epi32(bytes, 2));
+		store4(to[3] + 3 * x, _mm_extract_epi32(bytes, 3));
+	}
+}
+
+// Two rows at a time, 32 bytes of each. Behind an odd last row a weight of zero stands, and one row more may be read.
+AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_set1_epi32(half);
+	const int n = (taps[1] + 1) / 2, bytes = 3 * r->size;
+	int32_t *pairs = r->pairs;
+	for (int i = 0; i < n; i++) {
+		int32_t a = taps[2 + 2 * i], b = taps[3 + 2 * i];
+		pairs[2 * i] = (int32_t)((uint32_t)(a >> low_bits & 0xffff) | (uint32_t)(b >> low_bits) << 16);
+		pairs[2 * i + 1] = (a & low_mask) | (b & low_mask) << 16;
+	}
+	for (int x = 0; x < bytes; x += 32) {
+		const uint8_t *p = rows + x;
+		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = zero, l1 = zero, l2 = zero, l3 = zero;
+		for (int i = 0; i < n; i++, p += 2 * r->pitch) {
+			__m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + r->pitch));
+			__m256i high = _mm256_set1_epi32(pairs[2 * i]), low = _mm256_set1_epi32(pairs[2 * i + 1]);
+			__m256i left = _mm256_unpacklo_epi8(a, b), right = _mm256_unpackhi_epi8(a, b);
+#define PART(v, h, l)                                                                                                  \
+	{                                                                                                                  \
+		__m256i part = v;                                                                                              \
+		h = _mm256_add_epi32(h, _mm256_madd_epi16(part, high));                                                        \
+		l = _mm256_add_epi32(l, _mm256_madd_epi16(part, low));                                                         \
+	}
+			PART(_mm256_unpacklo_epi8(left, zero), h0, l0)
+			PART(_mm256_unpackhi_epi8(left, zero), h1, l1)
+			PART(_mm256_unpacklo_epi8(right, zero), h2, l2)
+			PART(_mm256_unpackhi_epi8(right, zero), h3, l3)
+#undef PART
+		}
+#define SUM(h, l) _mm256_srai_epi32(_mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(h, low_bits), l), rounding), precision)
+		__m256i v = _mm256_packus_epi16(_mm256_packs_epi32(SUM(h0, l0), SUM(h1, l1)), _mm256_packs_epi32(SUM(h2, l2), SUM(h3, l3)));
+#undef SUM
+		if (x + 32 <= bytes) {
+			_mm256_storeu_si256((__m256i *)(to + x), v);
+		} else {
+			uint8_t rest[32];
+			_mm256_storeu_si256((__m256i *)rest, v);
+			memcpy(to + x, rest, bytes - x);
+		}
+	}
+}
+
+int cijepa_vector_unit(void) { return __builtin_cpu_supports("avx2") != 0; }
+
+#else
+
+static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
+	for (int i = 0; i < 4; i++)
+		across_scalar(r, rgbx[i], to[i]);
+}
+
+static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+	down_scalar(r, rows, taps, to);
+}
+
+int cijepa_vector_unit(void) { return 0; }
+
+#endif
+
+static int grow(void **memory, size_t *size, size_t need) {
+	if (need <= *size)
+		return 0;
+	free(*memory);
+	*size = 0;
+	*memory = aligned_alloc(64, (need + 63) & ~(size_t)63);
+	if (*memory == NULL)
+		return 1;
+	*size = need;
+	return 0;
+}
+
+int cijepa_resizer_begin(cijepa_resizer *r, const cijepa_cut *cut, const int32_t *across, const int32_t *down, uint8_t *out) {
+	r->across = across;
+	r->down = down;
+	r->across_stride = cut->across_stride;
+	r->down_stride = cut->down_stride;
+	r->size = cut->size;
+	r->vector = !cut->scalar && cijepa_vector_unit();
+	r->out = out;
+	r->first = r->count = r->next = 0;
+	// Rows are read in steps of 32 bytes and written in steps of a pixel and a byte.
+	r->pitch = (3 * (size_t)cut->size + 1 + 31) & ~(size_t)31;
+	// What an output row needs, as much again so that rows are moved up seldom, and four that are made together.
+	int taps = cut->down_stride - 2;
+	r->capacity = 2 * taps + 16;
+	// One row more may be read, and what is read must exist.
+	return grow((void **)&r->rows, &r->rows_size, r->pitch * (r->capacity + 1)) ||
+	       grow((void **)&r->pairs, &r->pairs_size, sizeof(int32_t) * (taps + 2));
+}
+
+// make_rows makes all output rows whose taps are there.
+static void make_rows(cijepa_resizer *r) {
+	for (; r->next < r->size; r->next++) {
+		const int32_t *taps = r->down + (size_t)r->down_stride * r->next;
+		if (taps[0] + taps[1] > r->first + r->count)
+			return;
+		const uint8_t *rows = r->rows + r->pitch * (taps[0] - r->first);
+		uint8_t *to = r->out + (size_t)3 * r->size * r->next;
+		if (r->vector)
+			down_avx2(r, rows, taps, to);
+		else
+			down_scalar(r, rows, taps, to);
+	}
+}
+
+// make_room drops the rows that no further output row needs.
+static void make_room(cijepa_resizer *r) {
+	int needed = r->first + r->count;
+	if (r->next < r->size && r->down[(size_t)r->down_stride * r->next] < needed)
+		needed = r->down[(size_t)r->down_stride * r->next];
+	int drop = needed - r->first;
+	memmove(r->rows, r->rows + r->pitch * drop, r->pitch * (r->count - drop));
+	r->first += drop;
+	r->count -= drop;
+}
+
+void cijepa_resizer_push(cijepa_resizer *r, const uint8_t *rgbx, size_t stride, int n) {
+	while (n > 0) {
+		if (r->count + 4 > r->capacity)
+			make_room(r);
+		uint8_t *to = r->rows + r->pitch * r->count;
+		int made = n < 4 ? n : 4;
+		if (r->vector) {
+			const uint8_t *from4[4];
+			uint8_t *to4[4];
+			for (int i = 0; i < 4; i++) { // fewer than four: the last one again
+				int row = i < made ? i : made - 1;
+				from4[i] = rgbx + stride * row;
+				to4[i] = to + r->pitch * row;
+			}
+			across_avx2(r, from4, to4);
+		} else {
+			for (int i = 0; i < made; i++)
+				across_scalar(r, rgbx + stride * i, to + r->pitch * i);
+		}
+		r->count += made;
+		rgbx += stride * made;
+		n -= made;
+		make_rows(r);
+	}
+}
+
+void cijepa_resizer_free(cijepa_resizer *r) {
+	free(r->rows);
+	free(r->pairs);
+}
