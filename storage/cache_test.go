@@ -1,0 +1,284 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "gocloud.dev/blob/fileblob"
+)
+
+// packed is a dataset of n training images in shards of ten in an empty bucket in memory.
+func packed(t *testing.T, n int) (*Bucket, *Dataset) {
+	t.Helper()
+	b := memBucket(t)
+	mustPack(t, idxSourceOf(t, n), b, "d", PackOptions{PerShard: 10})
+	return b, mustOpenDataset(t, b)
+}
+
+func mustOpenDataset(t *testing.T, b *Bucket) *Dataset {
+	t.Helper()
+	d, err := OpenDataset(t.Context(), b, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func newCache(t *testing.T, d *Dataset, dir string, limit int64) *Cache {
+	t.Helper()
+	c, err := NewCache(d, dir, limit, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func trainSplit(t *testing.T, c *Cache) *Split {
+	t.Helper()
+	s, err := c.Split("train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// viewAll looks at every sample of a split and compares it with the stored shard.
+func viewAll(t *testing.T, s *Split, stored map[string]string) {
+	t.Helper()
+	for i, n := range s.Samples() {
+		shard := s.shards[i].Shard
+		data := stored["d/"+shard.Name]
+		for j := range n {
+			err := s.View(t.Context(), i, j, func(key string, label int, image []byte) error {
+				want := data[shard.Samples.Offsets[j]:][:shard.Samples.Lengths[j]]
+				if key != shard.Samples.Keys[j] || label != int(shard.Samples.Labels[j]) || string(image) != want {
+					t.Errorf("sample %d of shard %d is %s with label %d and %d bytes", j, i, key, label, len(image))
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// files are the names in a folder.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestCacheServesEverySample(t *testing.T) {
+	b, d := packed(t, 50)
+	dir := t.TempDir()
+	stored := snapshot(t, b)
+	c := newCache(t, d, dir, 0)
+	viewAll(t, trainSplit(t, c), stored)
+	val, err := c.Split("val")
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewAll(t, val, stored)
+	if names := files(t, dir); len(names) != 6 {
+		t.Errorf("the cache holds %v, want six shards", names)
+	}
+
+	// The next process needs no shard of the bucket.
+	for key := range stored {
+		if strings.HasSuffix(key, ".tar") {
+			if err := b.Delete(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
+}
+
+func TestCacheMapsFileBucketsInPlace(t *testing.T) {
+	root, dir := t.TempDir(), filepath.Join(t.TempDir(), "unused")
+	b, err := Open(t.Context(), "file://"+root, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	mustPack(t, idxSourceOf(t, 50), b, "d", PackOptions{PerShard: 10})
+	stored := snapshot(t, b)
+	c := newCache(t, mustOpenDataset(t, b), dir, 1) // the limit is one byte: nothing counts
+	viewAll(t, trainSplit(t, c), stored)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the cache folder was made: %v", err)
+	}
+
+	// A flipped byte in the place is found before the first use.
+	name := filepath.Join(root, "d", "train-000001.tar")
+	data := []byte(stored["d/train-000001.tar"])
+	data[700] ^= 1
+	if err := os.WriteFile(name, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c = newCache(t, mustOpenDataset(t, b), dir, 0)
+	err = trainSplit(t, c).View(t.Context(), 1, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name) {
+		t.Errorf("error %v, want ErrCorrupt and the file's name", err)
+	}
+}
+
+func TestViewPassesErrorsOn(t *testing.T) {
+	_, d := packed(t, 20)
+	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
+	own := errors.New("own")
+	if err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return own }); err != own {
+		t.Errorf("error %v, want f's own", err)
+	}
+	for _, place := range [][2]int{{-1, 0}, {2, 0}, {0, -1}, {0, 10}} {
+		if err := s.View(t.Context(), place[0], place[1], func(string, int, []byte) error { return nil }); err == nil {
+			t.Errorf("no error for sample %d of shard %d", place[1], place[0])
+		}
+	}
+}
+
+func TestAheadFetchesInOrder(t *testing.T) {
+	_, d := packed(t, 100)
+	c := newCache(t, d, t.TempDir(), 0)
+	s := trainSplit(t, c)
+	s.Ahead([]int{7, 3, 9, 0})
+	local := func() (shards []int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i, shard := range s.shards {
+			if shard.state == ready {
+				shards = append(shards, i)
+			}
+		}
+		return shards
+	}
+	eventually(t, "the planned shards are here", func() bool { return len(local()) == 4 })
+	if got := local(); !slices.Equal(got, []int{0, 3, 7, 9}) {
+		t.Errorf("shards %v are here", got)
+	}
+}
+
+func TestCacheEvictsWhatIsNeededLast(t *testing.T) {
+	b, d := packed(t, 100)
+	dir := t.TempDir()
+	size := d.Index.Splits["train"][0].Size
+	c := newCache(t, d, dir, 4*size)
+	s := trainSplit(t, c)
+	local := func() []int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var shards []int
+		for i, shard := range s.shards {
+			if shard.state == ready {
+				shards = append(shards, i)
+			}
+		}
+		return shards
+	}
+	s.Ahead([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
+	eventually(t, "the first four are here", func() bool { return slices.Equal(local(), []int{0, 1, 2, 3}) })
+	if n := len(files(t, dir)); n != 4 {
+		t.Errorf("%d files in the cache", n)
+	}
+	// The window 0, 1 is done; 1 comes again soon, 0 late, and 2 and 3 are next.
+	s.Ahead([]int{2, 3, 1, 4, 5, 6, 7, 8, 9, 0})
+	eventually(t, "4 has taken the place of 0", func() bool { return slices.Equal(local(), []int{1, 2, 3, 4}) })
+	viewAll(t, s, snapshot(t, b))
+	if n := len(files(t, dir)); n > 4 {
+		t.Errorf("%d files in the cache, which may hold 4", n)
+	}
+}
+
+func TestCacheTooSmall(t *testing.T) {
+	_, d := packed(t, 100)
+	size := d.Index.Splits["train"][0].Size
+	if _, err := NewCache(d, t.TempDir(), size-1, nil); err == nil || !strings.Contains(err.Error(), "raise the cache size") {
+		t.Errorf("a cache smaller than a shard: %v", err)
+	}
+	c := newCache(t, d, t.TempDir(), 4*size)
+	s := trainSplit(t, c)
+	if err := s.Require(4); err != nil {
+		t.Error(err)
+	}
+	if err := s.Require(5); err == nil || !strings.Contains(err.Error(), "a window of 5 shards") {
+		t.Errorf("a cache smaller than a window: %v", err)
+	}
+}
+
+func TestViewIsCancelled(t *testing.T) {
+	_, d := packed(t, 20)
+	d.Index.Splits["train"][0].Name = "lost.tar"
+	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
+	err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("a lost shard: %v, want ErrNotFound", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.View(ctx, 1, 0, func(string, int, []byte) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled view: %v", err)
+	}
+}
+
+func TestViewsAtOnce(t *testing.T) {
+	b, d := packed(t, 100)
+	size := d.Index.Splits["train"][0].Size
+	c := newCache(t, d, t.TempDir(), 3*size) // smaller than what the goroutines want at a time
+	s := trainSplit(t, c)
+	stored := snapshot(t, b)
+	var group sync.WaitGroup
+	for worker := range 8 {
+		group.Go(func() {
+			for i := range 60 {
+				shard, sample := (i*7+worker*3)%10, (i+worker)%10
+				samples := s.shards[shard].Samples
+				err := s.View(t.Context(), shard, sample, func(key string, _ int, image []byte) error {
+					if string(image) != stored["d/"+s.shards[shard].Name][samples.Offsets[sample]:][:samples.Lengths[sample]] {
+						t.Errorf("wrong bytes of sample %d in shard %d", sample, shard)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.used > c.limit {
+		t.Errorf("the cache holds %d bytes of %d", c.used, c.limit)
+	}
+}

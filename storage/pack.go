@@ -1,0 +1,423 @@
+package storage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without image checks.
+type PackOptions struct {
+	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random generator is part of the format.
+	Seed uint64
+	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards differ by at most one sample.
+	PerShard int
+	// Classes picks the classes to pack and sets their label order. Empty means all of the source's, in its own order, or sorted
+	// by name where it has none. A class that is listed but has no image is an error.
+	Classes []string
+	// Verify looks at one image, usually by decoding it whole. An image that it refuses is left out and returned as a Reject.
+	// It is called by several goroutines at once and must not keep the bytes.
+	Verify func(image []byte) error
+	// Progress is told the images read so far and those there are, one call at a time.
+	Progress func(done, total int64)
+	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
+	Workers int
+	// TempDir is where shards are put together; "" means the system's temporary folder.
+	TempDir string
+}
+
+// Reject is an image that Pack left out.
+type Reject struct {
+	Split, Name string
+	Err         error
+}
+
+func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
+
+// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
+// image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
+//
+// Equal input and options give equal bytes, so that Pack can be run again after any failure: what is there already is not
+// uploaded again. A prefix that holds another dataset is refused with ErrExists. One shard for each worker is on the local disk
+// at a time, one image for each worker in memory.
+func Pack(ctx context.Context, src Source, dst *Bucket, prefix string, o PackOptions) (Index, []Reject, error) {
+	if o.PerShard <= 0 {
+		o.PerShard = 1000
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	p := &packer{src: src, dst: dst, prefix: prefix, options: o}
+	items, classes, err := src.List(ctx)
+	if err != nil {
+		return Index{}, nil, fmt.Errorf("listing the images: %w", err)
+	}
+	p.items = items
+	if classes, err = p.chooseClasses(classes); err != nil {
+		return Index{}, nil, err
+	}
+	if err := p.findStored(ctx); err != nil {
+		return Index{}, nil, err
+	}
+	splits, err := p.writeSplits(ctx)
+	if err != nil {
+		return Index{}, nil, err
+	}
+	ix := Index{Version: IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: splits}
+	for split, shards := range splits {
+		for i := range shards {
+			ix.Counts[split] += shards[i].Samples.Len()
+		}
+	}
+	slices.SortFunc(p.rejects, func(a, b Reject) int {
+		return strings.Compare(a.Split+"\x00"+a.Name, b.Split+"\x00"+b.Name)
+	})
+	if err := ix.Validate(); err != nil {
+		return Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
+	}
+	return ix, p.rejects, putIndex(ctx, dst, prefix, ix)
+}
+
+// putIndex makes the dataset exist. Another index in its place is ErrExists.
+func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
+	data, err := ix.Encode()
+	if err != nil {
+		return err
+	}
+	key := path.Join(prefix, IndexName)
+	created, err := dst.Create(ctx, key, data)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", key, err)
+	}
+	if created {
+		return nil
+	}
+	stored, err := dst.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	if !bytes.Equal(stored, data) {
+		return otherDataset(key)
+	}
+	return nil
+}
+
+func otherDataset(key string) error {
+	return fmt.Errorf("%s belongs to a dataset with other images, classes or seed; delete that one or choose another prefix: %w", key, ErrExists)
+}
+
+// ReadClasses reads a class file: one class name a line, in label order. Blank lines and lines that begin with # are skipped.
+func ReadClasses(r io.Reader) ([]string, error) {
+	var classes []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if slices.Contains(classes, line) {
+			return nil, fmt.Errorf("class %q is listed twice", line)
+		}
+		classes = append(classes, line)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading the class list: %w", err)
+	}
+	if len(classes) == 0 {
+		return nil, errors.New("the class list is empty")
+	}
+	return classes, nil
+}
+
+// packer is one call of Pack.
+type packer struct {
+	src     Source
+	dst     *Bucket
+	prefix  string
+	options PackOptions
+
+	items  []Item
+	labels map[string]int32 // by class
+	total  int64            // images to read
+
+	indexed map[string]Shard // shards of the index that is there already; nil without one
+	present map[string]int64 // sizes of what lies below prefix, by key
+
+	mu      sync.Mutex // guards what follows: workers share it
+	done    int64
+	rejects []Reject
+}
+
+// chooseClasses settles which class has which label.
+func (p *packer) chooseClasses(own []string) ([]string, error) {
+	images := map[string]int{}
+	for i := range p.items {
+		if class := p.items[i].Class; class != "" {
+			images[class]++
+		}
+	}
+	classes := p.options.Classes
+	switch {
+	case len(classes) > 0:
+		for _, class := range classes {
+			if images[class] == 0 {
+				return nil, fmt.Errorf("class %q is listed, but the source has no image of it", class)
+			}
+		}
+	case own != nil:
+		classes = own
+	default:
+		classes = []string{}
+		for class := range images {
+			classes = append(classes, class)
+		}
+		slices.Sort(classes)
+	}
+	p.labels = make(map[string]int32, len(classes))
+	for i, class := range classes {
+		p.labels[class] = int32(i)
+	}
+	return classes, nil
+}
+
+// findStored reads what an earlier call has left at the destination.
+func (p *packer) findStored(ctx context.Context) error {
+	entries, err := p.dst.entries(ctx, p.key(""))
+	if err != nil {
+		return fmt.Errorf("listing the destination: %w", err)
+	}
+	p.present = make(map[string]int64, len(entries))
+	for _, entry := range entries {
+		p.present[entry.key] = entry.size
+	}
+	key := p.key(IndexName)
+	if _, ok := p.present[key]; !ok {
+		return nil
+	}
+	data, err := p.dst.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	ix, err := ParseIndex(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w; delete it to pack again", key, err)
+	}
+	p.indexed = map[string]Shard{}
+	for _, shards := range ix.Splits {
+		for _, shard := range shards {
+			p.indexed[shard.Name] = shard
+		}
+	}
+	return nil
+}
+
+func (p *packer) key(name string) string {
+	if name == "" {
+		if p.prefix == "" {
+			return ""
+		}
+		return strings.TrimSuffix(p.prefix, "/") + "/"
+	}
+	return path.Join(p.prefix, name)
+}
+
+// writeSplits orders the images, cuts them into shards and writes these, some at a time.
+func (p *packer) writeSplits(ctx context.Context) (map[string][]Shard, error) {
+	chosen := map[string][]int{}
+	for i := range p.items {
+		item := &p.items[i]
+		if _, ok := p.labels[item.Class]; ok || item.Class == "" && len(p.options.Classes) == 0 {
+			chosen[item.Split] = append(chosen[item.Split], i)
+			p.total++
+		}
+	}
+	splits := map[string][]Shard{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.options.Workers)
+	for _, split := range sortedKeys(chosen) {
+		if !relative(split) || strings.Contains(split, "/") {
+			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
+		}
+		order := p.shuffle(split, chosen[split])
+		count := (len(order) + p.options.PerShard - 1) / p.options.PerShard
+		shards := make([]Shard, count)
+		splits[split] = shards
+		for i := range count {
+			from, to := i*len(order)/count, (i+1)*len(order)/count
+			name := fmt.Sprintf("%s-%06d.tar", split, i)
+			group.Go(func() (err error) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				shards[i], err = p.writeShard(ctx, name, order[from:to], from)
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for split, shards := range splits {
+		// A shard whose every image was refused was not written.
+		splits[split] = slices.DeleteFunc(shards, func(s Shard) bool { return s.Samples.Len() == 0 })
+		if len(splits[split]) == 0 {
+			delete(splits, split)
+		}
+	}
+	return splits, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.
+func (p *packer) shuffle(split string, places []int) []int {
+	type hashed struct {
+		sum   [sha256.Size]byte
+		place int
+	}
+	hashes := make([]hashed, len(places))
+	prefix := append(binary.LittleEndian.AppendUint64(nil, p.options.Seed), split+"\x00"...)
+	for i, place := range places {
+		hashes[i] = hashed{sha256.Sum256(append(prefix[:len(prefix):len(prefix)], p.items[place].Name...)), place}
+	}
+	slices.SortFunc(hashes, func(a, b hashed) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	order := make([]int, len(places))
+	for i := range hashes {
+		order[i] = hashes[i].place
+	}
+	return order
+}
+
+// writeShard puts one shard together in a temporary file and uploads it if it is not there yet. first is the place of its first
+// image in the split's order: keys count from it, and the key of a refused image stays unused.
+func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (Shard, error) {
+	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
+	if err != nil {
+		return Shard{}, fmt.Errorf("making room for %s: %w", name, err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	out := newTarShard(buffered)
+	var image []byte
+	for i, place := range places {
+		if err := ctx.Err(); err != nil {
+			return Shard{}, err
+		}
+		item := &p.items[place]
+		if image, err = p.src.Read(place, image[:0]); err != nil {
+			return Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
+		}
+		refused := p.verify(image)
+		p.report(item, refused)
+		if refused != nil {
+			continue
+		}
+		label, ok := p.labels[item.Class]
+		if !ok {
+			label = NoLabel
+		}
+		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
+			return Shard{}, fmt.Errorf("writing %s: %w", file.Name(), err)
+		}
+	}
+	if out.samples.Len() == 0 {
+		return Shard{}, nil
+	}
+	shard, err := out.close(name)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
+		return Shard{}, fmt.Errorf("writing %s: %w", file.Name(), err)
+	}
+	return shard, p.upload(ctx, shard, file)
+}
+
+func (p *packer) verify(image []byte) error {
+	if len(image) == 0 {
+		return errors.New("the file is empty")
+	}
+	if p.options.Verify == nil {
+		return nil
+	}
+	return p.options.Verify(image)
+}
+
+func (p *packer) report(item *Item, refused error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done++
+	if refused != nil {
+		p.rejects = append(p.rejects, Reject{item.Split, item.Name, refused})
+	}
+	if p.options.Progress != nil {
+		p.options.Progress(p.done, p.total)
+	}
+}
+
+// upload stores the shard unless the very same bytes are there already.
+func (p *packer) upload(ctx context.Context, shard Shard, file *os.File) error {
+	object := Object{Key: p.key(shard.Name), Size: shard.Size, SHA256: shard.SHA256}
+	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
+		return otherDataset(object.Key)
+	}
+	if size, ok := p.present[object.Key]; ok && size == object.Size {
+		if p.indexed != nil {
+			return nil
+		}
+		same, err := p.stored(ctx, object)
+		if err != nil || same {
+			return err
+		}
+	}
+	stored, err := p.dst.Put(ctx, object.Key, shard.Size, func(w io.Writer) error {
+		_, err := io.Copy(w, io.NewSectionReader(file, 0, shard.Size))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("uploading %s: %w", object.Key, err)
+	}
+	if stored.SHA256 != shard.SHA256 {
+		return fmt.Errorf("uploading %s: the temporary file %s has changed on disk", object.Key, file.Name())
+	}
+	return nil
+}
+
+// stored reads an object of this name and size back and tells whether it is the one wanted. Without an index nothing is known of
+// it: an interrupted call may have left it behind, perhaps one with another seed.
+func (p *packer) stored(ctx context.Context, object Object) (bool, error) {
+	reader, err := p.dst.Read(ctx, object)
+	if err == nil {
+		_, err = io.Copy(io.Discard, reader)
+		err = errors.Join(err, reader.Close())
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNotFound):
+		return false, nil
+	}
+	return false, fmt.Errorf("checking %s: %w", object.Key, err)
+}

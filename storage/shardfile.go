@@ -1,0 +1,137 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// shardFile is a whole shard on the local disk, mapped read-only. A file of the cache bears a shared lock while it is mapped, which keeps
+// other processes from evicting it.
+type shardFile struct {
+	name string
+	file *os.File // open for its lock
+	data []byte
+}
+
+// errDamaged: a local file is not the shard that its name says.
+var errDamaged = errors.New("damaged")
+
+// openShard opens a local file, checks its size and checksum, and maps it.
+func openShard(name string, size int64, sum string) (*shardFile, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	shard, err := mapShard(file, name, size)
+	if err != nil {
+		return nil, err
+	}
+	if hash := sha256.Sum256(shard.data); hex.EncodeToString(hash[:]) != sum {
+		return nil, errors.Join(fmt.Errorf("%s has sha256 %x, not %s: %w", name, hash, sum, errDamaged), shard.close())
+	}
+	return shard, nil
+}
+
+// mapShard maps an open file of known size and takes it over.
+func mapShard(file *os.File, name string, size int64) (*shardFile, error) {
+	// A process that evicts the file at this moment holds the exclusive lock. The mapping then outlives the name, and that is all right.
+	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(err, file.Close())
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	if info.Size() != size {
+		return nil, errors.Join(fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged), file.Close())
+	}
+	data, err := unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mapping %s: %w", name, err), file.Close())
+	}
+	return &shardFile{name, file, data}, nil
+}
+
+// flock takes or changes the lock of an open file without waiting: unix.EWOULDBLOCK means that another process holds it. A file system
+// without locks grants them all.
+func flock(file *os.File, how int) error {
+	for {
+		err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil, errors.Is(err, errors.ErrUnsupported), errors.Is(err, unix.ENOLCK):
+			return nil
+		}
+		return fmt.Errorf("locking %s: %w", file.Name(), err)
+	}
+}
+
+// close unmaps the file and leaves it on the disk.
+func (f *shardFile) close() error {
+	return errors.Join(unix.Munmap(f.data), f.file.Close())
+}
+
+// remove unmaps the file and deletes it, unless another process has it mapped: then that one will.
+func (f *shardFile) remove() error {
+	err := flock(f.file, unix.LOCK_EX)
+	switch {
+	case err == nil:
+		if err = os.Remove(f.name); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = nil
+	}
+	return errors.Join(err, f.close())
+}
+
+// lockPause is the time between two looks at another process's lock; flock itself cannot be given up.
+const lockPause = 50 * time.Millisecond
+
+// lockPart opens and locks the file in which a shard is put together, so that of several processes one downloads it. The lock is gone
+// when the file is closed, also by the death of its process. It returns nil when the name has been taken by a whole shard meanwhile.
+func lockPart(ctx context.Context, name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := flock(file, unix.LOCK_EX)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(err, file.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), file.Close())
+		case <-time.After(lockPause):
+		}
+	}
+	// The process that held the lock may have finished the shard: then this file no longer bears the name.
+	locked, err := file.Stat()
+	if err == nil {
+		var named os.FileInfo
+		if named, err = os.Stat(name); err == nil && os.SameFile(locked, named) {
+			return file, nil
+		}
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, errors.Join(err, file.Close())
+	}
+	return nil, file.Close()
+}
+
+// diskFull tells an error of a disk or quota without space.
+func diskFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
