@@ -104,7 +104,7 @@ func (d *decoder) cut(encoded []byte, v view, out []byte) error {
 func (d *decoder) load(whole image.Image, region box) (stride int, err error) {
 	stride = 4*region.width + rowPadding
 	d.pixels = sized(d.pixels, stride*region.height)
-	return stride, copyRGBX(d.pixels, stride, whole, region)
+	return stride, copyRGBX(d.pixels, stride, whole, region, webpChroma())
 }
 
 // decodeWhole decodes a PNG or WebP image.

@@ -6,5 +6,6 @@
 // of workers, on the same bytes.
 //
 // Pixels are those of Pillow and torchvision, to the last bit, when the package is built with cgo: JPEG files are decoded by
-// libjpeg-turbo. Without cgo the standard library decodes them, several times slower and with other chroma upsampling.
+// libjpeg-turbo. Without cgo the standard library decodes them, several times slower and with a level of difference here and
+// there.
 package input

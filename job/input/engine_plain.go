@@ -12,8 +12,8 @@ import (
 // maxJPEGPixels: image/jpeg decodes images as a whole.
 const maxJPEGPixels = maxWholePixels
 
-// engine decodes JPEG files and resizes without cgo: image/jpeg, whose chroma upsampling is not Pillow's (a mean
-// difference below one level), and Pillow's resize in plain Go.
+// engine decodes JPEG files and resizes without cgo: image/jpeg, whose inverse cosine transform differs from libjpeg's by a
+// level here and there, then Pillow's upsampling, colours and resize in plain Go.
 type engine struct {
 	rows     []byte  // the source after the horizontal pass
 	sums     []int32 // one row of the vertical pass
@@ -53,7 +53,7 @@ func (e *engine) cut(encoded []byte, region box, across, down *axis, size int, o
 	}
 	stride := 4*region.width + rowPadding
 	e.unpacked = sized(e.unpacked, stride*region.height)
-	if err := copyRGBX(e.unpacked, stride, m, region); err != nil {
+	if err := copyRGBX(e.unpacked, stride, m, region, jpegChroma()); err != nil {
 		return err
 	}
 	return e.resize(e.unpacked, stride, region.height, across, down, size, out)

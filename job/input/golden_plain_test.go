@@ -4,7 +4,8 @@ package input
 
 import "testing"
 
-// compareGolden holds image/jpeg to a mean difference of one level; it upsamples chroma by repeating it.
+// compareGolden allows what comes of image/jpeg's other arithmetic in the inverse cosine transform, a level here and there: a
+// mean difference of at most 0.08 and a largest of 4 over these images.
 func compareGolden(t *testing.T, got, want []byte) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -12,7 +13,7 @@ func compareGolden(t *testing.T, got, want []byte) {
 	}
 	largest, mean := differences(got, want)
 	t.Logf("mean difference %.3f, largest %d", mean, largest)
-	if mean > 1 {
-		t.Errorf("mean difference %.3f, want at most 1", mean)
+	if mean > 0.2 || largest > 8 {
+		t.Errorf("mean difference %.3f, largest %d, want at most 0.2 and 8", mean, largest)
 	}
 }

@@ -11,11 +11,20 @@ const rowPadding = 32
 
 // copyRGBX writes a region of a decoded image as rows of four bytes a pixel, the fourth being of no meaning, with the colours
 // of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; CMYK is turned as Pillow turns it.
-func copyRGBX(out []byte, stride int, m image.Image, region box) error {
+// YCbCr goes by the rules of the format.
+func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) error {
 	bounds := m.Bounds()
 	left, top := bounds.Min.X+region.left, bounds.Min.Y+region.top
 	if left+region.width > bounds.Max.X || top+region.height > bounds.Max.Y {
 		return fmt.Errorf("the image has %dx%d pixels, not as many as its header says", bounds.Dx(), bounds.Dy())
+	}
+	switch m := m.(type) {
+	case *image.YCbCr:
+		rules.copy(out, stride, m, region)
+		return nil
+	case *image.NYCbCrA:
+		rules.copy(out, stride, &m.YCbCr, region)
+		return nil
 	}
 	for y := range region.height {
 		row := out[stride*y : stride*y+4*region.width]
@@ -51,16 +60,6 @@ func copyRGBX(out []byte, stride int, m image.Image, region box) error {
 			deep(row, m.Pix[m.PixOffset(left, top+y):])
 		case *image.NRGBA64:
 			deep(row, m.Pix[m.PixOffset(left, top+y):])
-		case *image.YCbCr:
-			for x := range region.width {
-				c := m.YCbCrAt(left+x, top+y)
-				row[4*x], row[4*x+1], row[4*x+2] = color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
-			}
-		case *image.NYCbCrA:
-			for x := range region.width {
-				c := m.YCbCrAt(left+x, top+y)
-				row[4*x], row[4*x+1], row[4*x+2] = color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
-			}
 		case *image.CMYK:
 			from := m.Pix[m.PixOffset(left, top+y):]
 			for x := range region.width {

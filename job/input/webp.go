@@ -28,3 +28,18 @@ func webpSize(file []byte) (width, height int, err error) {
 	}
 	return 0, 0, errors.New("webp: no still image in the file")
 }
+
+// webpChroma returns libwebp's "fancy upsampling" and its conversion of colours of limited range (src/dsp/yuv.h), which is not
+// that of image/color.
+func webpChroma() *chroma {
+	return &chroma{
+		rounding: func(int, int, int) [2]int { return [2]int{8, 8} },
+		colour: func(y, u, v int) (r, g, b byte) {
+			y = 19077 * y >> 8
+			return webpLevel(y + 26149*v>>8 - 14234), webpLevel(y - 6419*u>>8 - 13320*v>>8 + 8708), webpLevel(y + 33050*u>>8 - 17685)
+		},
+	}
+}
+
+// webpLevel drops six fractional bits of a colour and brings it into a byte.
+func webpLevel(v int) byte { return byte(min(max(v>>6, 0), 255)) }
