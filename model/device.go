@@ -1,0 +1,66 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+)
+
+// Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or "go:parallelism=64" for the pure Go
+// backend, "xla:" and the absolute path of a PJRT plugin for XLA.
+type Device struct {
+	backend compute.Backend
+	name    string
+	close   sync.Once
+}
+
+// noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
+const noInstall = "GOMLX_NO_AUTO_INSTALL"
+
+// OpenDevice opens a backend by its GoMLX name. The binary must import the backend. Nothing is ever downloaded. A plain
+// "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs.
+func OpenDevice(name string) (d *Device, err error) {
+	defer recovered(&err, "opening device "+name)
+	if kind, options, _ := strings.Cut(name, ":"); kind == "go" && !strings.Contains(options, "ops_sequential") &&
+		!strings.Contains(options, "parallelism=") {
+		return nil, &FieldError{"Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`}
+	}
+	if len(compute.List()) == 0 {
+		return nil, errors.New("opening device: this program contains no backend")
+	}
+	if err := os.Setenv(noInstall, "1"); err != nil {
+		return nil, fmt.Errorf("opening device %s: %w", name, err)
+	}
+	backend, err := compute.NewWithConfig(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening device %s: %w", name, err)
+	}
+	return &Device{backend: backend, name: name}, nil
+}
+
+// Description says what the backend runs on, in its own words.
+func (d *Device) Description() string { return d.backend.Description() }
+
+// Close gives the device's memory back. Whatever was made on it must not be used any more.
+func (d *Device) Close() { d.close.Do(d.backend.Finalize) }
+
+// flash says whether bf16 attention becomes cuDNN's flash attention: GoMLX keys it on the plugin's name in the same way.
+func (d *Device) flash() bool {
+	return strings.HasPrefix(d.name, "xla") && (strings.Contains(d.name, "cuda") || strings.Contains(d.name, "nvidia"))
+}
+
+// recovered turns a panic of GoMLX, whose graph functions report by panicking, into an error. It is deferred by every
+// exported function that builds or runs a graph.
+func recovered(err *error, doing string) {
+	switch p := recover().(type) {
+	case nil:
+	case error:
+		*err = fmt.Errorf("%s: %w", doing, p)
+	default:
+		*err = fmt.Errorf("%s: %v", doing, p)
+	}
+}

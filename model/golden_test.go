@@ -1,0 +1,390 @@
+package model
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	_ "github.com/gomlx/compute/gobackend"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// goldenTolerance bounds every difference from the reference, as a share of the tensor's largest value.
+const goldenTolerance = 2e-5
+
+// golden is a file of test vectors that reference PyTorch code wrote: weights and inputs, and what they must give.
+type golden struct {
+	Config
+	steps   []goldenStep
+	tensors map[string]goldenTensor
+}
+
+type goldenStep struct {
+	Sources  []int
+	Rate     float64 `json:"learning_rate"`
+	Momentum float64
+}
+
+// goldenTensor has its elements as float64, whatever their type in the file.
+type goldenTensor struct {
+	dims   []int
+	values []float64
+}
+
+// goldenFiles are the files beside the tests, then those of the folder that CIJEPA_GOLDEN names.
+func goldenFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, folder := range []string{"testdata", os.Getenv("CIJEPA_GOLDEN")} {
+		if folder == "" {
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(folder, "objective-*.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 {
+			t.Fatalf("no objective-*.safetensors in %s", folder)
+		}
+		files = append(files, found...)
+	}
+	return files
+}
+
+func readGolden(t *testing.T, file string) golden {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bytes.NewReader(data)
+	entries, order, err := readSafetensorsHeader(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := golden{tensors: map[string]goldenTensor{}}
+	for _, name := range order {
+		e := entries[name]
+		raw := make([]byte, e.Offsets[1]-e.Offsets[0])
+		if _, err := io.ReadFull(r, raw); err != nil {
+			t.Fatal(err)
+		}
+		tensor := goldenTensor{dims: e.Shape}
+		switch e.DType {
+		case "F32":
+			for chunk := range slices.Chunk(raw, 4) {
+				tensor.values = append(tensor.values, float64(math.Float32frombits(binary.LittleEndian.Uint32(chunk))))
+			}
+		case "I64":
+			for chunk := range slices.Chunk(raw, 8) {
+				tensor.values = append(tensor.values, float64(int64(binary.LittleEndian.Uint64(chunk))))
+			}
+		default:
+			t.Fatalf("%s: type %s", name, e.DType)
+		}
+		g.tensors[name] = tensor
+	}
+
+	var header struct {
+		Metadata struct {
+			Config, Alpha, Beta, Steps string
+			WeightDecay                string `json:"weight_decay"`
+		} `json:"__metadata__"`
+	}
+	decode(t, data[8:8+binary.LittleEndian.Uint64(data)], &header)
+	m := header.Metadata
+	var sizes struct {
+		Image, Patch, Width, Depth, Heads int
+		PredictorWidth                    int `json:"predictor_width"`
+		PredictorDepth                    int `json:"predictor_depth"`
+		PredictorHeads                    int `json:"predictor_heads"`
+		Depths                            []int
+		MLPRatio                          int     `json:"mlp_ratio"`
+		RopeTheta                         float64 `json:"rope_theta"`
+		TargetNorm                        bool    `json:"target_norm"`
+	}
+	decode(t, []byte(m.Config), &sizes)
+	decode(t, []byte(m.Steps), &g.steps)
+	g.Config = Config{
+		Image: sizes.Image, Patch: sizes.Patch, Width: sizes.Width, Depth: sizes.Depth, Heads: sizes.Heads,
+		MLPRatio: sizes.MLPRatio, PredictorWidth: sizes.PredictorWidth, PredictorDepth: sizes.PredictorDepth,
+		PredictorHeads: sizes.PredictorHeads, RopeTheta: sizes.RopeTheta, Depths: sizes.Depths,
+		AllToLastWeight: new(float64), LastToLastWeight: new(float64),
+		IntermediateRows: len(g.steps[0].Sources) - 1, TargetNorm: sizes.TargetNorm,
+		Masks: DefaultMasks(), Batch: g.tensors["step0/images"].dims[0], Precision: Float32,
+	}
+	g.Masks.TargetBlocks = g.tensors["step0/targets"].dims[1]
+	decode(t, []byte(m.Alpha), g.AllToLastWeight)
+	decode(t, []byte(m.Beta), g.LastToLastWeight)
+	decode(t, []byte(m.WeightDecay), &g.WeightDecay)
+	return g
+}
+
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// images are the images of a step as the programs take floats: [B, S, S, 3] instead of [B, 3, S, S].
+func (g golden) images(step int) []byte {
+	x := g.tensors[fmt.Sprintf("step%d/images", step)]
+	b, side := x.dims[0], x.dims[2]
+	var data []byte
+	for image := range b {
+		for pixel := range side * side {
+			for channel := range 3 {
+				v := x.values[(image*3+channel)*side*side+pixel]
+				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+			}
+		}
+	}
+	return data
+}
+
+func (g golden) masks(step int) Masks {
+	context, targets := g.tensors[fmt.Sprintf("step%d/context", step)], g.tensors[fmt.Sprintf("step%d/targets", step)]
+	m := Masks{B: context.dims[0], C: context.dims[1], M: targets.dims[1], K: targets.dims[2]}
+	for _, v := range context.values {
+		m.Context = append(m.Context, int32(v))
+	}
+	for _, v := range targets.values {
+		m.Targets = append(m.Targets, int32(v))
+	}
+	return m
+}
+
+// learner makes a learner that begins with the weights of the file.
+func (g golden) learner(t *testing.T, d *Device) *Learner {
+	t.Helper()
+	l, err := NewLearner(d, g.Config, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range l.portions(l.Config) {
+		for i, a := range p.group.arrays {
+			var data []byte
+			for _, name := range a.names() {
+				for _, v := range g.want(t, "before/"+p.prefix+name).values {
+					data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+				}
+			}
+			if p.group.w[i], err = d.upload(data, a.shape()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return l
+}
+
+func (g golden) want(t *testing.T, name string) goldenTensor {
+	t.Helper()
+	x, ok := g.tensors[name]
+	if !ok {
+		t.Fatalf("the file has no %s", name)
+	}
+	return x
+}
+
+// compare returns the largest difference as a share of the largest wanted value, and fails beyond the tolerance.
+func compare(t *testing.T, name string, got, want []float64) float64 {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s has %d elements, want %d", name, len(got), len(want))
+		return 0
+	}
+	var difference, largest float64
+	for i := range want {
+		difference, largest = max(difference, math.Abs(got[i]-want[i])), max(largest, math.Abs(want[i]))
+	}
+	if largest == 0 {
+		largest = 1
+	}
+	if share := difference / largest; !(share <= goldenTolerance) {
+		t.Errorf("%s differs by %.3g of its largest value %.3g", name, share, largest)
+	}
+	return difference / largest
+}
+
+func doubles(t *testing.T, x *tensors.Tensor) (values []float64) {
+	t.Helper()
+	flat, err := tensors.CopyFlatData[float32](x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range flat {
+		values = append(values, float64(v))
+	}
+	return values
+}
+
+// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
+// losses, then the whole state.
+func TestGoldenStep(t *testing.T) {
+	d := testDevice(t)
+	for _, file := range goldenFiles(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			g := readGolden(t, file)
+			l := g.learner(t, d)
+			var worst float64
+			see := func(name string, got, want []float64) { worst = max(worst, compare(t, name, got, want)) }
+			for i, step := range g.steps {
+				images, err := d.uploadImages(g.Config, g.images(i), dtypes.Float32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out, err := l.Step(StepInput{Images: images, Masks: g.masks(i), Sources: step.Sources, Rate: step.Rate, Momentum: step.Momentum})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out.Skipped {
+					t.Errorf("step %d was skipped", i)
+				}
+				see(fmt.Sprintf("step%d/loss", i), []float64{out.Loss}, g.want(t, fmt.Sprintf("step%d/loss", i)).values)
+				see(fmt.Sprintf("step%d/table", i), slices.Concat(out.Table...), g.want(t, fmt.Sprintf("step%d/table", i)).values)
+			}
+			s, err := l.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := parse(t, s)
+			prefix, compared := fmt.Sprintf("step%d/after/", len(g.steps)-1), 0
+			for name, want := range g.tensors {
+				if name, ok := strings.CutPrefix(name, prefix); ok {
+					see(name, after[name], want.values)
+					compared++
+				}
+			}
+			t.Logf("%s: %d arrays of the state and %d tables, worst difference %.2g", file, compared, len(g.steps), worst)
+		})
+	}
+}
+
+// parse reads all the arrays of a state by name.
+func parse(t *testing.T, s *State) map[string][]float64 {
+	t.Helper()
+	values := map[string][]float64{}
+	for _, p := range s.Parts() {
+		var file bytes.Buffer
+		if err := p.Write(&file); err != nil {
+			t.Fatal(err)
+		}
+		if int64(file.Len()) != p.Size {
+			t.Errorf("%s has %d bytes, not the %d that it says", p.Name, file.Len(), p.Size)
+		}
+		entries, order, err := readSafetensorsHeader(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range order {
+			for chunk := range slices.Chunk(file.Next(int(entries[name].Offsets[1]-entries[name].Offsets[0])), 4) {
+				values[name] = append(values[name], float64(math.Float32frombits(binary.LittleEndian.Uint32(chunk))))
+			}
+		}
+	}
+	return values
+}
+
+// TestGoldenObjective compares what lies inside the first step: hidden states, target features, predictions, gradients.
+func TestGoldenObjective(t *testing.T) {
+	d := testDevice(t)
+	for _, file := range goldenFiles(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			g := readGolden(t, file)
+			l := g.learner(t, d)
+			sources := g.steps[0].Sources
+			var names []string // of the outputs
+			exec, err := graph.NewExec(d.backend, func(nodes []*graph.Node) []*graph.Node {
+				var outputs []*graph.Node
+				names = nil
+				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
+				in := &inputs{nodes}
+				b, r := in.batch(), in.rows(l.network)
+				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
+				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
+				var predictors []weights
+				for range sources {
+					predictors = append(predictors, newWeights(l.predictorArrays(), in.take(predictor)))
+				}
+				patches := l.patches(b.images)
+				hidden := l.encode(student, gatherTokens(patches, b.context), b.context)
+				collect := func(hidden []*graph.Node) *graph.Node {
+					var collected []*graph.Node
+					for _, depth := range l.Depths {
+						collected = append(collected, hidden[depth])
+					}
+					return graph.Stack(collected, 0)
+				}
+				add("hidden/student", collect(hidden))
+				add("hidden/teacher", collect(l.encode(teacher, patches, nil)))
+				depthsFirst := func(x *graph.Node) *graph.Node { return graph.TransposeAllAxes(x, 2, 0, 1, 3) } // [L, BM, K, D]
+				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
+				places := l.newPredictorPlaces(b.context, b.targets)
+				for slot, w := range predictors {
+					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
+				}
+				_, loss := l.objective(b, r, student, teacher, predictors)
+				gradients := l.gradients(loss, student, predictors)
+				for group, list := range gradients {
+					prefix, arrays := "student.", l.encoderArrays()
+					if group > 0 {
+						prefix, arrays = fmt.Sprintf("predictors.%d.", sources[group-1]), l.predictorArrays()
+					}
+					for i, a := range arrays {
+						for row, name := range a.trained() {
+							x := list[i]
+							if a.rows > 0 {
+								x = graph.Slice(x, graph.AxisElem(row))
+							}
+							add("grad/"+prefix+name, x)
+						}
+					}
+				}
+				return outputs
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			images, err := d.uploadImages(g.Config, g.images(0), dtypes.Float32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups := []*group{l.student}
+			for _, s := range sources {
+				groups = append(groups, l.predictors[s])
+			}
+			var arguments []any
+			for _, x := range join(l.passInputs(StepInput{Images: images, Masks: g.masks(0), Sources: sources}, 0), l.weights(groups)) {
+				arguments = append(arguments, x)
+			}
+			outputs, err := exec.Call(arguments...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var worst float64
+			got := map[string]bool{}
+			for i, name := range names {
+				name = "step0/" + name
+				got[name] = true
+				worst = max(worst, compare(t, name, doubles(t, outputs[i]), g.want(t, name).values))
+			}
+			for name := range g.tensors {
+				if strings.HasPrefix(name, "step0/grad/") && !got[name] {
+					t.Errorf("no %s", name)
+				}
+			}
+			t.Logf("%s: %d tensors, worst difference %.2g", file, len(names), worst)
+		})
+	}
+}

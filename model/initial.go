@@ -1,0 +1,37 @@
+package model
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/cijepa/cijepa/model/draw"
+)
+
+// The networks of a run, as numbers that set their initial weights apart.
+const studentSeed = 0
+
+func predictorSeed(depth int) uint64 { return 1 + uint64(depth) }
+
+// initialDeviation is the standard deviation of initial weights. I-JEPA truncates at +-2, a hundred deviations away.
+const initialDeviation = 0.02
+
+// initial draws an array as float32 values, little-endian: normal weight matrices, zero biases, norms of one (method.md
+// section 2). Every row has a stream of its own.
+func initial(a array, seed, network uint64, index int) []byte {
+	rows := max(a.rows, 1)
+	data := make([]byte, 0, 4*rows*a.rowSize())
+	for row := range rows {
+		stream := draw.New(seed, "weights", network, uint64(index), uint64(row))
+		for range a.rowSize() {
+			var x float32
+			switch a.kind {
+			case matrix:
+				x = float32(initialDeviation * stream.Normal())
+			case gain:
+				x = 1
+			}
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+		}
+	}
+	return data
+}

@@ -1,0 +1,208 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// Learner holds the state of a training run on a device and moves it by steps: student, teacher, a predictor for every
+// collected depth, and AdamW's moments and step counts. A step's result is a function of the state and the step's input.
+// A Learner is used by one goroutine at a time, except for Upload.
+type Learner struct {
+	network
+	device   *Device
+	programs *programs
+	networks
+	sums []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
+	lost error             // why the state is gone, if a program failed after it had taken it
+}
+
+// StepInput is what a step depends on beside the state.
+type StepInput struct {
+	Images   *Images // of Config.Batch images; the step consumes them
+	Masks    Masks
+	Sources  []int   // Config.Slots source depths, ascending, the deepest last (SampleDepths)
+	Rate     float64 // learning rate
+	Momentum float64 // of the teacher's average
+}
+
+// StepOutput is what a step measured, before its update.
+type StepOutput struct {
+	Loss    float64
+	Table   [][]float64 // [R][L] MSE by source row, as in StepInput.Sources, and target depth, as in Config.Depths
+	Skipped bool        // a gradient was not finite: the state is as before, step counts included
+}
+
+// NewLearner makes the initial state: weights drawn from the seed, a teacher equal to the student, moments of zero. A
+// Config that Validate refuses fails before anything touches the device.
+func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
+	defer recovered(&err, "making the learner")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.Depths = slices.Clone(cfg.Depths)
+	l = &Learner{network: newNetwork(cfg, d), device: d}
+	if l.programs, err = newPrograms(l.network, d); err != nil {
+		return nil, err
+	}
+	if l.networks, err = newNetworks(d, cfg, seed); err != nil {
+		return nil, err
+	}
+	if l.passes() > 1 {
+		l.sums, err = newSums(d, cfg)
+	}
+	return l, err
+}
+
+// Compile builds the program for steps of a mask shape ahead of its first use.
+func (l *Learner) Compile(s MaskShape) error {
+	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
+}
+
+// Step takes one step: the objective and its gradients, AdamW on the student and the predictors of the sampled depths,
+// the teacher's average. Predictors that were not sampled are not touched. An input that does not fit fails before
+// anything changes; an error of the device leaves the learner without a state until Load gives it one.
+func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
+	defer recovered(&err, "step")
+	if err := l.check(in); err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, in.Images.Free()) }()
+	if l.lost != nil {
+		return out, fmt.Errorf("step: the state was lost before: %w", l.lost)
+	}
+	m := in.Masks
+	if err := l.programs.compile(programShape{context: m.C, target: m.K, blocks: m.M, floats: in.Images.floats}); err != nil {
+		return out, err
+	}
+
+	groups := []*group{l.student}
+	for _, s := range in.Sources {
+		groups = append(groups, l.predictors[s])
+	}
+	take := l.stepInOnePiece
+	if l.passes() > 1 {
+		take = l.stepInMicroBatches
+	}
+	table, finite, err := take(in, groups)
+	if err != nil {
+		l.lost = err
+		return out, fmt.Errorf("step: %w", err)
+	}
+	if finite {
+		for _, g := range groups {
+			g.updates++
+		}
+	}
+	last := len(table) - 1
+	out = StepOutput{Loss: table[last], Skipped: !finite}
+	for row := range slices.Chunk(table[:last], len(l.Depths)) {
+		out.Table = append(out.Table, row)
+	}
+	return out, nil
+}
+
+// stepInOnePiece takes a step with one program. It returns the table with the loss after it, and whether the gradients
+// were finite.
+func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64, finite bool, err error) {
+	inputs := join(l.passInputs(in, 0), l.updateInputs(in, groups))
+	results, err := l.device.run(l.programs.whole, inputs, nil, l.state(groups))
+	if err != nil {
+		return nil, false, err
+	}
+	return results[0], results[1][0] == 1, nil
+}
+
+// stepInMicroBatches takes a step as gradients, one micro-batch after the other, then one update.
+func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []float64, finite bool, err error) {
+	table = make([]float64, l.Slots()*len(l.Depths)+1)
+	share := 1 / float64(l.passes())
+	for pass := range l.passes() {
+		inputs := append(l.passInputs(in, pass), tensors.FromScalar(pass == 0), tensors.FromScalar(float32(share)))
+		results, err := l.device.run(l.programs.gradient, inputs, l.weights(groups), places(l.sums))
+		if err != nil {
+			return nil, false, err
+		}
+		for i, x := range results[0] {
+			table[i] += x * share
+		}
+	}
+	results, err := l.device.run(l.programs.update, l.updateInputs(in, groups), l.sums, l.state(groups))
+	if err != nil {
+		return nil, false, err
+	}
+	return table, results[0][0] == 1, nil
+}
+
+// passInputs are the inputs of one pass over a micro-batch.
+func (l *Learner) passInputs(in StepInput, pass int) []*tensors.Tensor {
+	m, micro := in.Masks, l.micro()
+	context := m.Context[pass*micro*m.C:][:micro*m.C]
+	targets := m.Targets[pass*micro*m.M*m.K:][:micro*m.M*m.K]
+	var weights, oneHot []float32
+	for _, s := range in.Sources {
+		for _, w := range RowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
+			weights = append(weights, float32(w))
+		}
+		if s != l.deepest() {
+			row := make([]float32, len(l.Depths)-1)
+			row[slices.Index(l.Depths, s)] = 1
+			oneHot = append(oneHot, row...)
+		}
+	}
+	inputs := []*tensors.Tensor{
+		in.Images.parts[pass],
+		tensors.FromFlatDataAndDimensions(context, micro, m.C),
+		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
+		tensors.FromFlatDataAndDimensions(weights, l.Slots(), len(l.Depths)),
+	}
+	if l.Slots() > 1 {
+		inputs = append(inputs, tensors.FromFlatDataAndDimensions(oneHot, l.Slots()-1, len(l.Depths)-1))
+	}
+	return inputs
+}
+
+// updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
+func (l *Learner) updateInputs(in StepInput, groups []*group) []*tensors.Tensor {
+	var scalars []float32
+	for _, g := range groups {
+		s := updateScalars(in.Rate, l.WeightDecay, g.updates+1)
+		scalars = append(scalars, s[:]...)
+	}
+	averaging := []float32{float32(in.Momentum), float32(1 - in.Momentum)}
+	return []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(scalars, len(groups), scalarsOfAGroup),
+		tensors.FromFlatDataAndDimensions(averaging, len(averaging)),
+	}
+}
+
+// check refuses an input that does not fit the learner.
+func (l *Learner) check(in StepInput) error {
+	fault := func(field string, value any, format string, args ...any) error {
+		return fmt.Errorf("step: %w", &FieldError{field, value, fmt.Sprintf(format, args...)})
+	}
+	if in.Images == nil || len(in.Images.parts) != l.passes() {
+		return fault("Images", in.Images, "must come from Upload, and not from an earlier step")
+	}
+	m := in.Masks
+	if m.B != l.Batch || m.C < 1 || m.M != l.Masks.TargetBlocks || m.K < 1 ||
+		len(m.Context) != m.B*m.C || len(m.Targets) != m.B*m.M*m.K {
+		return fault("Masks", [4]int{m.B, m.C, m.M, m.K}, "must be of %d images and %d target blocks", l.Batch, l.Masks.TargetBlocks)
+	}
+	for _, places := range [][]int32{m.Context, m.Targets} {
+		if slices.Min(places) < 0 || slices.Max(places) >= int32(l.tokens()) {
+			return fault("Masks", slices.Max(places), "must hold places in 0..%d", l.tokens()-1)
+		}
+	}
+	ascending := len(in.Sources) == l.Slots() && in.Sources[len(in.Sources)-1] == l.deepest()
+	for i, s := range in.Sources {
+		ascending = ascending && slices.Contains(l.Depths, s) && (i == 0 || in.Sources[i-1] < s)
+	}
+	if !ascending {
+		return fault("Sources", in.Sources, "must be %d of the depths %v, ascending, the deepest last", l.Slots(), l.Depths)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package model
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// batch is what a pass of the objective sees of its images.
+type batch struct {
+	images  *Node // [B, S, S, 3]
+	context *Node // [B, C] places
+	targets *Node // [B, M, K] places
+}
+
+// rows are the source depths of a step. Which depth feeds a slot is an input of the program, so one program serves every
+// choice of depths.
+type rows struct {
+	sources *Node // [R-1, L-1] one-hot over the collected depths without the deepest, which always feeds the last slot
+	weights *Node // [R, L] of the target depths
+}
+
+// objective builds cI-JEPA's table of prediction problems and its loss (method.md section 4):
+//
+//	loss = 1/R sum_s sum_t weights[s, t] MSE(prediction of t from source s, teacher's features at t)
+//
+// It returns the table of MSE [R, L] and the scalar loss.
+func (n network) objective(in batch, r rows, student, teacher weights, predictors []weights) (table, loss *Node) {
+	patches := n.patches(in.images)
+	y := n.targetFeatures(teacher, patches, in.targets)                        // [BM, K, L, D]
+	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
+	places := n.newPredictorPlaces(in.context, in.targets)
+	var table1 []*Node
+	for slot, w := range predictors {
+		prediction := n.predict(w, n.source(hidden, r, slot), places)
+		table1 = append(table1, ReduceMean(Square(Sub(prediction, y)), 0, 1, 3)) // [L]
+	}
+	table = Stack(table1, 0) // [R, L]
+	loss = DivScalar(ReduceAllSum(Mul(table, r.weights)), float64(len(predictors)))
+	return table, loss
+}
+
+// targetFeatures are the teacher's hidden states at the collected depths, at the cells of the target blocks, each
+// normalised over its features so that all cells of the table share one scale: [BM, K, L, D]. They have no gradient.
+func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
+	b, m, k := targets.Shape().Dim(0), targets.Shape().Dim(1), targets.Shape().Dim(2)
+	hidden := n.encode(teacher, patches, nil) // [B, N, D] of every depth
+	features := make([]*Node, len(n.Depths))
+	for i, depth := range n.Depths {
+		y := gatherTokens(hidden[depth], Reshape(targets, b, m*k)) // [B, MK, D]
+		if n.TargetNorm {
+			y = normalise(y, targetEpsilon)
+		}
+		features[i] = Reshape(y, b*m, k, 1, n.Width)
+	}
+	return StopGradient(Concatenate(features, 2))
+}
+
+// source is the student's hidden state [B, C, D] that feeds a slot. It is a sum over the depths with one-hot factors:
+// exact, and cheaper than a gather, whose gradient would be a scatter.
+func (n network) source(hidden []*Node, r rows, slot int) *Node {
+	if slot == n.Slots()-1 {
+		return hidden[n.deepest()]
+	}
+	var z *Node
+	for i, depth := range n.Depths[:len(n.Depths)-1] {
+		x := Mul(hidden[depth], Reshape(Slice(r.sources, AxisElem(slot), AxisElem(i)), 1, 1, 1))
+		if z == nil {
+			z = x
+		} else {
+			z = Add(z, x)
+		}
+	}
+	return z
+}
+
+// gradients differentiates the loss with respect to the trained rows of the student and of each predictor, and stacks
+// them as the arrays are stacked: one list for the student, then one for each slot.
+func (n network) gradients(loss *Node, student weights, predictors []weights) [][]*Node {
+	var leaves []*Node
+	each := func(f func(a array, w weights, group int)) {
+		for _, a := range n.encoderArrays() {
+			f(a, student, 0)
+		}
+		for slot, w := range predictors {
+			for _, a := range n.predictorArrays() {
+				f(a, w, 1+slot)
+			}
+		}
+	}
+	each(func(a array, w weights, _ int) {
+		for _, name := range a.trained() {
+			leaves = append(leaves, w.get(name))
+		}
+	})
+	gradients := Gradient(loss, leaves...)
+	stacked := make([][]*Node, 1+len(predictors))
+	each(func(a array, _ weights, group int) {
+		rows := len(a.trained())
+		gradient := gradients[0]
+		if a.rows > 0 {
+			gradient = Stack(gradients[:rows], 0)
+		}
+		gradients = gradients[rows:]
+		stacked[group] = append(stacked[group], gradient)
+	})
+	return stacked
+}
+
+// finite says whether all the gradients are: a scalar truth value.
+func finite(gradients [][]*Node) *Node {
+	var sum *Node
+	for _, group := range gradients {
+		for _, gradient := range group {
+			// x - x is zero for a finite x and NaN for any other; sums of it cannot overflow.
+			s := ReduceAllSum(Sub(gradient, gradient))
+			if sum == nil {
+				sum = s
+			} else {
+				sum = Add(sum, s)
+			}
+		}
+	}
+	return Equal(sum, ScalarZero(sum.Graph(), dtypes.Float32))
+}

@@ -1,0 +1,210 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// programs are the compiled forms of a step: one for every shape of its masks, whichever depths are sampled. A step is one
+// program, or with micro-batches two: gradients and update.
+type programs struct {
+	network
+	whole            *graph.Exec
+	gradient, update *graph.Exec
+	ready            map[programShape]bool
+	built            int // programs compiled so far
+}
+
+// programShape is what programs of a run differ in.
+type programShape struct {
+	context, target, blocks int
+	floats                  bool // images are floats
+}
+
+func newPrograms(n network, d *Device) (*programs, error) {
+	p := &programs{network: n, ready: map[programShape]bool{}}
+	program := func(name string, build func([]*graph.Node) []*graph.Node) (*graph.Exec, error) {
+		exec, err := graph.NewExec(d.backend, func(in []*graph.Node) []*graph.Node {
+			p.built++
+			return build(in)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("making the program %s: %w", name, err)
+		}
+		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has more shapes than the default allows
+	}
+	var errs [3]error
+	if n.passes() == 1 {
+		p.whole, errs[0] = program("step", n.wholeStep)
+	} else {
+		p.gradient, errs[1] = program("gradient", n.gradientStep)
+		p.update, errs[2] = program("update", n.updateStep)
+	}
+	return p, errors.Join(errs[:]...)
+}
+
+// compile makes the programs of a shape, unless they are there.
+func (p *programs) compile(s programShape) (err error) {
+	if p.ready[s] {
+		return nil
+	}
+	doing := fmt.Sprintf("compiling the step for targets of %d and contexts of %d tokens", s.target, s.context)
+	defer recovered(&err, doing)
+	if n := p.tokens(); s.target < 1 || s.target > n || s.context < 1 || s.context > n {
+		return &FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
+	}
+	if p.whole != nil {
+		_, err = p.whole.Compile(join(p.passShapes(s), p.updateShapes(), p.stateShapes())...)
+	} else {
+		flags := []shapes.Shape{shapes.Make(dtypes.Bool), floatShape()}
+		_, gradient := p.gradient.Compile(join(p.passShapes(s), flags, p.weightShapes(), p.sumShapes())...)
+		_, update := p.update.Compile(join(p.updateShapes(), p.sumShapes(), p.stateShapes())...)
+		err = errors.Join(gradient, update)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	p.ready[s] = true
+	return nil
+}
+
+// The shapes of the inputs, in the order in which step.go takes them.
+
+func floatShape(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
+
+func (p *programs) passShapes(s programShape) []shapes.Shape {
+	images := dtypes.Uint8
+	if s.floats {
+		images = dtypes.Float32
+	}
+	inputs := []shapes.Shape{
+		shapes.Make(images, p.micro(), p.Image, p.Image, 3),
+		shapes.Make(dtypes.Int32, p.micro(), s.context),
+		shapes.Make(dtypes.Int32, p.micro(), s.blocks, s.target),
+		floatShape(p.Slots(), len(p.Depths)),
+	}
+	if p.Slots() > 1 {
+		inputs = append(inputs, floatShape(p.Slots()-1, len(p.Depths)-1))
+	}
+	return inputs
+}
+
+func (p *programs) updateShapes() []shapes.Shape {
+	return []shapes.Shape{floatShape(1+p.Slots(), scalarsOfAGroup), floatShape(2)}
+}
+
+func arrayShapes(arrays []array) (list []shapes.Shape) {
+	for _, a := range arrays {
+		list = append(list, floatShape(a.shape()...))
+	}
+	return list
+}
+
+func (p *programs) weightShapes() []shapes.Shape {
+	encoder := arrayShapes(p.encoderArrays())
+	list := join(encoder, encoder)
+	for range p.Slots() {
+		list = append(list, arrayShapes(p.predictorArrays())...)
+	}
+	return list
+}
+
+func (p *programs) stateShapes() []shapes.Shape {
+	encoder, predictor := arrayShapes(p.encoderArrays()), arrayShapes(p.predictorArrays())
+	list := join(encoder, encoder, encoder, encoder)
+	for range p.Slots() {
+		list = join(list, predictor, predictor, predictor)
+	}
+	return list
+}
+
+func (p *programs) sumShapes() (list []shapes.Shape) {
+	for _, a := range sumArrays(p.Config) {
+		list = append(list, floatShape(a.trainedShape()...))
+	}
+	return list
+}
+
+// sumArrays are the arrays whose gradients add up over micro-batches.
+func sumArrays(c Config) []array {
+	arrays := c.encoderArrays()
+	for range c.Slots() {
+		arrays = append(arrays, c.predictorArrays()...)
+	}
+	return arrays
+}
+
+// join puts lists behind each other in a list of their own.
+func join[T any](lists ...[]T) (all []T) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// run calls a program. It consumes the inputs, lends it the borrowed arrays, and replaces the owned ones, which the
+// program takes last and returns last. The other results come to the host. After an error the owned arrays are gone.
+func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, owned []**tensors.Tensor) (results [][]float64, err error) {
+	defer recovered(&err, "running "+program.Name())
+	defer func() {
+		for _, t := range inputs {
+			err = errors.Join(err, t.FinalizeAll())
+		}
+	}()
+	var arguments []any
+	for _, t := range join(inputs, borrowed) {
+		arguments = append(arguments, t)
+	}
+	for _, t := range owned {
+		donated, err := graph.DonateTensorBuffer(*t, d.backend, 0)
+		if err != nil {
+			return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+		}
+		arguments = append(arguments, donated)
+	}
+	outputs, err := program.Call(arguments...)
+	if err != nil {
+		return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+	}
+	n := len(outputs) - len(owned)
+	for i, t := range owned {
+		*t = outputs[n+i]
+	}
+	for _, t := range outputs[:n] {
+		values, err := tensors.CopyFlatData[float32](t)
+		if err = errors.Join(err, t.FinalizeAll()); err != nil {
+			return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+		}
+		wide := make([]float64, len(values))
+		for i, x := range values {
+			wide[i] = float64(x)
+		}
+		results = append(results, wide)
+	}
+	return results, nil
+}
+
+// upload copies an array of float32 values, little-endian, to the device.
+func (d *Device) upload(data []byte, dims []int) (*tensors.Tensor, error) {
+	t, err := tensors.FromRaw(d.backend, 0, floatShape(dims...), data)
+	if err != nil {
+		return nil, fmt.Errorf("uploading an array %v: %w", dims, err)
+	}
+	return t, nil
+}
+
+// download copies an array to the host, as bytes, and leaves no copy of it attached to the array.
+func download(t *tensors.Tensor) (data []byte, err error) {
+	if err := t.ConstBytes(func(b []byte) { data = append([]byte(nil), b...) }); err != nil {
+		return nil, fmt.Errorf("downloading an array: %w", err)
+	}
+	if t.IsOnAnyDevice() && !t.IsShared() {
+		t.FinalizeLocal()
+	}
+	return data, nil
+}

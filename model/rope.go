@@ -1,0 +1,79 @@
+package model
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// Rotary positions, two-dimensional and axial (method.md section 2; the layout of timm's RotaryEmbeddingCat). The first
+// half of a head of width A turns with the row of its token in the full grid, the second with the column. A half has A/4
+// frequencies theta^(-4i/A), and frequency i turns the adjacent channels (u, v) = (2i, 2i+1) of its half into
+// (u cos - v sin, v cos + u sin).
+//
+// So a head is A/2 pairs, each with an angle of its own. Inside the programs the channels of queries and keys lie with
+// the u of all pairs first, then the v of all pairs: products of queries and keys do not see the order, turning needs
+// no shuffling of activations, and weights are stored in the order above.
+
+// ropeAngles are the angles of all pairs: [N, A/2].
+func ropeAngles(grid, head int, theta float64) []float64 {
+	angles := make([]float64, 0, grid*grid*head/2)
+	for token := range grid * grid {
+		for _, position := range [2]int{token / grid, token % grid} {
+			for i := range head / 4 {
+				angles = append(angles, float64(position)*math.Pow(theta, -4*float64(i)/float64(head)))
+			}
+		}
+	}
+	return angles
+}
+
+// turns are the factors that turn the queries and keys of a sequence of tokens.
+type turns struct {
+	cos, sin *Node // [B or 1, T, D]: queries of all heads, then keys of all heads, A/2 pairs each
+}
+
+// newTurns builds the factors for the tokens at the given places [B, T] of the grid; nil: all N tokens in order. The
+// factors of the queries carry the scale of the scores, 1/sqrt(A).
+func newTurns(g *Graph, grid, width, heads int, theta float64, places *Node) turns {
+	head := width / heads
+	angles := ropeAngles(grid, head, theta)
+	factor := func(f func(float64) float64) *Node {
+		table := make([]float32, len(angles))
+		for i, a := range angles {
+			table[i] = float32(f(a))
+		}
+		x := ConstTensor(g, tensors.FromFlatDataAndDimensions(table, grid*grid, head/2)) // [N, A/2]
+		if places == nil {
+			x = InsertAxes(x, 0) // [1, N, A/2]
+		} else {
+			x = Gather(x, InsertAxes(places, -1)) // [B, T, A/2]
+		}
+		b, t := x.Shape().Dim(0), x.Shape().Dim(1)
+		x = Concatenate([]*Node{MulScalar(x, 1/math.Sqrt(float64(head))), x}, -1)   // [B, T, 2 A/2]
+		x = BroadcastToDims(Reshape(x, b, t, 2, 1, head/2), b, t, 2, heads, head/2) // [B, T, 2, H, A/2]
+		return Reshape(x, b, t, width)                                              // [B, T, D]
+	}
+	return turns{factor(math.Cos), factor(math.Sin)}
+}
+
+// pairsFirst puts the rows of a stored qkv weight [3D, ...] or bias [3D] into the order of the programs: the u of queries
+// and keys, the v of queries and keys, then the values as they are.
+func pairsFirst(w *Node, heads int) *Node {
+	width := w.Shape().Dim(0) / 3
+	rest := w.Shape().Dimensions[1:]
+	pairs := Reshape(Slice(w, AxisRange(0, 2*width)), append([]int{2 * width / 2, 2}, rest...)...) // [2 H A/2, 2, ...]
+	order := []int{1, 0, 2}[:pairs.Rank()]
+	pairs = Reshape(TransposeAllAxes(pairs, order...), append([]int{2 * width}, rest...)...)
+	return Concatenate([]*Node{pairs, Slice(w, AxisRange(2*width, 3*width))}, 0)
+}
+
+// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
+func gatherTokens(x, places *Node) *Node {
+	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
+	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
+	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
+}

@@ -1,0 +1,153 @@
+package model
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// The safetensors format: the length of a header in 8 bytes, little-endian; the header, a JSON object from names to types,
+// shapes and places; then the arrays, little-endian, back to back. A file is written and read in one pass.
+
+// namedArray is one float32 array of a file.
+type namedArray struct {
+	name string
+	dims []int
+	data []byte // little-endian
+}
+
+// headerEntry is an array in the header of a file.
+type headerEntry struct {
+	DType   string   `json:"dtype"`
+	Shape   []int    `json:"shape"`
+	Offsets [2]int64 `json:"data_offsets"`
+}
+
+// metadataKey is the name in the header that is no array, but strings about the file.
+const metadataKey = "__metadata__"
+
+// maxHeader is what the format allows a header to be.
+const maxHeader = 100 << 20
+
+// safetensorsHeader builds the first bytes of a file, padded so that the arrays begin at a multiple of 8.
+func safetensorsHeader(arrays []namedArray, metadata map[string]string) ([]byte, error) {
+	header := map[string]any{}
+	if len(metadata) > 0 {
+		header[metadataKey] = metadata
+	}
+	var offset int64
+	for _, a := range arrays {
+		end := offset + int64(len(a.data))
+		header[a.name] = headerEntry{"F32", append([]int{}, a.dims...), [2]int64{offset, end}}
+		offset = end
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return nil, fmt.Errorf("writing a safetensors header: %w", err)
+	}
+	text = append(text, bytes.Repeat([]byte{' '}, (8-len(text)%8)%8)...)
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
+}
+
+// writeSafetensors writes a file.
+func writeSafetensors(w io.Writer, arrays []namedArray, metadata map[string]string) error {
+	header, err := safetensorsHeader(arrays, metadata)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(header); err != nil {
+		return fmt.Errorf("writing a safetensors header: %w", err)
+	}
+	for _, a := range arrays {
+		if _, err := w.Write(a.data); err != nil {
+			return fmt.Errorf("writing %s: %w", a.name, err)
+		}
+	}
+	return nil
+}
+
+// readSafetensors reads a file into the given arrays. It must hold them all, alike in shape, and no others, and end where
+// its header says: then all of r has been read, up to its io.EOF.
+func readSafetensors(r io.Reader, arrays []namedArray) error {
+	entries, order, err := readSafetensorsHeader(r)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]namedArray{}
+	for _, a := range arrays {
+		wanted[a.name] = a
+		if _, ok := entries[a.name]; !ok {
+			return fmt.Errorf("reading safetensors: no array %s", a.name)
+		}
+	}
+	for _, name := range order {
+		entry, a := entries[name], wanted[name]
+		if a.name == "" {
+			return fmt.Errorf("reading safetensors: unknown array %s", name)
+		}
+		if entry.DType != "F32" || !slices.Equal(entry.Shape, a.dims) {
+			return fmt.Errorf("reading safetensors: %s is %s %v instead of F32 %v", name, entry.DType, entry.Shape, a.dims)
+		}
+		if size := entry.Offsets[1] - entry.Offsets[0]; size != int64(len(a.data)) {
+			return fmt.Errorf("reading safetensors: %s has %d bytes instead of %d", name, size, len(a.data))
+		}
+		if _, err := io.ReadFull(r, a.data); err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
+	switch n, err := io.CopyN(io.Discard, r, 1); {
+	case n > 0:
+		return errors.New("reading safetensors: bytes after the last array")
+	case err != io.EOF:
+		return fmt.Errorf("reading safetensors to its end: %w", err)
+	}
+	return nil
+}
+
+// readSafetensorsHeader reads the header of a file. The order is that of the arrays in the file, which follow each other
+// without gaps.
+func readSafetensorsHeader(r io.Reader) (entries map[string]headerEntry, order []string, err error) {
+	var length uint64
+	if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+	}
+	if length > maxHeader {
+		return nil, nil, fmt.Errorf("reading a safetensors header: a length of %d bytes", length)
+	}
+	var text bytes.Buffer
+	if _, err := io.CopyN(&text, r, int64(length)); err != nil {
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(text.Bytes(), &raw); err != nil {
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+	}
+	delete(raw, metadataKey)
+	entries = make(map[string]headerEntry, len(raw))
+	for name, message := range raw {
+		var entry headerEntry
+		if err := json.Unmarshal(message, &entry); err != nil {
+			return nil, nil, fmt.Errorf("reading a safetensors header, %s: %w", name, err)
+		}
+		entries[name] = entry
+		order = append(order, name)
+	}
+	slices.SortFunc(order, func(a, b string) int {
+		if x, y := entries[a].Offsets, entries[b].Offsets; x[0] != y[0] {
+			return int(min(max(x[0]-y[0], -1), 1))
+		}
+		return 0
+	})
+	var end int64
+	for _, name := range order {
+		if at := entries[name].Offsets; at[0] != end || at[1] < end {
+			return nil, nil, fmt.Errorf("reading a safetensors header: %s lies at %v, not behind the array before it", name, at)
+		}
+		end = entries[name].Offsets[1]
+	}
+	return entries, order, nil
+}

@@ -1,0 +1,226 @@
+package model
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// State is a copy on the host of all that a Learner moves, of one moment. Later steps do not change it.
+type State struct{ parts []Part }
+
+// Part is one file of a state.
+type Part struct {
+	Name string // as "student.safetensors"
+	Size int64  // bytes
+	// Write writes the whole file. It may be called again, and from any goroutine.
+	Write func(io.Writer) error
+}
+
+// Parts are the files of the state, in safetensors, float32, PyTorch's layout, each array under its name in the reference:
+//
+//	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
+//	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
+//	predictor-05.safetensors    predictors.5.heads.2.weight ..., and adam.m/, adam.v/, adam.step/ before each name
+func (s *State) Parts() []Part { return slices.Clone(s.parts) }
+
+// The parts of a network that is trained, as they stand before the names of its arrays.
+const (
+	firstMoment  = "adam.m/"
+	secondMoment = "adam.v/"
+	stepCount    = "adam.step/" // a float of shape [1], as PyTorch keeps it; 0 for weights that no loss reaches
+)
+
+// portion is a part of a state as it lies on the device.
+type portion struct {
+	name   string
+	prefix string
+	group  *group // the teacher has weights alone
+}
+
+// portions names the parts, in a fixed order.
+func (n *networks) portions(c Config) []portion {
+	list := []portion{
+		{"student.safetensors", "student.", n.student},
+		{"teacher.safetensors", "teacher.", &group{arrays: c.encoderArrays(), w: n.teacher}},
+	}
+	for _, depth := range c.Depths {
+		list = append(list, portion{fmt.Sprintf("predictor-%02d.safetensors", depth), fmt.Sprintf("predictors.%d.", depth), n.predictors[depth]})
+	}
+	return list
+}
+
+// stack is an array in the memory of the host.
+type stack struct {
+	array
+	prefix string // before the names of its rows
+	data   []byte // of all rows, little-endian float32
+}
+
+// named are the rows of the stack, which share its memory.
+func (s stack) named() (list []namedArray) {
+	size := 4 * s.rowSize()
+	for i, name := range s.names() {
+		list = append(list, namedArray{s.prefix + name, s.dims, s.data[i*size:][:size]})
+	}
+	return list
+}
+
+// stacks pairs the arrays of a portion with memory: from the device, or new.
+func (p portion) stacks(memory func(a array, on *tensors.Tensor) ([]byte, error)) (list []stack, err error) {
+	kinds := []struct {
+		prefix string
+		on     []*tensors.Tensor
+	}{{"", p.group.w}, {firstMoment, p.group.first}, {secondMoment, p.group.second}}
+	for _, kind := range kinds {
+		for i, on := range kind.on {
+			a := p.group.arrays[i]
+			data, err := memory(a, on)
+			if err != nil {
+				return nil, fmt.Errorf("%s%s%s: %w", kind.prefix, p.prefix, a.name, err)
+			}
+			list = append(list, stack{a, kind.prefix + p.prefix, data})
+		}
+	}
+	return list, nil
+}
+
+// counts are the step counts of a portion's rows, if it is trained.
+func (p portion) counts(updates int64) (list []namedArray) {
+	if len(p.group.first) == 0 {
+		return nil
+	}
+	for _, a := range p.group.arrays {
+		for i, name := range a.names() {
+			count := updates
+			if i >= len(a.trained()) {
+				count = 0
+			}
+			data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(count)))
+			list = append(list, namedArray{stepCount + p.prefix + name, []int{1}, data})
+		}
+	}
+	return list
+}
+
+// Snapshot copies the state to the host.
+func (l *Learner) Snapshot() (s *State, err error) {
+	defer recovered(&err, "taking a snapshot")
+	if l.lost != nil {
+		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
+	}
+	s = &State{}
+	for _, p := range l.portions(l.Config) {
+		stacks, err := p.stacks(func(_ array, on *tensors.Tensor) ([]byte, error) { return download(on) })
+		if err != nil {
+			return nil, fmt.Errorf("taking a snapshot: %w", err)
+		}
+		arrays := p.counts(p.group.updates)
+		for _, st := range stacks {
+			arrays = append(arrays, st.named()...)
+		}
+		header, err := safetensorsHeader(arrays, formatMetadata)
+		if err != nil {
+			return nil, err
+		}
+		size := int64(len(header))
+		for _, a := range arrays {
+			size += int64(len(a.data))
+		}
+		write := func(w io.Writer) error { return writeSafetensors(w, arrays, formatMetadata) }
+		s.parts = append(s.parts, Part{p.name, size, write})
+	}
+	return s, nil
+}
+
+// formatMetadata marks a file as one of PyTorch's layout: some readers insist on it.
+var formatMetadata = map[string]string{"format": "pt"}
+
+// Load replaces the whole state by the parts that `open` opens by name. Each is read to its end before the next. If any
+// part cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader.
+func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error) {
+	defer recovered(&err, "loading the state")
+	fresh := networks{predictors: map[int]*group{}}
+	var made []*tensors.Tensor
+	defer func() {
+		if err != nil {
+			for _, t := range made {
+				err = errors.Join(err, t.FinalizeAll())
+			}
+		}
+	}()
+	for i, p := range l.portions(l.Config) {
+		g, err := p.load(l.device, open, &made)
+		if err != nil {
+			return fmt.Errorf("loading %s: %w", p.name, err)
+		}
+		switch i {
+		case 0:
+			fresh.student = g
+		case 1:
+			fresh.teacher = g.w
+		default:
+			fresh.predictors[l.Depths[i-2]] = g
+		}
+	}
+	old := l.networks
+	l.networks, l.lost = fresh, nil
+	return old.free(l.Config)
+}
+
+// load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
+func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made *[]*tensors.Tensor) (*group, error) {
+	stacks, err := p.stacks(func(a array, _ *tensors.Tensor) ([]byte, error) {
+		return make([]byte, 4*max(a.rows, 1)*a.rowSize()), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	counts := p.counts(0)
+	arrays := slices.Clone(counts)
+	for _, st := range stacks {
+		arrays = append(arrays, st.named()...)
+	}
+	r, err := open(p.name)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(readSafetensors(r, arrays), r.Close()); err != nil {
+		return nil, err
+	}
+	g := &group{arrays: p.group.arrays}
+	for i, st := range stacks {
+		t, err := d.upload(st.data, st.shape())
+		if err != nil {
+			return nil, err
+		}
+		*made = append(*made, t)
+		list := []*[]*tensors.Tensor{&g.w, &g.first, &g.second}[i/len(g.arrays)]
+		*list = append(*list, t)
+	}
+	if len(counts) > 0 {
+		g.updates = int64(math.Float32frombits(binary.LittleEndian.Uint32(counts[0].data)))
+	}
+	for i, want := range p.counts(g.updates) {
+		if string(counts[i].data) != string(want.data) {
+			return nil, fmt.Errorf("%s differs from the step count of the other arrays, %d", want.name, g.updates)
+		}
+	}
+	return g, nil
+}
+
+// free gives the device's memory back.
+func (n *networks) free(c Config) error {
+	var errs []error
+	for _, p := range n.portions(c) {
+		for _, t := range join(p.group.w, p.group.first, p.group.second) {
+			errs = append(errs, t.FinalizeAll())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,167 @@
+package model
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// A step is a pure function of its inputs. Its programs take and return the state as flat lists of arrays: of the student
+// its weights and both moments, of the teacher its weights, then for every slot a predictor's weights and both moments.
+
+// stateNodes is the state of a step inside a graph.
+type stateNodes struct {
+	student    trainedNodes
+	teacher    []*Node
+	predictors []trainedNodes // one for each slot
+}
+
+// trainedNodes are the arrays of a network that an optimiser moves.
+type trainedNodes struct{ w, first, second []*Node }
+
+// inputs hands out the inputs of a program in order.
+type inputs struct{ rest []*Node }
+
+func (in *inputs) take(n int) []*Node {
+	taken := in.rest[:n]
+	in.rest = in.rest[n:]
+	return taken
+}
+
+func (in *inputs) one() *Node { return in.take(1)[0] }
+
+func (in *inputs) trained(n int) trainedNodes {
+	return trainedNodes{in.take(n), in.take(n), in.take(n)}
+}
+
+func (in *inputs) batch() batch { return batch{in.one(), in.one(), in.one()} }
+
+func (in *inputs) rows(n network) rows {
+	r := rows{weights: in.one()}
+	if n.Slots() > 1 {
+		r.sources = in.one()
+	}
+	return r
+}
+
+func (in *inputs) state(n network) stateNodes {
+	encoder, predictor := len(n.encoderArrays()), len(n.predictorArrays())
+	s := stateNodes{student: in.trained(encoder), teacher: in.take(encoder)}
+	for range n.Slots() {
+		s.predictors = append(s.predictors, in.trained(predictor))
+	}
+	return s
+}
+
+// sums are gradients by group: the student's, then each slot's.
+func (in *inputs) sums(n network) [][]*Node {
+	sums := [][]*Node{in.take(len(n.encoderArrays()))}
+	for range n.Slots() {
+		sums = append(sums, in.take(len(n.predictorArrays())))
+	}
+	return sums
+}
+
+func (s stateNodes) flat() []*Node {
+	all := [][]*Node{s.student.w, s.student.first, s.student.second, s.teacher}
+	for _, p := range s.predictors {
+		all = append(all, p.w, p.first, p.second)
+	}
+	var nodes []*Node
+	for _, list := range all {
+		nodes = append(nodes, list...)
+	}
+	return nodes
+}
+
+// wholeStep is a step in one piece. Inputs: images, context, targets, row weights, sources (with more than one slot),
+// group scalars [1+R, 3], averaging weights [2], state. Outputs: summary, finite, state.
+func (n network) wholeStep(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	b, r := in.batch(), in.rows(n)
+	scalars, averaging := in.one(), in.one()
+	s := in.state(n)
+	summary, gradients := n.differentiate(b, r, s.student.w, s.teacher, predictorWeights(s))
+	ok := finite(gradients)
+	return append([]*Node{summary, verdict(ok)}, n.update(s, gradients, ok, scalars, averaging).flat()...)
+}
+
+// gradientStep is the first half of a step on one micro-batch: it adds the gradients of its share to sums. Inputs:
+// images, context, targets, row weights, sources (with more than one slot), whether this is the first micro-batch (the
+// sums before it do not count), its share, student, teacher, predictors (weights alone), sums. Outputs: summary, sums.
+func (n network) gradientStep(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	b, r := in.batch(), in.rows(n)
+	first, share := in.one(), in.one()
+	encoder, predictor := len(n.encoderArrays()), len(n.predictorArrays())
+	student, teacher := in.take(encoder), in.take(encoder)
+	var predictors [][]*Node
+	for range n.Slots() {
+		predictors = append(predictors, in.take(predictor))
+	}
+	sums := in.sums(n)
+	summary, gradients := n.differentiate(b, r, student, teacher, predictors)
+	outputs := []*Node{summary}
+	for i, group := range gradients {
+		for j, gradient := range group {
+			before := Where(first, ZerosLike(gradient), sums[i][j])
+			outputs = append(outputs, Add(before, Mul(gradient, share)))
+		}
+	}
+	return outputs
+}
+
+// updateStep is the second half of a step. Inputs: group scalars [1+R, 3], averaging weights [2], the sums of the
+// gradients, state. Outputs: finite, state.
+func (n network) updateStep(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	scalars, averaging := in.one(), in.one()
+	gradients := in.sums(n)
+	ok := finite(gradients)
+	return append([]*Node{verdict(ok)}, n.update(in.state(n), gradients, ok, scalars, averaging).flat()...)
+}
+
+// differentiate builds the objective and its gradients, stacked as the arrays are: the student's, then each predictor's.
+// The summary is the table of MSE, row after row, then the loss: [RL + 1].
+func (n network) differentiate(b batch, r rows, student, teacher []*Node, predictors [][]*Node) (summary *Node, gradients [][]*Node) {
+	s, t := newWeights(n.encoderArrays(), student), newWeights(n.encoderArrays(), teacher)
+	var p []weights
+	for _, stacked := range predictors {
+		p = append(p, newWeights(n.predictorArrays(), stacked))
+	}
+	table, loss := n.objective(b, r, s, t, p)
+	summary = Concatenate([]*Node{Reshape(table, -1), Reshape(loss, 1)}, 0)
+	return summary, n.gradients(loss, s, p)
+}
+
+// update is AdamW on the student and the predictors in the slots, then the teacher's average over the updated student.
+// If the gradients are not finite, all stays as it was.
+func (n network) update(s stateNodes, gradients [][]*Node, ok, scalars, averaging *Node) stateNodes {
+	optimise := func(arrays []array, t trainedNodes, gradients []*Node, group int) (after trainedNodes) {
+		own := Reshape(Slice(scalars, AxisElem(group)), scalarsOfAGroup)
+		for i, a := range arrays {
+			w, first, second := adamW(a, own, t.w[i], t.first[i], t.second[i], gradients[i])
+			after.w = append(after.w, Where(ok, w, t.w[i]))
+			after.first = append(after.first, Where(ok, first, t.first[i]))
+			after.second = append(after.second, Where(ok, second, t.second[i]))
+		}
+		return after
+	}
+	after := stateNodes{student: optimise(n.encoderArrays(), s.student, gradients[0], 0)}
+	for i, teacher := range s.teacher {
+		after.teacher = append(after.teacher, Where(ok, average(averaging, teacher, after.student.w[i]), teacher))
+	}
+	for slot, p := range s.predictors {
+		after.predictors = append(after.predictors, optimise(n.predictorArrays(), p, gradients[1+slot], 1+slot))
+	}
+	return after
+}
+
+func predictorWeights(s stateNodes) (stacked [][]*Node) {
+	for _, p := range s.predictors {
+		stacked = append(stacked, p.w)
+	}
+	return stacked
+}
+
+// verdict turns a truth value into a number that crosses to the host: 1 for true.
+func verdict(ok *Node) *Node { return ConvertDType(ok, dtypes.Float32) }

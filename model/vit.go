@@ -1,0 +1,155 @@
+package model
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/layers/attention"
+)
+
+// Shapes in the comments of all graph code:
+//
+//	B images (or sequences)   N tokens of the grid     T tokens of a sequence
+//	C context tokens          M target blocks          K tokens of a target block
+//	D width of the network    H attention heads        A = D/H width of a head
+//	P width of a predictor    L collected depths       R source depths of a step
+
+// Variances get an epsilon: of the norms in the blocks, and of the norm of the targets, which is PyTorch's default.
+const (
+	normEpsilon   = 1e-6
+	targetEpsilon = 1e-5
+)
+
+// network builds the graphs of encoder and predictors.
+type network struct {
+	Config
+	narrow dtypes.DType // of the operands of matrix products
+	flash  bool         // attention as one call of the device's own
+}
+
+func newNetwork(c Config, d *Device) network {
+	n := network{Config: c, narrow: dtypes.Float32}
+	if c.Precision == BFloat16 {
+		n.narrow, n.flash = dtypes.BFloat16, d.flash()
+	}
+	return n
+}
+
+// patches cuts images into tokens [B, N, 3 patch patch], in the order of the kernel's weights: channel, row, column.
+// Images are bytes [B, S, S, 3], normalised here with the mean and deviation of ImageNet, or already normalised floats.
+func (n network) patches(images *Node) *Node {
+	g, b, grid, p := images.Graph(), images.Shape().Dim(0), n.Grid(), n.Patch
+	images.AssertDims(b, n.Image, n.Image, 3)
+	if images.DType() == dtypes.Uint8 {
+		mean := Const(g, [][][][]float32{{{{255 * .485, 255 * .456, 255 * .406}}}})
+		scale := Const(g, [][][][]float32{{{{1 / (255 * .229), 1 / (255 * .224), 1 / (255 * .225)}}}})
+		images = Mul(Sub(ConvertDType(images, dtypes.Float32), mean), scale)
+	}
+	x := Reshape(images, b, grid, p, grid, p, 3)
+	x = TransposeAllAxes(x, 0, 1, 3, 5, 2, 4) // [B, grid, grid, 3, p, p]
+	return Reshape(x, b, grid*grid, 3*p*p)
+}
+
+// encode runs tokens [B, T, 3 patch patch] that lie at the given places [B, T] of the grid (nil: all, in order) through
+// the encoder. It returns what comes out of every block up to the deepest collected depth, [B, T, D] each.
+func (n network) encode(w weights, patches, places *Node) []*Node {
+	kernel := Reshape(w.get("patch_embed.proj.weight"), n.Width, -1)
+	x := n.affine(patches, kernel, w.get("patch_embed.proj.bias")) // [B, T, D]
+	turns := newTurns(x.Graph(), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
+	hidden := make([]*Node, n.deepest()+1)
+	for i := range hidden {
+		if n.Remat {
+			x = x.Checkpoint()
+		}
+		x = n.block(w.in("blocks.%d", i), x, n.Heads, turns, 0)
+		hidden[i] = x
+		if n.Remat {
+			hidden[i] = x.StopCheckpoint() // or whatever is built on this exit would be computed twice too
+		}
+	}
+	return hidden
+}
+
+// block is a pre-norm transformer block on x [B, T, D]. It returns the tokens from the given one on: the others serve
+// as keys and values only.
+func (n network) block(w weights, x *Node, heads int, turns turns, from int) *Node {
+	a := n.attention(w.in("attn"), layerNorm(w.in("norm1"), x), heads, turns, from)
+	x = Add(tokensFrom(x, from), a)
+	h := n.linear(w.in("mlp.fc1"), layerNorm(w.in("norm2"), x))
+	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
+}
+
+// attention is self-attention on x [B, T, D], for the queries of the tokens from the given one on.
+func (n network) attention(w weights, x *Node, heads int, turns turns, from int) *Node {
+	b, t, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+	head := width / heads
+	qkv := n.affine(x, pairsFirst(w.get("qkv.weight"), heads), pairsFirst(w.get("qkv.bias"), heads)) // [B, T, 3D]
+	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
+	u, v := part(0), part(1) // [B, T, D]: of queries, then of keys
+	halves := []*Node{
+		Reshape(Sub(Mul(u, turns.cos), Mul(v, turns.sin)), b, t, 2, heads, head/2),
+		Reshape(Add(Mul(v, turns.cos), Mul(u, turns.sin)), b, t, 2, heads, head/2),
+	}
+	qk := ConvertDType(Concatenate(halves, -1), n.narrow) // [B, T, 2, H, A]
+	q := Reshape(Slice(qk, AxisRange(), AxisRange(), AxisElem(0)), b, t, heads, head)
+	k := Reshape(Slice(qk, AxisRange(), AxisRange(), AxisElem(1)), b, t, heads, head)
+	values := Reshape(ConvertDType(part(2), n.narrow), b, t, heads, head)
+
+	var y *Node
+	if n.flash {
+		y, _ = attention.Core(q, k, values, attention.LayoutBSHD, attention.CoreOptions{Scale: 1}) // [B, T, H, A]
+		y = tokensFrom(y, from)
+	} else {
+		scores := dot(tokensFrom(q, from), k, []int{3}, []int{0, 2}, []int{3}, []int{0, 2}) // [B, H, T-from, T]
+		shares := Softmax(ConvertDType(scores, dtypes.Float32), -1)
+		y = dot(ConvertDType(shares, n.narrow), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
+		y = TransposeAllAxes(y, 0, 2, 1, 3)
+	}
+	return n.linear(w.in("proj"), Reshape(y, b, t-from, width))
+}
+
+// tokensFrom drops the tokens before the given one: [B, T, ...] -> [B, T-from, ...].
+func tokensFrom(x *Node, from int) *Node {
+	if from == 0 {
+		return x
+	}
+	return Slice(x, AxisRange(), AxisRange(from))
+}
+
+// layerNorm normalises the features of float32 tokens [B, T, D], then scales and shifts them.
+func layerNorm(w weights, x *Node) *Node {
+	d := x.Shape().Dim(-1)
+	y := normalise(x, normEpsilon)
+	return Add(Mul(y, Reshape(w.get("weight"), 1, 1, d)), Reshape(w.get("bias"), 1, 1, d))
+}
+
+// normalise gives every token of x [..., D] mean 0 and variance 1 over its features.
+func normalise(x *Node, epsilon float64) *Node {
+	x = Sub(x, ReduceAndKeep(x, ReduceMean, -1))
+	variance := ReduceAndKeep(Square(x), ReduceMean, -1)
+	return Mul(x, Reciprocal(Sqrt(AddScalar(variance, epsilon)))) // Rsqrt has no gradient in GoMLX
+}
+
+// linear is a layer with weight [out, in] and bias [out] on x [B, T, in].
+func (n network) linear(w weights, x *Node) *Node {
+	return n.affine(x, w.get("weight"), w.get("bias"))
+}
+
+// affine is x w' + b in float32, the product taken in the narrow type: x [B, T, in], w [out, in], b [out] -> [B, T, out].
+// The bias is added in float32, because the gradient of its broadcast is a sum over all tokens.
+func (n network) affine(x, w, b *Node) *Node {
+	y := dot(ConvertDType(x, n.narrow), ConvertDType(w, n.narrow), []int{2}, nil, []int{1}, nil)
+	return Add(ConvertDType(y, dtypes.Float32), Reshape(b, 1, 1, -1))
+}
+
+// dot is a general product. Without its accumulator type, which GoMLX sets for narrow types, the products of the
+// backward pass stay narrow too; devices accumulate in float32 all the same.
+func dot(a, b *Node, aContract, aBatch, bContract, bBatch []int) *Node {
+	return Dot(a, b).WithAccumulatorDType(dtypes.InvalidDType).General(aContract, aBatch, bContract, bBatch)
+}
+
+// gelu is the exact GELU, x Phi(x).
+func gelu(x *Node) *Node {
+	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
+}
