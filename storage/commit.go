@@ -89,6 +89,10 @@ func (r *Run) seal(ctx context.Context, m *manifest) (dropped []string, err erro
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return nil, err
 		}
+		if err == nil && there.Folder == m.Folder { // this very commit
+			c.add(there, sum)
+			return dropped, nil
+		}
 		if err != nil || there.Attempt != r.attempt {
 			by := "unknown"
 			if err == nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"gocloud.dev/blob"
@@ -26,15 +27,13 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 		if class == hopeless || class == denied {
 			return false, err
 		}
-		// The attempt may have run out of time; its outcome is read with an attempt of its own.
-		settling := newAttempt(ctx, b.options.Silence)
-		defer settling.end()
-		there, rerr := b.get(settling, key)
+		// The attempt may have run out of time; the outcome is read with attempts of their own.
+		there, rerr := b.getTwice(ctx, key)
 		switch {
 		case rerr == nil:
 			return bytes.Equal(there, data), nil
-		case classify(rerr) != missing:
-			return false, settling.cause(rerr)
+		case !errors.Is(rerr, ErrNotFound):
+			return false, &finalError{rerr}
 		case class == exists:
 			// It was there and is gone: somebody deletes what is created once, or the store answers from different moments. Ask again.
 			return false, fmt.Errorf("the store says that the object exists and that it does not: %v", err)

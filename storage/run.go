@@ -47,8 +47,15 @@ func OpenRun(b *Bucket, name, attempt string, log *slog.Logger) *Run {
 	}
 }
 
-// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares.
+// Key is the whole key of one of the run's objects, for messages.
+func (r *Run) Key(name string) string { return r.root + name }
+
+// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares. Before that it checks
+// that the attempt has every right that it is going to need: see [Bucket.Check].
 func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err error) {
+	if err := r.bucket.Check(ctx, r.root); err != nil {
+		return nil, err
+	}
 	key := r.root + "run.json"
 	created, err := r.bucket.Create(ctx, key, record)
 	if err != nil {
@@ -57,7 +64,7 @@ func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err erro
 	if created {
 		return record, nil
 	}
-	return r.bucket.Get(ctx, key)
+	return r.bucket.getTwice(ctx, key)
 }
 
 // Append stores one flush of a log that grows, as an object of its own: an object store cannot append. The key is
@@ -86,7 +93,7 @@ func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Wr
 
 // Result returns the run's result, or [ErrNotFound] while there is none.
 func (r *Run) Result(ctx context.Context) ([]byte, error) {
-	return r.bucket.Get(ctx, r.root+"result.json")
+	return r.bucket.getTwice(ctx, r.root+"result.json")
 }
 
 // Finish stores the result, the last write of a run. A run has one result: when another attempt has stored a different one, it is [ErrOvertaken].

@@ -1,0 +1,37 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Check tries every right that a run needs below prefix, before hours are spent on something that cannot be saved: it writes a small object, reads
+// it, lists it and deletes it. All that is refused is in the error. A missing right to delete is no error, only a warning: nothing but retention needs it.
+func (b *Bucket) Check(ctx context.Context, prefix string) error {
+	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
+	content := []byte("cijepa tries whether it may write, read, list and delete here\n")
+	if _, err := b.putBytes(ctx, key, content); err != nil {
+		return fmt.Errorf("a run cannot be saved: %w", errors.Join(err, b.checkReads(ctx, key, ErrNotFound)))
+	}
+	err := b.checkReads(ctx, key, nil)
+	if derr := b.Delete(ctx, key); derr != nil {
+		b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money", "error", derr)
+	}
+	if err != nil {
+		return fmt.Errorf("a run cannot be resumed: %w", err)
+	}
+	return nil
+}
+
+// checkReads reads and lists a key; expected is the error of the read that is no news.
+func (b *Bucket) checkReads(ctx context.Context, key string, expected error) error {
+	_, read := b.Get(ctx, key)
+	if expected != nil && errors.Is(read, expected) {
+		read = nil
+	}
+	_, list := b.List(ctx, key)
+	return errors.Join(read, list)
+}

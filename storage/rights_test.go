@@ -1,0 +1,48 @@
+package storage
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cijepa/cijepa/storage/storagetest"
+)
+
+// Begin says which right is missing, and does not ask for one that is there.
+func TestBeginNamesTheMissingRight(t *testing.T) {
+	rights := map[storagetest.Op]string{storagetest.Write: "s3:PutObject", storagetest.Read: "s3:GetObject", storagetest.List: "s3:ListBucket"}
+	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
+		for refused := range rights {
+			synctest.Test(t, func(t *testing.T) {
+				store := storagetest.NewStore(t)
+				b := New(store.Bucket(), Options{})
+				defer b.Close()
+				store.Plan(storagetest.Always(fault, refused))
+				_, err := OpenRun(b, "test", "pod", nil).Begin(t.Context(), nil)
+				if !errors.Is(err, ErrDenied) {
+					t.Fatalf("%s of %s: %v", fault, refused, err)
+				}
+				for op, right := range rights {
+					if strings.Contains(err.Error(), right) != (op == refused) {
+						t.Errorf("%s of %s: wrong advice: %v", fault, refused, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A bucket that forbids deletion still takes a run.
+func TestRunWithoutTheRightToDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		b := New(store.Bucket(), hasty(t))
+		defer b.Close()
+		store.Plan(storagetest.Always(storagetest.Denied, storagetest.Delete))
+		if err := life(t.Context(), t, b); err != nil {
+			t.Error(err)
+		}
+		checkWhole(t, store)
+	})
+}

@@ -1,0 +1,131 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"google.golang.org/api/googleapi"
+)
+
+// Op is a kind of call.
+type Op string
+
+// The kinds of calls.
+const (
+	List   Op = "list"
+	Read   Op = "read"
+	Write  Op = "write"
+	Delete Op = "delete"
+)
+
+// Call is one call that a Store receives.
+type Call struct {
+	N           int // counted from 1
+	Op          Op
+	Key         string // or the prefix of a List
+	Conditional bool   // of a Write: create-if-absent
+}
+
+// Fault is what happens to a call.
+type Fault string
+
+// The faults. Each is one that a driver, a network or a store has.
+const (
+	None            Fault = ""
+	Refused         Fault = "refused"           // fails, and nothing has happened
+	Unanswered      Fault = "unanswered"        // a write or deletion happens and is reported as failed
+	UnansweredTwice Fault = "unanswered-twice"  // a create happens, and the driver's own second try reports a failed condition
+	Conflict        Fault = "conflict"          // S3's 409 to a create, which wants another try
+	Torn            Fault = "torn"              // an upload stops in its middle
+	Cut             Fault = "cut"               // a read ends in its middle with an error
+	CutQuietly      Fault = "cut-quietly"       // a read ends in its middle as if it were whole
+	Flipped         Fault = "flipped"           // a read has one wrong bit and no error
+	Stale           Fault = "stale"             // a listing lags behind
+	Denied          Fault = "denied"            // 403
+	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
+	Silent          Fault = "silent"            // no answer until the caller gives up
+	Slow            Fault = "slow"              // the answer takes slowness
+)
+
+// Faults are all faults.
+func Faults() []Fault {
+	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Slow}
+}
+
+const slowness = 20 * time.Second
+
+// Applies tells whether a call can have this fault.
+func (f Fault) Applies(c Call) bool {
+	switch f {
+	case Unanswered:
+		return c.Op == Write || c.Op == Delete
+	case UnansweredTwice, Conflict:
+		return c.Conditional
+	case Torn:
+		return c.Op == Write
+	case Cut, CutQuietly, Flipped:
+		return c.Op == Read
+	case Stale:
+		return c.Op == List
+	}
+	return true
+}
+
+var errConnection = errors.New("connection reset by peer")
+
+// before is what a call meets before it can do anything.
+func (f Fault) before(ctx context.Context, c Call) error {
+	switch f {
+	case Refused:
+		return errConnection
+	case Conflict:
+		return &smithy.GenericAPIError{Code: "ConditionalRequestConflict", Message: "another request is under way"}
+	case Denied:
+		return &smithy.GenericAPIError{Code: "AccessDenied", Message: "not today"}
+	case DeniedAsMissing:
+		return &googleapi.Error{Code: http.StatusForbidden, Message: "permission denied on resource (or it may not exist)"}
+	case Silent:
+		<-ctx.Done()
+		return ctx.Err()
+	case Slow:
+		select {
+		case <-time.After(slowness):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// Nth is a plan: the n-th call has the fault.
+func Nth(n int, fault Fault) func(Call) Fault {
+	return func(c Call) Fault {
+		if c.N == n {
+			return fault
+		}
+		return None
+	}
+}
+
+// Always is a plan: every call of the given kinds has the fault.
+func Always(fault Fault, ops ...Op) func(Call) Fault {
+	return func(c Call) Fault {
+		if slices.Contains(ops, c.Op) {
+			return fault
+		}
+		return None
+	}
+}
+
+// From is a plan: every call from the n-th on has the fault, as when the store goes away.
+func From(n int, fault Fault) func(Call) Fault {
+	return func(c Call) Fault {
+		if c.N >= n {
+			return fault
+		}
+		return None
+	}
+}
