@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"math"
 	"math/bits"
 	"slices"
@@ -346,32 +347,33 @@ func TestOtherGrids(t *testing.T) {
 func TestMaskFaults(t *testing.T) {
 	for _, c := range []struct {
 		name   string
+		field  string
 		grid   int
 		change func(*MaskConfig)
 	}{
-		{"no room", 5, nil},
-		{"no room for a cell", 2, nil},
-		{"no grid", 1, nil},
-		{"huge grid", 65, nil},
-		{"scale reversed", 14, func(c *MaskConfig) { c.TargetScale = [2]float64{0.2, 0.15} }},
-		{"scale above 1", 14, func(c *MaskConfig) { c.ContextScale = [2]float64{0.85, 1.1} }},
-		{"scale not a number", 14, func(c *MaskConfig) { c.ContextScale[0] = math.NaN() }},
-		{"no aspect", 14, func(c *MaskConfig) { c.TargetAspect = [2]float64{} }},
-		{"no blocks", 14, func(c *MaskConfig) { c.TargetBlocks = 0 }},
-		{"no context wanted", 14, func(c *MaskConfig) { c.MinContext = 0 }},
-		{"too much context wanted", 14, func(c *MaskConfig) { c.MinContext = 170 }},
-		{"targets everywhere", 14, func(c *MaskConfig) { c.TargetScale = [2]float64{0.9, 0.95}; c.TargetAspect = [2]float64{1, 1} }},
-		{"unknown trimming", 14, func(c *MaskConfig) { c.Trim = "" }},
+		{"no room", "MinContext", 5, nil},
+		{"no room for a cell", "TargetScale", 2, nil},
+		{"no grid", "Grid", 1, nil},
+		{"huge grid", "Grid", 65, nil},
+		{"scale reversed", "TargetScale", 14, func(c *MaskConfig) { c.TargetScale = [2]float64{0.2, 0.15} }},
+		{"scale above 1", "ContextScale", 14, func(c *MaskConfig) { c.ContextScale = [2]float64{0.85, 1.1} }},
+		{"scale not a number", "ContextScale", 14, func(c *MaskConfig) { c.ContextScale[0] = math.NaN() }},
+		{"no aspect", "TargetAspect", 14, func(c *MaskConfig) { c.TargetAspect = [2]float64{} }},
+		{"no blocks", "TargetBlocks", 14, func(c *MaskConfig) { c.TargetBlocks = 0 }},
+		{"no context wanted", "MinContext", 14, func(c *MaskConfig) { c.MinContext = 0 }},
+		{"too much context wanted", "MinContext", 14, func(c *MaskConfig) { c.MinContext = 170 }},
+		{"targets everywhere", "MinContext", 14, func(c *MaskConfig) { c.TargetScale = [2]float64{0.9, 0.95}; c.TargetAspect = [2]float64{1, 1} }},
+		{"unknown trimming", "Trim", 14, func(c *MaskConfig) { c.Trim = "" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := DefaultMasks()
 			if c.change != nil {
 				c.change(&cfg)
 			}
-			if _, err := NewMasker(c.grid, cfg); err == nil {
-				t.Error("no error")
-			} else {
-				t.Log(err)
+			_, err := NewMasker(c.grid, cfg)
+			var field *FieldError
+			if !errors.As(err, &field) || field.Field != "Masks."+c.field {
+				t.Errorf("error %v, want one of field %s", err, c.field)
 			}
 		})
 	}

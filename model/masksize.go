@@ -9,6 +9,11 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
+const (
+	maxGrid    = 64 // a row of cells is a word of bits
+	maxTargets = 64
+)
+
 // size is the height and width of a block, in cells.
 type size struct{ h, w int }
 
@@ -98,31 +103,24 @@ func (t sizeTable) at(u float64) size {
 	return t[len(t)-1].size
 }
 
-// validate checks every setting that does not depend on how the blocks fall.
+// validate checks every setting that does not depend on how the blocks fall. Each fault is a *FieldError.
 func (c MaskConfig) validate(grid int) error {
 	var faults []error
-	fault := func(field string, value any, want string) {
-		faults = append(faults, fmt.Errorf("Masks.%s = %v: %s", field, value, want))
-	}
-	if grid < 2 || grid > 64 {
-		fault("Grid", grid, "must be in 2..64")
-	}
-	ordered := func(field string, bounds [2]float64, most float64) {
-		if !(bounds[0] > 0 && bounds[0] <= bounds[1] && bounds[1] <= most) {
-			fault(field, bounds, fmt.Sprintf("must be [low, high] with 0 < low <= high <= %g", most))
+	check := func(ok bool, field string, value any, format string, args ...any) {
+		if !ok {
+			faults = append(faults, &FieldError{"Masks." + field, value, fmt.Sprintf(format, args...)})
 		}
 	}
+	ordered := func(field string, bounds [2]float64, most float64) {
+		check(0 < bounds[0] && bounds[0] <= bounds[1] && bounds[1] <= most, field, bounds,
+			"must be [low, high] with 0 < low <= high <= %g", most)
+	}
+	check(2 <= grid && grid <= maxGrid, "Grid", grid, "must lie in 2..%d: image over patch", maxGrid)
 	ordered("ContextScale", c.ContextScale, 1)
 	ordered("TargetScale", c.TargetScale, 1)
 	ordered("TargetAspect", c.TargetAspect, 100)
-	if c.TargetBlocks < 1 {
-		fault("TargetBlocks", c.TargetBlocks, "must be at least 1")
-	}
-	if c.MinContext < 1 {
-		fault("MinContext", c.MinContext, "must be at least 1")
-	}
-	if c.Trim != TrimFixed && c.Trim != TrimOfficial {
-		fault("Trim", c.Trim, fmt.Sprintf("must be %q or %q", TrimFixed, TrimOfficial))
-	}
+	check(1 <= c.TargetBlocks && c.TargetBlocks <= maxTargets, "TargetBlocks", c.TargetBlocks, "must lie in 1..%d", maxTargets)
+	check(c.MinContext >= 1, "MinContext", c.MinContext, "must be at least 1")
+	check(c.Trim == TrimFixed || c.Trim == TrimOfficial, "Trim", c.Trim, "must be %s or %s", TrimFixed, TrimOfficial)
 	return errors.Join(faults...)
 }

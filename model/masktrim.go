@@ -26,7 +26,8 @@ func (m *Masker) newShapes() ([]MaskShape, error) {
 	for _, r := range m.target {
 		target := r.size.cells()
 		if target == 0 {
-			return nil, fmt.Errorf("a target block of scale %v has no cell on a grid of %dx%d", m.cfg.TargetScale, m.grid, m.grid)
+			return nil, &FieldError{"Masks.TargetScale", m.cfg.TargetScale,
+				fmt.Sprintf("must give a target block a cell on the grid of %dx%d", m.grid, m.grid)}
 		}
 		i := slices.IndexFunc(shapes, func(s MaskShape) bool { return s.Target == target })
 		if i < 0 {
@@ -68,8 +69,9 @@ func (m *Masker) trimLength(target int) (int, error) {
 		kept += s / total
 	}
 	if kept < leastImages {
-		return 0, fmt.Errorf("no context remains on a grid of %dx%d: beside %d targets of %d cells only %.2g %% of images keep %d cells",
-			m.grid, m.grid, m.cfg.TargetBlocks, target, 100*kept, m.cfg.MinContext)
+		return 0, &FieldError{"Masks.MinContext", m.cfg.MinContext, fmt.Sprintf(
+			"must leave a context on the grid of %dx%d: beside %d targets of %d cells only %.2g %% of images keep so many cells",
+			m.grid, m.grid, m.cfg.TargetBlocks, target, 100*kept)}
 	}
 	length := m.cfg.MinContext / lengthUnit * lengthUnit
 	reached := 0.0
@@ -81,7 +83,9 @@ func (m *Masker) trimLength(target int) (int, error) {
 		}
 	}
 	if length == 0 {
-		return 0, fmt.Errorf("no context remains on a grid of %dx%d: beside targets of %d cells too few images keep %d", m.grid, m.grid, target, lengthUnit)
+		return 0, &FieldError{"Masks.MinContext", m.cfg.MinContext, fmt.Sprintf(
+			"must leave a context on the grid of %dx%d: beside targets of %d cells too few images keep %d cells",
+			m.grid, m.grid, target, lengthUnit)}
 	}
 	return length, nil
 }
