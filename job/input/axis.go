@@ -1,18 +1,19 @@
 package input
 
-import "math"
-
 // precision is the number of fractional bits of a weight, and what makes a sum of weighted bytes fit 32 bits.
 const precision = 22
 
 // axis holds the taps of one direction of a resize. Row i of the table belongs to output pixel i and holds, in stride
-// numbers: the first source pixel, the number of taps, then as many weights, in fixed point, then zeros up to a multiple
-// of four weights, which is what a SIMD register takes at once.
+// numbers: the first source pixel, the number of taps, then as many weights, in fixed point, then zeros. All rows have
+// room for the same number of weights, a multiple of four: that is what vector instructions take at once.
 type axis struct {
 	table   []int32
 	stride  int
 	weights []float64 // of one output pixel, before they are rounded
 }
+
+// padding returns how many bytes behind the end of a row of RGBX pixels may be read, for weights of zero.
+func (a *axis) padding() int { return 4 * (a.stride - 2) }
 
 // fill sets the axis to a resize of in pixels to out pixels of which the n from first on are kept, in mirrored order if
 // told. It returns the span of source pixels that those read; the table counts source pixels from low.
@@ -23,16 +24,20 @@ func (a *axis) fill(filter Filter, in, out, first, n int, mirrored bool) (low, h
 	widened := max(scale, 1)
 	support := filter.radius() * widened
 	inverse := 1 / widened
-	taps := int(math.Ceil(support))*2 + 1
-	a.stride = 2 + (taps+3)&^3
-	a.table = sized(a.table, a.stride*n)
-	a.weights = sized(a.weights, taps)
 	bounds := func(o int) (centre float64, from, to int) {
 		centre = float64((float64(o) + 0.5) * scale)
 		return centre, max(int(centre-support+0.5), 0), min(int(centre+support+0.5), in)
 	}
 	_, low, _ = bounds(first)
 	_, _, high = bounds(first + n - 1)
+	taps := 0
+	for i := range n {
+		_, from, to := bounds(first + i)
+		taps = max(taps, to-from)
+	}
+	a.stride = 2 + (taps+3)&^3
+	a.table = sized(a.table, a.stride*n)
+	a.weights = sized(a.weights, taps)
 	for i := range n {
 		centre, from, to := bounds(first + i)
 		weights := a.weights[:to-from]

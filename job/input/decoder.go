@@ -102,7 +102,7 @@ func (d *decoder) cut(encoded []byte, v view, out []byte) error {
 
 // load copies a region of an image to d.pixels.
 func (d *decoder) load(whole image.Image, region box) (stride int, err error) {
-	stride = 4*region.width + rowPadding
+	stride = 4*region.width + d.across.padding()
 	d.pixels = sized(d.pixels, stride*region.height)
 	return stride, copyRGBX(d.pixels, stride, whole, region, webpChroma())
 }

@@ -51,7 +51,7 @@ func (e *engine) cut(encoded []byte, region box, across, down *axis, size int, o
 	if err != nil {
 		return err
 	}
-	stride := 4*region.width + rowPadding
+	stride := 4 * region.width
 	e.unpacked = sized(e.unpacked, stride*region.height)
 	if err := copyRGBX(e.unpacked, stride, m, region, jpegChroma()); err != nil {
 		return err

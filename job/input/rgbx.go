@@ -6,9 +6,6 @@ import (
 	"image/color"
 )
 
-// rowPadding is how many bytes of a row of RGBX pixels may be read, but not used, behind its end.
-const rowPadding = 32
-
 // copyRGBX writes a region of a decoded image as rows of four bytes a pixel, the fourth being of no meaning, with the colours
 // of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; CMYK is turned as Pillow turns it.
 // YCbCr goes by the rules of the format.

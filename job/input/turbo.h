@@ -7,7 +7,7 @@
 
 // A cut is a region of source pixels that becomes size x size RGB triples. The axes are tables of taps, one row of so many
 // numbers for every output column or row: first source pixel of the region, number of taps, weights with 22 fractional
-// bits, zeros up to a multiple of four weights.
+// bits, zeros up to the number of weights that all rows have room for, a multiple of four.
 typedef struct {
 	int left, top, width, height;
 	int size;
@@ -31,8 +31,8 @@ typedef struct {
 	size_t rows_size, pairs_size;
 } cijepa_resizer;
 
-// What may be read, and not used, behind the end of a row of RGBX pixels.
-#define CIJEPA_ROW_PADDING 32
+// Behind the end of a row of RGBX pixels, so many bytes may be read for weights of zero.
+static inline size_t cijepa_row_padding(const cijepa_cut *cut) { return 4 * (size_t)(cut->across_stride - 2); }
 
 int cijepa_resizer_begin(cijepa_resizer *r, const cijepa_cut *cut, const int32_t *across, const int32_t *down, uint8_t *out);
 void cijepa_resizer_push(cijepa_resizer *r, const uint8_t *rgbx, size_t stride, int n);

@@ -117,9 +117,9 @@ static void start(cijepa_decoder *d) {
 	jpeg_start_decompress(jpeg);
 }
 
-// buffer returns memory for rows_at_once rows of width pixels.
-static uint8_t *buffer(cijepa_decoder *d, int width, size_t *stride) {
-	*stride = (4 * (size_t)width + CIJEPA_ROW_PADDING + 63) & ~(size_t)63;
+// buffer returns memory for rows_at_once rows of width pixels and some bytes behind each.
+static uint8_t *buffer(cijepa_decoder *d, int width, size_t padding, size_t *stride) {
+	*stride = (4 * (size_t)width + padding + 63) & ~(size_t)63;
 	size_t need = *stride * rows_at_once;
 	if (need > d->pixels_size) {
 		free(d->pixels);
@@ -173,7 +173,7 @@ int cijepa_jpeg_verify(cijepa_decoder *d, const uint8_t *data, size_t n) {
 	begin(d, data, n);
 	start(d);
 	size_t stride;
-	uint8_t *pixels = buffer(d, d->jpeg.output_width, &stride);
+	uint8_t *pixels = buffer(d, d->jpeg.output_width, 0, &stride);
 	for (int height = d->jpeg.output_height, y = 0; y < height; y += rows_at_once)
 		read(d, pixels, stride, height - y < rows_at_once ? height - y : rows_at_once);
 	return end(d, 0);
@@ -204,7 +204,7 @@ static void cut(cijepa_decoder *d, const cijepa_cut *c) {
 		skipped = c->top;
 	}
 	size_t stride;
-	uint8_t *pixels = buffer(d, columns, &stride);
+	uint8_t *pixels = buffer(d, columns, cijepa_row_padding(c), &stride);
 	for (int y = skipped, bottom = c->top + c->height; y < bottom;) {
 		// Rows above the region, which only a whole decode has, are read in steps that end where it begins.
 		int end = y < c->top ? c->top : bottom;

@@ -52,34 +52,33 @@ enum { low_bits = 11, low_mask = (1 << low_bits) - 1 };
 
 #define AVX2 __attribute__((target("avx2")))
 
-AVX2 static inline __m128i join(__m256i high, __m256i low) {
-	__m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, low_bits), low);
-	__m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-	return _mm_srai_epi32(_mm_add_epi32(both, _mm_set1_epi32(half)), precision);
-}
-
 static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
 
-// Four rows at a time, which share the work on the weights. Taps go in groups of four, the last being filled up by weights of
-// zero, whose pixels may lie in the padding. A pixel is stored with a fourth byte, which the next one overwrites.
+// Four rows at a time, which share the work on the weights. Every output pixel takes as many groups of four taps, so that no
+// branch depends on it; the weights that are too many are zeros, and their pixels may lie in the padding. A pixel is
+// stored with a fourth byte, which the next one overwrites.
 AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
-	const __m128i pair = _mm_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+	// Of four pixels, in the lower half the first two and in the upper half the others: red and red, green and green, ...
+	const __m256i pairs = _mm256_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1,
+	                                       8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1);
 	const __m256i select_high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
 	const __m256i select_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
 	const __m128i mask = _mm_set1_epi32(low_mask);
-	const int32_t *taps = r->across;
+	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_setr_epi32(half, half, half, half, 0, 0, 0, 0);
+	const int32_t *taps = r->across, weights = r->across_stride - 2;
 	for (int x = 0; x < r->size; x++, taps += r->across_stride) {
 		size_t begin = 4 * (size_t)taps[0];
 		const uint8_t *p0 = rgbx[0] + begin, *p1 = rgbx[1] + begin, *p2 = rgbx[2] + begin, *p3 = rgbx[3] + begin;
-		__m256i h0 = _mm256_setzero_si256(), h1 = h0, h2 = h0, h3 = h0, l0 = h0, l1 = h0, l2 = h0, l3 = h0;
-		for (int i = 0; i < taps[1]; i += 4) {
+		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = rounding, l1 = rounding, l2 = rounding, l3 = rounding;
+		for (int i = 0; i < weights; i += 4) {
 			__m128i w = _mm_loadu_si128((const __m128i *)(taps + 2 + i));
 			__m256i halves = _mm256_castsi128_si256(_mm_packs_epi32(_mm_srai_epi32(w, low_bits), _mm_and_si128(w, mask)));
 			__m256i high = _mm256_permutevar8x32_epi32(halves, select_high);
 			__m256i low = _mm256_permutevar8x32_epi32(halves, select_low);
 #define ROW(p, h, l)                                                                                                   \
 	{                                                                                                                  \
-		__m256i v = _mm256_cvtepu8_epi16(_mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 4 * i)), pair));       \
+		__m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p + 4 * i)));                     \
+		__m256i v = _mm256_shuffle_epi8(four, pairs);                                                                  \
 		h = _mm256_add_epi32(h, _mm256_madd_epi16(v, high));                                                           \
 		l = _mm256_add_epi32(l, _mm256_madd_epi16(v, low));                                                            \
 	}
@@ -89,11 +88,19 @@ AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[
 			ROW(p3, h3, l3)
 #undef ROW
 		}
-		__m128i bytes = _mm_packus_epi16(_mm_packs_epi32(join(h0, l0), join(h1, l1)), _mm_packs_epi32(join(h2, l2), join(h3, l3)));
-		store4(to[0] + 3 * x, _mm_cvtsi128_si32(bytes));
-		store4(to[1] + 3 * x, _mm_extract_epi32(bytes, 1));
-		store4(to[2] + 3 * x, _mm_extract_epi32(bytes, 2));
-		store4(to[3] + 3 * x, _mm_extract_epi32(bytes, 3));
+#define JOIN(h, l) _mm256_add_epi32(_mm256_slli_epi32(h, low_bits), l)
+		__m256i s0 = JOIN(h0, l0), s1 = JOIN(h1, l1), s2 = JOIN(h2, l2), s3 = JOIN(h3, l3);
+#undef JOIN
+		// A sum's two halves are those of even and of odd pairs of taps: add them, two rows at a time.
+		__m256i s01 = _mm256_add_epi32(_mm256_permute2x128_si256(s0, s1, 0x20), _mm256_permute2x128_si256(s0, s1, 0x31));
+		__m256i s23 = _mm256_add_epi32(_mm256_permute2x128_si256(s2, s3, 0x20), _mm256_permute2x128_si256(s2, s3, 0x31));
+		__m256i words = _mm256_packs_epi32(_mm256_srai_epi32(s01, precision), _mm256_srai_epi32(s23, precision));
+		__m256i bytes = _mm256_packus_epi16(words, words); // rows 0 and 2 below, 1 and 3 above
+		__m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
+		store4(to[0] + 3 * x, _mm_cvtsi128_si32(even));
+		store4(to[1] + 3 * x, _mm_cvtsi128_si32(odd));
+		store4(to[2] + 3 * x, _mm_extract_epi32(even, 1));
+		store4(to[3] + 3 * x, _mm_extract_epi32(odd, 1));
 	}
 }
 

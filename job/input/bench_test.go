@@ -1,0 +1,200 @@
+//go:build cgo
+
+package input
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cijepa/cijepa/model/draw"
+	xdraw "golang.org/x/image/draw"
+)
+
+// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should be like ImageNet's, or ours.
+func benchFiles(b *testing.B) [][]byte {
+	folder := os.Getenv("CIJEPA_BENCH_IMAGES")
+	if folder == "" {
+		folder = "testdata/golden"
+	}
+	names, err := filepath.Glob(filepath.Join(folder, "*.jpg"))
+	if err != nil || len(names) == 0 {
+		b.Fatalf("no JPEG files in %s: %v", folder, err)
+	}
+	var files [][]byte
+	for _, name := range names {
+		files = append(files, readFile(b, name))
+	}
+	return files
+}
+
+// cpuTime is what the process has used of its processors, which other programs on the machine disturb less than they disturb
+// the clock.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkMethods runs the ways to a training image in turn over the same files and boxes, one round an iteration, and
+// reports of each the best round's images per CPU-second, and how many times faster than the others ours is. Run it with
+// -benchtime 5x or more.
+func BenchmarkMethods(b *testing.B) {
+	files := benchFiles(b)
+	d := newDecoder()
+	defer d.close()
+	out := make([]byte, 224*224*3)
+	crop := PretrainCrop()
+	crop.Filter, crop.Flip = Bicubic, true
+	views := make([]view, len(files))
+	for i, file := range files {
+		width, height, err := d.size(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		views[i] = crop.view(width, height, 224, draw.New(1, "benchmark", uint64(i)))
+	}
+	ours := func(i int) error { return d.cut(files[i], views[i], out) }
+	methods := []struct {
+		name string
+		run  func(i int) error
+	}{
+		{"ours", func(i int) error {
+			if _, _, err := d.size(files[i]); err != nil {
+				return err
+			}
+			return ours(i)
+		}},
+		{"scalar", func(i int) error {
+			d.engine.scalar = true
+			defer func() { d.engine.scalar = false }()
+			return ours(i)
+		}},
+		{"whole", func(i int) error {
+			d.engine.whole = true
+			defer func() { d.engine.whole = false }()
+			return ours(i)
+		}},
+		{"decode", func(i int) error { return d.engine.verify(files[i]) }},
+		{"standard", func(i int) error { return standardView(files[i], views[i]) }},
+	}
+	best := make([]time.Duration, len(methods))
+	for b.Loop() {
+		for m, method := range methods {
+			begin := cpuTime()
+			for i := range files {
+				if err := method.run(i); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if used := cpuTime() - begin; best[m] == 0 || used < best[m] {
+				best[m] = used
+			}
+		}
+	}
+	for m, method := range methods {
+		b.ReportMetric(float64(len(files))/best[m].Seconds(), method.name+"/cpu-s")
+		if m > 0 {
+			b.ReportMetric(best[m].Seconds()/best[0].Seconds(), "x"+method.name)
+		}
+	}
+}
+
+// standardView is what a program without this package would do: the standard library, golang.org/x/image/draw.
+func standardView(file []byte, v view) error {
+	m, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		return err
+	}
+	box := image.Rect(v.box.left, v.box.top, v.box.left+v.box.width, v.box.top+v.box.height)
+	to := image.NewRGBA(image.Rect(0, 0, v.size, v.size))
+	xdraw.CatmullRom.Scale(to, to.Rect, m, box, xdraw.Src, nil)
+	for y := range v.size {
+		row := to.Pix[to.Stride*y : to.Stride*(y+1)]
+		for x := 0; v.mirrored && x < v.size/2; x++ {
+			for c := range 4 {
+				i, j := 4*x+c, 4*(v.size-1-x)+c
+				row[i], row[j] = row[j], row[i]
+			}
+		}
+	}
+	return nil
+}
+
+// BenchmarkCrops tells the speed of each phase's views.
+func BenchmarkCrops(b *testing.B) {
+	files := benchFiles(b)
+	for _, phase := range []struct {
+		name string
+		crop Crop
+	}{{"pretrain", PretrainCrop()}, {"probe", ProbeCrop()}, {"evaluation", EvaluationCrop(224)}} {
+		b.Run(phase.name, func(b *testing.B) {
+			d := newDecoder()
+			defer d.close()
+			out := make([]byte, 224*224*3)
+			b.ReportAllocs()
+			begin, i := cpuTime(), 0
+			for b.Loop() {
+				file := files[i%len(files)]
+				width, height, err := d.size(file)
+				if err != nil {
+					b.Fatal(err)
+				}
+				stream := draw.New(1, "crop", 0, uint64(i))
+				if err := d.cut(file, phase.crop.view(width, height, 224, stream), out); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+			b.ReportMetric(float64(i)/(cpuTime()-begin).Seconds(), "images/cpu-s")
+		})
+	}
+}
+
+// BenchmarkLoader tells the speed of whole batches with one and two workers: per CPU-second it should not depend on their
+// number.
+func BenchmarkLoader(b *testing.B) {
+	files := benchFiles(b)
+	for _, workers := range []int{1, 2} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			const batch = 32
+			l, err := NewLoader(&fileSource{files}, Config{Size: 224, Batch: batch, Crop: PretrainCrop(), Shuffle: true, Workers: workers})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if l.StepsPerEpoch() == 0 {
+				b.Skip("needs a batch of files: name a folder in CIJEPA_BENCH_IMAGES")
+			}
+			b.ReportAllocs()
+			begin := cpuTime()
+			for _, err := range l.Batches(context.Background(), 0, int64(b.N)) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(batch*b.N)/(cpuTime()-begin).Seconds(), "images/cpu-s")
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
+		})
+	}
+}
+
+// fileSource is one shard of files in memory.
+type fileSource struct{ files [][]byte }
+
+func (s *fileSource) Samples() []int { return []int{len(s.files)} }
+
+func (s *fileSource) Ahead([]int) {}
+
+func (s *fileSource) View(_ context.Context, _, sample int, f func(string, int, []byte) error) error {
+	return f("", 0, slices.Clip(s.files[sample]))
+}
