@@ -1,0 +1,213 @@
+package model
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/draw"
+)
+
+// Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
+// depth's tokens, trained by cross-entropy and AdamW without decay. All depths share one pass through the encoder, which
+// is nearly all of the work. What it computes is a function of the encoder, the seed and the batches it was given.
+// A Probe is used by one goroutine at a time.
+type Probe struct {
+	*reader
+	ProbeConfig
+	encoder      []*tensors.Tensor
+	heads        *group // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
+	train, judge *graph.Exec
+	lost         error // why the heads are gone, if a program failed after it had taken them
+}
+
+// ProbeConfig holds the settings of a Probe.
+type ProbeConfig struct {
+	Classes int
+	Batch   int     // images of a pass
+	Rate    float64 // learning rate of the first update
+}
+
+// RateOf is the learning rate of an update, counted from 1: linear from Rate in the first one to 0 after the last.
+func (c ProbeConfig) RateOf(update, total int64) float64 {
+	return c.Rate * (1 - float64(update-1)/float64(total))
+}
+
+// Score counts how often a probe was right, by collected depth as in Config.Depths.
+type Score struct {
+	N          int   // images
+	Top1, Top5 []int // [L] of them whose class had the highest logit, or one of the five highest
+}
+
+// Add adds the counts of other images.
+func (s *Score) Add(other Score) {
+	s.N += other.N
+	s.Top1 = added(s.Top1, other.Top1)
+	s.Top5 = added(s.Top5, other.Top5)
+}
+
+func added(a, b []int) []int {
+	sum := make([]int, max(len(a), len(b)))
+	for _, counts := range [][]int{a, b} {
+		for i, n := range counts {
+			sum[i] += n
+		}
+	}
+	return sum
+}
+
+// NewProbe begins a probe of an encoder of these sizes. Weights and biases are uniform in +-1/sqrt(width), as PyTorch's
+// Linear begins; those of a depth depend on the seed and the depth alone.
+func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) (p *Probe, err error) {
+	defer recovered(&err, "making the probe")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if pc.Classes < 1 || pc.Classes > maxWidth {
+		return nil, &FieldError{"Classes", pc.Classes, fmt.Sprintf("must lie in 1..%d", maxWidth)}
+	}
+	cfg.Depths = slices.Clone(cfg.Depths)
+	p = &Probe{ProbeConfig: pc}
+	if p.reader, err = newReader(d, cfg, pc.Batch); err != nil {
+		return nil, err
+	}
+	if p.encoder, err = p.freeze(enc); err != nil {
+		return nil, fmt.Errorf("making the probe: %w", err)
+	}
+	if p.heads, err = p.newHeads(seed); err != nil {
+		return nil, fmt.Errorf("making the probe: %w", err)
+	}
+	if p.train, err = graph.NewExec(d.backend, p.trainHeads); err != nil {
+		return nil, fmt.Errorf("making the program probe: %w", err)
+	}
+	if p.judge, err = graph.NewExec(d.backend, p.judgeHeads); err != nil {
+		return nil, fmt.Errorf("making the program score: %w", err)
+	}
+	p.train, p.judge = p.train.WithName("probe"), p.judge.WithName("score")
+	return p, nil
+}
+
+// newHeads draws the linear layers; the moments begin at zero.
+func (p *Probe) newHeads(seed uint64) (*group, error) {
+	g := &group{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
+	streams := make([]*draw.Stream, len(p.Depths))
+	for i, depth := range p.Depths {
+		streams[i] = draw.New(seed, "probe", uint64(depth))
+	}
+	bound := 1 / math.Sqrt(float64(p.Width))
+	for _, a := range g.arrays {
+		var data []byte
+		for _, stream := range streams {
+			for range a.rowSize() {
+				x := float32(bound * (2*stream.Float64() - 1))
+				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+			}
+		}
+		for _, list := range []*[]*tensors.Tensor{&g.w, &g.first, &g.second} {
+			t, err := p.device.upload(data, a.shape())
+			if err != nil {
+				return nil, err
+			}
+			*list = append(*list, t)
+			clear(data)
+		}
+	}
+	return g, nil
+}
+
+// see checks a labelled batch and gives its features [B, L, D] and its classes [B] on the device.
+func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.Tensor, err error) {
+	if p.lost != nil {
+		return nil, nil, fmt.Errorf("the state was lost before: %w", p.lost)
+	}
+	n, err := p.count(images)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(labels) != n {
+		return nil, nil, &FieldError{"Labels", len(labels), fmt.Sprintf("must be %d, one an image", n)}
+	}
+	padded := make([]int32, p.batch)
+	for i, label := range labels {
+		if label < 0 || int(label) >= p.Classes {
+			return nil, nil, &FieldError{"Labels", label, fmt.Sprintf("must lie in 0..%d", p.Classes-1)}
+		}
+		padded[i] = label
+	}
+	features, squares, err := p.read(p.encoder, images)
+	if err != nil {
+		return nil, nil, err
+	}
+	return features, tensors.FromValue(padded), squares.FinalizeAll()
+}
+
+// Step makes one update from n <= Batch images, bytes [n, S, S, 3], and their classes. It returns the loss of every depth
+// before the update, the mean over the n images. After an error of the device the probe has no state until Load.
+func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float64, err error) {
+	features, classes, err := p.see(images, labels)
+	if err != nil {
+		return nil, fmt.Errorf("probe step: %w", err)
+	}
+	defer func() { err = errors.Join(err, features.FinalizeAll()) }()
+	share := make([]float32, p.batch)
+	for i := range labels {
+		share[i] = 1 / float32(len(labels))
+	}
+	scalars := updateScalars(rate, 0, p.heads.updates+1)
+	in := []*tensors.Tensor{classes, tensors.FromValue(share), tensors.FromValue(scalars[:])}
+	owned := join(places(p.heads.w), places(p.heads.first), places(p.heads.second))
+	results, err := p.device.run(p.train, in, []*tensors.Tensor{features}, owned)
+	if err != nil {
+		p.lost = err
+		return nil, fmt.Errorf("probe step: %w", err)
+	}
+	p.heads.updates++
+	return results[0], nil
+}
+
+// Score counts right answers among n <= Batch images, bytes [n, S, S, 3]. Of classes with equal logits the lower one comes
+// first; a logit that is not a number is never right.
+func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
+	features, classes, err := p.see(images, labels)
+	if err != nil {
+		return s, fmt.Errorf("probe score: %w", err)
+	}
+	defer func() { err = errors.Join(err, features.FinalizeAll()) }()
+	valid := make([]float32, p.batch)
+	for i := range labels {
+		valid[i] = 1
+	}
+	in := []*tensors.Tensor{classes, tensors.FromValue(valid)}
+	results, err := p.device.run(p.judge, in, join([]*tensors.Tensor{features}, p.heads.w), nil)
+	if err != nil {
+		return s, fmt.Errorf("probe score: %w", err)
+	}
+	s = Score{N: len(labels), Top1: make([]int, len(p.Depths)), Top5: make([]int, len(p.Depths))}
+	for i := range p.Depths {
+		s.Top1[i], s.Top5[i] = int(results[0][i]), int(results[1][i])
+	}
+	return s, nil
+}
+
+// Features gives the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
+func (p *Probe) Features(images []byte) (pooled []float32, err error) {
+	n, err := p.count(images)
+	if err != nil {
+		return nil, fmt.Errorf("probe features: %w", err)
+	}
+	features, squares, err := p.read(p.encoder, images)
+	if err != nil {
+		return nil, fmt.Errorf("probe features: %w", err)
+	}
+	defer func() { err = errors.Join(err, features.FinalizeAll(), squares.FinalizeAll()) }()
+	all, err := tensors.CopyFlatData[float32](features)
+	if err != nil {
+		return nil, fmt.Errorf("probe features: %w", err)
+	}
+	return all[:n*len(p.Depths)*p.Width], nil
+}
