@@ -1,0 +1,204 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"gonum.org/v1/gonum/mat"
+)
+
+// Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
+// Config.Depths, over some images; to compare moments of a run, measure the same images.
+type Health struct {
+	// Deviation is the standard deviation over the images of a pooled feature after LayerNorm, mean over the features: .3
+	// to 1 in a healthy run. At 0 all images look alike.
+	Deviation []float64
+	// Rank is the effective rank of those features: the exponential of the entropy of their singular values about the
+	// mean (Roy and Vetterli, EUSIPCO 2007), from 1 to the smaller of images - 1 and width; 0 if all images look alike.
+	// Both are NaN for features that are not numbers.
+	Rank []float64
+	// RMS is the root mean square of the residual stream over images, tokens and features.
+	RMS []float64
+}
+
+// Monitor measures the health of encoders. Its program is compiled once and serves every encoder of its sizes.
+type Monitor struct{ *reader }
+
+// NewMonitor makes a monitor that takes `batch` images in a pass.
+func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
+	defer recovered(&err, "making the monitor")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r, err := newReader(d, cfg, batch)
+	if err != nil {
+		return nil, err
+	}
+	return &Monitor{r}, nil
+}
+
+// Measure looks at an encoder through any number of images, bytes [n, S, S, 3]. The encoder is on the device only while
+// this runs.
+func (m *Monitor) Measure(enc *Encoder, images []byte) (h Health, err error) {
+	defer recovered(&err, "measuring")
+	encoder, err := m.freeze(enc)
+	if err != nil {
+		return h, fmt.Errorf("measuring: %w", err)
+	}
+	defer func() {
+		for _, t := range encoder {
+			err = errors.Join(err, t.FinalizeAll())
+		}
+	}()
+	return m.measure(encoder, images)
+}
+
+// MeasureTeacher looks at a learner's teacher, without a copy of it. It must not run beside a Step.
+func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error) {
+	defer recovered(&err, "measuring")
+	if l.lost != nil {
+		return h, fmt.Errorf("measuring: the state was lost before: %w", l.lost)
+	}
+	if l.device != m.device {
+		return h, errors.New("measuring: the learner is on another device")
+	}
+	return m.measure(l.teacher, images)
+}
+
+// measure takes the images batch by batch.
+func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, err error) {
+	size := m.Image * m.Image * 3
+	if len(images) == 0 || len(images)%size != 0 {
+		return h, &FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of images of %d x %d x 3", m.Image, m.Image)}
+	}
+	n, depths := len(images)/size, len(m.Depths)
+	var features []float32 // [n, L, D]
+	h.RMS = make([]float64, depths)
+	for first := 0; first < n; first += m.batch {
+		last := min(first+m.batch, n)
+		pooled, squares, err := m.look(encoder, images[first*size:last*size])
+		if err != nil {
+			return Health{}, fmt.Errorf("measuring: %w", err)
+		}
+		features = append(features, pooled...)
+		for i, s := range squares {
+			h.RMS[i%depths] += float64(s) / float64(n)
+		}
+	}
+	for i, square := range h.RMS {
+		h.RMS[i] = math.Sqrt(square)
+	}
+	h.Deviation, h.Rank = Spread(features, depths, m.Width)
+	return h, nil
+}
+
+// look is one pass over n images: pooled features [n, L, D] and mean squares [n, L].
+func (m *Monitor) look(encoder []*tensors.Tensor, images []byte) (pooled, squares []float32, err error) {
+	n, err := m.count(images)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, b, err := m.read(encoder, images)
+	if err != nil {
+		return nil, nil, err
+	}
+	pooled, errA := tensors.CopyFlatData[float32](a)
+	squares, errB := tensors.CopyFlatData[float32](b)
+	if err := errors.Join(errA, errB, a.FinalizeAll(), b.FinalizeAll()); err != nil {
+		return nil, nil, err
+	}
+	depths := len(m.Depths)
+	return pooled[:n*depths*m.Width], squares[:n*depths], nil
+}
+
+// Spread gives the deviation and the effective rank of pooled features [n, L, D] at every depth, as Health defines them.
+func Spread(features []float32, depths, width int) (deviation, rank []float64) {
+	n := len(features) / (depths * width)
+	for depth := range depths {
+		x := mat.NewDense(n, width, nil)
+		for image := range n {
+			row := x.RawRowView(image)
+			for f, v := range features[(image*depths+depth)*width:][:width] {
+				row[f] = float64(v)
+			}
+			standardise(row)
+		}
+		d, r := center(x), math.NaN()
+		if !math.IsNaN(d) {
+			r = effectiveRank(x)
+		}
+		deviation, rank = append(deviation, d), append(rank, r)
+	}
+	return deviation, rank
+}
+
+// standardise is LayerNorm without affine, with the epsilon of the targets.
+func standardise(x []float64) {
+	mean, variance := 0.0, 0.0
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	for _, v := range x {
+		variance += (v - mean) * (v - mean) / float64(len(x))
+	}
+	for i := range x {
+		x[i] = (x[i] - mean) / math.Sqrt(variance+targetEpsilon)
+	}
+}
+
+// center takes the mean over the rows from every column, and returns the mean of the columns' standard deviations.
+func center(x *mat.Dense) float64 {
+	n, width := x.Dims()
+	total := 0.0
+	for f := range width {
+		mean, variance := 0.0, 0.0
+		for i := range n {
+			mean += x.At(i, f) / float64(n)
+		}
+		for i := range n {
+			d := x.At(i, f) - mean
+			variance += d * d / float64(n)
+			x.Set(i, f, d)
+		}
+		total += math.Sqrt(variance)
+	}
+	return total / float64(width)
+}
+
+// effectiveRank is that of the rows of x: the singular values are the roots of the eigenvalues of x x', or of x' x where
+// that is smaller.
+func effectiveRank(x *mat.Dense) float64 {
+	n, width := x.Dims()
+	var gram mat.SymDense
+	if n <= width {
+		gram.SymOuterK(1, x)
+	} else {
+		gram.SymOuterK(1, x.T())
+	}
+	var eigen mat.EigenSym
+	if !eigen.Factorize(&gram, false) {
+		return math.NaN()
+	}
+	singular, sum := eigen.Values(nil), 0.0
+	largest := singular[len(singular)-1]
+	for i, v := range singular {
+		// Rounding leaves zeros as tiny numbers of either sign, whose roots would count. Features are of size 1.
+		if v <= 1e-12*max(largest, 1) {
+			v = 0
+		}
+		singular[i] = math.Sqrt(v)
+		sum += singular[i]
+	}
+	if sum == 0 {
+		return 0
+	}
+	entropy := 0.0
+	for _, s := range singular {
+		if p := s / sum; p > 0 {
+			entropy -= p * math.Log(p)
+		}
+	}
+	return math.Exp(entropy)
+}
