@@ -3,6 +3,7 @@ package storage
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -61,12 +62,13 @@ func Pack(ctx context.Context, src Source, dst *Bucket, prefix string, o PackOpt
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	p := &packer{src: src, dst: dst, prefix: prefix, options: o}
-	items, classes, err := src.List(ctx)
+	listing, err := src.List(ctx)
 	if err != nil {
 		return Index{}, nil, fmt.Errorf("listing the images: %w", err)
 	}
-	p.items = items
-	if classes, err = p.chooseClasses(classes); err != nil {
+	p.items, p.rejects = listing.Items, listing.Rejects
+	classes, err := p.chooseClasses(listing.Classes)
+	if err != nil {
 		return Index{}, nil, err
 	}
 	if err := p.findStored(ctx); err != nil {
@@ -300,7 +302,9 @@ func (p *packer) shuffle(split string, places []int) []int {
 	for i, place := range places {
 		hashes[i] = hashed{sha256.Sum256(append(prefix[:len(prefix):len(prefix)], p.items[place].Name...)), place}
 	}
-	slices.SortFunc(hashes, func(a, b hashed) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	slices.SortFunc(hashes, func(a, b hashed) int {
+		return cmp.Or(bytes.Compare(a.sum[:], b.sum[:]), cmp.Compare(a.place, b.place))
+	})
 	order := make([]int, len(places))
 	for i := range hashes {
 		order[i] = hashes[i].place

@@ -1,17 +1,35 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
 
-// Source is a set of labelled images that Pack reads. A listing comes first and costs no image; the images are then asked for
-// in Pack's own order, so a source must be able to read any of them at any time.
+// Source is a set of labelled images that Pack reads. A listing comes first; the images are then asked for in Pack's own order, so a source
+// must be able to read any of them at any time.
 type Source interface {
-	// List gives every image, in any order but always the same one, and the class names in the source's own label order, or nil
-	// where it has none of its own: Pack then sorts the names.
-	List(ctx context.Context) ([]Item, []string, error)
+	// List finds every image. It is called once, before Read.
+	List(ctx context.Context) (Listing, error)
 	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by several goroutines at once.
 	Read(i int, buf []byte) ([]byte, error)
 	// Close gives back files and space. Pack does not call it.
 	Close() error
+}
+
+// Listing is what a Source holds.
+type Listing struct {
+	// Items are the images, in any order but always the same one.
+	Items []Item
+	// Classes are the class names in the source's own label order, or nil where it has none of its own: Pack then sorts the names.
+	Classes []string
+	// Rejects are files that stand among the images and are none by their names.
+	Rejects []Reject
 }
 
 // Item is one image of a Source.
@@ -19,6 +37,98 @@ type Item struct {
 	Split string // "train" or "val"
 	Name  string // names the image among all of its split, such as "n01558993/n01558993_10.JPEG"; the packing order is a hash of it
 	Class string // class name, or "" for an image without label
-	Ext   string // "jpg", "jpeg", "png" or "webp": the name of the tar member's ending
+	Ext   string // "jpg", "jpeg", "png" or "webp": the ending of the tar member's name
 	File  string // the file's original name, kept in the sample's .json member; "" = no such member
+}
+
+// OpenSource finds out what lies at path, a file or a folder, and opens it: the MNIST family's IDX files, parquet files, tar files, or else a
+// tree of class folders. tempDir is for the copy that parquet files need; "" means the system's temporary folder.
+func OpenSource(path, tempDir string) (Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		switch strings.ToLower(filepath.Ext(path)) {
+		case ".tar":
+			return FromTars(path), nil
+		case ".parquet":
+			return FromParquet(tempDir, path), nil
+		}
+		return nil, fmt.Errorf("%s is neither a folder nor a .tar or .parquet file", path)
+	}
+	if images, err := filepath.Glob(filepath.Join(path, "train-images-idx3-ubyte*")); err == nil && len(images) > 0 {
+		return FromIDXFolder(path, nil)
+	}
+	for _, pattern := range []string{"*.parquet", "data/*.parquet"} {
+		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {
+			return FromParquet(tempDir, names...), nil
+		}
+	}
+	for _, pattern := range []string{"*.tar", "train/*.tar"} {
+		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {
+			return FromTars(path), nil
+		}
+	}
+	return FromFolder(path), nil
+}
+
+// splitName gives the split of a folder or file that is called by one of the usual names, and "" for any other.
+func splitName(name string) string {
+	switch strings.ToLower(name) {
+	case "train", "training":
+		return "train"
+	case "val", "valid", "validation":
+		return "val"
+	}
+	return ""
+}
+
+// errNotImage refuses a file by its name.
+var errNotImage = errors.New("the name does not end in .jpg, .jpeg, .png or .webp")
+
+// imageExt gives the ending of an image's name in small letters, without the dot; "" for a name that is not an image's.
+func imageExt(name string) string {
+	ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
+	if slices.Contains([]string{"jpg", "jpeg", "png", "webp"}, ext) {
+		return ext
+	}
+	return ""
+}
+
+// extent is where an image lies.
+type extent struct {
+	file           int
+	offset, length int64
+}
+
+// extents reads images that lie in large files, each in one piece.
+type extents struct {
+	files  []*os.File
+	places []extent // by the image's place in the listing
+}
+
+// Read implements Source.
+func (e *extents) Read(i int, buf []byte) ([]byte, error) {
+	place := e.places[i]
+	start := len(buf)
+	buf = slices.Grow(buf, int(place.length))[:start+int(place.length)]
+	n, err := e.files[place.file].ReadAt(buf[start:], place.offset)
+	if n == int(place.length) {
+		return buf, nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return buf[:start], fmt.Errorf("%s: %w", e.files[place.file].Name(), err)
+}
+
+// Close implements Source.
+func (e *extents) Close() error {
+	var errs []error
+	for _, file := range e.files {
+		errs = append(errs, file.Close())
+	}
+	e.files = nil
+	return errors.Join(errs...)
 }

@@ -146,14 +146,14 @@ type idxSource struct {
 	splits  []idxSplit
 }
 
-func (s *idxSource) List(context.Context) ([]Item, []string, error) {
+func (s *idxSource) List(context.Context) (Listing, error) {
 	var items []Item
 	for _, split := range s.splits {
 		for i, label := range split.labels {
 			items = append(items, Item{Split: split.name, Name: strconv.Itoa(i), Class: s.classes[label], Ext: "png"})
 		}
 	}
-	return items, s.classes, nil
+	return Listing{Items: items, Classes: s.classes}, nil
 }
 
 func (s *idxSource) Read(i int, buf []byte) ([]byte, error) {

@@ -49,10 +49,11 @@ func TestFromIDXFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	items, classes, err := src.List(t.Context())
+	listing, err := src.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	items, classes := listing.Items, listing.Classes
 	if !slices.Equal(classes, []string{"0", "1", "2", "3"}) || len(items) != 24 {
 		t.Fatalf("%d items in classes %v", len(items), classes)
 	}
