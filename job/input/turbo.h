@@ -27,8 +27,8 @@ typedef struct {
 	int first;     // number of the topmost row kept
 	int count;     // rows kept
 	int next;      // output row to be made next
-	int32_t *pairs; // weights of an output row as the vector unit takes them
-	size_t rows_size, pairs_size;
+	int32_t *packed; // the axes, with weights as the vector instructions take them
+	size_t rows_size, packed_size;
 } cijepa_resizer;
 
 // Behind the end of a row of RGBX pixels, so many bytes may be read for weights of zero.

@@ -50,6 +50,21 @@ static void down_scalar(const cijepa_resizer *r, const uint8_t *rows, const int3
 // are those of 32-bit arithmetic: exact, as everything fits.
 enum { low_bits = 11, low_mask = (1 << low_bits) - 1 };
 
+// pack copies an axis and turns four weights a, b, c, d into what the instruction takes, two numbers in one: high halves of
+// a and b, of c and d, low halves of a and b, of c and d.
+static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
+	for (; rows > 0; rows--, taps += stride, to += stride) {
+		to[0] = taps[0];
+		to[1] = taps[1];
+		for (int i = 2; i < stride; i += 4)
+			for (int k = 0; k < 2; k++) {
+				uint32_t a = taps[i + 2 * k], b = taps[i + 2 * k + 1];
+				to[i + k] = (a >> low_bits & 0xffff) | b >> low_bits << 16;
+				to[i + 2 + k] = (a & low_mask) | (b & low_mask) << 16;
+			}
+	}
+}
+
 #define AVX2 __attribute__((target("avx2")))
 
 static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
@@ -63,18 +78,17 @@ AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[
 	                                       8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1);
 	const __m256i select_high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
 	const __m256i select_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
-	const __m128i mask = _mm_set1_epi32(low_mask);
 	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_setr_epi32(half, half, half, half, 0, 0, 0, 0);
+	uint8_t *const to0 = to[0], *const to1 = to[1], *const to2 = to[2], *const to3 = to[3];
 	const int32_t *taps = r->across, weights = r->across_stride - 2;
 	for (int x = 0; x < r->size; x++, taps += r->across_stride) {
 		size_t begin = 4 * (size_t)taps[0];
 		const uint8_t *p0 = rgbx[0] + begin, *p1 = rgbx[1] + begin, *p2 = rgbx[2] + begin, *p3 = rgbx[3] + begin;
 		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = rounding, l1 = rounding, l2 = rounding, l3 = rounding;
 		for (int i = 0; i < weights; i += 4) {
-			__m128i w = _mm_loadu_si128((const __m128i *)(taps + 2 + i));
-			__m256i halves = _mm256_castsi128_si256(_mm_packs_epi32(_mm_srai_epi32(w, low_bits), _mm_and_si128(w, mask)));
-			__m256i high = _mm256_permutevar8x32_epi32(halves, select_high);
-			__m256i low = _mm256_permutevar8x32_epi32(halves, select_low);
+			__m256i packed = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(taps + 2 + i)));
+			__m256i high = _mm256_permutevar8x32_epi32(packed, select_high);
+			__m256i low = _mm256_permutevar8x32_epi32(packed, select_low);
 #define ROW(p, h, l)                                                                                                   \
 	{                                                                                                                  \
 		__m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p + 4 * i)));                     \
@@ -97,29 +111,24 @@ AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[
 		__m256i words = _mm256_packs_epi32(_mm256_srai_epi32(s01, precision), _mm256_srai_epi32(s23, precision));
 		__m256i bytes = _mm256_packus_epi16(words, words); // rows 0 and 2 below, 1 and 3 above
 		__m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
-		store4(to[0] + 3 * x, _mm_cvtsi128_si32(even));
-		store4(to[1] + 3 * x, _mm_cvtsi128_si32(odd));
-		store4(to[2] + 3 * x, _mm_extract_epi32(even, 1));
-		store4(to[3] + 3 * x, _mm_extract_epi32(odd, 1));
+		store4(to0 + 3 * x, _mm_cvtsi128_si32(even));
+		store4(to1 + 3 * x, _mm_cvtsi128_si32(odd));
+		store4(to2 + 3 * x, _mm_extract_epi32(even, 1));
+		store4(to3 + 3 * x, _mm_extract_epi32(odd, 1));
 	}
 }
 
 // Two rows at a time, 32 bytes of each. Behind an odd last row a weight of zero stands, and one row more may be read.
 AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
 	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_set1_epi32(half);
-	const int n = (taps[1] + 1) / 2, bytes = 3 * r->size;
-	int32_t *pairs = r->pairs;
-	for (int i = 0; i < n; i++) {
-		int32_t a = taps[2 + 2 * i], b = taps[3 + 2 * i];
-		pairs[2 * i] = (int32_t)((uint32_t)(a >> low_bits & 0xffff) | (uint32_t)(b >> low_bits) << 16);
-		pairs[2 * i + 1] = (a & low_mask) | (b & low_mask) << 16;
-	}
+	const int bytes = 3 * r->size;
 	for (int x = 0; x < bytes; x += 32) {
 		const uint8_t *p = rows + x;
 		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = zero, l1 = zero, l2 = zero, l3 = zero;
-		for (int i = 0; i < n; i++, p += 2 * r->pitch) {
+		for (int i = 0; i < taps[1]; i += 2, p += 2 * r->pitch) {
+			const int32_t *packed = taps + 2 + (i & ~3) + (i >> 1 & 1);
 			__m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + r->pitch));
-			__m256i high = _mm256_set1_epi32(pairs[2 * i]), low = _mm256_set1_epi32(pairs[2 * i + 1]);
+			__m256i high = _mm256_set1_epi32(packed[0]), low = _mm256_set1_epi32(packed[2]);
 			__m256i left = _mm256_unpacklo_epi8(a, b), right = _mm256_unpackhi_epi8(a, b);
 #define PART(v, h, l)                                                                                                  \
 	{                                                                                                                  \
@@ -149,6 +158,10 @@ AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const i
 int cijepa_vector_unit(void) { return __builtin_cpu_supports("avx2") != 0; }
 
 #else
+
+static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
+	memcpy(to, taps, sizeof(int32_t) * stride * rows);
+}
 
 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
 	for (int i = 0; i < 4; i++)
@@ -186,12 +199,21 @@ int cijepa_resizer_begin(cijepa_resizer *r, const cijepa_cut *cut, const int32_t
 	r->first = r->count = r->next = 0;
 	// Rows are read in steps of 32 bytes and written in steps of a pixel and a byte.
 	r->pitch = (3 * (size_t)cut->size + 1 + 31) & ~(size_t)31;
-	// What an output row needs, as much again so that rows are moved up seldom, and four that are made together.
-	int taps = cut->down_stride - 2;
-	r->capacity = 2 * taps + 16;
-	// One row more may be read, and what is read must exist.
-	return grow((void **)&r->rows, &r->rows_size, r->pitch * (r->capacity + 1)) ||
-	       grow((void **)&r->pairs, &r->pairs_size, sizeof(int32_t) * (taps + 2));
+	// What an output row needs, as much again so that rows are moved up seldom, and some that come together. One row more
+	// may be read for a weight of zero, and must exist.
+	r->capacity = 2 * (cut->down_stride - 2) + 16;
+	if (grow((void **)&r->rows, &r->rows_size, r->pitch * (r->capacity + 1)))
+		return 1;
+	if (r->vector) {
+		size_t wide = (size_t)cut->across_stride * cut->size, high = (size_t)cut->down_stride * cut->size;
+		if (grow((void **)&r->packed, &r->packed_size, sizeof(int32_t) * (wide + high)))
+			return 1;
+		pack(r->packed, across, cut->across_stride, cut->size);
+		pack(r->packed + wide, down, cut->down_stride, cut->size);
+		r->across = r->packed;
+		r->down = r->packed + wide;
+	}
+	return 0;
 }
 
 // make_rows makes all output rows whose taps are there.
@@ -248,5 +270,5 @@ void cijepa_resizer_push(cijepa_resizer *r, const uint8_t *rgbx, size_t stride, 
 
 void cijepa_resizer_free(cijepa_resizer *r) {
 	free(r->rows);
-	free(r->pairs);
+	free(r->packed);
 }
