@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/demo"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// demonstrate packs the demonstration's data into the bucket, ./cijepa-demo unless CIJEPA_BUCKET says otherwise, runs the
+// job on it and prints what came out.
+func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer, log *slog.Logger) error {
+	folder, err := filepath.Abs("cijepa-demo")
+	if err != nil {
+		return err
+	}
+	cfg, err := job.Load(job.Demo, func(c *job.Config) {
+		c.Bucket = "file://" + filepath.ToSlash(folder)
+		c.CacheDir = filepath.Join(os.TempDir(), "cijepa-demo-cache")
+	})
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	bucket, err := storage.Open(ctx, cfg.DataBucket, storage.Options{Log: log, Patience: cfg.Patience})
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	if err := demo.Pack(ctx, bucket, cfg.Data, nil); err != nil {
+		return fmt.Errorf("packing the demonstration: %w", err)
+	}
+	log.Info("packed", "data", cfg.Data, "seconds", time.Since(start).Seconds())
+	if err := job.Run(ctx, cfg, versions, log, bars); err != nil {
+		return err
+	}
+	return summarise(ctx, cfg, out, log)
+}
+
+// summarise prints the result of a finished run for a person.
+func summarise(ctx context.Context, cfg job.Config, out io.Writer, log *slog.Logger) error {
+	bucket, err := storage.Open(ctx, cfg.Bucket, storage.Options{Log: log, Patience: cfg.Patience})
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	text, err := storage.OpenRun(bucket, cfg.Run, "reader", log).Result(ctx)
+	if err != nil {
+		return err
+	}
+	var r job.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return err
+	}
+	f := r.Figures
+	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Course.ImagesPerSecond)
+	fmt.Fprintf(out, "  linear probe, top-1      pretrained   untrained\n")
+	for _, d := range f.Depths {
+		fmt.Fprintf(out, "    depth %-2d                %6.2f %%    %6.2f %%\n", d.Depth, d.Top1, d.UntrainedTop1)
+	}
+	fmt.Fprintf(out, "  standard error            %.2f points, %d validation images\n\n", f.StandardError, r.Data.ValidationSamples)
+	_, err = fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", cfg.Bucket, r.Run)
+	return err
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// The exit codes. k8s/ maps them to what the cluster does next; 2 is not among them because a Go panic exits with it.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitSettings    = 64  // can never work: fail the Job at once
+	exitData        = 65  // the data or every checkpoint is beyond repair: fail the Job at once
+	exitUnreachable = 75  // storage or device out of reach after our own retries: try again, later
+	exitOvertaken   = 76  // another attempt of the same run goes on
+	exitStopped     = 143 // SIGTERM; never 0, which would complete the Job
+)
+
+// exitCode is the code for what a command returned.
+func exitCode(err error) int {
+	var settings *job.SettingsError
+	var device *job.DeviceError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, job.ErrStopped):
+		return exitStopped
+	case errors.As(err, &settings), errors.Is(err, errUsage):
+		return exitSettings
+	case errors.Is(err, storage.ErrOvertaken):
+		return exitOvertaken
+	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, input.ErrBadSamples):
+		return exitData
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.As(err, &device):
+		return exitUnreachable
+	case errors.Is(err, storage.ErrNotFound):
+		return exitSettings
+	}
+	return exitFailed
+}

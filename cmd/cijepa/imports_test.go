@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cijepa/cijepa"
+
+// rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
+var rooms = map[string][]string{
+	"cmd/cijepa":          {"job", "job/demo", "job/input", "job/report", "model", "storage"},
+	"job":                 {"job/input", "model", "model/draw", "storage"},
+	"job/demo":            {"job/input", "storage"},
+	"job/input":           {"model/draw"},
+	"model":               {"model/draw"},
+	"model/draw":          {},
+	"storage":             {},
+	"storage/storagetest": {"storage"},
+}
+
+// owners are the packages that alone may import, directly, what begins with a prefix.
+var owners = map[string][]string{
+	"github.com/gomlx/":                         {"model", "cmd/cijepa"},
+	"gocloud.dev/":                              {"storage", "storage/storagetest", "cmd/cijepa"},
+	"github.com/kelseyhightower/envconfig":      {"job"},
+	"github.com/aws/":                           {"storage"},
+	"github.com/Azure/":                         {"storage"},
+	"google.golang.org/api":                     {"storage"},
+	"github.com/gomlx/go-xla/compute/xla":       {"cmd/cijepa"},
+	"github.com/gomlx/compute/gobackend":        {"cmd/cijepa"},
+	"gocloud.dev/blob/s3blob":                   {"cmd/cijepa"},
+	"gocloud.dev/blob/gcsblob":                  {"cmd/cijepa"},
+	"gocloud.dev/blob/azureblob":                {"cmd/cijepa"},
+	"github.com/parquet-go/parquet-go":          {"storage"},
+	"github.com/schollz/progressbar/v3":         {"job", "cmd/cijepa"},
+	"github.com/prometheus/client_golang":       {"job"},
+	"github.com/santhosh-tekuri/jsonschema/v6":  {},
+	"github.com/gomlx/gomlx/core/tensors/numpy": {},
+}
+
+// TestImportsGoDown holds the walls between the rooms.
+func TestImportsGoDown(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		from, imports := strings.TrimPrefix(words[0], module+"/"), words[1:]
+		allowed, ok := rooms[from]
+		if !ok {
+			t.Errorf("package %s has no place in the house: give it one here", from)
+			continue
+		}
+		seen++
+		for _, path := range imports {
+			if room, ours := strings.CutPrefix(path, module+"/"); ours && !slices.Contains(allowed, room) {
+				t.Errorf("%s imports %s; it may import %v", from, room, allowed)
+			}
+			for prefix, who := range owners {
+				if strings.HasPrefix(path, prefix) && !slices.Contains(who, from) {
+					t.Errorf("%s imports %s; only %v may", from, path, who)
+				}
+			}
+		}
+	}
+	if seen < 6 {
+		t.Errorf("saw %d packages, so this test has looked at the wrong thing", seen)
+	}
+}
+
+// TestEnvironmentIsReadInOnePlace: settings come through job/config.go and nowhere else.
+func TestEnvironmentIsReadInOnePlace(t *testing.T) {
+	out, err := exec.Command("git", "-C", "../..", "grep", "-lE", `os\.(Getenv|LookupEnv|Environ)\(`, "--", "*.go", ":!*_test.go", ":!storage/storagetest").CombinedOutput()
+	if err != nil {
+		t.Skipf("no git checkout to search: %v", err)
+	}
+	if got := strings.TrimSpace(string(out)); got != "job/config.go" {
+		t.Errorf("the environment is read in\n%s\nand should be in job/config.go only", got)
+	}
+}

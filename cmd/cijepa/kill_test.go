@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// asProgram makes the test binary behave as cijepa itself: the tests start real processes without a build of their own.
+const asProgram = "TEST_AS_CIJEPA"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// tinyRun are the settings of a run that takes seconds and has everything: several epochs, windows, all three sampled
+// depths, many checkpoints, both probes, the kNN.
+var tinyRun = []string{
+	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
+	"CIJEPA_EPOCHS=4", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=2", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
+	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential",
+}
+
+// packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a class's pattern.
+func packTiny(t *testing.T, bucket string) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	split := func(name string, n int) storage.IDX {
+		images := binary.BigEndian.AppendUint32(nil, 0x803)
+		labels := binary.BigEndian.AppendUint32(nil, 0x801)
+		for _, d := range []int{n, 28, 28} {
+			images = binary.BigEndian.AppendUint32(images, uint32(d))
+		}
+		labels = binary.BigEndian.AppendUint32(labels, uint32(n))
+		for i := range n {
+			labels = append(labels, byte(i%5))
+			for p := range 28 * 28 {
+				images = append(images, byte(((p/28)*(i%5+1)*9+(p%28)*(i%5)*7)%128+r.IntN(128)))
+			}
+		}
+		return storage.IDX{Split: name, Images: bytes.NewReader(images), Labels: bytes.NewReader(labels)}
+	}
+	source, err := storage.FromIDX(nil, split("train", 200), split("val", 50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := storage.Open(t.Context(), bucket, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, _, err := storage.Pack(t.Context(), source, b, "tiny", storage.PackOptions{PerShard: 40}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newBucket is an empty file:// bucket with the tiny data in it.
+func newBucket(t *testing.T) string {
+	t.Helper()
+	bucket := "file://" + filepath.ToSlash(t.TempDir())
+	packTiny(t, bucket)
+	return bucket
+}
+
+// start begins a child process that runs cijepa with the settings of the tiny run and some more.
+func start(t *testing.T, bucket string, more ...string) (*exec.Cmd, *output) {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(append([]string{asProgram + "=1", "CIJEPA_BUCKET=" + bucket, "CIJEPA_CACHE_DIR=" + t.TempDir(), "HOME=" + t.TempDir()}, tinyRun...), more...)
+	log := new(output)
+	c.Stderr = log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, log
+}
+
+// output is what a child has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// wait gives the exit code of a child; 128 and the signal's number for one that a signal ended.
+func wait(t *testing.T, c *exec.Cmd) int {
+	t.Helper()
+	err := c.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if status := c.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return c.ProcessState.ExitCode()
+}
+
+// finish runs the job to its end and returns the result.
+func finish(t *testing.T, bucket string) job.Result {
+	t.Helper()
+	c, log := start(t, bucket)
+	if code := wait(t, c); code != 0 {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	return result(t, bucket)
+}
+
+func result(t *testing.T, bucket string) job.Result {
+	t.Helper()
+	b, err := storage.Open(t.Context(), bucket, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	text, err := b.Get(t.Context(), "runs/tiny/result.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r job.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	checkTeacher(t, b, r)
+	return r
+}
+
+// checkTeacher compares teacher.safetensors with the checksum in the result.
+func checkTeacher(t *testing.T, b *storage.Bucket, r job.Result) {
+	t.Helper()
+	text, err := b.Get(context.Background(), "runs/tiny/teacher.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := b.Read(context.Background(), storage.Object{Key: "runs/tiny/teacher.safetensors", Size: int64(len(text)), SHA256: r.Figures.TeacherSHA256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := io.Copy(io.Discard, reader); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it takes, and compares
+// every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number of kills.
+func TestKills(t *testing.T) {
+	kills := 40
+	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
+		var err error
+		if kills, err = strconv.Atoi(v); err != nil {
+			t.Fatal(err)
+		}
+	} else if testing.Short() {
+		kills = 10
+	}
+	begin := time.Now()
+	alone := newBucket(t)
+	want := finish(t, alone)
+	whole := time.Since(begin)
+	if want.Figures.Updates != 48 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 {
+		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
+	}
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	done, runs, phases := 0, 0, map[string]int{}
+	for done < kills {
+		bucket := newBucket(t)
+		runs++
+		for range min(10, kills-done) {
+			c, log := start(t, bucket)
+			time.Sleep(time.Duration(r.Int64N(int64(whole))))
+			signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[r.IntN(2)]
+			_ = c.Process.Signal(signal) // it may have ended by itself
+			code := wait(t, c)
+			phases[lastEvent(log.String())]++
+			if code == 0 {
+				break // done before the signal came
+			}
+			done++
+			if want := 128 + int(signal); code != want {
+				t.Fatalf("exit %d after %v, want %d\n%s", code, signal, want, log)
+			}
+		}
+		got := finish(t, bucket)
+		if d := cmp.Diff(want.Figures, got.Figures); d != "" {
+			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
+		}
+	}
+	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Figures.StateSHA256, want.Figures.TeacherSHA256)
+}
+
+// lastEvent is the message of the last line of a child's log.
+func lastEvent(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	var line struct{ Msg, Phase string }
+	if json.Unmarshal([]byte(lines[len(lines)-1]), &line) != nil {
+		return "nothing"
+	}
+	return strings.TrimSpace(line.Msg + " " + line.Phase)
+}
+
+// TestStartAgainAfterTheEnd: a finished run is a no-op with exit 0.
+func TestStartAgainAfterTheEnd(t *testing.T) {
+	bucket := newBucket(t)
+	first := finish(t, bucket)
+	begin := time.Now()
+	second := finish(t, bucket)
+	if d := cmp.Diff(first, second); d != "" {
+		t.Errorf("the second start changed the result:\n%s", d)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("a finished run took %v", took)
+	}
+}
+
+// TestExitCodes: what can go wrong, and what the cluster is told.
+func TestExitCodes(t *testing.T) {
+	bucket := newBucket(t)
+	finish(t, bucket)
+	for _, c := range []struct {
+		name string
+		more []string
+		code int
+		says string
+	}{
+		{"settings", []string{"CIJEPA_HEADS=3", "CIJEPA_EPOCHS=x"}, 64, "CIJEPA_HEADS=3"},
+		{"unknown setting", []string{"CIJEPA_EPOCH=3"}, 64, "did you mean CIJEPA_EPOCHS?"},
+		{"another recipe", []string{"CIJEPA_SEED=7", "CIJEPA_RUN=begun"}, 64, "this run was begun with 0"},
+		{"no data", []string{"CIJEPA_DATA=nowhere", "CIJEPA_RUN=x"}, 64, "cijepa pack"},
+		{"batch too large", []string{"CIJEPA_BATCH=5000", "CIJEPA_RUN=y"}, 64, "200 images"},
+		{"scheme", []string{"CIJEPA_BUCKET=ftp://x"}, 64, "ftp"},
+		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_PATIENCE=2s"}, 75, "unreachable"},
+		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so", "CIJEPA_RUN=z"}, 75, "CIJEPA_BACKEND"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.name == "another recipe" { // a run that has begun and not ended
+				p, log := start(t, bucket, "CIJEPA_RUN=begun", "CIJEPA_EPOCHS=1000")
+				waitFor(t, log, `"msg":"begun"`)
+				_ = p.Process.Kill()
+				wait(t, p)
+			}
+			p, log := start(t, bucket, c.more...)
+			if code := wait(t, p); code != c.code || !strings.Contains(log.String(), c.says) {
+				t.Errorf("exit %d, want %d and %q in\n%s", code, c.code, c.says, log)
+			}
+		})
+	}
+}
+
+func waitFor(t *testing.T, log fmt.Stringer, text string) {
+	t.Helper()
+	for range 200 {
+		if strings.Contains(log.String(), text) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("no %q in\n%s", text, log)
+}

@@ -1,0 +1,115 @@
+// Command cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back. Everything
+// is told by environment variables; cijepa config lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/cijepa/cijepa/job"
+)
+
+// version is stamped by the linker: -ldflags "-X main.version=...".
+var version = "devel"
+
+const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
+
+  cijepa                    run, or go on with, the run that the environment describes
+  cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
+  cijepa pack SOURCE DEST   turn a folder of images into shards in a bucket
+  cijepa index DEST         write the index of shards that another program packed
+  cijepa config             print all settings and presets
+  cijepa version            print the versions of what would compute a run
+
+Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
+`
+
+// errUsage is a command line that means nothing.
+var errUsage = errors.New("see cijepa help")
+
+func main() {
+	// A stop gives the run a moment to save; a second signal must not take that moment away, so both stay caught.
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		for range signals {
+			cancel(job.ErrStopped)
+		}
+	}()
+	var bars io.Writer
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		bars = os.Stderr
+	}
+	log := newLogger(os.Stderr, bars != nil)
+	slog.SetDefault(log) // the cloud libraries print through package log
+	err := command(ctx, os.Args[1:], os.Stdout, bars, log)
+	code := exitCode(err)
+	if err != nil {
+		log.Error("ended", "error", err.Error(), "exit", code)
+	}
+	os.Exit(code)
+}
+
+// command runs one command line.
+func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
+	name, rest := "", args
+	if len(args) > 0 {
+		name, rest = args[0], args[1:]
+	}
+	versions := job.BuildVersions(version)
+	_ = rest
+	switch name {
+	case "":
+		cfg, err := job.Load("", nil)
+		if err != nil {
+			return err
+		}
+		return job.Run(ctx, cfg, versions, log, bars)
+	case "demo":
+		return demonstrate(ctx, versions, out, bars, log)
+	case "config":
+		_, err := io.WriteString(out, job.Usage())
+		return err
+	case "version":
+		_, err := fmt.Fprintf(out, "%+v\n", versions)
+		return err
+	case "help", "-h", "--help":
+		_, err := io.WriteString(out, usage)
+		return err
+	}
+	return fmt.Errorf("%w: there is no command %q", errUsage, name)
+}
+
+// newLogger writes JSON lines, or text on a terminal, where a progress bar may stand on the line.
+func newLogger(w io.Writer, terminal bool) *slog.Logger {
+	if !terminal {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	short := func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.String(slog.TimeKey, a.Value.Time().Format(time.TimeOnly))
+		}
+		return a
+	}
+	return slog.New(slog.NewTextHandler(clearLine{w}, &slog.HandlerOptions{ReplaceAttr: short}))
+}
+
+// clearLine wipes the progress bar before a log line; the bar draws itself again.
+type clearLine struct{ w io.Writer }
+
+func (c clearLine) Write(p []byte) (int, error) {
+	if _, err := c.w.Write([]byte("\r\x1b[K")); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}

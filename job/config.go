@@ -1,0 +1,385 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"github.com/cijepa/cijepa/model"
+)
+
+// Prefix begins the name of every environment variable that the program reads.
+const Prefix = "CIJEPA"
+
+// Recipe is every setting that changes what a run computes. It is written to run.json when the run begins, and a run
+// cannot be continued under another one.
+type Recipe struct {
+	Data string `desc:"Prefix of the shards in the data bucket; index.json lies there."`
+	Seed uint64 `desc:"Seed of everything random: weights, order, crops, masks, depths, probe."`
+
+	Epochs           int      `desc:"Epochs of pretraining; the last partial batch of each is dropped."`
+	Depths           DepthSet `desc:"The hierarchy D: depths that are sources and targets, such as 1-11 or 0,3,5-7; the last is the deepest."`
+	AllToLastWeight  Weight   `desc:"Weight alpha of the deepest target in every source row, 0 to 1; - leaves rows uniform."`
+	LastToLastWeight Weight   `desc:"Weight beta of the deepest target in the deepest source row, 0 to 1; - takes ALL_TO_LAST_WEIGHT's."`
+	IntermediateRows int      `desc:"Source depths sampled in a step beside the deepest one."`
+	TargetNorm       bool     `desc:"LayerNorm of the teacher's features before they are predicted."`
+	Image            int      `desc:"Side of a training image in pixels."`
+	Patch            int      `desc:"Side of a patch in pixels."`
+	Width            int      `desc:"Width of the encoder."`
+	Depth            int      `desc:"Blocks of the encoder."`
+	Heads            int      `desc:"Attention heads of the encoder."`
+	MLPRatio         int      `desc:"Hidden width of an MLP over its width."`
+	PredictorWidth   int      `desc:"Width of a predictor."`
+	PredictorDepth   int      `desc:"Blocks of a predictor."`
+	PredictorHeads   int      `desc:"Attention heads of a predictor."`
+	RopeTheta        float64  `desc:"Base of the rotary frequencies."`
+	ContextScale     Range    `desc:"Area of the context block, as a share of the grid."`
+	TargetScale      Range    `desc:"Area of a target block, as a share of the grid."`
+	TargetAspect     Range    `desc:"Height over width of a target block."`
+	TargetBlocks     int      `desc:"Target blocks of an image."`
+	MinContext       int      `desc:"Least cells that the targets must leave of a context block."`
+	LastPlace        bool     `desc:"Let blocks also take the last legal row and column, which the official sampler never draws."`
+	Trim             string   `desc:"How contexts get one length: fixed (by target length) or official (shortest of 128)."`
+	Batch            int      `desc:"Images of an update."`
+	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: the whole batch."`
+	PeakRate         float64  `desc:"Learning rate at the end of the warm-up."`
+	StartRate        float64  `desc:"Learning rate of the first update; 0: a tenth of PEAK_RATE."`
+	FinalRate        float64  `desc:"Learning rate of the last update."`
+	Warmup           float64  `desc:"Share of the updates in which the rate rises."`
+	WeightDecay      float64  `desc:"Decoupled weight decay, on all but biases and one-dimensional weights."`
+	FirstMomentum    float64  `desc:"EMA momentum of the teacher at the first update."`
+	LastMomentum     float64  `desc:"EMA momentum that the last update approaches."`
+	Precision        string   `desc:"Matrix products in bfloat16 or float32; everything else is float32."`
+	Window           int      `desc:"Shards whose samples are shuffled together."`
+	CropScale        Range    `desc:"Area of a pretraining crop, as a share of the image."`
+	ProbeEpochs      int      `desc:"Epochs of the linear probe."`
+	ProbeBatch       int      `desc:"Images of an update of the probe."`
+	ProbeRate        float64  `desc:"Learning rate of the probe's first update; it falls to 0."`
+	ProbeCropScale   Range    `desc:"Area of a crop in probe training, as a share of the image."`
+	Neighbours       int      `desc:"Neighbours of the cosine kNN that stands beside the probe; 0: none."`
+	KNNSamples       int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all."`
+}
+
+// Config is everything a run is told. Defaults reproduce run R-A05-B08, the best of the post.
+type Config struct {
+	Preset string `desc:"Row of the post's table to start from (see below), demo, or table: the row that JOB_COMPLETION_INDEX names."`
+	Recipe
+
+	Bucket     string `desc:"URL of the bucket of runs: s3://, gs://, azblob://, file:// or mem://, with the driver's parameters."`
+	DataBucket string `desc:"URL of the bucket of shards; empty: BUCKET."`
+	Run        string `desc:"Name of the run, its folder in the bucket; empty: preset and seed."`
+
+	Backend      string        `desc:"GoMLX backend: go:parallelism=64 (no GPU needed), or xla:/path/of/xla_cuda_plugin.so with its options."`
+	Remat        bool          `desc:"Recompute activations in the backward pass: less memory, more time."`
+	CacheDir     string        `desc:"Folder of the shard cache; file:// shards are read in place."`
+	CacheSize    Bytes         `desc:"Most bytes of the shard cache, such as 20GB; 0: as much as the shards need."`
+	Workers      int           `desc:"Goroutines that decode images; 0: one a core."`
+	BadLimit     float64       `desc:"Share of undecodable images above which the run stops."`
+	SaveEvery    time.Duration `desc:"Time between checkpoints."`
+	KeepEvery    int           `desc:"Epochs between checkpoints that are never deleted."`
+	SavePatience time.Duration `desc:"Longest time without a committed checkpoint, while uploads fail, before the run stops."`
+	StopDeadline time.Duration `desc:"Time for the last checkpoint after SIGTERM; it is skipped when it cannot fit."`
+	Patience     time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
+	LogEvery     int           `desc:"Steps between log lines and metrics."`
+}
+
+// defaults is run R-A05-B08 at full size (method section 5).
+func defaults() Config {
+	masks := model.DefaultMasks()
+	return Config{
+		Preset: "R-A05-B08",
+		Recipe: Recipe{
+			Data: "imagenet-100", Epochs: 200, Depths: span(1, 11),
+			AllToLastWeight: weight(0.5), LastToLastWeight: weight(0.8), IntermediateRows: 2, TargetNorm: true,
+			Image: 224, Patch: 16, Width: 768, Depth: 12, Heads: 12, MLPRatio: 4,
+			PredictorWidth: 384, PredictorDepth: 6, PredictorHeads: 12, RopeTheta: 10000,
+			ContextScale: masks.ContextScale, TargetScale: masks.TargetScale, TargetAspect: masks.TargetAspect,
+			TargetBlocks: masks.TargetBlocks, MinContext: masks.MinContext, LastPlace: masks.LastPlace, Trim: masks.Trim,
+			Batch: 512, PeakRate: 5e-4, FinalRate: 1e-6, Warmup: 0.025, WeightDecay: 0.05,
+			FirstMomentum: 0.996, LastMomentum: 1, Precision: "bfloat16",
+			Window: 16, CropScale: Range{0.3, 1},
+			ProbeEpochs: 10, ProbeBatch: 256, ProbeRate: 3e-3, ProbeCropScale: Range{0.08, 1}, Neighbours: 20,
+		},
+		Backend: "go:parallelism=64", CacheDir: "/tmp/cijepa", BadLimit: 0.001,
+		SaveEvery: 5 * time.Minute, KeepEvery: 50, SavePatience: time.Hour, StopDeadline: 12 * time.Second,
+		Patience: 10 * time.Minute, LogEvery: 50,
+	}
+}
+
+// Load reads the environment over the defaults and the preset, checks everything, and reports all faults in one
+// *SettingsError. The preset argument is the one that holds when CIJEPA_PRESET is not set; adjust, if not nil, may fill
+// in what a command knows better than the defaults before the environment is read.
+func Load(preset string, adjust func(*Config)) (Config, error) {
+	c := defaults()
+	if preset != "" {
+		c.Preset = preset
+	}
+	if v, ok := os.LookupEnv(Prefix + "_PRESET"); ok {
+		c.Preset = v
+	}
+	faults := &SettingsError{}
+	if err := c.applyPreset(os.Getenv("JOB_COMPLETION_INDEX")); err != nil {
+		faults.add(Prefix+"_PRESET", c.Preset, err.Error())
+	}
+	preset = c.Preset // table has become the row's name
+	if adjust != nil {
+		adjust(&c)
+	}
+	known := map[string]bool{}
+	for _, f := range settings(reflect.ValueOf(&c).Elem()) {
+		known[f.variable] = true
+		if err := f.read(); err != nil {
+			faults.addError(err)
+		}
+	}
+	c.Preset = preset
+	for _, entry := range os.Environ() {
+		if v, _, _ := strings.Cut(entry, "="); strings.HasPrefix(v, Prefix+"_") && !known[v] {
+			faults.add(v, "", "not a setting; "+suggestion(v, known))
+		}
+	}
+	if c.Run == "" {
+		c.Run = fmt.Sprintf("%s-s%d", c.Preset, c.Seed)
+	}
+	if c.DataBucket == "" {
+		c.DataBucket = c.Bucket
+	}
+	if c.StartRate == 0 {
+		c.StartRate = c.PeakRate / 10
+	}
+	c.check(faults)
+	return c, faults.orNil()
+}
+
+// runName is what a run may be called: one folder of a bucket on every store.
+var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// check adds every fault that can be told from the settings alone.
+func (c Config) check(faults *SettingsError) {
+	want := func(ok bool, field string, value any, what string) {
+		if !ok {
+			faults.add(variable(field), value, what)
+		}
+	}
+	want(c.Bucket != "", "Bucket", c.Bucket, "the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder")
+	want(runName.MatchString(c.Run), "Run", c.Run, "letters, digits, dots, dashes and underscores, 100 at most")
+	want(c.Epochs > 0, "Epochs", c.Epochs, "at least 1")
+	want(c.PeakRate > 0, "PeakRate", c.PeakRate, "above 0")
+	want(c.StartRate >= 0 && c.StartRate <= c.PeakRate, "StartRate", c.StartRate, "from 0 to PEAK_RATE")
+	want(c.FinalRate >= 0 && c.FinalRate <= c.PeakRate, "FinalRate", c.FinalRate, "from 0 to PEAK_RATE")
+	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
+	want(c.FirstMomentum >= 0 && c.FirstMomentum <= 1, "FirstMomentum", c.FirstMomentum, "from 0 to 1")
+	want(c.LastMomentum >= 0 && c.LastMomentum <= 1, "LastMomentum", c.LastMomentum, "from 0 to 1")
+	want(c.Window > 0, "Window", c.Window, "at least 1")
+	want(c.CropScale.within(0, 1), "CropScale", c.CropScale, "two shares, 0 < low <= high <= 1")
+	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")
+	want(c.ProbeEpochs > 0, "ProbeEpochs", c.ProbeEpochs, "at least 1")
+	want(c.ProbeBatch > 0, "ProbeBatch", c.ProbeBatch, "at least 1")
+	want(c.ProbeRate > 0, "ProbeRate", c.ProbeRate, "above 0")
+	want(c.Neighbours >= 0, "Neighbours", c.Neighbours, "0 or more")
+	want(c.KNNSamples >= 0, "KNNSamples", c.KNNSamples, "0 or more")
+	want(c.Backend != "go", "Backend", c.Backend, "go:ops_sequential or go:parallelism=64 (the bare go backend can deadlock)")
+	want(c.Workers >= 0, "Workers", c.Workers, "0 or more")
+	want(c.BadLimit >= 0 && c.BadLimit <= 1, "BadLimit", c.BadLimit, "a share from 0 to 1")
+	want(c.SaveEvery > 0, "SaveEvery", c.SaveEvery, "above 0, such as 5m")
+	want(c.KeepEvery > 0, "KeepEvery", c.KeepEvery, "at least 1")
+	want(c.SavePatience > 0, "SavePatience", c.SavePatience, "above 0, such as 1h")
+	want(c.StopDeadline >= 0, "StopDeadline", c.StopDeadline, "0 or more, such as 12s")
+	want(c.Patience > 0, "Patience", c.Patience, "above 0, such as 10m")
+	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
+	if err := c.Model().Validate(); err != nil {
+		faults.addModel(err)
+	}
+}
+
+// Model gives the sizes and the objective as package model takes them.
+func (c Config) Model() model.Config {
+	return model.Config{
+		Image: c.Image, Patch: c.Patch, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLPRatio: c.MLPRatio,
+		PredictorWidth: c.PredictorWidth, PredictorDepth: c.PredictorDepth, PredictorHeads: c.PredictorHeads,
+		RopeTheta: c.RopeTheta, Depths: c.Depths, AllToLastWeight: c.AllToLastWeight.Value,
+		LastToLastWeight: c.LastToLastWeight.Value, IntermediateRows: c.IntermediateRows, TargetNorm: c.TargetNorm,
+		Masks: model.MaskConfig{
+			ContextScale: c.ContextScale, TargetScale: c.TargetScale, TargetAspect: c.TargetAspect,
+			TargetBlocks: c.TargetBlocks, MinContext: c.MinContext, LastPlace: c.LastPlace, Trim: c.Trim,
+		},
+		Batch: c.Batch, MicroBatch: c.MicroBatch, Precision: c.Precision, Remat: c.Remat, WeightDecay: c.WeightDecay,
+	}
+}
+
+// Schedule gives the rate and momentum of a run of total updates.
+func (c Config) Schedule(total int64) model.Schedule {
+	return model.Schedule{
+		Total: total, Warmup: int64(c.Warmup * float64(total)), Start: c.StartRate, Peak: c.PeakRate, Final: c.FinalRate,
+		FirstMomentum: c.FirstMomentum, LastMomentum: c.LastMomentum,
+	}
+}
+
+// setting is one field of Config, with the environment variable that sets it.
+type setting struct {
+	field    reflect.StructField
+	value    reflect.Value
+	variable string
+}
+
+// settings lists the fields of a Config in order, those of the embedded Recipe in their place.
+func settings(v reflect.Value) []setting {
+	var all []setting
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			all = append(all, settings(v.Field(i))...)
+			continue
+		}
+		all = append(all, setting{f, v.Field(i), variable(f.Name)})
+	}
+	return all
+}
+
+// read lets envconfig set this one field: field by field, because envconfig stops at its first fault and a reader
+// wants them all.
+func (s setting) read() error {
+	f := s.field
+	f.Tag += ` split_words:"true"`
+	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
+	one.Elem().Field(0).Set(s.value)
+	if err := envconfig.Process(Prefix, one.Interface()); err != nil {
+		return err
+	}
+	s.value.Set(one.Elem().Field(0))
+	return nil
+}
+
+var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// variable is the environment variable of a field of Config: AllToLastWeight becomes CIJEPA_ALL_TO_LAST_WEIGHT.
+func variable(field string) string {
+	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
+}
+
+// suggestion finds the known variable that a misspelt one probably means.
+func suggestion(v string, known map[string]bool) string {
+	best, distance := "", len(v)
+	for k := range known {
+		if d := editDistance(v, k); d < distance || d == distance && k < best {
+			best, distance = k, d
+		}
+	}
+	if distance > 6 {
+		return "cijepa config lists them"
+	}
+	return "did you mean " + best + "?"
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// Fault is one setting that cannot work.
+type Fault struct{ Variable, Value, Want string }
+
+// SettingsError holds every fault of the settings; the program exits with 64 on it.
+type SettingsError struct{ Faults []Fault }
+
+// Error lists the faults, one a line.
+func (e *SettingsError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of the settings cannot work:", len(e.Faults))
+	for _, f := range e.Faults {
+		if f.Value == "" {
+			fmt.Fprintf(&b, "\n  %s: %s", f.Variable, f.Want)
+		} else {
+			fmt.Fprintf(&b, "\n  %s=%s: %s", f.Variable, f.Value, f.Want)
+		}
+	}
+	return b.String()
+}
+
+// add names a fault once a variable, with the value as it was typed where it was typed.
+func (e *SettingsError) add(variable string, value any, want string) {
+	f := Fault{variable, fmt.Sprint(value), want}
+	if typed, ok := os.LookupEnv(variable); ok && f.Value != "" && f.Value != strconv.Quote(typed) {
+		f.Value = typed
+	}
+	if !slices.ContainsFunc(e.Faults, func(g Fault) bool { return g.Variable == variable }) {
+		e.Faults = append(e.Faults, f)
+	}
+}
+
+// addError takes an error of envconfig.
+func (e *SettingsError) addError(err error) {
+	var p *envconfig.ParseError
+	if !errors.As(err, &p) {
+		e.add(Prefix, "", err.Error())
+		return
+	}
+	e.add(p.KeyName, fmt.Sprintf("%q", p.Value), wanted(p))
+}
+
+// wanted says what a field takes, where the parser's own words would name Go's types.
+func wanted(p *envconfig.ParseError) string {
+	switch p.TypeName {
+	case "int":
+		return "a whole number"
+	case "uint64":
+		return "a whole number, 0 or more"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "time.Duration":
+		return "a duration such as 90s, 5m or 1h30m"
+	}
+	return p.Err.Error()
+}
+
+// addModel takes the joined errors of model.Config.Validate.
+func (e *SettingsError) addModel(err error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		joined = interface{ Unwrap() []error }(errorList{err})
+	}
+	for _, one := range joined.Unwrap() {
+		var f *model.FieldError
+		if errors.As(one, &f) {
+			e.add(variable(f.Field), f.Value, f.Want)
+		} else {
+			e.add(Prefix, "", one.Error())
+		}
+	}
+}
+
+type errorList []error
+
+func (l errorList) Unwrap() []error { return l }
+
+func (e *SettingsError) orNil() error {
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
+}

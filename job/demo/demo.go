@@ -1,0 +1,71 @@
+// Package demo holds the data of the demonstration: the first 7,000 training and 1,500 test images of Fashion-MNIST, real
+// labelled photographs of 28 x 28 grey pixels (data/LICENSE: MIT). It packs them into shards as cijepa pack does with
+// any other data set; the preset demo of package job trains on them.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"io"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/storage"
+)
+
+//go:embed data
+var data embed.FS
+
+// classes are the ten classes in label order.
+var classes = []string{"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"}
+
+// perShard makes 14 training shards of the 7,000 images, so that the demonstration crosses shards and windows as a large run does.
+const perShard = 500
+
+// Pack writes the shards, their index and the licence below prefix. What is there already is not written again.
+func Pack(ctx context.Context, bucket *storage.Bucket, prefix string, progress func(done, total int64)) error {
+	var splits []storage.IDX
+	for _, split := range []string{"train", "val"} {
+		images, err := data.Open("data/" + split + "-images-idx3-ubyte.gz")
+		if err != nil {
+			return err
+		}
+		defer images.Close()
+		labels, err := data.Open("data/" + split + "-labels-idx1-ubyte.gz")
+		if err != nil {
+			return err
+		}
+		defer labels.Close()
+		splits = append(splits, storage.IDX{Split: split, Images: images, Labels: labels})
+	}
+	source, err := storage.FromIDX(classes, splits...)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	if err := putLicence(ctx, bucket, prefix+"/LICENSE"); err != nil {
+		return err
+	}
+	verify := func(image []byte) error {
+		_, _, err := input.Verify(image)
+		return err
+	}
+	_, rejects, err := storage.Pack(ctx, source, bucket, prefix, storage.PackOptions{PerShard: perShard, Verify: verify, Progress: progress})
+	if err == nil && len(rejects) > 0 {
+		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
+	}
+	return err
+}
+
+func putLicence(ctx context.Context, bucket *storage.Bucket, key string) error {
+	text, err := data.ReadFile("data/LICENSE")
+	if err != nil {
+		return err
+	}
+	_, err = bucket.Put(ctx, key, int64(len(text)), func(w io.Writer) error {
+		_, err := io.Copy(w, bytes.NewReader(text))
+		return err
+	})
+	return err
+}

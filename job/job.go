@@ -1,0 +1,116 @@
+// Package job is the run: settings, the two phases, resuming, the result. Start at Run; the phases are in pretrain.go
+// and probe.go. It moves samples from storage through job/input to model, and knows no more of a bucket, a pixel or a
+// graph than their interfaces say.
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM). A run that returns it
+// has not finished and is to be started again.
+var ErrStopped = errors.New("stopped before the end; start the same run again to go on")
+
+// Job is one attempt at a run.
+type Job struct {
+	cfg      Config
+	versions Versions
+	log      *slog.Logger
+	bars     io.Writer // of progress bars; nil: none
+
+	run     *storage.Run
+	data    *storage.Dataset
+	cache   *storage.Cache
+	device  *model.Device
+	journal journal
+	begun   time.Time // of the run, not of this attempt
+}
+
+// Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
+// Progress bars go to bars, if
+// it is not nil. Its errors wrap storage's sentinels, *SettingsError or ErrStopped; main makes exit codes of them.
+func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
+	bucket, err := storage.Open(ctx, cfg.Bucket, storage.Options{Log: log, Patience: cfg.Patience})
+	if err != nil {
+		return fmt.Errorf("%s_BUCKET: %w", Prefix, err)
+	}
+	defer bucket.Close()
+	log = log.With("run", cfg.Run)
+	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars}
+	j.run = storage.OpenRun(bucket, cfg.Run, attempt(), log)
+
+	if _, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
+		if err == nil {
+			log.Info("done already", "result", j.key("result.json"))
+		}
+		return err
+	}
+	if err := j.open(ctx); err != nil {
+		return err
+	}
+	defer j.close()
+	if err := j.begin(ctx); err != nil {
+		return err
+	}
+	at, err := j.restore(ctx)
+	if err != nil {
+		return err
+	}
+	if at.phase == pretraining {
+		if at, err = j.pretrain(ctx, at); err != nil {
+			return err
+		}
+	}
+	result, err := j.probe(ctx, at)
+	if err != nil {
+		return err
+	}
+	return j.finish(ctx, at, result)
+}
+
+// open makes the shards and the device ready.
+func (j *Job) open(ctx context.Context) error {
+	bucket, err := storage.Open(ctx, j.cfg.DataBucket, storage.Options{Log: j.log, Patience: j.cfg.Patience})
+	if err != nil {
+		return fmt.Errorf("%s_DATA_BUCKET: %w", Prefix, err)
+	}
+	if j.data, err = storage.OpenDataset(ctx, bucket, j.cfg.Data); err != nil {
+		return errors.Join(err, bucket.Close())
+	}
+	if j.cache, err = storage.NewCache(j.data, j.cfg.CacheDir, int64(j.cfg.CacheSize), j.log); err != nil {
+		return errors.Join(err, bucket.Close())
+	}
+	j.device, err = model.OpenDevice(j.cfg.Backend)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s_BACKEND: %w", Prefix, &DeviceError{err}), j.cache.Close())
+	}
+	j.log.Info("opened", "device", j.device.Description(), "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
+		"classes", len(j.data.Index.Classes))
+	return nil
+}
+
+func (j *Job) close() {
+	j.device.Close()
+	if err := j.cache.Close(); err != nil {
+		j.log.Warn("closing the shard cache", "error", err)
+	}
+}
+
+// key is the place of one of the run's objects in the bucket, for messages.
+func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }
+
+// DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
+type DeviceError struct{ Err error }
+
+func (e *DeviceError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the backend's error.
+func (e *DeviceError) Unwrap() error { return e.Err }

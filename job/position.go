@@ -1,0 +1,152 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// The phases of a run, as manifests name them.
+const (
+	pretraining = "pretrain"
+	probing     = "probe"
+)
+
+// progressPart is the part of a checkpoint that carries the figures of the run so far.
+const progressPart = "progress.json"
+
+// position is where a run stands: a phase, the updates done in it, and what these updates made.
+type position struct {
+	phase    string
+	step     int64 // updates done in the phase
+	learner  *model.Learner
+	probes   *probes
+	progress *Progress
+}
+
+// restore finds the newest whole checkpoint and stands where it was taken; a run without one stands at its first step.
+// A checkpoint that is damaged is passed over by storage, loudly, for the one before it.
+func (j *Job) restore(ctx context.Context) (position, error) {
+	at := position{phase: pretraining}
+	found, err := j.run.Restore(ctx, func(c storage.Checkpoint) error {
+		at = position{phase: c.Phase, step: c.Step}
+		return interruptible(ctx, func() error { return j.load(&at, c) })
+	})
+	if err != nil {
+		return at, fmt.Errorf("restoring: %w", err)
+	}
+	if found.Sequence == 0 {
+		at = position{phase: pretraining, progress: newProgress(j.cfg)}
+		err := interruptible(ctx, func() (err error) {
+			at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed)
+			return err
+		})
+		j.log.Info("begun")
+		return at, err
+	}
+	at.progress.Attempts++
+	at.progress.Fallbacks += j.run.Fallbacks()
+	j.log.Info("resumed", "phase", at.phase, "step", at.step, "attempt", at.progress.Attempts)
+	return at, nil
+}
+
+// load fills a position with what a checkpoint holds.
+func (j *Job) load(at *position, c storage.Checkpoint) error {
+	text, err := readPart(c, progressPart)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &at.progress); err != nil {
+		return fmt.Errorf("%s: %w: %w", progressPart, storage.ErrCorrupt, err)
+	}
+	switch at.phase {
+	case pretraining:
+		if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
+			return err
+		}
+		return at.learner.Load(c.Open)
+	case probing:
+		at.probes, err = j.loadProbes(c)
+		return err
+	}
+	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
+}
+
+func readPart(c storage.Checkpoint, name string) ([]byte, error) {
+	r, err := c.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// parts takes a copy of the whole position that later updates do not touch, ready to be committed.
+func (at position) parts() ([]storage.Part, error) {
+	var held []model.Part
+	switch at.phase {
+	case pretraining:
+		state, err := at.learner.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		held = state.Parts()
+	case probing:
+		var err error
+		if held, err = at.probes.parts(); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.MarshalIndent(at.progress, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	parts := []storage.Part{bytesPart(progressPart, text)}
+	for _, p := range held {
+		parts = append(parts, storage.Part(p))
+	}
+	return parts, nil
+}
+
+func bytesPart(name string, data []byte) storage.Part {
+	return storage.Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
+		_, err := bytes.NewReader(data).WriteTo(w)
+		return err
+	}}
+}
+
+// digest is the sha256 over the names and bytes of the model's parts, in order: two runs that agree in it agree in
+// every weight, moment and count.
+func digest(parts []storage.Part) (string, error) {
+	h := sha256.New()
+	for _, p := range parts {
+		if p.Name == progressPart {
+			continue // times and attempts differ between runs that computed the same
+		}
+		fmt.Fprintf(h, "%s %d\n", p.Name, p.Size)
+		if err := p.Write(h); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// interruptible runs what cannot be cancelled, and leaves it behind when the context ends first: the process is about
+// to exit then.
+func interruptible(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

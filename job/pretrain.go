@@ -1,0 +1,146 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/model"
+)
+
+// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite (method section 6).
+const maxSkipped = 20
+
+// pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
+// sampled depths, its rate and momentum; so it does not matter where an earlier attempt ended.
+func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
+	if n := j.data.Index.Counts[trainSplit]; n < j.cfg.Batch {
+		return at, &SettingsError{[]Fault{{variable("Batch"), fmt.Sprint(j.cfg.Batch), fmt.Sprintf("at most the %d images of the train split", n)}}}
+	}
+	crop := input.PretrainCrop()
+	crop.Scale = j.cfg.CropScale
+	loader, err := j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop})
+	if err != nil {
+		return at, err
+	}
+	masker, err := model.NewMasker(j.cfg.Model().Grid(), j.cfg.Model().Masks)
+	if err != nil {
+		return at, err
+	}
+	perEpoch := loader.StepsPerEpoch()
+	total, keepEvery := int64(j.cfg.Epochs)*perEpoch, int64(j.cfg.KeepEvery)*perEpoch
+	schedule := j.cfg.Schedule(total)
+	if err := j.compile(ctx, at.learner, masker.Shapes()); err != nil {
+		return at, err
+	}
+
+	saver := j.newSaver(ctx, at)
+	defer saver.close()
+	meter := newMeter(j.bars, pretraining, at.step, total)
+	defer meter.end()
+	skipped := 0
+	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
+		if err != nil {
+			return at, j.stopped(ctx, err, at, saver)
+		}
+		update := batch.step + 1
+		sources := model.SampleDepths(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.Seed, batch.step)
+		out, err := at.learner.Step(model.StepInput{
+			Images:   batch.images,
+			Masks:    masker.Draw(j.cfg.Seed, batch.step, j.cfg.Batch),
+			Sources:  sources,
+			Rate:     schedule.Rate(update),
+			Momentum: schedule.Momentum(update),
+		})
+		if err != nil {
+			return at, fmt.Errorf("update %d: %w", update, &DeviceError{err})
+		}
+		if skipped++; !out.Skipped {
+			skipped = 0
+		}
+		if skipped >= maxSkipped {
+			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", skipped, update, variable("PeakRate"))
+		}
+		at.step = update
+		at.progress.observe(j.cfg.Depths, sources, out)
+		at.progress.Bad = loader.Stats().Bad
+		at.progress.PretrainSeconds += meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
+		at.progress.WaitSeconds += batch.wait.Seconds()
+		if update%int64(j.cfg.LogEvery) == 0 || update == total {
+			if err := j.report(at, schedule, perEpoch, meter.pace()); err != nil {
+				return at, err
+			}
+		}
+
+		if ctx.Err() != nil {
+			return at, j.stopped(ctx, context.Cause(ctx), at, saver)
+		}
+		due, err := saver.due()
+		if err != nil {
+			return at, err
+		}
+		if keep := update%keepEvery == 0; (due || keep) && update < total {
+			if err := saver.begin(at, keep); err != nil {
+				return at, err
+			}
+		}
+	}
+	return j.enterProbe(ctx, at, saver)
+}
+
+// stopped ends an attempt in the middle of a phase. When it was told to stop, it saves what fits into the deadline.
+func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver) error {
+	if !errors.Is(context.Cause(ctx), ErrStopped) {
+		return err
+	}
+	saved := saver.last(at, j.cfg.StopDeadline)
+	j.log.Warn("stopped", "phase", at.phase, "step", at.step, "saved", saved, "lost", at.step-saved)
+	return ErrStopped
+}
+
+// compile builds the programs of all mask shapes before the first step needs one.
+func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape) error {
+	return interruptible(ctx, func() error {
+		for _, s := range shapes {
+			if err := learner.Compile(s); err != nil {
+				return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
+			}
+		}
+		j.log.Info("compiled", "programs", len(shapes))
+		return nil
+	})
+}
+
+// report writes the log line and the metrics of a step.
+func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pace) error {
+	line := stepLine{
+		Phase: at.phase, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: at.progress.Loss,
+		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
+		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad, Table: at.progress.Table,
+	}
+	j.log.Info("step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
+		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())
+	return j.journal.add(line)
+}
+
+// enterProbe commits the end of pretraining and takes the teacher from it.
+func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (position, error) {
+	parts, err := at.parts()
+	if err != nil {
+		return at, err
+	}
+	if at.progress.StateSHA256, err = digest(parts); err != nil {
+		return at, err
+	}
+	if err := saver.finish(ctx, at); err != nil {
+		return at, j.stopped(ctx, err, at, saver)
+	}
+	teacher, err := at.learner.Encoder()
+	if err != nil {
+		return at, err
+	}
+	next := position{phase: probing, progress: at.progress}
+	next.probes, err = j.newProbes(teacher)
+	return next, err
+}

@@ -1,0 +1,271 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/draw"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// probes are the two linear probes of a run: of the frozen teacher and, so that its figure means something, of the
+// encoder as it was before the first update. They see the same batches.
+type probes struct {
+	teacher            *model.Encoder
+	trained, untrained *model.Probe
+}
+
+// newProbes begins the probes of a teacher. Their first weights are the same.
+func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
+	c := j.probeConfig()
+	initial, err := model.InitialEncoder(j.cfg.Model(), j.cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
+	p := &probes{teacher: teacher}
+	if p.trained, err = model.NewProbe(j.device, j.cfg.Model(), c, teacher, j.cfg.Seed); err != nil {
+		return nil, &DeviceError{err}
+	}
+	if p.untrained, err = model.NewProbe(j.device, j.cfg.Model(), c, initial, j.cfg.Seed); err != nil {
+		return nil, &DeviceError{err}
+	}
+	return p, nil
+}
+
+func (j *Job) probeConfig() model.ProbeConfig {
+	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, Rate: j.cfg.ProbeRate}
+}
+
+// named gives the probes with the prefix of their parts in a checkpoint.
+func (p *probes) named() []struct {
+	prefix string
+	probe  *model.Probe
+} {
+	return []struct {
+		prefix string
+		probe  *model.Probe
+	}{{"trained-", p.trained}, {"untrained-", p.untrained}}
+}
+
+// teacherPart is the part that holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
+const teacherPart = "teacher.safetensors"
+
+// loadProbes begins the probes that a checkpoint holds.
+func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
+	r, err := c.Open(teacherPart)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	teacher, err := model.ReadEncoder(j.cfg.Model(), r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // the checksum is compared at the end
+		return nil, err
+	}
+	p, err := j.newProbes(teacher)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range p.named() {
+		if err := n.probe.Load(func(part string) (io.ReadCloser, error) { return c.Open(n.prefix + part) }); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// parts copies the whole phase: the teacher and both probes.
+func (p *probes) parts() ([]model.Part, error) {
+	teacher, err := exported(p.teacher, nil)
+	if err != nil {
+		return nil, err
+	}
+	all := []model.Part{teacher}
+	for _, n := range p.named() {
+		parts, err := n.probe.Parts()
+		if err != nil {
+			return nil, err
+		}
+		for _, part := range parts {
+			part.Name = n.prefix + part.Name
+			all = append(all, part)
+		}
+	}
+	return all, nil
+}
+
+// exported is the part that holds an encoder under timm's names.
+func exported(e *model.Encoder, metadata map[string]string) (model.Part, error) {
+	var size counter
+	err := e.Export(&size, metadata)
+	return model.Part{Name: teacherPart, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
+}
+
+// counter is a writer that only counts.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// probe trains what is left of the two probes, scores them on the validation split and returns the scores.
+func (j *Job) probe(ctx context.Context, at position) (scores, error) {
+	crop := input.ProbeCrop()
+	crop.Scale = j.cfg.ProbeCropScale
+	loader, err := j.loader(trainSplit, input.Config{
+		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop,
+		Seed: draw.New(j.cfg.Seed, probing).Uint64(), // other orders and crops than pretraining's
+	})
+	if err != nil {
+		return scores{}, err
+	}
+	perEpoch := loader.StepsPerEpoch()
+	total := perEpoch * int64(j.cfg.ProbeEpochs)
+	saver := j.newSaver(ctx, at)
+	defer saver.close()
+	meter := newMeter(j.bars, probing, at.step, total)
+	defer meter.end()
+	for batch, err := range loader.Batches(ctx, at.step, total) {
+		if err != nil {
+			return scores{}, j.stopped(ctx, err, at, saver)
+		}
+		rate := j.probeConfig().RateOf(batch.Step+1, total)
+		var loss []float64
+		for _, n := range at.probes.named() {
+			losses, err := n.probe.Step(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N], rate)
+			if err != nil {
+				return scores{}, fmt.Errorf("update %d of the probe: %w", batch.Step+1, &DeviceError{err})
+			}
+			loss = append(loss, losses[len(losses)-1])
+		}
+		at.step = batch.Step + 1
+		at.progress.ProbeSeconds += meter.update(at.step, loss[0], batch.N, batch.Wait)
+		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
+			j.log.Info("step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
+		}
+		if ctx.Err() != nil {
+			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver)
+		}
+		due, err := saver.due()
+		if err != nil {
+			return scores{}, err
+		}
+		if due && at.step < total {
+			if err := saver.begin(at, false); err != nil {
+				return scores{}, err
+			}
+		}
+	}
+	if err := saver.finish(ctx, at); err != nil {
+		return scores{}, j.stopped(ctx, err, at, saver)
+	}
+	s, err := j.score(ctx, at.probes)
+	if err != nil {
+		return s, j.stopped(ctx, err, at, saver)
+	}
+	return s, nil
+}
+
+// scores are counts of the validation split, by collected depth where there are several.
+type scores struct {
+	trained, untrained model.Score
+	// right answers of the kNN at the deepest depth; -1: not asked for
+	neighbours, untrainedNeighbours int
+}
+
+// score runs both probes, and the kNN, over the validation split.
+func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
+	s := scores{neighbours: -1, untrainedNeighbours: -1}
+	validation, err := j.evaluation(validationSplit)
+	if err != nil {
+		return s, err
+	}
+	for batch, err := range validation.Batches(ctx, 0, validation.StepsPerEpoch()) {
+		if err != nil {
+			return s, err
+		}
+		for _, n := range []struct {
+			probe *model.Probe
+			into  *model.Score
+		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
+			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
+			if err != nil {
+				return s, fmt.Errorf("scoring: %w", &DeviceError{err})
+			}
+			n.into.Add(one)
+		}
+	}
+	if s.trained.N == 0 {
+		return s, errors.New("the validation split is empty")
+	}
+	if j.cfg.Neighbours == 0 {
+		return s, nil
+	}
+	if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
+		return s, err
+	}
+	s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained)
+	return s, err
+}
+
+// evaluation reads a split in its own order, resized and cut at the centre.
+func (j *Job) evaluation(split string) (*input.Loader, error) {
+	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: input.EvaluationCrop(j.cfg.Image)})
+}
+
+// neighbours counts the right answers of the kNN over the validation split, on the features of the deepest depth.
+func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
+	known, knownLabels, err := j.features(ctx, p, trainSplit, j.cfg.KNNSamples)
+	if err != nil {
+		return 0, err
+	}
+	asked, labels, err := j.features(ctx, p, validationSplit, 0)
+	if err != nil {
+		return 0, err
+	}
+	right := 0
+	answers := model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes))
+	for i, a := range answers {
+		if a == labels[i] {
+			right++
+		}
+	}
+	return right, nil
+}
+
+// features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
+// n = 0 means all.
+func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
+	loader, err := j.evaluation(split)
+	if err != nil {
+		return nil, nil, err
+	}
+	steps := loader.StepsPerEpoch()
+	if n > 0 {
+		steps = min(steps, int64((n+j.cfg.ProbeBatch-1)/j.cfg.ProbeBatch))
+	}
+	var all []float32
+	var labels []int32
+	depths, width := len(j.cfg.Depths), j.cfg.Width
+	for batch, err := range loader.Batches(ctx, 0, steps) {
+		if err != nil {
+			return nil, nil, err
+		}
+		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
+		if err != nil {
+			return nil, nil, fmt.Errorf("features: %w", &DeviceError{err})
+		}
+		for i := range batch.N {
+			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)
+		}
+		labels = append(labels, batch.Labels[:batch.N]...)
+	}
+	return all, labels, nil
+}

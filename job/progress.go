@@ -1,0 +1,61 @@
+package job
+
+import (
+	"math"
+	"slices"
+
+	"github.com/cijepa/cijepa/model"
+)
+
+// Progress is what a run has to tell beside its weights. It travels in every checkpoint, so that a restart goes on
+// counting where the checkpoint was taken.
+type Progress struct {
+	Attempts  int `json:"attempts"`
+	Fallbacks int `json:"fallbacks"` // damaged checkpoints that were passed over
+
+	Pretrained int64 `json:"pretrained"` // updates done
+
+	Loss    *float64     `json:"loss"`            // of the newest update
+	Table   [][]*float64 `json:"table"`           // [L][L] last seen MSE, source depth x target depth; null: not yet
+	Updates []int64      `json:"pathway_updates"` // by source depth
+	Skipped int64        `json:"skipped_updates"`
+	Bad     int64        `json:"bad_samples"`
+
+	PretrainSeconds float64 `json:"pretrain_seconds"`
+	WaitSeconds     float64 `json:"wait_seconds"` // of pretraining, for images
+	ProbeSeconds    float64 `json:"probe_seconds"`
+	StateSHA256     string  `json:"state_sha256,omitempty"` // of the state after the last update
+}
+
+func newProgress(c Config) *Progress {
+	p := &Progress{Attempts: 1, Table: make([][]*float64, len(c.Depths)), Updates: make([]int64, len(c.Depths))}
+	for i := range p.Table {
+		p.Table[i] = make([]*float64, len(c.Depths))
+	}
+	return p
+}
+
+// observe takes over what one update tells.
+func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput) {
+	p.Pretrained++
+	p.Loss = finite(out.Loss)
+	if out.Skipped {
+		p.Skipped++
+		return
+	}
+	for row, source := range sources {
+		i := slices.Index(depths, source)
+		p.Updates[i]++
+		for t, mse := range out.Table[row] {
+			p.Table[i][t] = finite(mse)
+		}
+	}
+}
+
+// finite is a figure as JSON can hold it: null for one that is not a number.
+func finite(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,188 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// saver commits checkpoints beside training. One goroutine uploads, one checkpoint after the other; the training loop
+// only takes the snapshot. A failed upload is tried again with the next checkpoint; only when none has been committed
+// for Config.SavePatience does the run stop.
+type saver struct {
+	job    *Job
+	phase  string
+	tasks  chan task
+	done   chan outcome
+	ctx    context.Context // of the uploads: not ended by SIGTERM, which gives the one in flight its deadline
+	cancel context.CancelFunc
+
+	outstanding int
+	begun       time.Time // of the newest checkpoint that was handed over
+	good        time.Time // of the newest commit
+	committed   int64     // step of the newest commit in this phase
+	rate        float64   // bytes a second of the newest upload
+	size        int64     // bytes of the newest upload
+}
+
+type task struct {
+	step  int64
+	keep  bool
+	parts []storage.Part
+}
+
+type outcome struct {
+	step int64
+	size int64
+	took time.Duration
+	err  error
+}
+
+func (j *Job) newSaver(ctx context.Context, at position) *saver {
+	s := &saver{job: j, phase: at.phase, tasks: make(chan task, 1), done: make(chan outcome, 2), begun: time.Now(), good: time.Now(), committed: at.step}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(s.done)
+		for t := range s.tasks {
+			s.done <- s.upload(s.ctx, t)
+		}
+	}()
+	return s
+}
+
+// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps.
+func (s *saver) upload(ctx context.Context, t task) outcome {
+	start := time.Now()
+	o := outcome{step: t.step}
+	for _, p := range t.parts {
+		o.size += p.Size
+	}
+	if err := s.job.journal.flush(ctx, s.job.run); err != nil {
+		s.job.log.Warn("metrics not written yet", "error", err)
+	}
+	_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
+	o.took = time.Since(start)
+	return o
+}
+
+// due says whether it is time for the next checkpoint, and takes note of uploads that have ended. It fails when the run
+// has been overtaken or the bucket has been out of reach for too long.
+func (s *saver) due() (bool, error) {
+	for {
+		select {
+		case o := <-s.done:
+			if err := s.settle(o); err != nil {
+				return false, err
+			}
+			continue
+		default:
+		}
+		return s.outstanding == 0 && time.Since(s.begun) >= s.job.cfg.SaveEvery, nil
+	}
+}
+
+// settle takes note of one upload that has ended.
+func (s *saver) settle(o outcome) error {
+	s.outstanding--
+	if o.err == nil {
+		s.committed, s.good, s.size = o.step, time.Now(), o.size
+		s.rate = float64(o.size) / max(o.took.Seconds(), 1e-3)
+		s.job.log.Info("saved", "phase", s.phase, "step", o.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
+		return nil
+	}
+	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
+		return o.err
+	}
+	s.job.log.Error("checkpoint failed; training goes on", "phase", s.phase, "step", o.step, "error", o.err)
+	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
+		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), o.err)
+	}
+	return nil
+}
+
+// begin takes the snapshot and hands it to the uploading goroutine. It waits only when two checkpoints are already in hand.
+func (s *saver) begin(at position, keep bool) error {
+	parts, err := at.parts()
+	if err != nil {
+		return err
+	}
+	for s.outstanding >= 2 {
+		if err := s.settle(<-s.done); err != nil {
+			return err
+		}
+	}
+	s.outstanding++
+	s.begun = time.Now()
+	s.tasks <- task{at.step, keep, parts}
+	return nil
+}
+
+// drain waits until nothing is in hand, or the context ends.
+func (s *saver) drain(ctx context.Context) error {
+	for s.outstanding > 0 {
+		select {
+		case o := <-s.done:
+			if err := s.settle(o); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// finish commits the end of the phase, unless that is what the attempt began from. The end of a
+// phase must be in the bucket before the next begins, so here a failure is final.
+func (s *saver) finish(ctx context.Context, at position) error {
+	if err := s.drain(ctx); err != nil {
+		return err
+	}
+	if s.committed == at.step {
+		return nil
+	}
+	parts, err := at.parts()
+	if err != nil {
+		return err
+	}
+	s.outstanding++
+	o := s.upload(ctx, task{at.step, true, parts})
+	if err := s.settle(o); err != nil || o.err == nil {
+		return err
+	}
+	return fmt.Errorf("committing the end of phase %s: %w", s.phase, o.err)
+}
+
+// last saves what fits into the deadline after SIGTERM and returns the newest committed step.
+func (s *saver) last(at position, deadline time.Duration) int64 {
+	until := time.Now().Add(deadline)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(s.ctx), until)
+	defer cancel()
+	if err := s.drain(ctx); err != nil || s.committed == at.step {
+		return s.committed
+	}
+	if need := float64(s.size) / max(s.rate, 1); s.rate > 0 && need > time.Until(until).Seconds() {
+		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "deadline", deadline)
+		return s.committed
+	}
+	parts, err := at.parts()
+	if err == nil {
+		s.outstanding++
+		err = s.settle(s.upload(ctx, task{at.step, false, parts}))
+	}
+	if err != nil {
+		s.job.log.Error("the last checkpoint failed", "error", err)
+	}
+	return s.committed
+}
+
+// close ends the goroutine; what is still in flight is abandoned. No call may follow.
+func (s *saver) close() {
+	s.cancel()
+	close(s.tasks)
+	for range s.done {
+	}
+}

@@ -1,0 +1,88 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/model"
+)
+
+// The splits of a dataset.
+const (
+	trainSplit      = "train"
+	validationSplit = "val"
+)
+
+// loader opens a split of the data for one phase.
+func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
+	source, err := j.cache.Split(split)
+	if err != nil {
+		return nil, fmt.Errorf("split %s: %w", split, err)
+	}
+	c.Window, c.Workers, c.Log = j.cfg.Window, j.cfg.Workers, j.log.With("split", split)
+	if c.BadLimit = j.cfg.BadLimit; c.BadLimit == 0 {
+		c.BadLimit = -1 // none at all, which is not the zero value of input.Config
+	}
+	return input.NewLoader(source, c)
+}
+
+// deviceBatch is a batch whose images lie on the device.
+type deviceBatch struct {
+	step   int64
+	images *model.Images
+	wait   time.Duration // that the training loop stood still for it
+}
+
+// uploaded yields the batches of steps from..to-1 with their images on the device. One goroutine copies the next batch
+// while the step of this one runs; it ends with the iteration.
+func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader, from, to int64) iter.Seq2[deviceBatch, error] {
+	return func(yield func(deviceBatch, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		type item struct {
+			batch deviceBatch
+			err   error
+		}
+		next := make(chan item)
+		go func() {
+			defer close(next)
+			for b, err := range loader.Batches(ctx, from, to) {
+				var it item
+				if err == nil {
+					it.batch.step = b.Step
+					it.batch.images, err = learner.Upload(b.Images)
+				}
+				it.err = err
+				select {
+				case next <- it:
+				case <-ctx.Done():
+					return
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+		defer func() {
+			cancel()
+			for range next { // the goroutine must be gone before the learner is
+			}
+		}()
+		for {
+			start := time.Now()
+			it, ok := <-next
+			if !ok {
+				if err := context.Cause(ctx); err != nil {
+					yield(deviceBatch{}, err)
+				}
+				return
+			}
+			it.batch.wait = time.Since(start)
+			if !yield(it.batch, it.err) || it.err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package job
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Usage is the manual of all settings and presets as Markdown tables, made from the Config itself. README.md holds it.
+func Usage() string {
+	var b strings.Builder
+	b.WriteString("| variable | default | what |\n|---|---|---|\n")
+	c := defaults()
+	for _, s := range settings(reflect.ValueOf(&c).Elem()) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.variable, code(fmt.Sprint(s.value)), s.field.Tag.Get("desc"))
+	}
+	b.WriteString("\n| preset | depths | epochs | alpha | beta | rows | post's top-1 |\n|---|---|---|---|---|---|---|\n")
+	for _, p := range Presets() {
+		fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | %g |\n", p.Name, p.Depths, p.Epochs, p.AllToLastWeight, p.LastToLastWeight, p.IntermediateRows, p.PostTop1)
+	}
+	return b.String()
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}

@@ -1,0 +1,39 @@
+package job
+
+import "runtime/debug"
+
+// Versions names what computed a run.
+type Versions struct {
+	Program string `json:"program"` // version stamped at build, or devel
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+	GoMLX   string `json:"gomlx"`
+	Compute string `json:"compute"`
+	GoXLA   string `json:"go_xla"`
+}
+
+// BuildVersions reads them from the binary; program is what the linker stamped, if anything.
+func BuildVersions(program string) Versions {
+	v := Versions{Program: program}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Go = info.GoVersion
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v.Commit = s.Value
+		}
+	}
+	for _, d := range info.Deps {
+		switch d.Path {
+		case "github.com/gomlx/gomlx":
+			v.GoMLX = d.Version
+		case "github.com/gomlx/compute":
+			v.Compute = d.Version
+		case "github.com/gomlx/go-xla":
+			v.GoXLA = d.Version
+		}
+	}
+	return v
+}
