@@ -67,11 +67,11 @@ func labelled(cfg Config, n, classes int, at uint64) (images []byte, labels []in
 	return images, labels
 }
 
-// contents reads the state of a probe: its arrays by name.
-func contents(t testing.TB, p *Probe) map[string][]float32 {
+// probeState reads the state of a probe: its arrays by name.
+func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	t.Helper()
 	arrays := map[string][]float32{}
-	for _, file := range files(t, p) {
+	for _, file := range probeFiles(t, p) {
 		entries, _, err := readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
@@ -86,8 +86,8 @@ func contents(t testing.TB, p *Probe) map[string][]float32 {
 	return arrays
 }
 
-// files are the parts of a probe as they are written.
-func files(t testing.TB, p *Probe) map[string][]byte {
+// probeFiles are the parts of a probe as they are written.
+func probeFiles(t testing.TB, p *Probe) map[string][]byte {
 	t.Helper()
 	parts, err := p.Parts()
 	if err != nil {
@@ -107,7 +107,7 @@ func files(t testing.TB, p *Probe) map[string][]byte {
 	return written
 }
 
-func opener(files map[string][]byte) func(string) (io.ReadCloser, error) {
+func probeParts(files map[string][]byte) func(string) (io.ReadCloser, error) {
 	return func(name string) (io.ReadCloser, error) {
 		file, ok := files[name]
 		if !ok {
@@ -120,7 +120,7 @@ func opener(files map[string][]byte) func(string) (io.ReadCloser, error) {
 func TestProbeBegins(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	p := newProbe(t, cfg, 50, 4)
-	state := contents(t, p)
+	state := probeState(t, p)
 	for row := range cfg.Depths {
 		for _, name := range []string{"weight", "bias"} {
 			name := fmt.Sprintf("probe.heads.%d.%s", row, name)
@@ -145,7 +145,7 @@ func TestProbeBegins(t *testing.T) {
 		t.Error("two depths begin alike")
 	}
 	// A depth begins alike whatever the others are.
-	alone := contents(t, newProbe(t, probeConfig(3), 50, 4))
+	alone := probeState(t, newProbe(t, probeConfig(3), 50, 4))
 	if !slices.Equal(alone["probe.heads.0.weight"], state["probe.heads.1.weight"]) || !slices.Equal(alone["probe.heads.0.bias"], state["probe.heads.1.bias"]) {
 		t.Error("depth 3 alone begins otherwise than beside depth 1")
 	}
@@ -209,7 +209,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	const classes, batch = 7, 6
 	p := newProbe(t, cfg, classes, batch)
-	begin := contents(t, p)
+	begin := probeState(t, p)
 	heads := make([]*plainHead, len(cfg.Depths))
 	for row := range heads {
 		h := &plainHead{classes: classes, width: cfg.Width}
@@ -249,7 +249,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 			}
 		}
 	}
-	end := contents(t, p)
+	end := probeState(t, p)
 	for row, h := range heads {
 		for prefix, want := range map[string][]float64{"": h.w, firstMoment: h.m, secondMoment: h.v} {
 			name := fmt.Sprintf("%sprobe.heads.%d", prefix, row)
@@ -312,7 +312,7 @@ func TestProbeScoreTies(t *testing.T) {
 	// bias[c] with weights of zero are the logits.
 	set := func(bias [7]float32) {
 		t.Helper()
-		file := files(t, p)["probe.safetensors"]
+		file := probeFiles(t, p)["probe.safetensors"]
 		entries, _, err := readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
@@ -323,7 +323,7 @@ func TestProbeScoreTies(t *testing.T) {
 		for c, x := range bias {
 			binary.LittleEndian.PutUint32(data[int(entries["probe.heads.0.bias"].Offsets[0])+4*c:], math.Float32bits(x))
 		}
-		if err := p.Load(opener(map[string][]byte{"probe.safetensors": file})); err != nil {
+		if err := p.Load(probeParts(map[string][]byte{"probe.safetensors": file})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -486,9 +486,9 @@ func TestProbeResumes(t *testing.T) {
 		resumed = append(resumed, step(first, k))
 	}
 	step(second, 5) // what it held before does not matter
-	stored := files(t, first)
+	stored := probeFiles(t, first)
 	step(first, 3) // nor what the first one did afterwards
-	if err := second.Load(opener(stored)); err != nil {
+	if err := second.Load(probeParts(stored)); err != nil {
 		t.Fatal(err)
 	}
 	for k := updates / 2; k < updates; k++ {
@@ -497,7 +497,7 @@ func TestProbeResumes(t *testing.T) {
 	if diff := cmp.Diff(losses, resumed); diff != "" {
 		t.Errorf("losses (-whole +resumed):\n%s", diff)
 	}
-	if diff := cmp.Diff(files(t, whole), files(t, second)); diff != "" {
+	if diff := cmp.Diff(probeFiles(t, whole), probeFiles(t, second)); diff != "" {
 		t.Error("the states differ")
 	}
 }
@@ -506,9 +506,9 @@ func TestProbeResumes(t *testing.T) {
 func TestProbeLoadFails(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 5, 2)
-	before := files(t, p)
+	before := probeFiles(t, p)
 	whole := before["probe.safetensors"]
-	other := files(t, newProbe(t, cfg, 6, 2))
+	other := probeFiles(t, newProbe(t, cfg, 6, 2))
 	for name, parts := range map[string]map[string][]byte{
 		"missing":       {},
 		"empty":         {"probe.safetensors": nil},
@@ -516,10 +516,10 @@ func TestProbeLoadFails(t *testing.T) {
 		"long":          {"probe.safetensors": append(slices.Clone(whole), 0)},
 		"other classes": other,
 	} {
-		if err := p.Load(opener(parts)); err == nil {
+		if err := p.Load(probeParts(parts)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if diff := cmp.Diff(before, files(t, p)); diff != "" {
+		if diff := cmp.Diff(before, probeFiles(t, p)); diff != "" {
 			t.Errorf("%s: the state changed", name)
 		}
 	}
@@ -577,5 +577,23 @@ func TestRateOf(t *testing.T) {
 		if got := c.RateOf(update, 100); math.Abs(got-want) > 1e-12 {
 			t.Errorf("rate of update %d of 100 is %v, want %v", update, got, want)
 		}
+	}
+}
+
+// The heads of all depths are to cost at most 1.3 times what one costs.
+func BenchmarkProbeStep(b *testing.B) {
+	for _, depths := range [][]int{{5}, {0, 1, 2, 3, 4, 5}} {
+		b.Run(fmt.Sprintf("depths=%d", len(depths)), func(b *testing.B) {
+			cfg := probeConfig(depths...)
+			cfg.Image, cfg.Width, cfg.Depth, cfg.Heads, cfg.MLPRatio = 32, 64, 6, 4, 4
+			const classes, batch = 100, 64
+			p := newProbe(b, cfg, classes, batch)
+			images, labels := labelled(cfg, batch, classes, 0)
+			for b.Loop() {
+				if _, err := p.Step(images, labels, 1e-3); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
