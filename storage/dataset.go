@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 )
 
 // Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
@@ -20,7 +19,7 @@ type Dataset struct {
 // OpenDataset reads the index of the dataset below prefix ("" for the bucket's root). Without an index it is ErrNotFound; an index that
 // cannot be true is ErrCorrupt.
 func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error) {
-	key := path.Join(prefix, IndexName)
+	key := under(prefix) + IndexName
 	data, err := b.Get(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, or index the shards of another tool with `cijepa index`", err)
@@ -40,5 +39,5 @@ func (d *Dataset) Fingerprint() string { return d.fingerprint }
 
 // object is a shard as the bucket knows it.
 func (d *Dataset) object(s *Shard) Object {
-	return Object{Key: path.Join(d.prefix, s.Name), Size: s.Size, SHA256: s.SHA256}
+	return Object{Key: under(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
 }

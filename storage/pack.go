@@ -9,9 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -47,6 +45,10 @@ type Reject struct {
 }
 
 func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
+
+func compareRejects(a, b Reject) int {
+	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
+}
 
 // Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
 // image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
@@ -84,64 +86,11 @@ func Pack(ctx context.Context, src Source, dst *Bucket, prefix string, o PackOpt
 			ix.Counts[split] += shards[i].Samples.Len()
 		}
 	}
-	slices.SortFunc(p.rejects, func(a, b Reject) int {
-		return strings.Compare(a.Split+"\x00"+a.Name, b.Split+"\x00"+b.Name)
-	})
+	slices.SortFunc(p.rejects, compareRejects)
 	if err := ix.Validate(); err != nil {
 		return Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
 	return ix, p.rejects, putIndex(ctx, dst, prefix, ix)
-}
-
-// putIndex makes the dataset exist. Another index in its place is ErrExists.
-func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
-	data, err := ix.Encode()
-	if err != nil {
-		return err
-	}
-	key := path.Join(prefix, IndexName)
-	created, err := dst.Create(ctx, key, data)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", key, err)
-	}
-	if created {
-		return nil
-	}
-	stored, err := dst.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
-	}
-	if !bytes.Equal(stored, data) {
-		return otherDataset(key)
-	}
-	return nil
-}
-
-func otherDataset(key string) error {
-	return fmt.Errorf("%s belongs to a dataset with other images, classes or seed; delete that one or choose another prefix: %w", key, ErrExists)
-}
-
-// ReadClasses reads a class file: one class name a line, in label order. Blank lines and lines that begin with # are skipped.
-func ReadClasses(r io.Reader) ([]string, error) {
-	var classes []string
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if slices.Contains(classes, line) {
-			return nil, fmt.Errorf("class %q is listed twice", line)
-		}
-		classes = append(classes, line)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading the class list: %w", err)
-	}
-	if len(classes) == 0 {
-		return nil, errors.New("the class list is empty")
-	}
-	return classes, nil
 }
 
 // packer is one call of Pack.
@@ -161,79 +110,6 @@ type packer struct {
 	mu      sync.Mutex // guards what follows: workers share it
 	done    int64
 	rejects []Reject
-}
-
-// chooseClasses settles which class has which label.
-func (p *packer) chooseClasses(own []string) ([]string, error) {
-	images := map[string]int{}
-	for i := range p.items {
-		if class := p.items[i].Class; class != "" {
-			images[class]++
-		}
-	}
-	classes := p.options.Classes
-	switch {
-	case len(classes) > 0:
-		for _, class := range classes {
-			if images[class] == 0 {
-				return nil, fmt.Errorf("class %q is listed, but the source has no image of it", class)
-			}
-		}
-	case own != nil:
-		classes = own
-	default:
-		classes = []string{}
-		for class := range images {
-			classes = append(classes, class)
-		}
-		slices.Sort(classes)
-	}
-	p.labels = make(map[string]int32, len(classes))
-	for i, class := range classes {
-		p.labels[class] = int32(i)
-	}
-	return classes, nil
-}
-
-// findStored reads what an earlier call has left at the destination.
-func (p *packer) findStored(ctx context.Context) error {
-	entries, err := p.dst.entries(ctx, p.key(""))
-	if err != nil {
-		return fmt.Errorf("listing the destination: %w", err)
-	}
-	p.present = make(map[string]int64, len(entries))
-	for _, entry := range entries {
-		p.present[entry.key] = entry.size
-	}
-	key := p.key(IndexName)
-	if _, ok := p.present[key]; !ok {
-		return nil
-	}
-	data, err := p.dst.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
-	}
-	ix, err := ParseIndex(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w; delete it to pack again", key, err)
-	}
-	p.indexed = map[string]Shard{}
-	for _, shards := range ix.Splits {
-		for _, shard := range shards {
-			p.indexed[shard.Name] = shard
-		}
-	}
-	return nil
-}
-
-func (p *packer) key(name string) string {
-	if name == "" {
-		if p.prefix == "" {
-			return ""
-		}
-		return strings.TrimSuffix(p.prefix, "/") + "/"
-	}
-	return path.Join(p.prefix, name)
 }
 
 // writeSplits orders the images, cuts them into shards and writes these, some at a time.
@@ -379,49 +255,4 @@ func (p *packer) report(item *Item, refused error) {
 	if p.options.Progress != nil {
 		p.options.Progress(p.done, p.total)
 	}
-}
-
-// upload stores the shard unless the very same bytes are there already.
-func (p *packer) upload(ctx context.Context, shard Shard, file *os.File) error {
-	object := Object{Key: p.key(shard.Name), Size: shard.Size, SHA256: shard.SHA256}
-	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
-		return otherDataset(object.Key)
-	}
-	if size, ok := p.present[object.Key]; ok && size == object.Size {
-		if p.indexed != nil {
-			return nil
-		}
-		same, err := p.stored(ctx, object)
-		if err != nil || same {
-			return err
-		}
-	}
-	stored, err := p.dst.Put(ctx, object.Key, shard.Size, func(w io.Writer) error {
-		_, err := io.Copy(w, io.NewSectionReader(file, 0, shard.Size))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("uploading %s: %w", object.Key, err)
-	}
-	if stored.SHA256 != shard.SHA256 {
-		return fmt.Errorf("uploading %s: the temporary file %s has changed on disk", object.Key, file.Name())
-	}
-	return nil
-}
-
-// stored reads an object of this name and size back and tells whether it is the one wanted. Without an index nothing is known of
-// it: an interrupted call may have left it behind, perhaps one with another seed.
-func (p *packer) stored(ctx context.Context, object Object) (bool, error) {
-	reader, err := p.dst.Read(ctx, object)
-	if err == nil {
-		_, err = io.Copy(io.Discard, reader)
-		err = errors.Join(err, reader.Close())
-	}
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNotFound):
-		return false, nil
-	}
-	return false, fmt.Errorf("checking %s: %w", object.Key, err)
 }

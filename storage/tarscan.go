@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+)
+
+// counted passes bytes on and keeps their number and checksum.
+type counted struct {
+	r   io.Reader
+	n   int64
+	sum hash.Hash
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.sum.Write(p[:n])
+	return n, err
+}
+
+// tarScan gathers the members of one shard into samples: those that stand side by side with the same key.
+type tarScan struct {
+	*counted
+	*reindexer
+	split, file string
+	found       scanned
+	seen        int // samples, rejected ones too
+
+	key            string // of the sample whose members are coming
+	offset, length int64  // of its image
+	image          bool
+	label          string
+	refused        error
+}
+
+func (s *tarScan) run() error {
+	reader := tar.NewReader(s.counted)
+	for {
+		header, err := reader.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("reading tar headers: %w", err)
+		}
+		if header.Typeflag != tar.TypeReg {
+			continue
+		}
+		// The key ends at the first dot after the last slash.
+		folder, base := path.Split(header.Name)
+		stem, ending, ok := strings.Cut(base, ".")
+		if !ok || stem == "" {
+			continue
+		}
+		if key := folder + stem; key != s.key {
+			s.finish()
+			s.key = key
+		}
+		if err := s.member(reader, header, strings.ToLower(ending)); err != nil {
+			return fmt.Errorf("%s: %w", header.Name, err)
+		}
+	}
+	s.finish()
+	// What follows the end mark belongs to the object all the same.
+	_, err := io.Copy(io.Discard, s.counted)
+	return err
+}
+
+// member takes up one file of the sample.
+func (s *tarScan) member(reader io.Reader, header *tar.Header, ending string) error {
+	fromJSON := s.options.LabelKey != ""
+	switch {
+	case imageExt(header.Name) != "":
+		if s.image {
+			return nil // the first one is the image
+		}
+		// The reader takes headers block by block, so that the next byte is the image's first.
+		s.image, s.offset, s.length = true, s.counted.n, header.Size
+		if header.Size == 0 {
+			s.refused = errors.New("the image is empty")
+		} else if s.options.Verify != nil {
+			data, err := io.ReadAll(reader)
+			if err != nil {
+				return err
+			}
+			s.refused = s.options.Verify(data)
+		}
+	case ending == "cls" && !fromJSON, ending == "json" && fromJSON:
+		data, err := io.ReadAll(io.LimitReader(reader, 1<<20))
+		if err != nil {
+			return err
+		}
+		s.label = strings.TrimSpace(string(data))
+		if fromJSON {
+			s.label, err = labelField(data, s.options.LabelKey)
+		}
+		return err
+	}
+	return nil
+}
+
+// labelField takes a label out of a sample's description.
+func labelField(data []byte, key string) (string, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return "", err
+	}
+	raw, ok := fields[key]
+	if !ok || string(raw) == "null" {
+		return "", nil
+	}
+	var name string
+	if json.Unmarshal(raw, &name) == nil {
+		return name, nil
+	}
+	return string(raw), nil
+}
+
+// finish ends the sample whose members have come.
+func (s *tarScan) finish() {
+	if s.key == "" {
+		return
+	}
+	s.seen++
+	if !s.image {
+		s.refused = errors.New("it has no .jpg, .jpeg, .png or .webp member")
+	}
+	if s.refused != nil {
+		s.mu.Lock()
+		s.rejects = append(s.rejects, Reject{s.split, s.file + "/" + s.key, s.refused})
+		s.mu.Unlock()
+	} else {
+		s.found.Samples.add(s.key, s.offset, s.length, NoLabel)
+		s.found.labels = append(s.found.labels, s.label)
+	}
+	s.key, s.image, s.label, s.refused = "", false, "", nil
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// findStored reads what an earlier call has left at the destination.
+func (p *packer) findStored(ctx context.Context) error {
+	entries, err := p.dst.entries(ctx, under(p.prefix))
+	if err != nil {
+		return fmt.Errorf("listing the destination: %w", err)
+	}
+	p.present = make(map[string]int64, len(entries))
+	for _, entry := range entries {
+		p.present[entry.key] = entry.size
+	}
+	key := under(p.prefix) + IndexName
+	if _, ok := p.present[key]; !ok {
+		return nil
+	}
+	data, err := p.dst.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	ix, err := ParseIndex(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w; delete it to pack again", key, err)
+	}
+	p.indexed = map[string]Shard{}
+	for _, shards := range ix.Splits {
+		for _, shard := range shards {
+			p.indexed[shard.Name] = shard
+		}
+	}
+	return nil
+}
+
+// upload stores the shard unless the very same bytes are there already.
+func (p *packer) upload(ctx context.Context, shard Shard, file *os.File) error {
+	object := Object{Key: under(p.prefix) + shard.Name, Size: shard.Size, SHA256: shard.SHA256}
+	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
+		return otherDataset(object.Key)
+	}
+	if size, ok := p.present[object.Key]; ok && size == object.Size {
+		if p.indexed != nil {
+			return nil
+		}
+		same, err := p.stored(ctx, object)
+		if err != nil || same {
+			return err
+		}
+	}
+	stored, err := p.dst.Put(ctx, object.Key, shard.Size, func(w io.Writer) error {
+		_, err := io.Copy(w, io.NewSectionReader(file, 0, shard.Size))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("uploading %s: %w", object.Key, err)
+	}
+	if stored.SHA256 != shard.SHA256 {
+		return fmt.Errorf("uploading %s: the temporary file %s has changed on disk", object.Key, file.Name())
+	}
+	return nil
+}
+
+// stored reads an object of this name and size back and tells whether it is the one wanted. Without an index nothing is known of
+// it: an interrupted call may have left it behind, perhaps one with another seed.
+func (p *packer) stored(ctx context.Context, object Object) (bool, error) {
+	reader, err := p.dst.Read(ctx, object)
+	if err == nil {
+		_, err = io.Copy(io.Discard, reader)
+		err = errors.Join(err, reader.Close())
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNotFound):
+		return false, nil
+	}
+	return false, fmt.Errorf("checking %s: %w", object.Key, err)
+}
+
+// putIndex makes the dataset exist. Another index in its place is ErrExists.
+func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
+	data, err := ix.Encode()
+	if err != nil {
+		return err
+	}
+	key := under(prefix) + IndexName
+	created, err := dst.Create(ctx, key, data)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", key, err)
+	}
+	if created {
+		return nil
+	}
+	stored, err := dst.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	if !bytes.Equal(stored, data) {
+		return otherDataset(key)
+	}
+	return nil
+}
+
+func otherDataset(key string) error {
+	return fmt.Errorf("%s belongs to a dataset with other images, classes or seed; delete that one or choose another prefix: %w", key, ErrExists)
+}
+
+// under is what all keys of a dataset begin with.
+func under(prefix string) string {
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return prefix
+}
