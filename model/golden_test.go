@@ -22,11 +22,11 @@ import (
 // goldenTolerance bounds every difference from the reference, as a share of the tensor's largest value.
 const goldenTolerance = 2e-5
 
-// Adam divides a gradient by its own size. Where one is hardly above the rounding error of float32, the error is as large
-// in the quotient, so single weights after an update differ by more: PyTorch itself, run on another machine, differs from
-// these files by 2.2e-5. So many weights may, up to this bound.
+// Adam divides a gradient by its own size. Where one is hardly above the rounding error of float32, the quotient is made of
+// that error, and the weight moves by another part of the rate: PyTorch in float32 is up to 1e-4 away from PyTorch in
+// float64 there. So a small share of the state's elements may differ by more after the updates, up to this bound.
 const (
-	adamTolerance = 1e-4
+	adamTolerance = 5e-4
 	adamShare     = 1e-4
 )
 
@@ -285,24 +285,19 @@ func TestGoldenStep(t *testing.T) {
 			var arrays, elements, above int
 			for name, want := range g.tensors {
 				name, ok := strings.CutPrefix(name, prefix)
-				switch {
-				case !ok:
+				if !ok {
 					continue
-				case strings.HasPrefix(name, "adam."):
-					see(name, after[name], want.values)
-				default:
-					difference, n := compare(t, name, after[name], want.values)
-					if worst = max(worst, difference); difference > adamTolerance {
-						t.Errorf("%s differs by %.3g of its largest value", name, difference)
-					}
-					elements, above = elements+len(want.values), above+n
 				}
-				arrays++
+				difference, n := compare(t, name, after[name], want.values)
+				if worst = max(worst, difference); difference > adamTolerance {
+					t.Errorf("%s differs by %.3g of its largest value", name, difference)
+				}
+				arrays, elements, above = arrays+1, elements+len(want.values), above+n
 			}
 			if float64(above) > adamShare*float64(elements) {
-				t.Errorf("%d of %d weights differ by more than %g", above, elements, goldenTolerance)
+				t.Errorf("%d of %d elements of the state differ by more than %g", above, elements, goldenTolerance)
 			}
-			t.Logf("%s: %d tables and %d arrays of the state, worst difference %.2g, %d of %d weights above %g",
+			t.Logf("%s: %d tables and %d arrays of the state, worst difference %.2g, %d of %d elements above %g",
 				file, len(g.steps), arrays, worst, above, elements, goldenTolerance)
 		})
 	}
