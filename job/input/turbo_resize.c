@@ -67,49 +67,46 @@ static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
 
 #define AVX2 __attribute__((target("avx2")))
 
+// join adds up the two halves of sums and drops the fractional bits.
+AVX2 static inline __m256i join(__m256i high, __m256i low) {
+	return _mm256_srai_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, low_bits), low), precision);
+}
+
 static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
 
 // Four rows at a time, which share the work on the weights. Every output pixel takes as many groups of four taps, so that no
 // branch depends on it; the weights that are too many are zeros, and their pixels may lie in the padding. A pixel is
 // stored with a fourth byte, which the next one overwrites.
 AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
-	// Of four pixels, in the lower half the first two and in the upper half the others: red and red, green and green, ...
-	const __m256i pairs = _mm256_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1,
-	                                       8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1);
-	const __m256i select_high = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-	const __m256i select_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
-	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_setr_epi32(half, half, half, half, 0, 0, 0, 0);
+	// Of four pixels of a row the first two, or the last two, as red and red, green and green, ..., 16 bits each. The rows
+	// of a register's two halves are different ones.
+#define PAIRS(i) i, -1, i + 4, -1, i + 1, -1, i + 5, -1, i + 2, -1, i + 6, -1, i + 3, -1, i + 7, -1
+	const __m256i first = _mm256_setr_epi8(PAIRS(0), PAIRS(0)), last = _mm256_setr_epi8(PAIRS(8), PAIRS(8));
+#undef PAIRS
+	const __m256i rounding = _mm256_set1_epi32(half), zero = _mm256_setzero_si256();
 	uint8_t *const to0 = to[0], *const to1 = to[1], *const to2 = to[2], *const to3 = to[3];
 	const int32_t *taps = r->across, weights = r->across_stride - 2;
 	for (int x = 0; x < r->size; x++, taps += r->across_stride) {
 		size_t begin = 4 * (size_t)taps[0];
 		const uint8_t *p0 = rgbx[0] + begin, *p1 = rgbx[1] + begin, *p2 = rgbx[2] + begin, *p3 = rgbx[3] + begin;
-		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = rounding, l1 = rounding, l2 = rounding, l3 = rounding;
+		__m256i high01 = zero, high23 = zero, low01 = rounding, low23 = rounding;
 		for (int i = 0; i < weights; i += 4) {
-			__m256i packed = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(taps + 2 + i)));
-			__m256i high = _mm256_permutevar8x32_epi32(packed, select_high);
-			__m256i low = _mm256_permutevar8x32_epi32(packed, select_low);
-#define ROW(p, h, l)                                                                                                   \
+			const int32_t *packed = taps + 2 + i;
+			__m256i high_first = _mm256_set1_epi32(packed[0]), high_last = _mm256_set1_epi32(packed[1]);
+			__m256i low_first = _mm256_set1_epi32(packed[2]), low_last = _mm256_set1_epi32(packed[3]);
+#define ROWS(p, q, high, low)                                                                                          \
 	{                                                                                                                  \
-		__m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(p + 4 * i)));                     \
-		__m256i v = _mm256_shuffle_epi8(four, pairs);                                                                  \
-		h = _mm256_add_epi32(h, _mm256_madd_epi16(v, high));                                                           \
-		l = _mm256_add_epi32(l, _mm256_madd_epi16(v, low));                                                            \
+		__m256i both = _mm256_loadu2_m128i((const __m128i *)(q + 4 * i), (const __m128i *)(p + 4 * i));                \
+		__m256i a = _mm256_shuffle_epi8(both, first), b = _mm256_shuffle_epi8(both, last);                             \
+		high = _mm256_add_epi32(high, _mm256_add_epi32(_mm256_madd_epi16(a, high_first), _mm256_madd_epi16(b, high_last))); \
+		low = _mm256_add_epi32(low, _mm256_add_epi32(_mm256_madd_epi16(a, low_first), _mm256_madd_epi16(b, low_last))); \
 	}
-			ROW(p0, h0, l0)
-			ROW(p1, h1, l1)
-			ROW(p2, h2, l2)
-			ROW(p3, h3, l3)
-#undef ROW
+			ROWS(p0, p1, high01, low01)
+			ROWS(p2, p3, high23, low23)
+#undef ROWS
 		}
-#define JOIN(h, l) _mm256_add_epi32(_mm256_slli_epi32(h, low_bits), l)
-		__m256i s0 = JOIN(h0, l0), s1 = JOIN(h1, l1), s2 = JOIN(h2, l2), s3 = JOIN(h3, l3);
-#undef JOIN
-		// A sum's two halves are those of even and of odd pairs of taps: add them, two rows at a time.
-		__m256i s01 = _mm256_add_epi32(_mm256_permute2x128_si256(s0, s1, 0x20), _mm256_permute2x128_si256(s0, s1, 0x31));
-		__m256i s23 = _mm256_add_epi32(_mm256_permute2x128_si256(s2, s3, 0x20), _mm256_permute2x128_si256(s2, s3, 0x31));
-		__m256i words = _mm256_packs_epi32(_mm256_srai_epi32(s01, precision), _mm256_srai_epi32(s23, precision));
-		__m256i bytes = _mm256_packus_epi16(words, words); // rows 0 and 2 below, 1 and 3 above
+		__m256i words = _mm256_packs_epi32(join(high01, low01), join(high23, low23));
+		__m256i bytes = _mm256_packus_epi16(words, words);
 		__m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
 		store4(to0 + 3 * x, _mm_cvtsi128_si32(even));
 		store4(to1 + 3 * x, _mm_cvtsi128_si32(odd));
@@ -124,7 +121,7 @@ AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const i
 	const int bytes = 3 * r->size;
 	for (int x = 0; x < bytes; x += 32) {
 		const uint8_t *p = rows + x;
-		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = zero, l1 = zero, l2 = zero, l3 = zero;
+		__m256i h0 = zero, h1 = zero, h2 = zero, h3 = zero, l0 = rounding, l1 = rounding, l2 = rounding, l3 = rounding;
 		for (int i = 0; i < taps[1]; i += 2, p += 2 * r->pitch) {
 			const int32_t *packed = taps + 2 + (i & ~3) + (i >> 1 & 1);
 			__m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + r->pitch));
@@ -142,9 +139,7 @@ AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const i
 			PART(_mm256_unpackhi_epi8(right, zero), h3, l3)
 #undef PART
 		}
-#define SUM(h, l) _mm256_srai_epi32(_mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(h, low_bits), l), rounding), precision)
-		__m256i v = _mm256_packus_epi16(_mm256_packs_epi32(SUM(h0, l0), SUM(h1, l1)), _mm256_packs_epi32(SUM(h2, l2), SUM(h3, l3)));
-#undef SUM
+		__m256i v = _mm256_packus_epi16(_mm256_packs_epi32(join(h0, l0), join(h1, l1)), _mm256_packs_epi32(join(h2, l2), join(h3, l3)));
 		if (x + 32 <= bytes) {
 			_mm256_storeu_si256((__m256i *)(to + x), v);
 		} else {
