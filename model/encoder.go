@@ -53,9 +53,12 @@ func (e *Encoder) Export(w io.Writer, metadata map[string]string) error {
 
 // ReadEncoder reads what Export wrote for an encoder of these sizes.
 func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
-	e, err := InitialEncoder(cfg, 0)
-	if err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	e := &Encoder{cfg: cfg}
+	for _, a := range cfg.encoderArrays() {
+		e.stacks = append(e.stacks, stack{array: a, data: make([]byte, 4*a.size())})
 	}
 	if err := readSafetensors(r, e.named()); err != nil {
 		return nil, fmt.Errorf("reading an encoder: %w", err)

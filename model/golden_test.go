@@ -145,6 +145,14 @@ func decode(t *testing.T, text []byte, into any) {
 	}
 }
 
+// float32s are values as a file has them.
+func float32s(values []float64) (data []byte) {
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+	}
+	return data
+}
+
 // images are the images of a step as the programs take floats: [B, S, S, 3] instead of [B, 3, S, S].
 func (g golden) images(step int) []byte {
 	x := g.tensors[fmt.Sprintf("step%d/images", step)]
@@ -153,8 +161,7 @@ func (g golden) images(step int) []byte {
 	for image := range b {
 		for pixel := range side * side {
 			for channel := range 3 {
-				v := x.values[(image*3+channel)*side*side+pixel]
-				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+				data = append(data, float32s(x.values[(image*3+channel)*side*side+pixel:][:1])...)
 			}
 		}
 	}
@@ -184,9 +191,7 @@ func (g golden) learner(t *testing.T, d *Device) *Learner {
 		for i, a := range p.group.arrays {
 			var data []byte
 			for _, name := range a.names() {
-				for _, v := range g.want(t, "before/"+p.prefix+name).values {
-					data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
-				}
+				data = append(data, float32s(g.want(t, "before/"+p.prefix+name).values)...)
 			}
 			if p.group.w[i], err = d.upload(data, a.shape()); err != nil {
 				t.Fatal(err)

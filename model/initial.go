@@ -18,9 +18,8 @@ const initialDeviation = 0.02
 // initial draws an array as float32 values, little-endian: normal weight matrices, zero biases, norms of one (method.md
 // section 2). Every row has a stream of its own.
 func initial(a array, seed, network uint64, index int) []byte {
-	rows := max(a.rows, 1)
-	data := make([]byte, 0, 4*rows*a.rowSize())
-	for row := range rows {
+	data := make([]byte, 0, 4*a.size())
+	for row := range max(a.rows, 1) {
 		stream := draw.New(seed, "weights", network, uint64(index), uint64(row))
 		for range a.rowSize() {
 			var x float32

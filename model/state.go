@@ -176,7 +176,7 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 // load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
 func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made *[]*tensors.Tensor) (*group, error) {
 	stacks, err := p.stacks(func(a array, _ *tensors.Tensor) ([]byte, error) {
-		return make([]byte, 4*max(a.rows, 1)*a.rowSize()), nil
+		return make([]byte, 4*a.size()), nil
 	})
 	if err != nil {
 		return nil, err

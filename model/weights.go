@@ -71,6 +71,9 @@ func (a array) rowSize() int {
 	return n
 }
 
+// size is the number of elements of all rows.
+func (a array) size() int { return max(a.rows, 1) * a.rowSize() }
+
 func linearArrays(name string, rows, out, in int) []array {
 	return []array{
 		{name: name + ".weight", rows: rows, dims: []int{out, in}, kind: matrix},
