@@ -29,8 +29,9 @@ const (
 	firstWait       = 500 * time.Millisecond
 	longestWait     = 30 * time.Second
 
-	// deniedTries: a fresh pod's identity can take a few seconds to be known everywhere, so a refusal is asked about again, but not for long.
-	deniedTries = 3
+	// fewTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
+	// got a flipped bit calls the request invalid.
+	fewTries = 3
 )
 
 func (o Options) withDefaults() Options {
@@ -93,7 +94,7 @@ func (a *attempt) cause(err error) error {
 // says nothing costs Silence, not for ever. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds
 // whatever its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
-	refusals := 0
+	doubtful := 0
 	try := func() (T, error) {
 		a := newAttempt(ctx, o.Silence)
 		defer a.end()
@@ -103,13 +104,15 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 		}
 		err = a.cause(err)
 		var final *finalError
-		switch {
-		case ctx.Err() != nil, errors.As(err, &final):
+		if ctx.Err() != nil || errors.As(err, &final) {
 			return value, backoff.Permanent(err)
-		case classify(err) == denied && refusals+1 < deniedTries:
-			refusals++
-			return value, err
-		case classify(err) != transient:
+		}
+		switch classify(err) {
+		case denied, hopeless:
+			if doubtful++; doubtful == fewTries {
+				return value, backoff.Permanent(err)
+			}
+		case missing, exists:
 			return value, backoff.Permanent(err)
 		}
 		return value, err
