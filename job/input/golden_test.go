@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -85,10 +86,39 @@ func TestGoldenDecoding(t *testing.T) {
 		}
 		for _, file := range files {
 			t.Run(filepath.Base(file), func(t *testing.T) {
-				encoded := readFile(t, file[:len(file)-len(".decoded.png")]+".jpg")
+				encoded := readFile(t, strings.TrimSuffix(file, ".decoded.png")+".jpg")
 				compareGolden(t, decodeAll(t, encoded), readRGB(t, file))
 			})
 		}
+	}
+}
+
+// TestGoldenKinds covers what testdata/golden lacks: PNG and WebP files of all kinds, and odd JPEG files. The format shows in
+// the bytes alone.
+func TestGoldenKinds(t *testing.T) {
+	const ending = ".decoded.png"
+	files, err := filepath.Glob("testdata/kinds/*" + ending)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no images: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if why := notAsPillow(filepath.Base(file)); why != "" {
+				t.Skip(why)
+			}
+			encoded := readFile(t, strings.TrimSuffix(file, ending))
+			got, want := decodeAll(t, encoded), readRGB(t, file)
+			if sniff(encoded) == jpegFormat {
+				compareGolden(t, got, want)
+			} else if !bytes.Equal(got, want) {
+				largest, mean := differences(got, want)
+				t.Errorf("mean difference %.3f, largest %d", mean, largest)
+			}
+			width, height, err := Verify(encoded)
+			if err != nil || 3*width*height != len(want) {
+				t.Errorf("Verify = %d, %d, %v", width, height, err)
+			}
+		})
 	}
 }
 
