@@ -193,19 +193,61 @@ func TestContextLengths(t *testing.T) {
 		size size
 		mean float64
 	}{{size{5, 6}, 86.8043}, {size{6, 5}, 86.8043}, {size{7, 5}, 79.1275}, {size{6, 6}, 78.2562}, {size{8, 5}, 71.6078}} {
-		exact := m.contextLengths(c.size, size{13, 13})
-		simulated := m.simulate(c.size, size{13, 13})
+		p := pairing{c.size, size{13, 13}, 1}
+		exact, estimate := make([]float64, 14*14+1), make([]float64, 14*14+1)
+		m.enumerate(p, exact)
+		m.simulate(p, estimate)
 		var total, mean, far float64
 		for n, share := range exact {
 			total += share
 			mean += share * float64(n)
-			far = max(far, math.Abs(share-simulated[n]))
+			far = max(far, math.Abs(share-estimate[n]))
 		}
-		if math.Abs(total-1) > 1e-12 || math.Abs(mean-c.mean) > 5e-5 {
+		if math.Abs(total-1) > 1e-9 || math.Abs(mean-c.mean) > 5e-5 {
 			t.Errorf("%v: shares sum to %v with mean %.5f, want %.4f", c.size, total, mean, c.mean)
 		}
-		if far > 5*math.Sqrt(0.03*0.97/(1<<18)) {
+		if far > 5*math.Sqrt(0.03*0.97/simulated) {
 			t.Errorf("%v: a share differs by %.5f from the simulation", c.size, far)
+		}
+	}
+}
+
+// Few blocks on a small grid, where every ordered placement can be walked: several places of the context, and the last
+// place drawn too.
+func TestContextLengthsOfFewBlocks(t *testing.T) {
+	const grid = 5
+	m := &Masker{grid: grid, cfg: MaskConfig{TargetBlocks: 3, LastPlace: true}}
+	p := pairing{size{2, 1}, size{3, 4}, 0.5}
+	got := make([]float64, grid*grid+1)
+	m.enumerate(p, got)
+	want := make([]float64, grid*grid+1)
+	const tops, lefts, placements = 4, 5, 4 * 5 * 4 * 5 * 4 * 5 * 3 * 2
+	for code := range placements {
+		next := func(n int) int { digit := code % n; code /= n; return digit }
+		var context [grid][grid]bool
+		top, left := next(3), next(2)
+		for r := range 3 {
+			for c := range 4 {
+				context[top+r][left+c] = true
+			}
+		}
+		for range 3 {
+			top, left := next(tops), next(lefts)
+			context[top][left], context[top+1][left] = false, false
+		}
+		n := 0
+		for r := range grid {
+			for c := range grid {
+				if context[r][c] {
+					n++
+				}
+			}
+		}
+		want[n] += 0.5 / placements
+	}
+	for n := range want {
+		if math.Abs(got[n]-want[n]) > 1e-9 {
+			t.Errorf("%.6f of the images have contexts of %d cells, want %.6f", got[n], n, want[n])
 		}
 	}
 }
@@ -363,6 +405,7 @@ func TestMaskFaults(t *testing.T) {
 		{"no context wanted", "MinContext", 14, func(c *MaskConfig) { c.MinContext = 0 }},
 		{"too much context wanted", "MinContext", 14, func(c *MaskConfig) { c.MinContext = 170 }},
 		{"targets everywhere", "MinContext", 14, func(c *MaskConfig) { c.TargetScale = [2]float64{0.9, 0.95}; c.TargetAspect = [2]float64{1, 1} }},
+		{"contexts too small at times", "ContextScale", 14, func(c *MaskConfig) { c.ContextScale = [2]float64{0.03, 1} }},
 		{"unknown trimming", "Trim", 14, func(c *MaskConfig) { c.Trim = "" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -399,6 +442,49 @@ func TestTargetsAreIgnoredAtLast(t *testing.T) {
 			t.Fatalf("image %d: context of %d cells, want %d with %d targets ignored", image, got, want, ignored)
 		}
 	}
+}
+
+// Whatever the settings, there is an error or there are masks; drawing ends.
+func FuzzMasker(f *testing.F) {
+	f.Add(uint8(14), 0.85, 1., 0.15, 0.2, 0.75, 1.5, uint8(4), uint8(11), false, false, uint64(1))
+	f.Add(uint8(6), 0.85, 1., 0.15, 0.2, 0.75, 1.5, uint8(4), uint8(11), false, true, uint64(2))
+	f.Add(uint8(7), 0.3, 0.9, 0.02, 0.5, 0.1, 9., uint8(2), uint8(4), true, true, uint64(3))
+	f.Add(uint8(20), 0.5, 0.5, 0.1, 0.1, 1., 1., uint8(9), uint8(1), true, false, uint64(4))
+	f.Fuzz(func(t *testing.T, grid uint8, c0, c1, t0, t1, a0, a1 float64, blocks, least uint8, last, official bool, seed uint64) {
+		if grid > 18 || blocks > 12 {
+			t.Skip("too slow to be tried often")
+		}
+		cfg := MaskConfig{
+			ContextScale: [2]float64{c0, c1}, TargetScale: [2]float64{t0, t1}, TargetAspect: [2]float64{a0, a1},
+			TargetBlocks: int(blocks), MinContext: int(least), LastPlace: last, Trim: TrimFixed,
+		}
+		if official {
+			cfg.Trim = TrimOfficial
+		}
+		m, err := NewMasker(int(grid), cfg)
+		if err != nil {
+			return
+		}
+		lengths := map[int]int{}
+		for _, s := range m.Shapes() {
+			lengths[s.Target] = s.Context
+		}
+		for step := range int64(20) {
+			masks := m.Draw(seed, step, 6)
+			context, known := lengths[masks.K]
+			if !known || masks.M != cfg.TargetBlocks || len(masks.Context) != 6*masks.C || len(masks.Targets) != 6*masks.M*masks.K {
+				t.Fatalf("%d x %d targets, contexts of %d", masks.M, masks.K, masks.C)
+			}
+			if !official && masks.C != context || masks.C < 1 {
+				t.Fatalf("contexts of %d, want %d", masks.C, context)
+			}
+			for _, cell := range slices.Concat(masks.Context, masks.Targets) {
+				if cell < 0 || int(cell) >= m.grid*m.grid {
+					t.Fatalf("cell %d", cell)
+				}
+			}
+		}
+	})
 }
 
 // Two milliseconds for a batch of 512 are asked for.

@@ -12,8 +12,8 @@ import (
 // are equally near, the one that stands first is preferred. It runs on the host, on all its cores; the answers do not
 // depend on their number.
 //
-// train is [n, width] with n labels in 0..classes-1, test [m, width]; the answers are m classes. k may exceed n. A
-// feature of zeros is at similarity 0 to all.
+// train is [n, width] with n labels in 0..classes-1, test [m, width]; the answers are m classes. k is at
+// least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
 func NearestNeighbours(train []float32, trainLabels []int32, test []float32, width, k, classes int) []int32 {
 	n, m := len(trainLabels), len(test)/width
 	scale := make([]float32, n) // one over the norm; that of a test sample does not change its order of neighbours
@@ -63,10 +63,9 @@ func search(near []nearest, train, scale, test []float32, width int) {
 		near[i].found = near[i].found[:0]
 		row[i] = test[min(i*width, len(test)-width):][:width] // a missing row repeats the last one
 	}
-	for t, s := range scale {
-		x := train[t*width:][:width]
+	for sample, s := range scale {
+		x := train[sample*width:][:width]
 		a, b, c, d := row[0][:len(x)], row[1][:len(x)], row[2][:len(x)], row[3][:len(x)]
-		var sum [rowsAtOnce]float32
 		var s0, s1, s2, s3 float32
 		for i, v := range x {
 			s0 += v * a[i]
@@ -74,9 +73,8 @@ func search(near []nearest, train, scale, test []float32, width int) {
 			s2 += v * c[i]
 			s3 += v * d[i]
 		}
-		sum = [rowsAtOnce]float32{s0, s1, s2, s3}
-		for i := range near {
-			near[i].offer(t, sum[i]*s)
+		for i, sum := range [rowsAtOnce]float32{s0, s1, s2, s3} {
+			near[i].offer(sample, sum*s)
 		}
 	}
 }
