@@ -1,0 +1,80 @@
+package input
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+func TestOrderIsAPermutationByWindows(t *testing.T) {
+	sizes := []int{5, 0, 3, 8, 1, 9, 2, 4, 6, 7, 3}
+	for window := 1; window <= len(sizes)+1; window++ {
+		o := newOrder(11, sizes, window, true)
+		for epoch := range int64(5) {
+			shards, samples := o.shards(epoch), o.samples(epoch)
+			checkPermutation(t, len(sizes), shards)
+			checkPermutation(t, o.total(), samples)
+			// Position by position: the sample's shard is one of the window that the position lies in.
+			for position, sample := range samples {
+				begin := o.windowAt(shards, position)
+				if begin%window != 0 {
+					t.Fatalf("window %d: a window begins at shard %d", window, begin)
+				}
+				shard, place := o.locate(int(sample))
+				if place < 0 || place >= sizes[shard] {
+					t.Fatalf("sample %d is number %d of shard %d", sample, place, shard)
+				}
+				if !slices.Contains(shards[begin:min(begin+window, len(shards))], shard) {
+					t.Fatalf("window %d: position %d has a sample of shard %d, not of its window", window, position, shard)
+				}
+			}
+			if epoch > 0 && slices.Equal(samples, o.samples(epoch-1)) {
+				t.Errorf("window %d: epochs %d and %d are alike", window, epoch-1, epoch)
+			}
+		}
+		if slices.Equal(o.samples(0), newOrder(12, sizes, window, true).samples(0)) {
+			t.Errorf("window %d: the seed does not matter", window)
+		}
+	}
+}
+
+func checkPermutation[T int | int32](t *testing.T, n int, p []T) {
+	t.Helper()
+	sorted := slices.Sorted(slices.Values(p))
+	if len(sorted) != n {
+		t.Fatalf("%d things, want %d", len(sorted), n)
+	}
+	for i, v := range sorted {
+		if int(v) != i {
+			t.Fatalf("not a permutation: %v", p)
+		}
+	}
+}
+
+func TestOrderWithoutShuffling(t *testing.T) {
+	o := newOrder(1, []int{2, 0, 3}, 2, false)
+	for epoch := range int64(3) {
+		if got := o.samples(epoch); !slices.Equal(got, []int32{0, 1, 2, 3, 4}) {
+			t.Errorf("epoch %d: %v", epoch, got)
+		}
+	}
+}
+
+// Golden vectors: the order of a run changes with no release of Go and on no processor.
+func TestGoldenOrder(t *testing.T) {
+	o := newOrder(42, []int{4, 3, 5, 2, 6}, 2, true)
+	for epoch, want := range []struct {
+		shards  []int
+		samples []int32
+	}{} {
+		if got := o.shards(int64(epoch)); !slices.Equal(got, want.shards) {
+			t.Errorf("epoch %d: shards %v, want %v", epoch, got, want.shards)
+		}
+		if got := o.samples(int64(epoch)); !slices.Equal(got, want.samples) {
+			t.Errorf("epoch %d: samples %v, want %v", epoch, got, want.samples)
+		}
+	}
+	for e := range int64(2) {
+		fmt.Printf("%#v %#v\n", o.shards(e), o.samples(e))
+	}
+}
