@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +71,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, fmt.Errorf("making the cache: %w; choose a directory on a local disk that this process may write to", err)
 		}
+		c.findResting()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -78,6 +80,21 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	}
 	return c, nil
 }
+
+// findResting takes stock of what earlier processes have left.
+func (c *Cache) findResting() {
+	for _, split := range c.splits {
+		for _, shard := range split.shards {
+			if info, err := os.Stat(c.whole(shard.Shard)); err == nil && info.Size() == shard.Size {
+				shard.state = resting
+				c.used += shard.room
+			}
+		}
+	}
+}
+
+// whole is the name of a shard's file.
+func (c *Cache) whole(shard *Shard) string { return filepath.Join(c.dir, shard.SHA256+".tar") }
 
 // Split returns the named split. It is the same for every call, with one plan; so two loops at once over one split need two caches.
 func (c *Cache) Split(name string) (*Split, error) {
@@ -123,11 +140,13 @@ func (c *Cache) tooSmall(what string, bytes int64) error {
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// A shard is absent until a worker takes it, fetching while it comes, and then ready or failed.
+// A shard is absent until a worker takes it, fetching while it comes, and then ready or failed. It is resting instead of absent when an
+// earlier process has left it on the disk, where it takes space but has not been checked.
 type shardState int
 
 const (
 	absent shardState = iota
+	resting
 	fetching
 	ready
 	failed
@@ -168,8 +187,10 @@ func (c *Cache) work(ctx context.Context) {
 			c.changed.Wait()
 			continue
 		}
+		if shard.state == absent {
+			c.used += shard.room
+		}
 		shard.state = fetching
-		c.used += shard.room
 		c.mu.Unlock()
 		file, err := c.fetch(ctx, shard.Shard)
 		c.mu.Lock()
@@ -205,12 +226,12 @@ func (c *Cache) shrink(shard *cachedShard) bool {
 	return true
 }
 
-// choose returns the absent shard to fetch next, after making room for it, or nil when there is none or no room.
+// choose returns the absent or resting shard to fetch next, after making room for it, or nil when there is none or no room.
 func (c *Cache) choose() *cachedShard {
 	var first *cachedShard
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
-			wanted := shard.state == absent && (shard.waiting > 0 || shard.next != unplanned)
+			wanted := (shard.state == absent || shard.state == resting) && (shard.waiting > 0 || shard.next != unplanned)
 			if wanted && (first == nil || shard.before(first)) {
 				first = shard
 			}
@@ -224,33 +245,23 @@ func (c *Cache) choose() *cachedShard {
 
 // makeRoom evicts what is needed last until the shard fits. A shard that nobody waits for yet does not drive out what is needed sooner.
 func (c *Cache) makeRoom(shard *cachedShard) bool {
-	if shard.room <= c.limit-c.used {
+	need := shard.room
+	if shard.state == resting {
+		need = 0
+	}
+	if need <= c.limit-c.used {
 		return true
 	}
-	var candidates []*cachedShard
-	free := c.limit - c.used
-	for _, split := range c.splits {
-		for _, other := range split.shards {
-			if other.state != ready || other.room == 0 || other.waiting > 0 || shard.waiting == 0 && other.next <= shard.next {
-				continue
-			}
-			if other.pins > 0 {
-				c.starving = true
-				continue
-			}
-			candidates = append(candidates, other)
-			free += other.room
-		}
-	}
-	if free < shard.room {
+	candidates, room := c.evictable(shard)
+	if need > c.limit-c.used+room {
 		return false
 	}
 	slices.SortFunc(candidates, func(a, b *cachedShard) int { return -compareNext(a, b) })
 	for _, other := range candidates {
-		if shard.room <= c.limit-c.used {
+		if need <= c.limit-c.used {
 			break
 		}
-		if other.next <= shard.next && other.next != unplanned && !c.thrashed {
+		if other.next <= shard.next && shard.next != unplanned && !c.thrashed {
 			c.thrashed = true
 			c.log.Warn("the cache is smaller than the window in use: shards are fetched again and again; raise the cache size or use a smaller window",
 				"limit", c.limit, "dir", c.dir)
@@ -258,6 +269,25 @@ func (c *Cache) makeRoom(shard *cachedShard) bool {
 		c.evict(other)
 	}
 	return true
+}
+
+// evictable gives the shards that may give way to another one, and the room that they take.
+func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room int64) {
+	for _, split := range c.splits {
+		for _, other := range split.shards {
+			here := other.state == ready || other.state == resting
+			if !here || other == shard || other.room == 0 || other.waiting > 0 || shard.waiting == 0 && other.next <= shard.next {
+				continue
+			}
+			if other.pins > 0 {
+				c.starving = true
+				continue
+			}
+			candidates = append(candidates, other)
+			room += other.room
+		}
+	}
+	return candidates, room
 }
 
 func compareNext(a, b *cachedShard) int {
@@ -272,7 +302,13 @@ func compareNext(a, b *cachedShard) int {
 
 // evict takes a shard off this process's map and off the disk, unless another process has it mapped.
 func (c *Cache) evict(shard *cachedShard) {
-	if err := shard.file.remove(); err != nil {
+	var err error
+	if shard.state == resting {
+		err = removeResting(c.whole(shard.Shard))
+	} else {
+		err = shard.file.remove()
+	}
+	if err != nil {
 		c.log.Warn("evicted shard could not be deleted", "shard", shard.Name, "error", err)
 	}
 	shard.file, shard.state = nil, absent

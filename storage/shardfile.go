@@ -81,35 +81,62 @@ func (f *shardFile) close() error {
 
 // remove unmaps the file and deletes it, unless another process has it mapped: then that one will.
 func (f *shardFile) remove() error {
-	err := flock(f.file, unix.LOCK_EX)
-	switch {
-	case err == nil:
-		if err = os.Remove(f.name); errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
-	case errors.Is(err, unix.EWOULDBLOCK):
-		err = nil
+	return errors.Join(removeUnshared(f.file, f.name), f.close())
+}
+
+// removeResting deletes a file that is not mapped here, unless another process has it mapped.
+func removeResting(name string) error {
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return errors.Join(err, f.close())
+	if err != nil {
+		return err
+	}
+	return errors.Join(removeUnshared(file, name), file.Close())
+}
+
+func removeUnshared(file *os.File, name string) error {
+	err := flock(file, unix.LOCK_EX)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	same := false
+	if err == nil {
+		same, err = bearsName(file, name)
+	}
+	if same {
+		err = os.Remove(name)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // lockPause is the time between two looks at another process's lock; flock itself cannot be given up.
 const lockPause = 50 * time.Millisecond
 
 // lockPart opens and locks the file in which a shard is put together, so that of several processes one downloads it. The lock is gone
-// when the file is closed, also by the death of its process. It returns nil when the name has been taken by a whole shard meanwhile.
+// when the file is closed, also by the death of its process. It returns nil when the file has become a whole shard meanwhile.
 func lockPart(ctx context.Context, name string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err := flock(file, unix.LOCK_EX)
-		if err == nil {
-			break
+		locked := flock(file, unix.LOCK_EX)
+		if locked != nil && !errors.Is(locked, unix.EWOULDBLOCK) {
+			return nil, errors.Join(locked, file.Close())
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
+		// The process that held the lock may have finished the shard. Then this file no longer bears the name, and it stays
+		// locked for as long as that process has it mapped.
+		same, err := bearsName(file, name)
+		if err != nil || !same {
 			return nil, errors.Join(err, file.Close())
+		}
+		if locked == nil {
+			return file, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -117,18 +144,22 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 		case <-time.After(lockPause):
 		}
 	}
-	// The process that held the lock may have finished the shard: then this file no longer bears the name.
-	locked, err := file.Stat()
-	if err == nil {
-		var named os.FileInfo
-		if named, err = os.Stat(name); err == nil && os.SameFile(locked, named) {
-			return file, nil
-		}
+}
+
+// bearsName tells whether an open file is still the one of that name.
+func bearsName(file *os.File, name string) (bool, error) {
+	opened, err := file.Stat()
+	if err != nil {
+		return false, err
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, errors.Join(err, file.Close())
+	named, err := os.Stat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	return nil, file.Close()
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(opened, named), nil
 }
 
 // diskFull tells an error of a disk or quota without space.
