@@ -139,6 +139,8 @@ func (b *Bucket) reach(ctx context.Context) error {
 		return fmt.Errorf("the bucket does not exist: create it, or correct its name, region or endpoint: %w", err)
 	case errors.Is(err, ErrDenied):
 		return nil
+	case errors.Is(err, ErrUnreachable):
+		return fmt.Errorf("check the endpoint, the network, and that there are credentials: %w", err)
 	}
 	return err
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"gocloud.dev/blob"
 )
 
@@ -68,15 +67,14 @@ type stream struct {
 	size     int64 // of the whole object
 	modified time.Time
 
-	r     *blob.Reader // nil between connections
-	a     *attempt     // of r
-	waits *backoff.ExponentialBackOff
-	since time.Time // when the current trouble began; zero while all is well
+	r       *blob.Reader // nil between connections
+	a       *attempt     // of r
+	trouble trouble      // between connections
 }
 
 // open starts to read an object. The caller must close the stream.
 func (b *Bucket) open(ctx context.Context, key string, offset int64) (*stream, error) {
-	s := &stream{ctx: ctx, b: b, key: key, offset: offset, size: -1}
+	s := &stream{ctx: ctx, b: b, key: key, offset: offset, size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
 	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, s.connect() })
 	if err != nil {
 		return nil, err
@@ -136,7 +134,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			s.offset += int64(n)
 		}
 		if n > 0 {
-			s.since, s.waits = time.Time{}, nil
+			s.trouble.over()
 			if err != nil {
 				s.disconnect()
 			}
@@ -150,32 +148,9 @@ func (s *stream) Read(p []byte) (int, error) {
 				err = s.a.cause(err)
 			}
 			s.disconnect()
-			if err := s.pause(err); err != nil {
+			if err := s.trouble.pause(s.ctx, err); err != nil {
 				return 0, err
 			}
 		}
-	}
-}
-
-// pause waits before the next connection, or gives up.
-func (s *stream) pause(err error) error {
-	o := s.b.options
-	var final *finalError
-	if s.ctx.Err() != nil || errors.As(err, &final) || classify(err) != transient {
-		return settle(s.ctx, reading, s.key, err)
-	}
-	if s.since.IsZero() {
-		s.since, s.waits = time.Now(), o.waits()
-	}
-	wait := s.waits.NextBackOff()
-	if time.Since(s.since)+wait > o.Patience {
-		return settle(s.ctx, reading, s.key, err)
-	}
-	o.Log.Warn("read was cut, going on from its offset", "key", s.key, "offset", s.offset, "wait", wait.Round(time.Millisecond), "error", err)
-	select {
-	case <-time.After(wait):
-		return nil
-	case <-s.ctx.Done():
-		return settle(s.ctx, reading, s.key, s.ctx.Err())
 	}
 }

@@ -91,40 +91,77 @@ func (a *attempt) cause(err error) error {
 }
 
 // retry runs op until it succeeds, fails for good, or patience ends. Every attempt has a watchdog, so a store that accepts a connection and then
-// says nothing costs Silence, not for ever. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds
-// whatever its settings, gcsblob does not retry plain writes at all).
+// says nothing costs Silence, not for ever. An attempt after a silent one gets twice the time: on a thin line an upload shows no progress while the
+// driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds whatever
+// its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
-	doubtful := 0
-	try := func() (T, error) {
-		a := newAttempt(ctx, o.Silence)
-		defer a.end()
+	t := trouble{options: o, act: act, key: key}
+	for limit := o.Silence; ; {
+		a := newAttempt(ctx, limit)
 		value, err := op(a)
+		err = a.cause(err)
+		a.end()
 		if err == nil {
 			return value, nil
 		}
-		err = a.cause(err)
-		var final *finalError
-		if ctx.Err() != nil || errors.As(err, &final) {
-			return value, backoff.Permanent(err)
+		if errors.Is(err, errSilent) {
+			limit *= 2
 		}
-		switch classify(err) {
-		case denied, hopeless:
-			if doubtful++; doubtful == fewTries {
-				return value, backoff.Permanent(err)
-			}
-		case missing, exists:
-			return value, backoff.Permanent(err)
+		if err := t.pause(ctx, err); err != nil {
+			return value, err
 		}
-		return value, err
 	}
-	value, err := backoff.Retry(ctx, try,
-		backoff.WithBackOff(o.waits()),
-		backoff.WithMaxElapsedTime(o.Patience),
-		backoff.WithNotify(func(err error, wait time.Duration) {
-			o.Log.Warn("storage operation failed, trying again", "act", act, "key", key, "wait", wait.Round(time.Millisecond), "error", err)
-		}))
-	return value, settle(ctx, act, key, err)
 }
+
+// trouble is a row of failures without a success between them.
+type trouble struct {
+	options  Options
+	act, key string
+	since    time.Time // of the first failure; zero while all is well
+	waits    *backoff.ExponentialBackOff
+	doubtful int
+}
+
+// pause waits before the next attempt, or gives the error with which the operation ends. Patience counts from the first failure, not from the
+// beginning: a long upload that fails at its end is worth another one.
+func (t *trouble) pause(ctx context.Context, err error) error {
+	if ctx.Err() != nil || !t.again(err) {
+		return settle(ctx, t.act, t.key, err)
+	}
+	if t.since.IsZero() {
+		t.since, t.waits = time.Now(), t.options.waits()
+	}
+	wait := t.waits.NextBackOff()
+	if time.Since(t.since)+wait > t.options.Patience {
+		return settle(ctx, t.act, t.key, err)
+	}
+	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait", wait.Round(time.Millisecond), "error", err)
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return settle(ctx, t.act, t.key, err)
+	}
+}
+
+// again tells whether an error is worth another attempt.
+func (t *trouble) again(err error) bool {
+	var final *finalError
+	if errors.As(err, &final) {
+		return false
+	}
+	switch classify(err) {
+	case transient:
+		return true
+	case denied, hopeless:
+		t.doubtful++
+		return t.doubtful < fewTries
+	}
+	return false
+}
+
+// over ends the trouble.
+func (t *trouble) over() { t.since, t.doubtful = time.Time{}, 0 }
 
 // waits is the sequence of pauses between attempts, spread so that many pods do not come back at once.
 func (o Options) waits() *backoff.ExponentialBackOff {

@@ -49,14 +49,18 @@ const (
 	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
 	Silent          Fault = "silent"            // no answer until the caller gives up
 	Slow            Fault = "slow"              // the answer takes slowness
+	Thin            Fault = "thin"              // an upload moves nothing for thinness, then all
 )
 
 // Faults are all faults.
 func Faults() []Fault {
-	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Slow}
+	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Slow, Thin}
 }
 
-const slowness = 20 * time.Second
+const (
+	slowness = 20 * time.Second
+	thinness = 100 * time.Second
+)
 
 // Applies tells whether a call can have this fault.
 func (f Fault) Applies(c Call) bool {
@@ -65,7 +69,7 @@ func (f Fault) Applies(c Call) bool {
 		return c.Op == Write || c.Op == Delete
 	case UnansweredTwice, Conflict:
 		return c.Conditional
-	case Torn:
+	case Torn, Thin:
 		return c.Op == Write
 	case Cut, CutQuietly, Flipped:
 		return c.Op == Read

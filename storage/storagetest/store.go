@@ -287,6 +287,13 @@ func (w *writer) Upload(r io.Reader) error {
 		io.CopyN(&w.data, r, 100)
 		return errConnection
 	}
+	if w.fault == Thin {
+		select {
+		case <-time.After(thinness):
+		case <-w.ctx.Done():
+			return w.ctx.Err()
+		}
+	}
 	_, err := w.data.ReadFrom(r)
 	return err
 }
