@@ -231,13 +231,15 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 		return 0, err
 	}
 	right := 0
-	answers := model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes))
-	for i, a := range answers {
-		if a == labels[i] {
-			right++
+	err = interruptible(ctx, func() error {
+		for i, answer := range model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
+			if answer == labels[i] {
+				right++
+			}
 		}
-	}
-	return right, nil
+		return nil
+	})
+	return right, err
 }
 
 // features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/input"
@@ -24,7 +25,7 @@ func exitCode(err error) int {
 	var settings *job.SettingsError
 	var device *job.DeviceError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.Is(err, job.ErrStopped):
 		return exitStopped

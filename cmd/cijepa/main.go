@@ -25,8 +25,8 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
 
   cijepa                    run, or go on with, the run that the environment describes
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
-  cijepa pack SOURCE DEST   turn a folder of images into shards in a bucket
-  cijepa index DEST         write the index of shards that another program packed
+  cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
+  cijepa index BUCKET       write the index of shards that another program packed
   cijepa config             print all settings and presets
   cijepa version            print the versions of what would compute a run
 
@@ -53,8 +53,11 @@ func main() {
 	log := newLogger(os.Stderr, bars != nil)
 	slog.SetDefault(log) // the cloud libraries print through package log
 	err := command(ctx, os.Args[1:], os.Stdout, bars, log)
+	if err != nil && ctx.Err() != nil {
+		err = job.ErrStopped // whatever the stop made fail
+	}
 	code := exitCode(err)
-	if err != nil {
+	if code != exitDone {
 		log.Error("ended", "error", err.Error(), "exit", code)
 	}
 	os.Exit(code)
@@ -67,7 +70,6 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		name, rest = args[0], args[1:]
 	}
 	versions := job.BuildVersions(version)
-	_ = rest
 	switch name {
 	case "":
 		cfg, err := job.Load("", nil)
@@ -77,6 +79,10 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return job.Run(ctx, cfg, versions, log, bars)
 	case "demo":
 		return demonstrate(ctx, versions, out, bars, log)
+	case "pack":
+		return pack(ctx, rest, out, bars, log)
+	case "index":
+		return reindex(ctx, rest, out, bars, log)
 	case "config":
 		_, err := io.WriteString(out, job.Usage())
 		return err

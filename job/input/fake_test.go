@@ -68,6 +68,12 @@ func (s *fakeSource) View(ctx context.Context, shard, sample int, f func(string,
 	return f(fmt.Sprintf("%02d/%03d", shard, sample), s.label(shard, sample), image)
 }
 
+func (s *fakeSource) viewed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.views
+}
+
 func (s *fakeSource) label(shard, sample int) int { return 1000*shard + sample }
 
 // newFakeSource holds samples of 8x8 gray PNG files, all different.

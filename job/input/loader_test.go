@@ -3,9 +3,13 @@ package input
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // smallConfig trains on 8-pixel images in windows of two shards.
@@ -104,5 +108,212 @@ func TestResumeAtEveryStep(t *testing.T) {
 	}
 	if bytes.Equal(want[0].Images, want[7].Images) || slices.Equal(want[0].Labels, want[7].Labels) {
 		t.Error("two epochs are alike")
+	}
+}
+
+// A read error is never passed over, be it the first or the last sample's.
+func TestReadErrorEndsTheIteration(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	for sample := range 10 {
+		source := newFakeSource(t, 10, 10)
+		source.broken = map[[2]int]error{{1, sample}: broken}
+		if err := exhaust(context.Background(), newLoader(t, source, smallConfig()), 0, 5); !errors.Is(err, broken) {
+			t.Errorf("sample %d: error %v, want the source's", sample, err)
+		}
+	}
+}
+
+func TestContextEndsTheIteration(t *testing.T) {
+	source := newFakeSource(t, 10, 10)
+	reason := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	l := newLoader(t, source, smallConfig())
+	seen := 0
+	var last error
+	for b, err := range l.Batches(ctx, 0, 1<<40) {
+		if last = err; err != nil {
+			break
+		}
+		if seen++; b.Step == 7 {
+			cancel(reason)
+		}
+	}
+	if !errors.Is(last, reason) || seen < 8 || seen > 8+3 {
+		t.Errorf("error %v after %d batches, want %v soon after 8", last, seen, reason)
+	}
+}
+
+// Whatever an iteration ends with, nothing goes on behind it: synctest fails on goroutines that are left.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	for _, end := range []string{"last step", "break", "error", "cancel"} {
+		t.Run(end, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				source := newFakeSource(t, 10, 10)
+				source.delay = time.Millisecond
+				if end == "error" {
+					source.broken = map[[2]int]error{{1, 1}: errors.New("broken")}
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				views := 0
+				for _, err := range newLoader(t, source, smallConfig()).Batches(ctx, 0, 10) {
+					if end == "break" || err != nil {
+						break
+					}
+					if end == "cancel" {
+						cancel()
+					}
+				}
+				views = source.viewed()
+				time.Sleep(time.Second)
+				if source.viewed() != views {
+					t.Error("samples are read after the end")
+				}
+			})
+		})
+	}
+}
+
+// TestOverlap: with a device that takes D a step and workers that take 0.8 D a batch, the device does not wait. Time is that of
+// synctest, so that the machine's other work does not count.
+func TestOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const steps, step = 200, 100 * time.Millisecond
+		c := smallConfig() // two workers make a batch of four in two delays
+		source := newFakeSource(t, 40, 40, 40, 40)
+		source.delay = step * 8 / 10 / 2
+		l := newLoader(t, source, c)
+		start := time.Now()
+		var waited time.Duration
+		for b, err := range l.Batches(t.Context(), 0, steps) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			waited += b.Wait
+			time.Sleep(step)
+		}
+		total := time.Since(start)
+		if want := steps*step + waited; total != want {
+			t.Errorf("%v passed, want %v: the steps and the waits", total, want)
+		}
+		if waited == 0 || waited > total/100 {
+			t.Errorf("waited for %v of %v, want more than nothing and at most 1 %%", waited, total)
+		}
+		if l.Stats().Wait != waited {
+			t.Errorf("Stats say %v, the batches %v", l.Stats().Wait, waited)
+		}
+	})
+}
+
+// With workers that are too slow, the wait is what is missing, and no more.
+func TestWaitIsWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const steps, step = 50, 100 * time.Millisecond
+		source := newFakeSource(t, 40, 40)
+		source.delay = step // a batch takes two
+		l := newLoader(t, source, smallConfig())
+		for _, err := range l.Batches(t.Context(), 0, steps) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(step)
+		}
+		if got, want := l.Stats().Wait, steps*step+step; got < want-step || got > want+step {
+			t.Errorf("waited for %v, want %v", got, want)
+		}
+	})
+}
+
+// Memory is bounded by the batches in flight, however many samples there are. What grows is the order of an epoch, four
+// bytes a sample.
+func TestMemoryIsBounded(t *testing.T) {
+	heap := func(samples int) uint64 {
+		shared := numberedPNG(t, 1, 1)
+		source := &fakeSource{t: t, sizes: []int{samples / 2, samples / 2}, image: func(int, int) []byte { return shared }}
+		c := smallConfig()
+		c.Size, c.Batch, c.Crop = 64, 16, PretrainCrop() // 196,608 bytes a batch
+		var largest uint64
+		for b, err := range newLoader(t, source, c).Batches(t.Context(), 0, 40) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Step%4 == 3 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				largest = max(largest, m.HeapAlloc)
+			}
+		}
+		return largest
+	}
+	heap(640) // what the first run takes for good
+	small, large := heap(640), heap(64000)
+	if extra := int64(large) - int64(small); extra > 4*64000+100_000 {
+		t.Errorf("%d bytes with 640 samples, %d with 64,000", small, large)
+	}
+	if large < 3*16*64*64*3 {
+		t.Errorf("%d bytes are too few for three batches: what is measured here?", large)
+	}
+}
+
+// A source hears ahead of time of every shard that is used, in the order of use, once for every window.
+func TestAheadFollowsTheOrder(t *testing.T) {
+	source := newFakeSource(t, 4, 4, 4, 4, 4)
+	l := newLoader(t, source, smallConfig()) // windows of 2, 2 and 1 shards; 5 steps an epoch
+	collect(t, l, 3, 12)
+	e0, e1, e2 := l.order.shards(0), l.order.shards(1), l.order.shards(2)
+	want := [][]int{
+		slices.Concat(e0[2:], e1),     // from step 3, position 12, in the second window
+		slices.Concat(e0[4:], e1),     // from step 4
+		slices.Concat(e1, e2[:2]),     // steps 10 and 11 take 8 samples: the first window
+		slices.Concat(e1[2:], e2[:2]), //
+		slices.Concat(e1[4:], e2[:2]), //
+		e2[:2],
+	}
+	if len(source.ahead) != len(want) {
+		t.Fatalf("told %v, want %v", source.ahead, want)
+	}
+	for i := range want {
+		if !slices.Equal(source.ahead[i], want[i]) {
+			t.Errorf("told %v, want %v", source.ahead[i], want[i])
+		}
+	}
+}
+
+func TestIterationOfNothing(t *testing.T) {
+	l := newLoader(t, newFakeSource(t, 10), smallConfig())
+	for range l.Batches(context.Background(), 5, 5) {
+		t.Error("a batch of no steps")
+	}
+	if err := exhaust(context.Background(), l, -1, 5); err == nil {
+		t.Error("no error for step -1")
+	}
+	l = newLoader(t, newFakeSource(t, 3), smallConfig())
+	if l.StepsPerEpoch() != 0 {
+		t.Errorf("3 samples make %d batches of 4", l.StepsPerEpoch())
+	}
+	if err := exhaust(context.Background(), l, 0, 5); err == nil {
+		t.Error("no error for a split that does not fill a batch")
+	}
+}
+
+func TestEvaluationBatches(t *testing.T) {
+	c := smallConfig()
+	c.Shuffle, c.KeepPartial, c.Crop = false, true, EvaluationCrop(c.Size)
+	got := collect(t, newLoader(t, newFakeSource(t, 5, 1), c), 0, 4)
+	for i, want := range [][]int32{{0, 1, 2, 3}, {4, 1000, -1, -1}, {0, 1, 2, 3}, {4, 1000, -1, -1}} {
+		if !slices.Equal(got[i].Labels, want) {
+			t.Errorf("step %d: labels %v, want %v", i, got[i].Labels, want)
+		}
+		if n := len(slices.DeleteFunc(slices.Clone(want), func(l int32) bool { return l < 0 })); got[i].N != n {
+			t.Errorf("step %d: %d samples, want %d", i, got[i].N, n)
+		}
+	}
+	if !bytes.Equal(got[0].Images, got[2].Images) {
+		t.Error("evaluation is random")
+	}
+	if rest := got[1].Images[2*8*8*3:]; !bytes.Equal(rest, make([]byte, len(rest))) {
+		t.Error("the images behind the last sample are not black")
 	}
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// listedRejects bounds what is printed of images that were left out.
+const listedRejects = 20
+
+// packing is what cijepa pack and cijepa index have in common: flags, the bucket, the summary.
+type packing struct {
+	flags   *flag.FlagSet
+	data    string
+	classes string
+	check   bool
+	out     io.Writer
+	bars    io.Writer
+	log     *slog.Logger
+}
+
+func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {
+	p := &packing{flags: flag.NewFlagSet(name, flag.ContinueOnError), out: out, bars: bars, log: log}
+	p.flags.SetOutput(out)
+	p.flags.StringVar(&p.data, "data", "imagenet-100", "`PREFIX` of the shards in the bucket: the CIJEPA_DATA of runs on them")
+	p.flags.StringVar(&p.classes, "classes", "", "`FILE` of class names, one a line, in label order")
+	p.flags.BoolVar(&p.check, "verify", true, "decode every image once and leave out what does not decode")
+	p.flags.Usage = func() {
+		fmt.Fprintf(out, "cijepa %s\n\n", synopsis)
+		p.flags.PrintDefaults()
+	}
+	return p
+}
+
+// parse reads the command line, which must have n arguments beside its flags, the last of them a bucket URL.
+func (p *packing) parse(ctx context.Context, args []string, n int) (*storage.Bucket, []string, []string, error) {
+	if err := p.flags.Parse(args); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	rest := p.flags.Args()
+	if len(rest) != n {
+		p.flags.Usage()
+		return nil, nil, nil, fmt.Errorf("%w: %s takes %d arguments, not %d", errUsage, p.flags.Name(), n, len(rest))
+	}
+	var classes []string
+	if p.classes != "" {
+		file, err := os.Open(p.classes)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		defer file.Close()
+		if classes, err = storage.ReadClasses(file); err != nil {
+			return nil, nil, nil, fmt.Errorf("%s: %w", p.classes, err)
+		}
+	}
+	bucket, err := storage.Open(ctx, rest[n-1], storage.Options{Log: p.log})
+	return bucket, rest, classes, err
+}
+
+// verify is how images are looked at, or nil.
+func (p *packing) verify() func([]byte) error {
+	if !p.check {
+		return nil
+	}
+	return func(image []byte) error {
+		_, _, err := input.Verify(image)
+		return err
+	}
+}
+
+// progress is a bar with rate and time left, on a terminal.
+func (p *packing) progress(bytes bool) func(done, total int64) {
+	if p.bars == nil {
+		return nil
+	}
+	var bar *progressbar.ProgressBar
+	return func(done, total int64) {
+		if bar == nil {
+			bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.bars), progressbar.OptionSetDescription(p.flags.Name()),
+				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionShowBytes(bytes), progressbar.OptionSetPredictTime(true),
+				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		}
+		_ = bar.Set64(done) // the bar's only error is a terminal that is gone
+	}
+}
+
+// summary says what was indexed and what was left out.
+func (p *packing) summary(index storage.Index, rejects []storage.Reject) {
+	for i, r := range rejects {
+		if i == listedRejects {
+			fmt.Fprintf(p.out, "... and %d more\n", len(rejects)-i)
+			break
+		}
+		fmt.Fprintf(p.out, "left out: %s\n", r)
+	}
+	for _, split := range []string{"train", "val"} {
+		fmt.Fprintf(p.out, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
+	}
+	fmt.Fprintf(p.out, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
+}
+
+// pack is cijepa pack.
+func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
+	p := newPacking("pack", "pack [flags] SOURCE BUCKET: turn labelled images into shards.\nSOURCE is a folder with train/CLASS/* and val/CLASS/*, of class tars, of IDX or of parquet files.", out, bars, log)
+	seed := p.flags.Uint64("seed", 0, "seed of the order in which samples are packed")
+	perShard := p.flags.Int("samples", 1000, "samples of a shard, at most")
+	temp := p.flags.String("temp", "", "`FOLDER` for shards in the making; empty: the system's")
+	bucket, rest, classes, err := p.parse(ctx, args, 2)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	source, err := storage.OpenSource(rest[0], *temp)
+	if err != nil {
+		return fmt.Errorf("SOURCE: %w", err)
+	}
+	defer source.Close()
+	index, rejects, err := storage.Pack(ctx, source, bucket, p.data, storage.PackOptions{
+		Seed: *seed, PerShard: *perShard, TempDir: *temp, Classes: classes, Verify: p.verify(), Progress: p.progress(false)})
+	if err != nil {
+		return err
+	}
+	p.summary(index, rejects)
+	return nil
+}
+
+// reindex is cijepa index.
+func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
+	p := newPacking("index", "index [flags] BUCKET: write the index of WebDataset shards that another program packed.", out, bars, log)
+	labelKey := p.flags.String("label-key", "", "`KEY` of the label in a sample's .json member, where there is no .cls")
+	bucket, _, classes, err := p.parse(ctx, args, 1)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	index, rejects, err := storage.Reindex(ctx, bucket, p.data, storage.ReindexOptions{
+		LabelKey: *labelKey, Classes: classes, Verify: p.verify(), Progress: p.progress(true)})
+	if err != nil {
+		return err
+	}
+	p.summary(index, rejects)
+	return nil
+}
