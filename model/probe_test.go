@@ -525,6 +525,83 @@ func TestProbeLoadFails(t *testing.T) {
 	}
 }
 
+// The encoder is frozen: its features are the same to the last bit whatever the heads learn.
+func TestProbeLeavesTheEncoder(t *testing.T) {
+	cfg := probeConfig(1, 3)
+	p := newProbe(t, cfg, 5, 4)
+	images, labels := labelled(cfg, 4, 5, 0)
+	before, err := p.Features(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := p.Step(images, labels, 0.1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := p.Features(images)
+	if err != nil || !slices.Equal(before, after) {
+		t.Errorf("the features moved (%v)", err)
+	}
+}
+
+// With narrow products the features stay near.
+func TestProbeInBFloat16(t *testing.T) {
+	cfg := probeConfig(0, 3)
+	images, labels := labelled(cfg, 4, 5, 0)
+	wide, err := newProbe(t, cfg, 5, 4).Features(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Precision = BFloat16
+	p := newProbe(t, cfg, 5, 4)
+	narrow, err := p.Features(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var square, far float64
+	for i, x := range wide {
+		square += float64(x * x)
+		far += math.Pow(float64(x-narrow[i]), 2)
+	}
+	if r := math.Sqrt(far / square); r == 0 || r > 0.02 {
+		t.Errorf("features in bfloat16 differ by %.4f of their size", r)
+	}
+	if loss, err := p.Step(images, labels, 1e-3); err != nil || !(loss[1] > 0) {
+		t.Errorf("loss %v, %v", loss, err)
+	}
+}
+
+// A failure of the device takes the heads with it; the probe says so until it is given a state, and then goes on.
+func TestProbeAfterAFailure(t *testing.T) {
+	cfg := probeConfig(3)
+	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
+	stored := probeFiles(t, p)
+	images, labels := labelled(cfg, 4, 5, 0)
+	if err := p.heads.first[0].FinalizeAll(); err != nil {
+		t.Fatal(err)
+	}
+	for try := range 2 {
+		if _, err := p.Step(images, labels, 1e-3); err == nil {
+			t.Fatalf("try %d: a step without its state", try)
+		}
+	}
+	if _, err := p.Parts(); err == nil {
+		t.Error("a lost state was copied")
+	}
+	if err := p.Load(probeParts(stored)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Step(images, labels, 1e-3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := whole.Step(images, labels, 1e-3)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("loss %v after the failure, %v without it (%v)", got, want, err)
+	}
+}
+
 func TestProbeFaults(t *testing.T) {
 	cfg := probeConfig(3)
 	d, e := testDevice(t), strongEncoder(t, cfg)
