@@ -249,7 +249,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	heap(640) // what the first run takes for good
 	small, large := heap(640), heap(64000)
-	if extra := int64(large) - int64(small); extra > 4*64000+100_000 {
+	if extra := int64(large) - int64(small); extra > 4*64000+1<<20 {
 		t.Errorf("%d bytes with 640 samples, %d with 64,000", small, large)
 	}
 	if large < 3*16*64*64*3 {

@@ -4,9 +4,12 @@ package input
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cijepa/cijepa/model/draw"
@@ -105,5 +108,109 @@ func TestVectorsAreScalar(t *testing.T) {
 			largest, mean := differences(got, want)
 			t.Fatalf("%dx%d to %+v: mean difference %.3f, largest %d", width, height, v, mean, largest)
 		}
+	}
+}
+
+// Every decode begins anew: tables of an image before must not serve one that lacks its own.
+func TestImagesDoNotHelpEachOther(t *testing.T) {
+	whole := readFile(t, "testdata/golden/photo420.jpg")
+	without := withoutSegments(whole, 0xc4) // Huffman tables; libjpeg has the usual ones ready
+	bare := withoutSegments(whole, 0xdb)    // quantization tables, which nothing can stand in for
+	fresh, err := cutWhole(without)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutWhole(bare); err == nil {
+		t.Fatal("an image without quantization tables is decoded")
+	}
+	d := newDecoder()
+	defer d.close()
+	out := make([]byte, len(fresh))
+	v := view{box: box{width: 375, height: 281}, width: 32, height: 32, size: 32}
+	for range 3 {
+		// An image with other tables, and an error in between.
+		if err := d.cut(readFile(t, "testdata/golden/photo444.jpg"), view{box: box{width: 250, height: 333}, width: 32, height: 32, size: 32}, out); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.cut(bare, v, out); err == nil {
+			t.Fatal("an image is decoded with the tables of another")
+		}
+		if err := d.cut(without, v, out); err != nil || !bytes.Equal(out, fresh) {
+			t.Fatalf("an image comes out differently after others (%v)", err)
+		}
+	}
+}
+
+// withoutSegments removes the segments of a marker from a baseline JPEG file.
+func withoutSegments(file []byte, marker byte) []byte {
+	out := bytes.Clone(file[:2])
+	for at := 2; ; {
+		n := 2 + int(file[at+2])<<8 + int(file[at+3])
+		if file[at+1] == 0xda {
+			return append(out, file[at:]...)
+		}
+		if file[at+1] != marker {
+			out = append(out, file[at:at+n]...)
+		}
+		at += n
+	}
+}
+
+// Progressive files can be small and ask for much: scans without end, coefficients of a picture of 30,000 x 2,000 pixels.
+func TestProgressiveBombs(t *testing.T) {
+	file := readFile(t, "testdata/golden/progressive.jpg")
+	if _, _, err := Verify(withSize(file, 30000, 2000)); err == nil || !strings.Contains(err.Error(), "several scans") {
+		t.Errorf("60 million pixels in several scans: %v", err)
+	}
+	first := bytes.Index(file, []byte("\xff\xda"))
+	next := first + 2 + bytes.Index(file[first+2:], []byte("\xff\xc4")) // the tables of the second scan
+	many := bytes.Clone(file[:first])
+	for range 120 {
+		many = append(many, file[first:next]...)
+	}
+	many = append(many, 0xff, 0xd9)
+	if _, _, err := Verify(many); err == nil || !strings.Contains(err.Error(), "too many scans") {
+		t.Errorf("120 scans: %v", err)
+	}
+}
+
+// The largest legal image is decoded in little memory. Its body is that of a small one: it ends early.
+func TestLargeImageTakesLittleMemory(t *testing.T) {
+	file := withSize(readFile(t, "testdata/golden/photo420.jpg"), 8192, 8192)
+	before := residentPeak(t)
+	if _, err := cutWhole(file); err == nil {
+		t.Error("64 million pixels from a few thousand bytes")
+	}
+	if grown := residentPeak(t) - before; grown > 16<<20 {
+		t.Errorf("the process grew by %d MiB", grown>>20)
+	}
+}
+
+// residentPeak returns the largest size that the process has had, in bytes.
+func residentPeak(t *testing.T) int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return usage.Maxrss * 1024
+}
+
+// An image costs one allocation, its random numbers, and none of its pixels.
+func TestAllocations(t *testing.T) {
+	encoded := readFile(t, "testdata/golden/photo420.jpg")
+	l := newLoader(t, &fileSource{[][]byte{encoded}}, Config{Size: 96, Batch: 1, Crop: ProbeCrop()})
+	w := newWorker(l)
+	defer w.close()
+	slot := newSlot(l.config)
+	sample := 0
+	got := testing.AllocsPerRun(100, func() {
+		slot.begin(0, int64(sample), 1)
+		if err := w.fill(context.Background(), task{slot, 0, 0}); err != nil {
+			t.Fatal(err)
+		}
+		sample++
+	})
+	if got > 1 {
+		t.Errorf("%v allocations an image, want at most 1", got)
 	}
 }
