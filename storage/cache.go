@@ -33,7 +33,7 @@ type Cache struct {
 	limit    int64      // of used; math.MaxInt64 without one
 	used     int64      // bytes of the shards that are here or on their way, mapped-in-place ones apart
 	window   int64      // bytes of the largest window that somebody relies on
-	starving bool       // a fetch waits until a shard is no longer looked at
+	starving bool       // a fetch waits until some shard is neither looked at nor waited for
 	thrashed bool       // the warning has been given
 	closed   bool
 }
@@ -276,10 +276,10 @@ func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room i
 	for _, split := range c.splits {
 		for _, other := range split.shards {
 			here := other.state == ready || other.state == resting
-			if !here || other == shard || other.room == 0 || other.waiting > 0 || shard.waiting == 0 && other.next <= shard.next {
+			if !here || other == shard || other.room == 0 || shard.waiting == 0 && other.next <= shard.next {
 				continue
 			}
-			if other.pins > 0 {
+			if other.pins > 0 || other.waiting > 0 {
 				c.starving = true
 				continue
 			}

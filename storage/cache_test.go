@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	_ "gocloud.dev/blob/fileblob"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // packed is a dataset of n training images in shards of ten in an empty bucket in memory.
@@ -237,48 +238,136 @@ func TestCacheTooSmall(t *testing.T) {
 }
 
 func TestViewIsCancelled(t *testing.T) {
-	_, d := packed(t, 20)
-	d.Index.Splits["train"][0].Name = "lost.tar"
+	store, _, d := storePacked(t, 20)
+	store.Plan(storagetest.Always(storagetest.Silent, storagetest.Read))
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
-	err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
-	if !errors.Is(err, ErrNotFound) {
-		t.Errorf("a lost shard: %v, want ErrNotFound", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.View(ctx, 1, 0, func(string, int, []byte) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled view: %v", err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err := s.View(ctx, 1, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want the context's", err)
 	}
 }
 
-func TestViewsAtOnce(t *testing.T) {
-	b, d := packed(t, 100)
-	size := d.Index.Splits["train"][0].Size
-	c := newCache(t, d, t.TempDir(), 3*size) // smaller than what the goroutines want at a time
-	s := trainSplit(t, c)
+// A shard that could not be had is asked for again by the next View.
+func TestViewAfterFailure(t *testing.T) {
+	store, b, d := storePacked(t, 20)
 	stored := snapshot(t, b)
-	var group sync.WaitGroup
-	for worker := range 8 {
-		group.Go(func() {
-			for i := range 60 {
-				shard, sample := (i*7+worker*3)%10, (i+worker)%10
-				samples := s.shards[shard].Samples
-				err := s.View(t.Context(), shard, sample, func(key string, _ int, image []byte) error {
-					if string(image) != stored["d/"+s.shards[shard].Name][samples.Offsets[sample]:][:samples.Lengths[sample]] {
-						t.Errorf("wrong bytes of sample %d in shard %d", sample, shard)
-					}
-					return nil
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
+	key := "d/" + d.Index.Splits["train"][0].Name
+	nothing := func([]byte) []byte { return nil }
+	store.Corrupt(key, nothing)
+	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
+	err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), key) {
+		t.Errorf("an emptied shard: %v, want ErrCorrupt and its key", err)
 	}
-	group.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.used > c.limit {
-		t.Errorf("the cache holds %d bytes of %d", c.used, c.limit)
+	store.Corrupt(key, func([]byte) []byte { return []byte(stored[key]) })
+	viewAll(t, s, stored)
+}
+
+func TestFetchesAreInOrderOfUse(t *testing.T) {
+	store, b, d := storePacked(t, 400)
+	stored := snapshot(t, b)
+	var order []string // of the first read of every shard; the store calls the plan one call at a time
+	store.Plan(func(c storagetest.Call) storagetest.Fault {
+		if c.Op == storagetest.Read && !slices.Contains(order, c.Key) {
+			order = append(order, c.Key)
+		}
+		return storagetest.None
+	})
+	c := newCache(t, d, t.TempDir(), 0)
+	s := trainSplit(t, c)
+	plan := rand.Perm(len(s.shards))
+	s.Ahead(plan)
+	eventually(t, "all shards are here", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !slices.ContainsFunc(s.shards, func(shard *cachedShard) bool { return shard.state != ready })
+	})
+	store.Plan(nil) // the plan above is not called any more
+	for place, shard := range plan {
+		if at := slices.Index(order, "d/"+s.shards[shard].Name); at < place-fetchers || at > place+fetchers {
+			t.Errorf("the shard in place %d of the plan was fetched in place %d", place, at)
+		}
+	}
+	if viewAll(t, s, stored); store.Calls() != 0 {
+		t.Errorf("the second epoch made %d calls", store.Calls())
+	}
+}
+
+func TestChoose(t *testing.T) {
+	_, d := packed(t, 60)
+	c, err := NewCache(d, t.TempDir(), 3*d.Index.Splits["train"][0].Size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil { // the fetchers are gone: the test makes their choices
+		t.Fatal(err)
+	}
+	s := trainSplit(t, c)
+	choice := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Index(s.shards, c.choose())
+	}
+	if got := choice(); got != -1 {
+		t.Errorf("without a plan shard %d is fetched", got)
+	}
+	s.Ahead([]int{4, 2, 0, 4, 5})
+	if got := choice(); got != 4 {
+		t.Errorf("shard %d is fetched, want 4, which is used first", got)
+	}
+	s.shards[3].waiting = 1
+	if got := choice(); got != 3 {
+		t.Errorf("shard %d is fetched, want 3, which is waited for", got)
+	}
+	s.shards[3].waiting = 0
+	for _, taken := range []int{4, 2, 0} {
+		s.shards[taken].state = fetching
+		c.used += s.shards[taken].room
+	}
+	if got := choice(); got != -1 {
+		t.Errorf("shard %d is fetched into a full cache", got)
+	}
+	s.shards[5].waiting = 1
+	if got := choice(); got != -1 {
+		t.Errorf("shard %d is fetched while nothing can give way", got)
+	}
+	if c.starving = false; choice() != -1 || c.starving {
+		t.Error("shards on their way are no reason to wait for a View")
+	}
+}
+
+// With room for one or three shards and eight goroutines that each want another, every View still gets its own bytes.
+func TestViewsAtOnce(t *testing.T) {
+	for _, room := range []int64{1, 3} {
+		b, d := packed(t, 100)
+		c := newCache(t, d, t.TempDir(), room*d.Index.Splits["train"][0].Size)
+		s := trainSplit(t, c)
+		stored := snapshot(t, b)
+		var group sync.WaitGroup
+		for worker := range 8 {
+			group.Go(func() {
+				for i := range 20 {
+					shard, sample := (i*7+worker*3)%10, (i+worker)%10
+					samples := s.shards[shard].Samples
+					err := s.View(t.Context(), shard, sample, func(key string, _ int, image []byte) error {
+						if string(image) != stored["d/"+s.shards[shard].Name][samples.Offsets[sample]:][:samples.Lengths[sample]] {
+							t.Errorf("wrong bytes of sample %d in shard %d", sample, shard)
+						}
+						return nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		c.mu.Lock()
+		if c.used > c.limit {
+			t.Errorf("the cache holds %d bytes of %d", c.used, c.limit)
+		}
+		c.mu.Unlock()
 	}
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +43,34 @@ func TestIndexRoundTrip(t *testing.T) {
 	if err != nil || !slices.Equal(data, again) {
 		t.Errorf("a second encoding differs (%v)", err)
 	}
+}
+
+// The index of a set as large as ImageNet-100 is read in one piece at every start.
+func TestIndexStaysSmall(t *testing.T) {
+	const samples, perShard = 131_689, 1000
+	ix := Index{Version: IndexVersion, Splits: map[string][]Shard{}, Counts: map[string]int{"train": samples}}
+	for i := range 100 {
+		ix.Classes = append(ix.Classes, fmt.Sprintf("n%08d", i))
+	}
+	for first := 0; first < samples; first += perShard {
+		shard := Shard{Name: fmt.Sprintf("train-%06d.tar", first/perShard), SHA256: strings.Repeat("0123456789abcdef", 4)}
+		for i := first; i < min(first+perShard, samples); i++ {
+			shard.Samples.add(fmt.Sprintf("%08d", i), shard.Size+512, 110_000, int32(i%100))
+			shard.Size += 112_640
+		}
+		ix.Splits["train"] = append(ix.Splits["train"], shard)
+	}
+	data, err := ix.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseIndex(data); err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 5e6 {
+		t.Errorf("%d bytes", len(data))
+	}
+	t.Logf("%d bytes", len(data))
 }
 
 func TestIndexValidate(t *testing.T) {

@@ -106,7 +106,10 @@ func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
 		shard.state, shard.err = absent, nil
 	}
 	shard.waiting++
-	defer func() { shard.waiting-- }()
+	defer func() {
+		shard.waiting--
+		c.released(shard)
+	}()
 	c.changed.Broadcast()
 	for shard.state != ready {
 		switch {
@@ -126,7 +129,12 @@ func (c *Cache) unpin(shard *cachedShard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shard.pins--
-	if c.starving && shard.pins == 0 {
+	c.released(shard)
+}
+
+// released lets a fetch look for room again that found this shard in use.
+func (c *Cache) released(shard *cachedShard) {
+	if c.starving && shard.pins == 0 && shard.waiting == 0 {
 		c.starving = false
 		c.changed.Broadcast()
 	}
