@@ -151,8 +151,12 @@ static void read(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) {
 	JSAMPROW rows[rows_at_once];
 	for (int i = 0; i < n; i++)
 		rows[i] = pixels + stride * i;
-	for (int got = 0; got < n;)
-		got += jpeg_read_scanlines(jpeg, rows + got, n - got);
+	for (int got = 0; got < n;) {
+		int more = jpeg_read_scanlines(jpeg, rows + got, n - got);
+		if (more == 0)
+			fail(d, "the image ends before its last row");
+		got += more;
+	}
 	if (jpeg->out_color_space == JCS_CMYK)
 		for (int i = 0; i < n; i++)
 			from_cmyk(rows[i], jpeg->output_width);
