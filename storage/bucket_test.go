@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 func TestPutAndRead(t *testing.T) {
@@ -61,6 +64,28 @@ func TestAbandonedPutStoresNothing(t *testing.T) {
 			if left, _ := filepath.Glob(b.dir + "/*"); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
+		}
+	})
+}
+
+// A reader that is closed early leaves no goroutine and no connection behind, however large the object.
+func TestReadsCanBeAbandoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(storagetest.NewStore(t).Bucket(), Options{})
+		defer b.Close()
+		o, err := b.putBytes(t.Context(), "x", make([]byte, 9*aheadBlock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Read(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, aheadBlock+1)); err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

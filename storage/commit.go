@@ -10,7 +10,7 @@ import (
 )
 
 // parallelParts is the number of parts of a checkpoint that are uploaded at once; see uploadPart for the memory this takes.
-const parallelParts = 4
+const parallelParts = 2
 
 // Commit stores a checkpoint: the parts, in parallel, into a folder of this attempt's own, and then the manifest that makes it exist. When Commit returns
 // nil the checkpoint is never lost again; when it fails, the checkpoint does not count, except that an unreachable store may have stored the

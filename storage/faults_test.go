@@ -396,10 +396,7 @@ func TestCutReadsAreResumed(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b := New(store.Bucket(), Options{})
 		defer b.Close()
-		data := make([]byte, 1<<16)
-		for i := range data {
-			data[i] = byte(rand.Uint32())
-		}
+		data := randomBytes(3*aheadBlock + 1)
 		o, err := b.putBytes(t.Context(), "x", data)
 		if err != nil {
 			t.Fatal(err)
@@ -422,6 +419,10 @@ func TestCutReadsAreResumed(t *testing.T) {
 			}
 		}
 		// An object that is replaced between two connections is never mixed.
+		data = data[:1<<16]
+		if o, err = b.putBytes(t.Context(), "x", data); err != nil {
+			t.Fatal(err)
+		}
 		store.Plan(storagetest.Nth(1, storagetest.Cut))
 		r, err := b.Read(t.Context(), o)
 		if err != nil {

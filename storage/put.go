@@ -13,11 +13,11 @@ import (
 	"gocloud.dev/blob"
 )
 
-// Upload settings: large objects go in parts of uploadPart bytes, uploadStreams of them in flight, so that four objects at once stay below
-// 256 MiB of buffers (the defaults of s3blob alone take 107 MB an object). An S3 object may have 10,000 parts: 80 GB.
+// Upload settings: large objects go in parts of uploadPart bytes, uploadStreams of them in flight, so that parallelParts objects at once stay below
+// 256 MiB of memory (the defaults of s3blob alone take 107 MB an object). An S3 object may have 10,000 parts: 80 GB.
 const (
 	uploadPart    = 8 << 20
-	uploadStreams = 3
+	uploadStreams = 4
 )
 
 // Put writes an object and returns its size and checksum. write produces the bytes; it is called once for each attempt, from another goroutine,

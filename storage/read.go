@@ -20,15 +20,22 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 	if err := checkKey(o.Key); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	s, err := b.open(ctx, o.Key, 0)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	s.cancel = cancel
 	if s.size != o.Size {
 		s.Close()
 		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, s.size, o.Size)
 	}
-	return &verified{r: s, o: o, hash: sha256.New()}, nil
+	var r io.ReadCloser = s
+	if o.Size > aheadBlock {
+		r = newAhead(ctx, cancel, s)
+	}
+	return &verified{r: r, o: o, hash: sha256.New()}, nil
 }
 
 // verified checks a stream against what is known of it.
@@ -61,6 +68,7 @@ func (v *verified) Read(p []byte) (int, error) {
 // stream is an object read from an offset to its end across any number of cut connections.
 type stream struct {
 	ctx      context.Context
+	cancel   context.CancelFunc // of ctx; nil when it is the caller's own
 	b        *Bucket
 	key      string
 	offset   int64 // of the next byte
@@ -112,6 +120,9 @@ func (s *stream) disconnect() {
 // Close ends the reading.
 func (s *stream) Close() error {
 	s.disconnect()
+	if s.cancel != nil {
+		s.cancel()
+	}
 	return nil
 }
 
