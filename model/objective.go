@@ -43,6 +43,7 @@ func (n network) objective(in batch, r rows, student, teacher weights, predictor
 // normalised over its features so that all cells of the table share one scale: [BM, K, L, D]. They have no gradient.
 func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
 	b, m, k := targets.Shape().Dim(0), targets.Shape().Dim(1), targets.Shape().Dim(2)
+	n.Remat = false                           // there is no backward pass to keep anything for
 	hidden := n.encode(teacher, patches, nil) // [B, N, D] of every depth
 	features := make([]*Node, len(n.Depths))
 	for i, depth := range n.Depths {
