@@ -15,6 +15,9 @@
 //
 // # Checkpoints
 //
+// An attempt is one process that works on a run. Its name has a random ending, and in state/ the number of its commit, so that no key is ever
+// written twice, even when a container restarts in its pod or a commit is tried again.
+//
 // A checkpoint exists if and only if its manifest does. A commit uploads the parts, then creates manifest sequence+1 on the condition that nothing
 // stands there. That create is also the fence between two pods of one run: who loses it has been overtaken and stops. No lease and no clock is needed.
 // The bucket must do the conditional create atomically; s3, gs, azblob and mem do, and for file:// this package does it itself.

@@ -331,6 +331,28 @@ func TestOrphansGoAfterADay(t *testing.T) {
 	})
 }
 
+// The objects of a checkpoint whose manifest cannot be read are evidence, although nothing names them any more.
+func TestNamelessEvidenceStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		b := New(store.Bucket(), Options{})
+		defer b.Close()
+		r, _ := mustRestore(t, b, "pod")
+		mustCommit(t, r, 1, true)
+		mustCommit(t, r, 2, false)
+		store.Corrupt("runs/test/manifest/000000000002.json", flipBit)
+		heir, p := mustRestore(t, b, "heir")
+		if p.Step != 1 || heir.Fallbacks() != 1 {
+			t.Fatalf("%+v, %d fallbacks", p, heir.Fallbacks())
+		}
+		time.Sleep(48 * time.Hour)
+		mustCommit(t, heir, 3, false)
+		if got, want := storedSteps(t, b), []string{"1", "2", "3"}; !slices.Equal(got, want) {
+			t.Errorf("steps %v are stored, want %v", got, want)
+		}
+	})
+}
+
 // An attempt that sleeps between its commit and its deletions, while others commit for days, deletes nothing that they retain. The store watches.
 func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,13 +11,14 @@ import (
 )
 
 // createFile is Create for a file:// bucket, where the driver's own condition is a look and then a rename: two processes can both win that.
-// The bytes go to a temporary file, which is then linked to its name, and link fails when the name is taken.
+// The bytes go to a temporary file, which is then linked to its name, and link fails when the name is taken. Only what is created in this way is
+// synced to the disk. Parts are not: a power cut can tear those of the last half minute, which the checksums in their manifest show.
 func createFile(dir, key string, data []byte) (err error) {
 	name := filepath.Join(dir, filepath.FromSlash(key))
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return err
 	}
-	temporary := fmt.Sprintf("%s.%x.tmp", name, rand.Uint64())
+	temporary := fmt.Sprintf("%s.%016x.tmp", name, rand.Uint64())
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
@@ -53,4 +54,4 @@ func createWithoutLink(name string, data []byte) error {
 // unfinishedFile tells the temporary files of createFile and of fileblob, which a killed writer leaves behind.
 func unfinishedFile(key string) bool { return unfinished.MatchString(key) }
 
-var unfinished = regexp.MustCompile(`\.[0-9a-f]{8,16}\.tmp$`)
+var unfinished = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)

@@ -47,13 +47,15 @@ func (r *Run) sweep(ctx context.Context, own string) {
 		}
 	}
 	live := make(map[string]bool)
+	nameless := false // evidence that looks like an orphan: the manifest that names its folder cannot be read
 	for _, x := range slices.Concat(r.chain.retained, r.chain.damaged) {
 		live[x.Folder] = true
+		nameless = nameless || x.Folder == ""
 	}
 	committed := newestOf(folders[own]) // by the store's clock, as all the others
 	for folder, objects := range folders {
-		ours := slices.Contains(r.garbage, folder)
-		if live[folder] || !ours && (committed.IsZero() || committed.Sub(newestOf(objects)) < orphanAge) {
+		orphan := !nameless && !committed.IsZero() && committed.Sub(newestOf(objects)) >= orphanAge
+		if live[folder] || !orphan && !slices.Contains(r.garbage, folder) {
 			continue
 		}
 		if !r.remove(ctx, folder, objects) {

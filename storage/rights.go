@@ -9,7 +9,8 @@ import (
 )
 
 // Check tries every right that a run needs below prefix, before hours are spent on something that cannot be saved: it writes a small object, reads
-// it, lists it and deletes it. All that is refused is in the error. A missing right to delete is no error, only a warning: nothing but retention needs it.
+// it, lists it and deletes it, and sees that the store keeps the condition of a create: some that speak S3 do not, and two pods of one run would
+// then overwrite each other. All that is refused is in the error. A missing right to delete is only a warning: nothing but retention needs it.
 func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
 	content := []byte("cijepa tries whether it may write, read, list and delete here\n")
@@ -17,6 +18,9 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 		return fmt.Errorf("a run cannot be saved: %w", errors.Join(err, b.checkReads(ctx, key, ErrNotFound)))
 	}
 	err := b.checkReads(ctx, key, nil)
+	if err == nil {
+		err = b.checkCondition(ctx, key)
+	}
 	if derr := b.Delete(ctx, key); derr != nil {
 		b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money", "error", derr)
 	}
@@ -24,6 +28,15 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 		return fmt.Errorf("a run cannot be resumed: %w", err)
 	}
 	return nil
+}
+
+// checkCondition tries to create an object that is there.
+func (b *Bucket) checkCondition(ctx context.Context, key string) error {
+	created, err := b.Create(ctx, key, []byte("cijepa tries whether it may replace what is there\n"))
+	if err == nil && created {
+		err = fmt.Errorf("the store at %s replaced an object that it was told to create only if absent (If-None-Match); use one that keeps conditional writes", key)
+	}
+	return err
 }
 
 // checkReads reads and lists a key; expected is the error of the read that is no news.

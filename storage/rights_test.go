@@ -46,3 +46,24 @@ func TestRunWithoutTheRightToDelete(t *testing.T) {
 		checkWhole(t, store)
 	})
 }
+
+// A store that ignores the condition of a create is refused before a run relies on it.
+func TestStoreWithoutConditionsIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(storagetest.NewStore(t).Bucket(), Options{})
+		defer b.Close()
+		if err := b.Check(t.Context(), "runs/test/"); err != nil {
+			t.Errorf("a good store: %v", err)
+		}
+		store := storagetest.NewStore(t)
+		b = New(store.Bucket(), Options{})
+		defer b.Close()
+		store.Plan(storagetest.Always(storagetest.Unconditional, storagetest.Write))
+		if _, err := OpenRun(b, "test", "pod", nil).Begin(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
+			t.Errorf("a store that ignores conditions: %v", err)
+		}
+		if left := store.Objects(); len(left) > 0 {
+			t.Errorf("the probe is left behind: %v", left)
+		}
+	})
+}

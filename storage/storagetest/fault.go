@@ -52,7 +52,10 @@ const (
 	Thin            Fault = "thin"              // an upload moves nothing for thinness, then all
 )
 
-// Faults are all faults.
+// Unconditional is a store that ignores the condition of a create. No run can live with it, so it is not among Faults.
+const Unconditional Fault = "unconditional"
+
+// Faults are the faults that a run survives.
 func Faults() []Fault {
 	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Slow, Thin}
 }
@@ -67,7 +70,7 @@ func (f Fault) Applies(c Call) bool {
 	switch f {
 	case Unanswered:
 		return c.Op == Write || c.Op == Delete
-	case UnansweredTwice, Conflict:
+	case UnansweredTwice, Conflict, Unconditional:
 		return c.Conditional
 	case Torn, Thin:
 		return c.Op == Write

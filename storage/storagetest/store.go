@@ -306,7 +306,7 @@ func (w *writer) Close() error {
 	if w.torn {
 		return errConnection
 	}
-	if err := w.s.put(w.key, w.data.Bytes(), w.ifNotExist); err != nil {
+	if err := w.s.put(w.key, w.data.Bytes(), w.ifNotExist && w.fault != Unconditional); err != nil {
 		return err
 	}
 	switch w.fault {
