@@ -197,6 +197,8 @@ func (c Config) check(faults *SettingsError) {
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)
+	} else if _, err := model.NewMasker(c.Model().Grid(), c.Model().Masks); err != nil {
+		faults.addModel(err)
 	}
 }
 
@@ -357,25 +359,25 @@ func wanted(p *envconfig.ParseError) string {
 	return p.Err.Error()
 }
 
-// addModel takes the joined errors of model.Config.Validate.
+// addModel takes the errors of package model, joined ones apart.
 func (e *SettingsError) addModel(err error) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		joined = interface{ Unwrap() []error }(errorList{err})
-	}
-	for _, one := range joined.Unwrap() {
-		var f *model.FieldError
-		if errors.As(one, &f) {
-			e.add(variable(f.Field), f.Value, f.Want)
-		} else {
-			e.add(Prefix, "", one.Error())
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			e.addModel(one)
 		}
+		return
 	}
+	var f *model.FieldError
+	if !errors.As(err, &f) {
+		e.add(Prefix, "", err.Error())
+		return
+	}
+	field := f.Field[strings.LastIndexByte(f.Field, '.')+1:] // Masks.ContextScale is ContextScale here
+	if field == "Grid" {
+		field = "Patch"
+	}
+	e.add(variable(field), f.Value, f.Want)
 }
-
-type errorList []error
-
-func (l errorList) Unwrap() []error { return l }
 
 func (e *SettingsError) orNil() error {
 	if len(e.Faults) == 0 {

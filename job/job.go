@@ -38,9 +38,9 @@ type Job struct {
 // Progress bars go to bars, if
 // it is not nil. Its errors wrap storage's sentinels, *SettingsError or ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
-	bucket, err := storage.Open(ctx, cfg.Bucket, storage.Options{Log: log, Patience: cfg.Patience})
+	bucket, err := openBucket(ctx, "Bucket", cfg.Bucket, cfg.Patience, log)
 	if err != nil {
-		return fmt.Errorf("%s_BUCKET: %w", Prefix, err)
+		return err
 	}
 	defer bucket.Close()
 	log = log.With("run", cfg.Run)
@@ -79,11 +79,24 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	return j.finish(ctx, at, result)
 }
 
+// openBucket opens the bucket that a setting names. What is neither missing, refused nor out of reach is a setting that can
+// never work.
+func openBucket(ctx context.Context, field, url string, patience time.Duration, log *slog.Logger) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, storage.Options{Log: log, Patience: patience})
+	switch {
+	case err == nil:
+		return bucket, nil
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrNotFound), ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", variable(field), err)
+	}
+	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
+}
+
 // open makes the shards and the device ready.
 func (j *Job) open(ctx context.Context) error {
-	bucket, err := storage.Open(ctx, j.cfg.DataBucket, storage.Options{Log: j.log, Patience: j.cfg.Patience})
+	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, j.cfg.Patience, j.log)
 	if err != nil {
-		return fmt.Errorf("%s_DATA_BUCKET: %w", Prefix, err)
+		return err
 	}
 	if j.data, err = storage.OpenDataset(ctx, bucket, j.cfg.Data); err != nil {
 		return errors.Join(err, bucket.Close())

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 
 	"github.com/cijepa/cijepa/storage"
 )
 
-// stepLine is one line of metrics/*.jsonl: a step of pretraining as it was seen when a log line was due.
+// stepLine is one line of metrics/steps-*.jsonl: a step of pretraining as it was seen when a log line was due.
 type stepLine struct {
 	Phase           string       `json:"phase"`
 	Step            int64        `json:"step"`
@@ -24,37 +25,43 @@ type stepLine struct {
 	Table           [][]*float64 `json:"table,omitempty"`
 }
 
-// journal gathers metrics lines; they go to the bucket with every checkpoint, one object a flush. An attempt that is
-// killed loses the lines of the steps that the next one computes again.
+// journal gathers metrics lines by file; they go to the bucket with every checkpoint, one object a flush and file. An
+// attempt that is killed loses the lines of the steps that the next one computes again.
 type journal struct {
 	mu    sync.Mutex
-	lines bytes.Buffer // guarded by mu: the training loop adds, the saver flushes
+	files map[string][]byte // guarded by mu: the training loop adds, the saver flushes
 }
 
-func (j *journal) add(line any) error {
+// add appends a line to one of metrics/*.jsonl.
+func (j *journal) add(file string, line any) error {
 	text, err := json.Marshal(line)
 	if err != nil {
 		return err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lines.Write(append(text, '\n'))
+	if j.files == nil {
+		j.files = map[string][]byte{}
+	}
+	j.files[file] = append(append(j.files[file], text...), '\n')
 	return nil
 }
 
 // flush writes what has been gathered; what cannot be written stays for the next flush.
 func (j *journal) flush(ctx context.Context, run *storage.Run) error {
 	j.mu.Lock()
-	text := bytes.Clone(j.lines.Bytes())
+	held := maps.Clone(j.files)
 	j.mu.Unlock()
-	if len(text) == 0 {
-		return nil
+	for file, text := range held {
+		if len(text) == 0 {
+			continue
+		}
+		if err := run.Append(ctx, file, text); err != nil {
+			return err
+		}
+		j.mu.Lock()
+		j.files[file] = bytes.Clone(j.files[file][len(text):])
+		j.mu.Unlock()
 	}
-	if err := run.Append(ctx, "steps.jsonl", text); err != nil {
-		return err
-	}
-	j.mu.Lock()
-	j.lines.Next(len(text))
-	j.mu.Unlock()
 	return nil
 }

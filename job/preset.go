@@ -74,7 +74,7 @@ func (c *Config) demo() {
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.Precision = span(0, 3), "float32"
 	c.Epochs, c.Batch, c.PeakRate, c.FirstMomentum, c.Warmup = 4, 64, 3e-3, 0.98, 0.05
-	c.ProbeEpochs, c.ProbeBatch = 2, 128
-	c.KNNSamples = 2000
+	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
+	c.KNNSamples = 1000
 	c.SaveEvery, c.KeepEvery, c.LogEvery = 20*time.Second, 1, 20
 }

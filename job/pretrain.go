@@ -35,6 +35,11 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		return at, err
 	}
 
+	watch, err := j.newWatch(ctx)
+	if err != nil {
+		return at, err
+	}
+
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
 	meter := newMeter(j.bars, pretraining, at.step, total)
@@ -69,6 +74,11 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		at.progress.WaitSeconds += batch.wait.Seconds()
 		if update%int64(j.cfg.LogEvery) == 0 || update == total {
 			if err := j.report(at, schedule, perEpoch, meter.pace()); err != nil {
+				return at, err
+			}
+		}
+		if update%perEpoch == 0 {
+			if err := j.look(watch, at, update/perEpoch); err != nil {
 				return at, err
 			}
 		}
@@ -121,7 +131,7 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 	}
 	j.log.Info("step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
 		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())
-	return j.journal.add(line)
+	return j.journal.add("steps.jsonl", line)
 }
 
 // enterProbe commits the end of pretraining and takes the teacher from it.

@@ -59,3 +59,11 @@ func finite(v float64) *float64 {
 	}
 	return &v
 }
+
+func finiteAll(values []float64) []*float64 {
+	all := make([]*float64, len(values))
+	for i, v := range values {
+		all[i] = finite(v)
+	}
+	return all
+}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/storage"
@@ -155,7 +156,26 @@ func result(t *testing.T, bucket string) job.Result {
 		t.Fatal(err)
 	}
 	checkTeacher(t, b, r)
+	checkSchema(t, text)
 	return r
+}
+
+// checkSchema validates a result against the schema that ships beside the code.
+func checkSchema(t *testing.T, text []byte) {
+	t.Helper()
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	schema, err := compiler.Compile("../../job/result.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(instance); err != nil {
+		t.Errorf("result.json is not what its schema says: %v", err)
+	}
 }
 
 // checkTeacher compares teacher.safetensors with the checksum in the result.

@@ -1,0 +1,68 @@
+package job
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cijepa/cijepa/model"
+)
+
+// healthImages is how many validation images the health of the teacher is measured on, at the end of every epoch: the
+// same ones all through a run.
+const healthImages = 256
+
+// healthLine is one line of metrics/health-*.jsonl, by collected depth (method section 9).
+type healthLine struct {
+	Step      int64      `json:"step"`
+	Epoch     int64      `json:"epoch"`
+	Depths    DepthSet   `json:"depths"`
+	Deviation []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
+	Rank      []*float64 `json:"effective_rank"` // of the pooled features
+	RMS       []*float64 `json:"residual_rms"`   // of the residual stream
+}
+
+// watch measures the teacher's health. It reads the state and changes nothing.
+type watch struct {
+	monitor *model.Monitor
+	images  []byte // [n, S, S, 3]
+}
+
+// newWatch reads the images that the health is measured on.
+func (j *Job) newWatch(ctx context.Context) (*watch, error) {
+	batch := j.cfg.Batch
+	if j.cfg.MicroBatch > 0 {
+		batch = j.cfg.MicroBatch // what fits a training pass fits a look
+	}
+	monitor, err := model.NewMonitor(j.device, j.cfg.Model(), min(batch, healthImages))
+	if err != nil {
+		return nil, &DeviceError{err}
+	}
+	loader, err := j.evaluation(validationSplit)
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{monitor: monitor}
+	size := j.cfg.Image * j.cfg.Image * 3
+	for b, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
+		if err != nil {
+			return nil, err
+		}
+		w.images = append(w.images, b.Images[:min(b.N*size, healthImages*size-len(w.images))]...)
+		if len(w.images) == healthImages*size {
+			break
+		}
+	}
+	return w, nil
+}
+
+// look measures the teacher between two steps, logs it and puts it into the journal.
+func (j *Job) look(w *watch, at position, epoch int64) error {
+	h, err := w.monitor.MeasureTeacher(at.learner, w.images)
+	if err != nil {
+		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &DeviceError{err})
+	}
+	line := healthLine{at.step, epoch, j.cfg.Depths, finiteAll(h.Deviation), finiteAll(h.Rank), finiteAll(h.RMS)}
+	last := len(h.Rank) - 1
+	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", short(h.Deviation[last]), "effective_rank", short(h.Rank[last]), "residual_rms", short(h.RMS[last]))
+	return j.journal.add("health.jsonl", line)
+}
