@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"slices"
@@ -169,6 +170,36 @@ func BenchmarkCrops(b *testing.B) {
 			b.ReportMetric(float64(i)/(cpuTime()-begin).Seconds(), "images/cpu-s")
 		})
 	}
+}
+
+// BenchmarkSmall tells the speed of the demonstration's images: gray PNG files of 28x28 pixels.
+func BenchmarkSmall(b *testing.B) {
+	var file bytes.Buffer
+	m := image.NewGray(image.Rect(0, 0, 28, 28))
+	stream := draw.New(1, "noise")
+	for i := range m.Pix {
+		m.Pix[i] = byte(stream.IntN(256))
+	}
+	if err := png.Encode(&file, m); err != nil {
+		b.Fatal(err)
+	}
+	d := newDecoder()
+	defer d.close()
+	out := make([]byte, 28*28*3)
+	b.ReportAllocs()
+	begin, i := cpuTime(), 0
+	for b.Loop() {
+		width, height, err := d.size(file.Bytes())
+		if err != nil {
+			b.Fatal(err)
+		}
+		stream := draw.New(1, "crop", 0, uint64(i))
+		if err := d.cut(file.Bytes(), PretrainCrop().view(width, height, 28, stream), out); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	b.ReportMetric(float64(i)/(cpuTime()-begin).Seconds(), "images/cpu-s")
 }
 
 // BenchmarkLoader tells the speed of whole batches with one and two workers: per CPU-second it should not depend on their

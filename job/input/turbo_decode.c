@@ -16,7 +16,7 @@
 #include "turbo.h"
 
 enum {
-	rows_at_once = 8,
+	rows_at_once = 4,                    // what the resize takes together, and finds in the first cache still
 	max_scans = 100,                     // of a progressive image: encoders write about ten
 	max_coefficient_bytes = 64 << 20,    // what libjpeg keeps of an image in several scans
 	margin = 4,                          // columns decoded on both sides, for chroma upsampling looks at neighbours
