@@ -118,6 +118,9 @@ func TestReadFindsDamage(t *testing.T) {
 func TestCreateHasOneWinner(t *testing.T) {
 	const writers = 8
 	rounds := 100
+	if long() > 0 {
+		rounds = 1000
+	}
 	eachKind(t, func(t *testing.T, b *Bucket) {
 		for round := range rounds {
 			key := fmt.Sprintf("race/%d", round)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -127,6 +128,7 @@ func classifyAnswer(status int, code string) class {
 
 // explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
 func explain(act, key string, err error) error {
+	err = oneLine{err}
 	switch classify(err) {
 	case missing:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)
@@ -138,6 +140,15 @@ func explain(act, key string, err error) error {
 		return fmt.Errorf("%s %s: %w", act, key, err)
 	}
 	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
+}
+
+// oneLine is an error whose text fits into a log line: Azure's draws boxes, gocloud.dev's adds its call stack in some formats.
+type oneLine struct{ err error }
+
+func (e oneLine) Unwrap() error { return e.err }
+func (e oneLine) Error() string {
+	words := strings.Fields(e.err.Error())
+	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return strings.Trim(word, "-") == "" }), " ")
 }
 
 // rightFor names the right that an act needs, in the words of the three clouds.

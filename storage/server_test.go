@@ -263,7 +263,7 @@ func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	_, put := b.putBytes(t.Context(), "x", []byte("1"))
 	_, create := b.Create(t.Context(), "x", []byte("1"))
 	for act, err := range map[string]error{"get": get, "list": list, "put": put, "create": create, "delete": b.Delete(t.Context(), "x")} {
-		if !errors.Is(err, ErrDenied) {
+		if !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", act, err)
 		}
 	}

@@ -48,6 +48,7 @@ const (
 	Denied          Fault = "denied"            // 403
 	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
 	Silent          Fault = "silent"            // no answer until the caller gives up
+	Stalled         Fault = "stalled"           // a read or an upload stops in its middle until the caller gives up
 	Slow            Fault = "slow"              // the answer takes slowness
 	Thin            Fault = "thin"              // an upload moves nothing for thinness, then all
 )
@@ -57,7 +58,7 @@ const Unconditional Fault = "unconditional"
 
 // Faults are the faults that a run survives.
 func Faults() []Fault {
-	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Slow, Thin}
+	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin}
 }
 
 const (
@@ -74,6 +75,8 @@ func (f Fault) Applies(c Call) bool {
 		return c.Conditional
 	case Torn, Thin:
 		return c.Op == Write
+	case Stalled:
+		return c.Op == Read || c.Op == Write
 	case Cut, CutQuietly, Flipped:
 		return c.Op == Read
 	case Stale:

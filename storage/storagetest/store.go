@@ -222,6 +222,8 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 		r.Reader = io.MultiReader(bytes.NewReader(data[:len(data)/2]), failing{io.ErrUnexpectedEOF})
 	case CutQuietly:
 		r.Reader = bytes.NewReader(data[:len(data)/2])
+	case Stalled:
+		r.Reader = io.MultiReader(bytes.NewReader(data[:len(data)/2]), stalled{ctx})
 	case Flipped:
 		data = slices.Clone(data)
 		if len(data) > 0 {
@@ -244,6 +246,14 @@ func (r *reader) As(any) bool                          { return false }
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// stalled gives nothing until its context ends.
+type stalled struct{ ctx context.Context }
+
+func (s stalled) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
 
 func (b *bucket) Delete(ctx context.Context, key string, _ *driver.DeleteOptions) error {
 	fault, err := b.s.call(ctx, Delete, key, false)
@@ -287,7 +297,12 @@ func (w *writer) Upload(r io.Reader) error {
 		io.CopyN(&w.data, r, 100)
 		return errConnection
 	}
-	if w.fault == Thin {
+	switch w.fault {
+	case Stalled:
+		io.CopyN(&w.data, r, 100)
+		<-w.ctx.Done()
+		return w.ctx.Err()
+	case Thin:
 		select {
 		case <-time.After(thinness):
 		case <-w.ctx.Done():
