@@ -2,7 +2,6 @@ package input
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -13,6 +12,7 @@ import (
 // Limits that keep a hostile or broken file from taking memory or time. They are checked on the header.
 const (
 	maxBytes       = 64 << 20 // of an encoded image
+	maxSide        = 65500    // pixels, which is libjpeg's limit; the taps of a resize grow with it
 	maxPixels      = 64 << 20 // of an image of which only a few rows are in memory at a time
 	maxWholePixels = 16 << 20 // of an image that must be decoded as a whole
 )
@@ -68,13 +68,15 @@ func (d *decoder) size(encoded []byte) (width, height int, err error) {
 	case webpFormat:
 		width, height, err = webpSize(encoded)
 	default:
-		err = errors.New("neither JPEG nor PNG nor WebP: the file begins with " + fmt.Sprintf("%q", encoded[:min(len(encoded), 8)]))
+		err = fmt.Errorf("neither JPEG nor PNG nor WebP: the file begins with %q", encoded[:min(len(encoded), 8)])
 	}
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case width < 1 || height < 1:
 		return 0, 0, fmt.Errorf("the image has %dx%d pixels", width, height)
+	case width > maxSide || height > maxSide:
+		return 0, 0, fmt.Errorf("%dx%d pixels have a side beyond the limit of %d", width, height, maxSide)
 	case width > limit/height:
 		return 0, 0, fmt.Errorf("%dx%d pixels are more than the limit of %d", width, height, limit)
 	}

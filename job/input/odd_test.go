@@ -46,6 +46,7 @@ func TestBadImages(t *testing.T) {
 		"JPEG of many pixels":   withSize(whole, 65000, 65000),
 		"JPEG of no height":     withSize(whole, 500, 0),
 		"PNG of many pixels":    withPNGSize(gray, 1<<16, 1<<16),
+		"PNG of a long side":    withPNGSize(gray, 1<<20, 1),
 		"PNG of no width":       withPNGSize(gray, 0, 5),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -214,3 +214,9 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations an image, want at most 1", got)
 	}
 }
+
+func TestDecoderNamesTheLibrary(t *testing.T) {
+	if name := Decoder(); !strings.HasPrefix(name, "libjpeg-turbo 2.") && !strings.HasPrefix(name, "libjpeg-turbo 3.") {
+		t.Errorf("Decoder() = %q", name)
+	}
+}

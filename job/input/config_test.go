@@ -1,0 +1,55 @@
+package input
+
+import (
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := Config{Size: 224, Batch: 512, Crop: PretrainCrop()}.checked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Window != 16 || c.Prefetch != 2 || c.Workers != runtime.GOMAXPROCS(0) || c.BadLimit != DefaultBadLimit || c.Log == nil {
+		t.Errorf("defaults: %+v", c)
+	}
+	if c, err := (Config{Size: 224, Batch: 1, Crop: EvaluationCrop(224), BadLimit: -1}).checked(); err != nil || c.BadLimit != 0 {
+		t.Errorf("BadLimit -1 becomes %v, %v", c.BadLimit, err)
+	}
+}
+
+// All faults come in one message.
+func TestConfigFaults(t *testing.T) {
+	sound := Config{Size: 8, Batch: 4, Crop: ProbeCrop()}
+	for field, change := range map[string]func(*Config){
+		"Size":         func(c *Config) { c.Size = 0 },
+		"Batch":        func(c *Config) { c.Batch = -1 },
+		"Window":       func(c *Config) { c.Window = -1 },
+		"Workers":      func(c *Config) { c.Workers = -1 },
+		"Prefetch":     func(c *Config) { c.Prefetch = -1 },
+		"BadLimit":     func(c *Config) { c.BadLimit = math.NaN() },
+		"Crop.Filter":  func(c *Config) { c.Crop.Filter = 7 },
+		"Crop.Scale":   func(c *Config) { c.Crop.Scale = [2]float64{0.5, 1.5} },
+		"Crop.Ratio":   func(c *Config) { c.Crop.Ratio = [2]float64{2, 1} },
+		"Crop.Shorter": func(c *Config) { c.Crop = EvaluationCrop(4) },
+	} {
+		c := sound
+		change(&c)
+		if _, err := NewLoader(newFakeSource(t, 4), c); err == nil || !strings.Contains(err.Error(), field+" = ") {
+			t.Errorf("%s: error %v", field, err)
+		}
+	}
+	c := sound
+	c.Size, c.Batch = 0, 0
+	if _, err := c.checked(); err == nil || !strings.Contains(err.Error(), "Size") || !strings.Contains(err.Error(), "Batch") {
+		t.Errorf("two faults: %v", err)
+	}
+}
+
+func TestFilterNames(t *testing.T) {
+	if Bilinear.String() != "bilinear" || Bicubic.String() != "bicubic" || Filter(9).String() != "Filter(9)" {
+		t.Error(Bilinear, Bicubic, Filter(9))
+	}
+}

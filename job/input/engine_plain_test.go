@@ -1,0 +1,25 @@
+//go:build !cgo
+
+package input
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A process says once that it decodes slowly, however many loaders it has.
+func TestFallbackIsLoggedOnce(t *testing.T) {
+	fallbackWarning = sync.Once{}
+	var log bytes.Buffer
+	c := smallConfig()
+	c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	for range 3 {
+		newLoader(t, newFakeSource(t, 4), c)
+	}
+	if n := strings.Count(log.String(), "without cgo"); n != 1 || !strings.Contains(log.String(), Decoder()) {
+		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+}
