@@ -46,6 +46,6 @@ func (n network) newPredictorPlaces(context, targets *Node) predictorPlaces {
 	s := predictorPlaces{b: targets.Shape().Dim(0), c: context.Shape().Dim(1), m: targets.Shape().Dim(1), k: targets.Shape().Dim(2)}
 	context = BroadcastToDims(InsertAxes(context, 1), s.b, s.m, s.c)               // [B, M, C]
 	places := Reshape(Concatenate([]*Node{context, targets}, 2), s.b*s.m, s.c+s.k) // [BM, C+K]
-	s.turns = newTurns(context.Graph(), n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, places)
+	s.turns = newTurns(context.Graph(), s.b*s.m, n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, places)
 	return s
 }

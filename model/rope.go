@@ -36,9 +36,10 @@ type turns struct {
 	cos, sin *Node // [B or 1, T, D]: queries of all heads, then keys of all heads, A/2 pairs each
 }
 
-// newTurns builds the factors for the tokens at the given places [B, T] of the grid; nil: all N tokens in order. The
-// factors of the queries carry the scale of the scores, 1/sqrt(A).
-func newTurns(g *Graph, grid, width, heads int, theta float64, places *Node) turns {
+// newTurns builds the factors for sequences [B, T, D] whose tokens lie at the given places [B, T] of the grid; nil: at all
+// N in order. The factors of the queries carry the scale of the scores, 1/sqrt(A). They are as large as a sequence of
+// queries and keys: products of equal shapes are what the Go backend is fast at, and XLA makes no copies of them.
+func newTurns(g *Graph, b, grid, width, heads int, theta float64, places *Node) turns {
 	head := width / heads
 	angles := ropeAngles(grid, head, theta)
 	factor := func(f func(float64) float64) *Node {
@@ -52,10 +53,10 @@ func newTurns(g *Graph, grid, width, heads int, theta float64, places *Node) tur
 		} else {
 			x = Gather(x, InsertAxes(places, -1)) // [B, T, A/2]
 		}
-		b, t := x.Shape().Dim(0), x.Shape().Dim(1)
-		x = Concatenate([]*Node{MulScalar(x, 1/math.Sqrt(float64(head))), x}, -1)   // [B, T, 2 A/2]
-		x = BroadcastToDims(Reshape(x, b, t, 2, 1, head/2), b, t, 2, heads, head/2) // [B, T, 2, H, A/2]
-		return Reshape(x, b, t, width)                                              // [B, T, D]
+		images, t := x.Shape().Dim(0), x.Shape().Dim(1)
+		x = Concatenate([]*Node{MulScalar(x, 1/math.Sqrt(float64(head))), x}, -1)             // [B, T, 2 A/2]
+		x = BroadcastToDims(Reshape(x, images, t, 2, 1, head/2), images, t, 2, heads, head/2) // [B, T, 2, H, A/2]
+		return BroadcastToDims(Reshape(x, images, t, width), b, t, width)                     // [B, T, D]
 	}
 	return turns{factor(math.Cos), factor(math.Sin)}
 }

@@ -3,9 +3,11 @@ package model
 import (
 	"math"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/attention"
+	"github.com/gomlx/gomlx/ml/nn"
 )
 
 // Shapes in the comments of all graph code:
@@ -56,7 +58,7 @@ func (n network) patches(images *Node) *Node {
 func (n network) encode(w weights, patches, places *Node) []*Node {
 	kernel := Reshape(w.get("patch_embed.proj.weight"), n.Width, -1)
 	x := n.affine(patches, kernel, w.get("patch_embed.proj.bias")) // [B, T, D]
-	turns := newTurns(x.Graph(), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
+	turns := newTurns(x.Graph(), x.Shape().Dim(0), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
 	hidden := make([]*Node, n.deepest()+1)
 	for i := range hidden {
 		if n.Remat {
@@ -119,9 +121,7 @@ func tokensFrom(x *Node, from int) *Node {
 
 // layerNorm normalises the features of float32 tokens [B, T, D], then scales and shifts them.
 func layerNorm(w weights, x *Node) *Node {
-	d := x.Shape().Dim(-1)
-	y := normalise(x, normEpsilon)
-	return Add(Mul(y, Reshape(w.get("weight"), 1, 1, d)), Reshape(w.get("bias"), 1, 1, d))
+	return nn.LayerNorm(x, []int{-1}, normEpsilon, w.get("weight"), w.get("bias"), nil)
 }
 
 // normalise gives every token of x [..., D] mean 0 and variance 1 over its features.
@@ -139,6 +139,9 @@ func (n network) linear(w weights, x *Node) *Node {
 // affine is x w' + b in float32, the product taken in the narrow type: x [B, T, in], w [out, in], b [out] -> [B, T, out].
 // The bias is added in float32, because the gradient of its broadcast is a sum over all tokens.
 func (n network) affine(x, w, b *Node) *Node {
+	if n.narrow == dtypes.Float32 {
+		return nn.Dense(x, w, b, compute.DenseLayoutOutputsInput) // one operation on the Go backend
+	}
 	y := dot(ConvertDType(x, n.narrow), ConvertDType(w, n.narrow), []int{2}, nil, []int{1}, nil)
 	return Add(ConvertDType(y, dtypes.Float32), Reshape(b, 1, 1, -1))
 }
