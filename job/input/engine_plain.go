@@ -4,6 +4,7 @@ package input
 
 import (
 	"bytes"
+	"image"
 	"image/jpeg"
 	"log/slog"
 	"sync"
@@ -53,7 +54,9 @@ func (e *engine) cut(encoded []byte, region box, across, down *axis, size int, o
 	}
 	stride := 4 * region.width
 	e.unpacked = sized(e.unpacked, stride*region.height)
-	if err := copyRGBX(e.unpacked, stride, m, region, jpegChroma()); err != nil {
+	if cmyk, ok := m.(*image.CMYK); ok {
+		copyCMYK(e.unpacked, stride, cmyk, region)
+	} else if err := copyRGBX(e.unpacked, stride, m, region, jpegChroma()); err != nil {
 		return err
 	}
 	return e.resize(e.unpacked, stride, region.height, across, down, size, out)
@@ -109,3 +112,18 @@ func vertical(rows []byte, weights, sums []int32, to []byte) {
 
 // clip drops the fractional bits of a sum and brings it into a byte.
 func clip(sum int32) byte { return byte(min(max(sum>>precision, 0), 255)) }
+
+// copyCMYK writes a region as copyRGBX does: of the light that the black leaves, what each ink leaves, rounded as Pillow rounds.
+func copyCMYK(out []byte, stride int, m *image.CMYK, region box) {
+	for y := range region.height {
+		from := m.Pix[m.PixOffset(region.left, region.top+y):]
+		row := out[stride*y:]
+		for x := range region.width {
+			light := 255 - int(from[4*x+3])
+			for c := range 3 {
+				shade := int(from[4*x+c])*light + 128
+				row[4*x+c] = byte(max(light-(shade+shade>>8)>>8, 0))
+			}
+		}
+	}
+}

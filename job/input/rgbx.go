@@ -7,15 +7,20 @@ import (
 )
 
 // copyRGBX writes a region of a decoded image as rows of four bytes a pixel, the fourth being of no meaning, with the colours
-// of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; CMYK is turned as Pillow turns it.
-// YCbCr goes by the rules of the format.
+// of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; YCbCr goes by the rules of the format.
 func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) error {
 	bounds := m.Bounds()
 	left, top := bounds.Min.X+region.left, bounds.Min.Y+region.top
 	if left+region.width > bounds.Max.X || top+region.height > bounds.Max.Y {
 		return fmt.Errorf("the image has %dx%d pixels, not as many as its header says", bounds.Dx(), bounds.Dy())
 	}
+	var colours [256][3]byte
 	switch m := m.(type) {
+	case *image.Paletted:
+		for i, c := range m.Palette {
+			c := color.NRGBAModel.Convert(c).(color.NRGBA)
+			colours[i] = [3]byte{c.R, c.G, c.B}
+		}
 	case *image.YCbCr:
 		rules.copy(out, stride, m, region)
 		return nil
@@ -41,8 +46,7 @@ func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) 
 				if int(from[x]) >= len(m.Palette) {
 					return fmt.Errorf("a pixel has colour %d of a palette of %d", from[x], len(m.Palette))
 				}
-				c := color.NRGBAModel.Convert(m.Palette[from[x]]).(color.NRGBA)
-				row[4*x], row[4*x+1], row[4*x+2] = c.R, c.G, c.B
+				copy(row[4*x:], colours[from[x]][:])
 			}
 		case *image.Gray16: // Pillow clips these at 255
 			from := m.Pix[m.PixOffset(left, top+y):]
@@ -57,13 +61,6 @@ func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) 
 			deep(row, m.Pix[m.PixOffset(left, top+y):])
 		case *image.NRGBA64:
 			deep(row, m.Pix[m.PixOffset(left, top+y):])
-		case *image.CMYK:
-			from := m.Pix[m.PixOffset(left, top+y):]
-			for x := range region.width {
-				for c := range 3 {
-					row[4*x+c] = paint(from[4*x+c], from[4*x+3])
-				}
-			}
 		default:
 			return fmt.Errorf("no way to read pixels of %T", m)
 		}
@@ -76,11 +73,4 @@ func deep(row, from []byte) {
 	for i := range row {
 		row[i] = from[2*i]
 	}
-}
-
-// paint returns what an ink and the black leave of white, rounded as Pillow does.
-func paint(ink, black byte) byte {
-	light := 255 - int(black)
-	m := int(ink)*light + 128
-	return byte(max(light-(m+m>>8)>>8, 0))
 }

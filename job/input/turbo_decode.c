@@ -16,10 +16,10 @@
 #include "turbo.h"
 
 enum {
-	rows_at_once = 4,                    // what the resize takes together, and finds in the first cache still
-	max_scans = 100,                     // of a progressive image: encoders write about ten
-	max_coefficient_bytes = 64 << 20,    // what libjpeg keeps of an image in several scans
-	margin = 4,                          // columns decoded on both sides, for chroma upsampling looks at neighbours
+	rows_at_once = 4,                 // what the resize takes together, and finds in the first cache still
+	max_scans = 100,                  // of a progressive image: encoders write about ten
+	max_coefficient_bytes = 64 << 20, // what libjpeg keeps of an image in several scans
+	margin = 4,                       // columns decoded on both sides, for chroma upsampling looks at neighbours
 };
 
 struct cijepa_decoder {
@@ -145,8 +145,8 @@ static void from_cmyk(uint8_t *row, int width) {
 	}
 }
 
-// read decodes the next n <= rows_at_once rows into the buffer.
-static void read(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) {
+// read_rows decodes the next n <= rows_at_once rows into the buffer.
+static void read_rows(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) {
 	j_decompress_ptr jpeg = &d->jpeg;
 	JSAMPROW rows[rows_at_once];
 	for (int i = 0; i < n; i++)
@@ -179,7 +179,7 @@ int cijepa_jpeg_verify(cijepa_decoder *d, const uint8_t *data, size_t n) {
 	size_t stride;
 	uint8_t *pixels = buffer(d, d->jpeg.output_width, 0, &stride);
 	for (int height = d->jpeg.output_height, y = 0; y < height; y += rows_at_once)
-		read(d, pixels, stride, height - y < rows_at_once ? height - y : rows_at_once);
+		read_rows(d, pixels, stride, height - y < rows_at_once ? height - y : rows_at_once);
 	return end(d, 0);
 }
 
@@ -213,7 +213,7 @@ static void cut(cijepa_decoder *d, const cijepa_cut *c) {
 		// Rows above the region, which only a whole decode has, are read in steps that end where it begins.
 		int end = y < c->top ? c->top : bottom;
 		int n = end - y < rows_at_once ? end - y : rows_at_once;
-		read(d, pixels, stride, n);
+		read_rows(d, pixels, stride, n);
 		if (y >= c->top)
 			cijepa_resizer_push(&d->resizer, pixels + 4 * (c->left - (int)left), stride, n);
 		y += n;

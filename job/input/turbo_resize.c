@@ -74,9 +74,9 @@ AVX2 static inline __m256i join(__m256i high, __m256i low) {
 
 static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
 
-// Four rows at a time, which share the work on the weights. Every output pixel takes as many groups of four taps, so that no
-// branch depends on it; the weights that are too many are zeros, and their pixels may lie in the padding. A pixel is
-// stored with a fourth byte, which the next one overwrites.
+// Four rows at a time, which share the weights. All output pixels take the same number of taps, a multiple of four: a count
+// that changes from pixel to pixel mispredicts a branch. Weights that are too many are zeros, and their pixels may lie in
+// the padding. A pixel is stored with a fourth byte, which the next one overwrites.
 AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
 	// Of four pixels of a row the first two, or the last two, as red and red, green and green, ..., 16 bits each. The rows
 	// of a register's two halves are different ones.
