@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type Dataset struct {
 // cannot be true is ErrCorrupt.
 func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error) {
 	key := under(prefix) + IndexName
-	data, err := b.Get(ctx, key)
+	data, err := getAgreed(ctx, b, key)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, or index the shards of another tool with `cijepa index`", err)
 	}
@@ -32,6 +33,26 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 		return nil, fmt.Errorf("%s: %w: %w", key, ErrCorrupt, err)
 	}
 	return &Dataset{Index: ix, bucket: b, prefix: prefix, fingerprint: Fingerprint(data)}, nil
+}
+
+// getAgreed reads a small object until two reads in a row agree. Nothing else vouches for an index, and a bit that flips on the way, which not
+// every driver notices, would make it another dataset's.
+func getAgreed(ctx context.Context, b *Bucket, key string) ([]byte, error) {
+	last, err := b.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	for range downloadTries {
+		again, err := b.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(last, again) {
+			return last, nil
+		}
+		last = again
+	}
+	return nil, fmt.Errorf("reading %s: %w: it is different every time it is read", key, ErrCorrupt)
 }
 
 // Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].

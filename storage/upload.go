@@ -20,13 +20,14 @@ func (p *packer) findStored(ctx context.Context) error {
 	for _, entry := range entries {
 		p.present[entry.key] = entry.size
 	}
+	// The index is asked for by its name: were it missing from a listing that lags behind, the shards of a whole dataset would be replaced.
 	key := under(p.prefix) + IndexName
-	if _, ok := p.present[key]; !ok {
+	data, err := getAgreed(ctx, p.dst, key)
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	data, err := p.dst.Get(ctx, key)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
+		return err
 	}
 	ix, err := ParseIndex(data)
 	if err != nil {
