@@ -109,8 +109,13 @@ func (d *decoder) load(whole image.Image, region box) (stride int, err error) {
 	return stride, copyRGBX(d.pixels, stride, whole, region, webpChroma())
 }
 
-// decodeWhole decodes a PNG or WebP image.
-func decodeWhole(encoded []byte) (image.Image, error) {
+// decodeWhole decodes a PNG or WebP image. A decoder that panics over a damaged file has found a bad image, no more.
+func decodeWhole(encoded []byte) (whole image.Image, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("the decoder gave up: %v", fault)
+		}
+	}()
 	if sniff(encoded) == pngFormat {
 		return png.Decode(bytes.NewReader(encoded))
 	}

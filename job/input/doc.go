@@ -8,4 +8,8 @@
 // Pixels are those of Pillow and torchvision, to the last bit, when the package is built with cgo: JPEG files are decoded by
 // libjpeg-turbo. Without cgo the standard library decodes them, several times slower and with a level of difference here and
 // there.
+//
+// Tests and benchmarks look at three variables: CIJEPA_GOLDEN_IMAGES names a folder like testdata/golden whose cases are
+// tried too, CIJEPA_CASES=20000 sets the number of random cases where the default is a small one, and CIJEPA_BENCH_IMAGES
+// names a folder of JPEG files to measure with instead of the small ones of the tests.
 package input
