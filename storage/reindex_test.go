@@ -3,6 +3,7 @@ package storage
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -235,19 +236,18 @@ func FuzzTarScan(f *testing.F) {
 	f.Add(foreignTar(f, tar.FormatGNU, member{strings.Repeat("x/", 200) + "1.png", "i"}, member{"a.b.c.jpg", ""}))
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b := memBucket(t)
-		if _, err := b.putBytes(t.Context(), "a.tar", data); err != nil {
-			t.Fatal(err)
-		}
-		ix, _, err := Reindex(t.Context(), b, "", ReindexOptions{})
-		if err != nil {
+		s := &tarScan{counted: &counted{r: bytes.NewReader(data), sum: sha256.New()}, reindexer: &reindexer{}, split: "train", file: "a.tar"}
+		if err := s.run(); err != nil {
 			return
 		}
-		if err := ix.Validate(); err != nil {
-			t.Fatal(err)
+		// Every byte was seen, and every image lies within them.
+		if s.n != int64(len(data)) || len(s.found.labels) != s.found.Samples.Len() || s.seen != s.found.Samples.Len()+len(s.rejects) {
+			t.Fatalf("%d of %d bytes, %d samples, %d rejects, %d seen", s.n, len(data), s.found.Samples.Len(), len(s.rejects), s.seen)
 		}
-		if shard := ix.Splits["train"][0]; shard.Size != int64(len(data)) {
-			t.Fatalf("size %d of %d bytes", shard.Size, len(data))
+		for i, offset := range s.found.Samples.Offsets {
+			if offset < 0 || s.found.Samples.Lengths[i] <= 0 || offset+s.found.Samples.Lengths[i] > s.n {
+				t.Fatalf("sample %d lies at %d+%d of %d", i, offset, s.found.Samples.Lengths[i], s.n)
+			}
 		}
 	})
 }

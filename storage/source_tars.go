@@ -135,7 +135,7 @@ func (s *tarSource) listTar(ctx context.Context, listing *Listing, split, class 
 		}
 		var refused error
 		switch {
-		case header.Typeflag != tar.TypeReg:
+		case !plainMember(header):
 			refused = errors.New("it is a link or a sparse file")
 		case item.Ext == "":
 			refused = errNotImage

@@ -50,7 +50,7 @@ func (s *tarScan) run() error {
 		if err != nil {
 			return fmt.Errorf("reading tar headers: %w", err)
 		}
-		if header.Typeflag != tar.TypeReg {
+		if !plainMember(header) {
 			continue
 		}
 		// The key ends at the first dot after the last slash.
@@ -141,4 +141,14 @@ func (s *tarScan) finish() {
 		s.found.labels = append(s.found.labels, s.label)
 	}
 	s.key, s.image, s.label, s.refused = "", false, "", nil
+}
+
+// plainMember tells a file whose bytes stand in the tar file as they are: no folder, no link, and not sparse, which hides in records of its own.
+func plainMember(header *tar.Header) bool {
+	for record := range header.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return false
+		}
+	}
+	return header.Typeflag == tar.TypeReg
 }
