@@ -198,14 +198,12 @@ func checkTeacher(t *testing.T, b *storage.Bucket, r job.Result) {
 // TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it takes, and compares
 // every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number of kills.
 func TestKills(t *testing.T) {
-	kills := 40
+	kills := 10
 	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
 		var err error
 		if kills, err = strconv.Atoi(v); err != nil {
 			t.Fatal(err)
 		}
-	} else if testing.Short() {
-		kills = 10
 	}
 	begin := time.Now()
 	alone := newBucket(t)
@@ -309,4 +307,59 @@ func waitFor(t *testing.T, log fmt.Stringer, text string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatalf("no %q in\n%s", text, log)
+}
+
+// TestStopInEveryPhase: wherever SIGTERM comes, and however often, the process is gone soon with 143, nothing that was
+// computed is lost when the save fits, and the run ends as if nothing had been.
+func TestStopInEveryPhase(t *testing.T) {
+	want := finish(t, newBucket(t))
+	for _, event := range []string{
+		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":3`,
+		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":14`,
+	} {
+		bucket := newBucket(t)
+		c, log := start(t, bucket)
+		waitFor(t, log, event)
+		begin := time.Now()
+		_ = c.Process.Signal(syscall.SIGTERM)
+		time.Sleep(5 * time.Millisecond)
+		_ = c.Process.Signal(syscall.SIGTERM)
+		code := wait(t, c)
+		took := time.Since(begin)
+		if code == 0 && strings.Contains(log.String(), `"msg":"done"`) {
+			t.Logf("after %s: done before the signal", event)
+		} else if code != 143 || took > 10*time.Second {
+			t.Errorf("after %s: exit %d after %v\n%s", event, code, took, log)
+		}
+		var line struct {
+			Msg  string
+			Lost *int64
+		}
+		for text := range strings.Lines(log.String()) {
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "stopped" && (line.Lost == nil || *line.Lost != 0) {
+				t.Errorf("after %s: steps were lost: %s", event, text)
+			}
+		}
+		if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
+			t.Errorf("after %s: the run ended otherwise:\n%s", event, d)
+		}
+	}
+}
+
+// TestDeadlineTooShort: a stop that leaves no time to save costs the steps since the last checkpoint and nothing else.
+func TestDeadlineTooShort(t *testing.T) {
+	want := finish(t, newBucket(t))
+	bucket := newBucket(t)
+	c, log := start(t, bucket, "CIJEPA_STOP_DEADLINE=0s", "CIJEPA_SAVE_EVERY=1h")
+	waitFor(t, log, `"step":10`)
+	_ = c.Process.Signal(syscall.SIGTERM)
+	if code := wait(t, c); code != 143 {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	if !strings.Contains(log.String(), `"saved":0`) {
+		t.Errorf("the log does not tell what was lost:\n%s", log)
+	}
+	if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
+		t.Errorf("the run ended otherwise:\n%s", d)
+	}
 }
