@@ -171,6 +171,9 @@ func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string)
 			t.Fatal(err)
 		}
 	}
+	if got, want := p.inspection.FusedAttention, len(shapes)*(2*c.Depth+c.Slots()*c.PredictorDepth); got != want {
+		t.Errorf("the programs tell of %d fused attentions, want %d", got, want)
+	}
 	written, err := filepath.Glob(filepath.Join(folder, "*.mlir"))
 	if err != nil {
 		t.Fatal(err)

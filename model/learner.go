@@ -57,10 +57,25 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	return l, err
 }
 
+// Close gives the state and the programs back to the device. The learner must not be used any more.
+func (l *Learner) Close() (err error) {
+	defer recovered(&err, "closing the learner")
+	errs := []error{l.networks.free(l.Config)}
+	for _, t := range l.sums {
+		errs = append(errs, t.FinalizeAll())
+	}
+	l.programs.free()
+	l.lost = errors.New("the learner is closed")
+	return errors.Join(errs...)
+}
+
 // Compile builds the program for steps of a mask shape ahead of its first use.
 func (l *Learner) Compile(s MaskShape) error {
 	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
 }
+
+// Inspect tells what the programs compiled so far consist of.
+func (l *Learner) Inspect() Inspection { return l.programs.inspection }
 
 // Step takes one step: the objective and its gradients, AdamW on the student and the predictors of the sampled depths,
 // the teacher's average. Predictors that were not sampled are not touched. An input that does not fit fails before

@@ -347,3 +347,66 @@ func TestStepRefuses(t *testing.T) {
 		}
 	}
 }
+
+// When the device fails in a step, the state is gone and the learner says so, until it is loaded again.
+func TestLostStateIsLoadedAgain(t *testing.T) {
+	for _, micro := range []int{0, 2} {
+		c := tiny()
+		c.MicroBatch = micro
+		l := newTestLearner(t, c)
+		take(t, l, stepInput(t, l, 0))
+		good := stateFiles(t, l)
+		want := take(t, l, stepInput(t, l, 1))
+		if err := l.student.second[3].FinalizeAll(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Step(stepInput(t, l, 2)); err == nil {
+			t.Fatal("a step was taken with an array missing")
+		}
+		if _, err := l.Step(stepInput(t, l, 2)); err == nil || !strings.Contains(err.Error(), "lost") {
+			t.Errorf("a step after a failed one: %v", err)
+		}
+		if _, err := l.Snapshot(); err == nil {
+			t.Error("a lost state was copied")
+		}
+		if _, err := l.Encoder(); err == nil {
+			t.Error("the teacher of a lost state was copied")
+		}
+		if err := l.Load(opener(good)); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(t, l, stepInput(t, l, 1)); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("micro-batches of %d: %+v after loading, want %+v", micro, got, want)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := l.Step(StepInput{}); err == nil {
+			t.Error("a step was taken by a closed learner")
+		}
+	}
+}
+
+// The next images go to the device while a step runs. (The race detector looks on.)
+func TestUploadBesideStep(t *testing.T) {
+	l := newTestLearner(t, tiny())
+	next := stepInput(t, l, 0)
+	for step := range int64(4) {
+		images := make(chan *Images, 1)
+		go func() {
+			defer close(images)
+			uploaded, err := l.Upload(pixels(l.Config, step+1))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			images <- uploaded
+		}()
+		take(t, l, next)
+		next.Images = <-images
+		next.Masks = scattered(l.Config, tinyLengths[(step+1)%2], step+1)
+	}
+	if err := next.Images.Free(); err != nil {
+		t.Error(err)
+	}
+}

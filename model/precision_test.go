@@ -55,6 +55,14 @@ func TestPrecisionInTheGraph(t *testing.T) {
 				t.Errorf("%s: the step has no %s", precision, kind)
 			}
 		}
+		l := newTestLearner(t, c)
+		if err := l.Compile(tinyLengths[0]); err != nil {
+			t.Fatal(err)
+		}
+		got := l.Inspect()
+		if got.Programs != 1 || len(got.Products) != 1 || got.Products[want.String()] != counts[graph.NodeTypeDotGeneral] {
+			t.Errorf("%s: the learner tells of %+v", precision, got)
+		}
 		t.Logf("%s: %v", precision, counts)
 	}
 }

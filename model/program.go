@@ -18,6 +18,38 @@ type programs struct {
 	gradient, update *graph.Exec
 	ready            map[programShape]bool
 	built            int // programs compiled so far
+	inspection       Inspection
+}
+
+// Inspection tells what the programs of a learner consist of. GoMLX falls back from fast forms to slow ones without a word,
+// so a run that must be fast looks here: on a GPU in bfloat16 there should be no product of float32, and attention should
+// be fused in every block.
+type Inspection struct {
+	Programs       int            // compiled so far
+	Products       map[string]int // matrix products, forward and backward, by the type of their operands
+	FusedAttention int            // forward attentions that are one call of the device's own
+}
+
+// inspect adds a graph to the inspection.
+func (p *programs) inspect(g *graph.Graph) {
+	p.inspection.Programs = p.built
+	for _, node := range g.Nodes() {
+		switch node.Type() {
+		case graph.NodeTypeDotGeneral:
+			p.inspection.Products[node.Inputs()[0].DType().String()]++
+		case graph.NodeTypeFusedScaledDotProductAttention:
+			p.inspection.FusedAttention++
+		}
+	}
+}
+
+// free gives the programs back to the device.
+func (p *programs) free() {
+	for _, exec := range []*graph.Exec{p.whole, p.gradient, p.update} {
+		if exec != nil {
+			exec.Finalize()
+		}
+	}
 }
 
 // programShape is what programs of a run differ in.
@@ -27,7 +59,7 @@ type programShape struct {
 }
 
 func newPrograms(n network, d *Device) (*programs, error) {
-	p := &programs{network: n, ready: map[programShape]bool{}}
+	p := &programs{network: n, ready: map[programShape]bool{}, inspection: Inspection{Products: map[string]int{}}}
 	program := func(name string, build func([]*graph.Node) []*graph.Node) (*graph.Exec, error) {
 		exec, err := graph.NewExec(d.backend, func(in []*graph.Node) []*graph.Node {
 			p.built++
@@ -58,16 +90,27 @@ func (p *programs) compile(s programShape) (err error) {
 	if n := p.tokens(); s.target < 1 || s.target > n || s.context < 1 || s.context > n {
 		return &FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
 	}
+	build := func(exec *graph.Exec, inputs ...[]shapes.Shape) error {
+		before := p.built
+		g, err := exec.Compile(join(inputs...)...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		if p.built > before {
+			p.inspect(g)
+		}
+		return nil
+	}
 	if p.whole != nil {
-		_, err = p.whole.Compile(join(p.passShapes(s), p.updateShapes(), p.stateShapes())...)
+		err = build(p.whole, p.passShapes(s), p.updateShapes(), p.stateShapes())
 	} else {
 		flags := []shapes.Shape{shapes.Make(dtypes.Bool), floatShape()}
-		_, gradient := p.gradient.Compile(join(p.passShapes(s), flags, p.weightShapes(), p.sumShapes())...)
-		_, update := p.update.Compile(join(p.updateShapes(), p.sumShapes(), p.stateShapes())...)
-		err = errors.Join(gradient, update)
+		err = errors.Join(
+			build(p.gradient, p.passShapes(s), flags, p.weightShapes(), p.sumShapes()),
+			build(p.update, p.updateShapes(), p.sumShapes(), p.stateShapes()))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return err
 	}
 	p.ready[s] = true
 	return nil

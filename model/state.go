@@ -168,6 +168,11 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 			fresh.predictors[l.Depths[i-2]] = g
 		}
 	}
+	if l.lost != nil && l.passes() > 1 { // they may be gone with the state
+		if l.sums, err = newSums(l.device, l.Config); err != nil {
+			return err
+		}
+	}
 	old := l.networks
 	l.networks, l.lost = fresh, nil
 	return old.free(l.Config)
