@@ -122,8 +122,9 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 		size *= int64(dim)
 		array.dims = append(array.dims, int(dim))
 	}
-	// The header is not believed before the bytes are there: the buffer grows as they come.
+	// The header is not believed before the bytes are there: beyond the size of MNIST's files the buffer grows as they come.
 	var data bytes.Buffer
+	data.Grow(int(min(size, 48<<20)) + bytes.MinRead)
 	n, err := io.Copy(&data, io.LimitReader(plain, size+1))
 	if err != nil {
 		return idxArray{}, fmt.Errorf("reading IDX data: %w", err)
