@@ -146,15 +146,15 @@ func (c *chaos) follow(worker *exec.Cmd, output io.Reader, problem *bytes.Buffer
 	}
 }
 
-// hurt kills or pauses a random worker and tells which.
-func (c *chaos) hurt(random *rand.Rand) (killed bool) {
+// hurt kills or pauses a random worker, if there is one.
+func (c *chaos) hurt(random *rand.Rand, kill bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.running) == 0 {
 		return false
 	}
 	process := c.running[random.IntN(len(c.running))].Process
-	if random.IntN(2) == 0 {
+	if kill {
 		process.Kill()
 		return true
 	}
@@ -164,7 +164,7 @@ func (c *chaos) hurt(random *rand.Rand) (killed bool) {
 		time.Sleep(pause)
 		process.Signal(syscall.SIGCONT)
 	})
-	return false
+	return true
 }
 
 // Four processes work on one run at once and are killed and paused at random. Afterwards the chain of manifests is whole, every acknowledged commit is
@@ -188,7 +188,7 @@ func testChaos(t *testing.T, url string) {
 	c := &chaos{t: t, url: url, acknowledged: make(map[int64]string)}
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kills, pauses := 0, 0
-	for end := time.Now().Add(max(long(), 2*time.Second)); time.Now().Before(end); {
+	for end := time.Now().Add(max(long(), 1500*time.Millisecond)); time.Now().Before(end); {
 		c.mu.Lock()
 		missing := chaosWorkers - len(c.running)
 		c.mu.Unlock()
@@ -196,9 +196,11 @@ func testChaos(t *testing.T, url string) {
 			c.start()
 		}
 		time.Sleep(time.Duration(50+random.IntN(150)) * time.Millisecond)
-		if c.hurt(random) {
+		kill := random.IntN(2) == 0 || kills == 0
+		switch hurt := c.hurt(random, kill); {
+		case hurt && kill:
 			kills++
-		} else {
+		case hurt:
 			pauses++
 		}
 	}

@@ -31,11 +31,11 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	opened, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s: %w", redacted(bucket), err)
+		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
 	}
 	b := New(opened, o)
 	b.dir = dir
-	if err := b.reach(ctx); err != nil {
+	if err := b.reach(ctx, u.Scheme); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
@@ -120,11 +120,26 @@ func prepareDirectory(u *url.URL) (string, error) {
 	return dir, nil
 }
 
+// needs says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
+func needs(scheme string) string {
+	switch scheme {
+	case "s3":
+		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), and endpoint= in the URL where it is not Amazon's"
+	case "gs":
+		return "a gs bucket needs credentials (GOOGLE_APPLICATION_CREDENTIALS, or a workload identity)"
+	case "azblob":
+		return "an azblob container needs AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, a SAS token or a workload identity"
+	case "file":
+		return "a file bucket needs a directory that can be written"
+	}
+	return "see gocloud.dev for the parameters of " + scheme
+}
+
 // openPatience is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
 const openPatience = time.Minute
 
 // reach finds out whether the bucket is there at all.
-func (b *Bucket) reach(ctx context.Context) error {
+func (b *Bucket) reach(ctx context.Context, scheme string) error {
 	o := b.options
 	o.Patience = min(o.Patience, openPatience)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
@@ -140,7 +155,7 @@ func (b *Bucket) reach(ctx context.Context) error {
 	case errors.Is(err, ErrDenied):
 		return nil
 	case errors.Is(err, ErrUnreachable):
-		return fmt.Errorf("check the endpoint, the network, and that there are credentials: %w", err)
+		return fmt.Errorf("check the network and that nothing is missing (%s): %w", needs(scheme), err)
 	}
 	return err
 }

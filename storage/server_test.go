@@ -91,6 +91,7 @@ func TestRealServers(t *testing.T) {
 		t.Run("503 twice", func(t *testing.T) { testBriefOutage(t, b, proxy) })
 		t.Run("lost answer of a put", func(t *testing.T) { testLostPut(t, b, proxy, large) })
 		t.Run("silence", func(t *testing.T) { testSilentServer(t, server, proxy) })
+		t.Run("a run with every fifth request failing", func(t *testing.T) { testLifeOnBadServer(t, server, proxy) })
 		t.Run("1,000 races", func(t *testing.T) { testRaces(t, b, 1000, 4) })
 	})
 }
@@ -103,6 +104,35 @@ func testLifeOnServer(t *testing.T, b *Bucket) {
 	if p.Step != 6 || r.Fallbacks() != 0 {
 		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
 	}
+}
+
+func testLifeOnBadServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
+	b := openTest(t, server.URL()+withPrefix(server.URL(), "bad/"), steady(t))
+	proxy.Spoil(
+		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable},
+		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Unanswer},
+		storagetest.Rule{Times: -1, Share: 0.04, Spoil: storagetest.Truncate, At: 100})
+	defer proxy.Spoil()
+	if err := life(t.Context(), t, b); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d requests failed", proxy.Hits())
+	if proxy.Hits() == 0 {
+		t.Error("no request failed")
+	}
+	proxy.Spoil()
+	r, p := mustRestore(t, b, "auditor")
+	if p.Step != 6 || r.Fallbacks() != 0 {
+		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
+	}
+}
+
+// withPrefix is the parameter to add to a URL so that its bucket stays below prefix.
+func withPrefix(url, prefix string) string {
+	if strings.Contains(url, "?") {
+		return "&prefix=" + prefix
+	}
+	return "?prefix=" + prefix
 }
 
 func testLargeObject(t *testing.T, b *Bucket, large []byte) {

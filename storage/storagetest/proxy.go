@@ -3,6 +3,7 @@ package storagetest
 import (
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -27,7 +28,8 @@ type Proxy struct {
 // Rule spoils the next Times requests whose method is Method (any if empty) and whose URL contains Contains.
 type Rule struct {
 	Method, Contains string
-	Times            int // negative: for ever
+	Times            int     // negative: for ever
+	Share            float64 // of those requests, drawn at random; 0 means all
 	Spoil            Spoil
 	At               int // Truncate, Flip: the byte of the body from which on
 	Status           int // Answer: the status
@@ -126,7 +128,7 @@ func (p *Proxy) match(r *http.Request) (Rule, bool) {
 	}
 	for i := range p.rules {
 		rule := &p.rules[i]
-		if rule.Times != 0 && (rule.Method == "" || rule.Method == r.Method) && strings.Contains(where, rule.Contains) {
+		if rule.Times != 0 && (rule.Method == "" || rule.Method == r.Method) && strings.Contains(where, rule.Contains) && (rule.Share == 0 || rand.Float64() < rule.Share) {
 			if rule.Times > 0 {
 				rule.Times--
 			}
