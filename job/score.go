@@ -1,0 +1,109 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/model"
+)
+
+// scores are counts of the validation split, by collected depth where there are several.
+type scores struct {
+	trained, untrained model.Score
+	// right answers of the kNN at the deepest depth; -1: not asked for
+	neighbours, untrainedNeighbours int
+}
+
+// score runs both probes, and the kNN, over the validation split.
+func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
+	s := scores{neighbours: -1, untrainedNeighbours: -1}
+	validation, err := j.evaluation(validationSplit)
+	if err != nil {
+		return s, err
+	}
+	for batch, err := range validation.Batches(ctx, 0, validation.StepsPerEpoch()) {
+		if err != nil {
+			return s, err
+		}
+		for _, n := range []struct {
+			probe *model.Probe
+			into  *model.Score
+		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
+			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
+			if err != nil {
+				return s, fmt.Errorf("scoring: %w", &DeviceError{err})
+			}
+			n.into.Add(one)
+		}
+	}
+	if s.trained.N == 0 {
+		return s, errors.New("the validation split is empty")
+	}
+	if j.cfg.Neighbours == 0 {
+		return s, nil
+	}
+	if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
+		return s, err
+	}
+	s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained)
+	return s, err
+}
+
+// evaluation reads a split in its own order, resized and cut at the centre.
+func (j *Job) evaluation(split string) (*input.Loader, error) {
+	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: input.EvaluationCrop(j.cfg.Image)})
+}
+
+// neighbours counts the right answers of the kNN over the validation split, on the features of the deepest depth.
+func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
+	known, knownLabels, err := j.features(ctx, p, trainSplit, j.cfg.KNNSamples)
+	if err != nil {
+		return 0, err
+	}
+	asked, labels, err := j.features(ctx, p, validationSplit, 0)
+	if err != nil {
+		return 0, err
+	}
+	right := 0
+	err = interruptible(ctx, func() error {
+		for i, answer := range model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
+			if answer == labels[i] {
+				right++
+			}
+		}
+		return nil
+	})
+	return right, err
+}
+
+// features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
+// n = 0 means all.
+func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
+	loader, err := j.evaluation(split)
+	if err != nil {
+		return nil, nil, err
+	}
+	steps := loader.StepsPerEpoch()
+	if n > 0 {
+		steps = min(steps, int64((n+j.cfg.ProbeBatch-1)/j.cfg.ProbeBatch))
+	}
+	var all []float32
+	var labels []int32
+	depths, width := len(j.cfg.Depths), j.cfg.Width
+	for batch, err := range loader.Batches(ctx, 0, steps) {
+		if err != nil {
+			return nil, nil, err
+		}
+		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
+		if err != nil {
+			return nil, nil, fmt.Errorf("features: %w", &DeviceError{err})
+		}
+		for i := range batch.N {
+			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)
+		}
+		labels = append(labels, batch.Labels[:batch.N]...)
+	}
+	return all, labels, nil
+}
