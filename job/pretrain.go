@@ -69,7 +69,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		}
 		at.step = update
 		at.progress.observe(j.cfg.Depths, sources, out)
-		at.progress.Bad = loader.Stats().Bad
+		at.progress.Bad = max(at.progress.Bad, loader.Stats().Bad)
 		at.progress.PretrainSeconds += meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
 		at.progress.WaitSeconds += batch.wait.Seconds()
 		if update%int64(j.cfg.LogEvery) == 0 || update == total {

@@ -50,7 +50,6 @@ type Figures struct {
 	Updates       int64         `json:"updates"`
 	PathwayCounts []int64       `json:"pathway_updates"`
 	Skipped       int64         `json:"skipped_updates"`
-	BadSamples    int64         `json:"bad_samples"`
 	TeacherSHA256 string        `json:"teacher_sha256"` // of teacher.safetensors
 	StateSHA256   string        `json:"state_sha256"`   // of all weights, moments and counts after the last update
 }
@@ -69,6 +68,7 @@ type Course struct {
 	Ended           time.Time `json:"ended"`
 	Attempts        int       `json:"attempts"` // this one and those that committed a checkpoint before it
 	Fallbacks       int       `json:"damaged_checkpoints"`
+	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
 	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
 	ProbeSeconds    float64   `json:"probe_seconds"`
 	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
@@ -85,10 +85,10 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		Data:     Data{j.data.Fingerprint(), len(index.Classes), hashLines(index.Classes), train, validation},
 		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
 		Figures: Figures{
-			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, BadSamples: p.Bad, StateSHA256: p.StateSHA256,
+			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Attempts: p.Attempts, Fallbacks: p.Fallbacks, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
+			Begun: j.begun, Ended: time.Now().UTC(), Attempts: p.Attempts, Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
