@@ -7,9 +7,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Cache holds shards of a dataset on the local disk, mapped into memory, and fetches them in the order in which they will be used:
@@ -36,6 +36,10 @@ type Cache struct {
 	starving bool       // a fetch waits until some shard is neither looked at nor waited for
 	thrashed bool       // the warning has been given
 	closed   bool
+
+	// For the one line that says that the data is here.
+	began  time.Time // of the first fetch
+	pulled int64     // bytes of the shards fetched so far; -1 after that line
 }
 
 // fetchers is how many shards are on their way at once: one S3 stream seldom gives 100 MB/s.
@@ -175,142 +179,4 @@ func (s *cachedShard) before(other *cachedShard) bool {
 		return s.waiting > 0
 	}
 	return s.next < other.next
-}
-
-// work is one fetcher: it takes the absent shard that is needed first, again and again.
-func (c *Cache) work(ctx context.Context) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for !c.closed {
-		shard := c.choose()
-		if shard == nil {
-			c.changed.Wait()
-			continue
-		}
-		if shard.state == absent {
-			c.used += shard.room
-		}
-		shard.state = fetching
-		c.mu.Unlock()
-		file, err := c.fetch(ctx, shard.Shard)
-		c.mu.Lock()
-		c.arrived(shard, file, err)
-		c.changed.Broadcast()
-	}
-}
-
-// arrived notes how a fetch has ended.
-func (c *Cache) arrived(shard *cachedShard, file *shardFile, err error) {
-	if err == nil {
-		shard.state, shard.file = ready, file
-		return
-	}
-	c.used -= shard.room
-	if diskFull(err) && c.shrink(shard) {
-		shard.state = absent
-		return
-	}
-	shard.state, shard.err = failed, err
-	if !c.closed {
-		c.log.Error("shard could not be fetched", "shard", shard.Name, "error", err)
-	}
-}
-
-// shrink lowers the limit to what the disk has turned out to hold. It reports whether that is enough to go on with.
-func (c *Cache) shrink(shard *cachedShard) bool {
-	if c.used < max(c.window, shard.room) {
-		return false
-	}
-	c.log.Warn("disk is full: the cache shrinks to what it holds", "dir", c.dir, "limit", c.limit, "holds", c.used)
-	c.limit = c.used
-	return true
-}
-
-// choose returns the absent or resting shard to fetch next, after making room for it, or nil when there is none or no room.
-func (c *Cache) choose() *cachedShard {
-	var first *cachedShard
-	for _, split := range c.splits {
-		for _, shard := range split.shards {
-			wanted := (shard.state == absent || shard.state == resting) && (shard.waiting > 0 || shard.next != unplanned)
-			if wanted && (first == nil || shard.before(first)) {
-				first = shard
-			}
-		}
-	}
-	if first == nil || !c.makeRoom(first) {
-		return nil
-	}
-	return first
-}
-
-// makeRoom evicts what is needed last until the shard fits. A shard that nobody waits for yet does not drive out what is needed sooner.
-func (c *Cache) makeRoom(shard *cachedShard) bool {
-	need := shard.room
-	if shard.state == resting {
-		need = 0
-	}
-	if need <= c.limit-c.used {
-		return true
-	}
-	candidates, room := c.evictable(shard)
-	if need > c.limit-c.used+room {
-		return false
-	}
-	slices.SortFunc(candidates, func(a, b *cachedShard) int { return -compareNext(a, b) })
-	for _, other := range candidates {
-		if need <= c.limit-c.used {
-			break
-		}
-		if other.next <= shard.next && shard.next != unplanned && !c.thrashed {
-			c.thrashed = true
-			c.log.Warn("the cache is smaller than the window in use: shards are fetched again and again; raise the cache size or use a smaller window",
-				"limit", c.limit, "dir", c.dir)
-		}
-		c.evict(other)
-	}
-	return true
-}
-
-// evictable gives the shards that may give way to another one, and the room that they take.
-func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room int64) {
-	for _, split := range c.splits {
-		for _, other := range split.shards {
-			here := other.state == ready || other.state == resting
-			if !here || other == shard || other.room == 0 || shard.waiting == 0 && other.next <= shard.next {
-				continue
-			}
-			if other.pins > 0 || other.waiting > 0 {
-				c.starving = true
-				continue
-			}
-			candidates = append(candidates, other)
-			room += other.room
-		}
-	}
-	return candidates, room
-}
-
-func compareNext(a, b *cachedShard) int {
-	switch {
-	case a.next < b.next:
-		return -1
-	case a.next > b.next:
-		return 1
-	}
-	return strings.Compare(a.Name, b.Name)
-}
-
-// evict takes a shard off this process's map and off the disk, unless another process has it mapped.
-func (c *Cache) evict(shard *cachedShard) {
-	var err error
-	if shard.state == resting {
-		err = removeResting(c.whole(shard.Shard))
-	} else {
-		err = shard.file.remove()
-	}
-	if err != nil {
-		c.log.Warn("evicted shard could not be deleted", "shard", shard.Name, "error", err)
-	}
-	shard.file, shard.state = nil, absent
-	c.used -= shard.room
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"gocloud.dev/blob/fileblob"
-	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -221,59 +219,6 @@ func TestCacheTakesStock(t *testing.T) {
 		t.Errorf("%d files in a cache for 3", n)
 	}
 	viewAll(t, s, stored)
-}
-
-// A disk that turns out smaller than the limit becomes the limit.
-func TestDiskFull(t *testing.T) {
-	b, d := packed(t, 400)
-	size := d.Index.Splits["train"][0].Size
-	dir := t.TempDir()
-	// Every file takes whole pages: this is the room of some 14 shards.
-	room := 14 * (size + 8192)
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", room)); err != nil {
-		t.Skipf("a small disk cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	stored := snapshot(t, b)
-	t.Run("enough for the window", func(t *testing.T) {
-		c := newCache(t, d, dir, 0)
-		s := trainSplit(t, c)
-		if err := s.Require(4); err != nil {
-			t.Fatal(err)
-		}
-		plan := make([]int, len(s.shards))
-		for i := range plan {
-			plan[i] = i
-		}
-		s.Ahead(plan)
-		viewAll(t, s, stored)
-		if c.limit > room || c.limit < 8*size {
-			t.Errorf("the limit has become %d bytes on a disk of %d", c.limit, room)
-		}
-	})
-	t.Run("too small for the window", func(t *testing.T) {
-		for _, name := range files(t, dir) {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c := newCache(t, d, dir, 0)
-		s := trainSplit(t, c)
-		if err := s.Require(30); err != nil {
-			t.Fatal(err)
-		}
-		var failed error
-		for i := range s.shards {
-			failed = errors.Join(failed, s.View(t.Context(), i, 0, func(string, int, []byte) error { return nil }))
-		}
-		if !errors.Is(failed, unix.ENOSPC) || !strings.Contains(failed.Error(), "free space in "+dir) {
-			t.Errorf("error %v, want the full disk and what to do", failed)
-		}
-	})
 }
 
 // cacheOf is the process that TestProcessesShareACache starts several times: it serves all samples from a cache that others use too.

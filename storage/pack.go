@@ -38,18 +38,6 @@ type PackOptions struct {
 	TempDir string
 }
 
-// Reject is an image that Pack left out.
-type Reject struct {
-	Split, Name string
-	Err         error
-}
-
-func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
-
-func compareRejects(a, b Reject) int {
-	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
-}
-
 // Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
 // image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
 //

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,18 @@ type Item struct {
 	Class string // class name, or "" for an image without label
 	Ext   string // "jpg", "jpeg", "png" or "webp": the ending of the tar member's name
 	File  string // the file's original name, kept in the sample's .json member; "" = no such member
+}
+
+// Reject is an image that Pack left out.
+type Reject struct {
+	Split, Name string
+	Err         error
+}
+
+func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
+
+func compareRejects(a, b Reject) int {
+	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
 }
 
 // OpenSource finds out what lies at path, a file or a folder, and opens it: the MNIST family's IDX files, parquet files, tar files, or else a

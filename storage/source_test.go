@@ -317,6 +317,30 @@ func TestFromParquet(t *testing.T) {
 	}
 }
 
+// Files of another writer, Arrow's own in Rust (parquet-wasm 0.8.0), with dictionary pages, row groups of 16 and nulls.
+func TestFromParquetOfArrow(t *testing.T) {
+	images, classes, rejects := content(t, FromParquet(t.TempDir(), "testdata/train-snappy.parquet", "testdata/validation-zstd.parquet"))
+	if diff := cmp.Diff([]string{"zebra", "ant", "cat"}, classes); diff != "" {
+		t.Error(diff)
+	}
+	want := map[string]string{}
+	for i := range 40 {
+		file := ""
+		if i%4 != 0 {
+			file = fmt.Sprintf("n%d_%d.JPEG", i%3, i)
+		}
+		for _, name := range []string{"train train-snappy", "val validation-zstd"} {
+			want[fmt.Sprintf("%s.parquet/%d %s jpg %s", name, i, classes[i%3], file)] = fmt.Sprintf("|\xff\xd8\xff image %d", i)
+		}
+	}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Error(diff)
+	}
+	if rejects != nil {
+		t.Errorf("rejects %v", rejects)
+	}
+}
+
 func TestFromParquetErrors(t *testing.T) {
 	root := t.TempDir()
 	writeParquet(t, filepath.Join(root, "train.parquet"), parquetRows(9))
