@@ -77,9 +77,10 @@ func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, 
 		defer cancel(nil)
 
 		// A slot goes round: free -> planner -> begun, in the order of steps, and, image by image, tasks -> workers ->
-		// its own done channel -> caller -> free. Nobody blocks on free and begun, which hold all slots there are.
+		// its own done channel -> caller -> free. The channels have room for all slots and images there are, so that no
+		// send blocks: a planner that sleeps and is woken for every image costs processor time.
 		free, begun := make(chan *slot, slots), make(chan *slot, slots)
-		tasks := make(chan task, l.config.Workers)
+		tasks := make(chan task, int(slots)*l.config.Batch)
 		for range slots {
 			free <- newSlot(l.config)
 		}
@@ -127,11 +128,7 @@ func (l *Loader) plan(ctx context.Context, from, to int64, free <-chan *slot, be
 		s.begin(step, epoch, len(batch))
 		begun <- s
 		for k, sample := range batch {
-			select {
-			case tasks <- task{s, k, int(sample)}:
-			case <-ctx.Done():
-				return
-			}
+			tasks <- task{s, k, int(sample)}
 		}
 	}
 }
