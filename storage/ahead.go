@@ -44,7 +44,7 @@ func (a *ahead) fill() {
 	for {
 		select {
 		case <-a.ctx.Done():
-			a.filled <- block{err: context.Cause(a.ctx)}
+			a.filled <- block{err: a.ctx.Err()}
 			return
 		case buffer := <-a.free:
 			if buffer == nil {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -53,8 +54,8 @@ func TestAbandonedPutStoresNothing(t *testing.T) {
 			if err == nil || calls != 1 {
 				t.Errorf("%s: %d calls of write, error %v", name, calls, err)
 			}
-			if name == "source fails" && !errors.Is(err, source) {
-				t.Errorf("%s: the source's error is lost: %v", name, err)
+			if name == "source fails" && (!errors.Is(err, source) || err.Error() != "writing torn: the device is gone") {
+				t.Errorf("%s: the source's error is not told as it is: %v", name, err)
 			}
 			if _, err := b.Get(t.Context(), "torn"); !errors.Is(err, ErrNotFound) {
 				t.Errorf("%s: something was stored: %v", name, err)
@@ -86,6 +87,37 @@ func TestReadsCanBeAbandoned(t *testing.T) {
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Whoever cancels learns from every operation that it was cancelled, and why.
+func TestCancellationIsTold(t *testing.T) {
+	eachKind(t, func(t *testing.T, b *Bucket) {
+		why := errors.New("SIGTERM")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		o, err := b.putBytes(ctx, "x", make([]byte, 3*aheadBlock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Read(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		_, put := b.Put(ctx, "y", -1, func(w io.Writer) error {
+			cancel(why)
+			_, err := w.Write(make([]byte, 1<<20))
+			return err
+		})
+		if !errors.Is(put, context.Canceled) || !errors.Is(put, why) {
+			t.Errorf("cancelled put: %v", put)
+		}
+		if _, err := b.Get(t.Context(), "y"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the cancelled put stored something: %v", err)
+		}
+		if _, err := io.ReadAll(r); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled read: %v", err)
 		}
 	})
 }

@@ -81,8 +81,9 @@ func (a *attempt) end() {
 
 // cause replaces the "context canceled" of a driver by the reason for which the attempt was given up.
 func (a *attempt) cause(err error) error {
-	if err == nil {
-		return nil
+	var final *finalError
+	if err == nil || errors.As(err, &final) {
+		return err
 	}
 	if c := context.Cause(a.ctx); c != nil && !errors.Is(err, c) {
 		return fmt.Errorf("%w (%v)", c, err)
@@ -180,7 +181,10 @@ func settle(ctx context.Context, act, key string, err error) error {
 		return fmt.Errorf("%s %s: %w", act, key, final.err)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s %s: %w", act, key, context.Cause(ctx))
+		if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+			return fmt.Errorf("%s %s: %w: %w", act, key, ctx.Err(), cause)
+		}
+		return fmt.Errorf("%s %s: %w", act, key, ctx.Err())
 	}
 	return explain(act, key, err)
 }
