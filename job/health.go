@@ -11,7 +11,7 @@ import (
 // same ones all through a run.
 const healthImages = 256
 
-// healthLine is one line of metrics/health-*.jsonl, by collected depth (method section 9).
+// healthLine is one line of metrics/health-*.jsonl, by collected depth.
 type healthLine struct {
 	Step      int64      `json:"step"`
 	Epoch     int64      `json:"epoch"`

@@ -9,7 +9,7 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite (method section 6).
+// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite: by then it is no accident.
 const maxSkipped = 20
 
 // pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
