@@ -146,6 +146,8 @@ type chain struct {
 	sum      string // of its bytes
 	retained []retained
 	damaged  []retained
+
+	fallbacks int // damaged checkpoints that the restore of this attempt was the first to find
 }
 
 // add enters a committed manifest.

@@ -20,7 +20,7 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 			return Position{}, err
 		}
 		c, position, err := r.restore(ctx, newest, load)
-		if err == nil && len(c.damaged) == 0 {
+		if err == nil && c.fallbacks == 0 {
 			r.chain = c
 			return position, nil
 		}
@@ -85,6 +85,7 @@ func (r *Run) readChain(ctx context.Context, c *chain) error {
 		c.add(m, sum)
 		c.sequence, c.sum = top, topSum
 		c.damaged = append(c.damaged, unreadable...)
+		c.fallbacks = len(unreadable)
 		return nil
 	}
 	return fmt.Errorf("restoring %s: %w: none of its %d manifests can be read", r.root, ErrCorrupt, c.sequence)
@@ -94,6 +95,7 @@ func (r *Run) readChain(ctx context.Context, c *chain) error {
 func (c *chain) fallBack(damaged retained) {
 	c.retained = slices.DeleteFunc(c.retained, func(x retained) bool { return x.Sequence == damaged.Sequence })
 	c.damaged = append(c.damaged, damaged)
+	c.fallbacks++
 }
 
 // loadCheckpoint has load read one checkpoint, twice if the first time shows damage.

@@ -105,12 +105,13 @@ func (r *Run) Finish(ctx context.Context, result []byte) error {
 	return err
 }
 
-// Fallbacks is the number of checkpoints of this run that were found damaged, by this attempt or an earlier one whose commit says so.
+// Fallbacks is the number of damaged checkpoints that this attempt's Restore passed over. Later attempts do not count them again: the next manifest
+// names them as damaged.
 func (r *Run) Fallbacks() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.chain == nil {
 		return 0
 	}
-	return len(r.chain.damaged)
+	return r.chain.fallbacks
 }
