@@ -24,7 +24,11 @@ func newNetworks(d *Device, c Config, seed uint64) (n networks, err error) {
 		return n, err
 	}
 	for i, a := range n.student.arrays {
-		w, err := d.upload(initial(a, seed, studentSeed, i), a.shape())
+		data, err := download(n.student.w[i])
+		if err != nil {
+			return n, err
+		}
+		w, err := d.upload(data, a.shape())
 		if err != nil {
 			return n, err
 		}
