@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or "go:parallelism=64" for the pure Go
@@ -63,4 +65,66 @@ func recovered(err *error, doing string) {
 	default:
 		*err = fmt.Errorf("%s: %v", doing, p)
 	}
+}
+
+// run calls a program. It consumes the inputs, lends it the borrowed arrays, and replaces the owned ones, which the
+// program takes last and returns last. The other results come to the host. After an error the owned arrays are gone.
+func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, owned []**tensors.Tensor) (results [][]float64, err error) {
+	defer recovered(&err, "running "+program.Name())
+	defer func() {
+		for _, t := range inputs {
+			err = errors.Join(err, t.FinalizeAll())
+		}
+	}()
+	var arguments []any
+	for _, t := range join(inputs, borrowed) {
+		arguments = append(arguments, t)
+	}
+	for _, t := range owned {
+		donated, err := graph.DonateTensorBuffer(*t, d.backend, 0)
+		if err != nil {
+			return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+		}
+		arguments = append(arguments, donated)
+	}
+	outputs, err := program.Call(arguments...)
+	if err != nil {
+		return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+	}
+	n := len(outputs) - len(owned)
+	for i, t := range owned {
+		*t = outputs[n+i]
+	}
+	for _, t := range outputs[:n] {
+		values, err := tensors.CopyFlatData[float32](t)
+		if err = errors.Join(err, t.FinalizeAll()); err != nil {
+			return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+		}
+		wide := make([]float64, len(values))
+		for i, x := range values {
+			wide[i] = float64(x)
+		}
+		results = append(results, wide)
+	}
+	return results, nil
+}
+
+// upload copies an array of float32 values, little-endian, to the device.
+func (d *Device) upload(data []byte, dims []int) (*tensors.Tensor, error) {
+	t, err := tensors.FromRaw(d.backend, 0, floatShape(dims...), data)
+	if err != nil {
+		return nil, fmt.Errorf("uploading an array %v: %w", dims, err)
+	}
+	return t, nil
+}
+
+// download copies an array to the host, as bytes, and leaves no copy of it attached to the array.
+func download(t *tensors.Tensor) (data []byte, err error) {
+	if err := t.ConstBytes(func(b []byte) { data = append([]byte(nil), b...) }); err != nil {
+		return nil, fmt.Errorf("downloading an array: %w", err)
+	}
+	if t.IsOnAnyDevice() && !t.IsShared() {
+		t.FinalizeLocal()
+	}
+	return data, nil
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	_ "github.com/gomlx/compute/gobackend"
 )
 
 // testDevice is the pure Go backend, or the XLA plugin that CIJEPA_XLA_PLUGIN names.

@@ -10,12 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/gomlx/compute/dtypes"
-	_ "github.com/gomlx/compute/gobackend"
-	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
@@ -256,58 +252,6 @@ func doubles(t *testing.T, x *tensors.Tensor) (values []float64) {
 	return values
 }
 
-// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
-// losses, then the whole state.
-func TestGoldenStep(t *testing.T) {
-	d := testDevice(t)
-	for _, file := range goldenFiles(t) {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			g := readGolden(t, file)
-			l := g.learner(t, d)
-			var worst float64
-			see := func(name string, got, want []float64) { worst = max(worst, same(t, name, got, want)) }
-			for i, step := range g.steps {
-				images, err := d.uploadImages(g.Config, g.images(i), dtypes.Float32)
-				if err != nil {
-					t.Fatal(err)
-				}
-				out, err := l.Step(StepInput{Images: images, Masks: g.masks(i), Sources: step.Sources, Rate: step.Rate, Momentum: step.Momentum})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if out.Skipped {
-					t.Errorf("step %d was skipped", i)
-				}
-				see(fmt.Sprintf("step%d/loss", i), []float64{out.Loss}, g.want(t, fmt.Sprintf("step%d/loss", i)).values)
-				see(fmt.Sprintf("step%d/table", i), slices.Concat(out.Table...), g.want(t, fmt.Sprintf("step%d/table", i)).values)
-			}
-			s, err := l.Snapshot()
-			if err != nil {
-				t.Fatal(err)
-			}
-			after := parse(t, s)
-			prefix := fmt.Sprintf("step%d/after/", len(g.steps)-1)
-			var arrays, elements, above int
-			for name, want := range g.tensors {
-				name, ok := strings.CutPrefix(name, prefix)
-				if !ok {
-					continue
-				}
-				difference, n := compare(t, name, after[name], want.values)
-				if worst = max(worst, difference); difference > adamTolerance {
-					t.Errorf("%s differs by %.3g of its largest value", name, difference)
-				}
-				arrays, elements, above = arrays+1, elements+len(want.values), above+n
-			}
-			if float64(above) > adamShare*float64(elements) {
-				t.Errorf("%d of %d elements of the state differ by more than %g", above, elements, goldenTolerance)
-			}
-			t.Logf("%s: %d tables and %d arrays of the state, worst difference %.2g, %d of %d elements above %g",
-				file, len(g.steps), arrays, worst, above, elements, goldenTolerance)
-		})
-	}
-}
-
 // parse reads all the arrays of a state by name.
 func parse(t *testing.T, s *State) map[string][]float64 {
 	t.Helper()
@@ -331,97 +275,4 @@ func parse(t *testing.T, s *State) map[string][]float64 {
 		}
 	}
 	return values
-}
-
-// TestGoldenObjective compares what lies inside the first step: hidden states, target features, predictions, gradients.
-func TestGoldenObjective(t *testing.T) {
-	d := testDevice(t)
-	for _, file := range goldenFiles(t) {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			g := readGolden(t, file)
-			l := g.learner(t, d)
-			sources := g.steps[0].Sources
-			var names []string // of the outputs
-			exec, err := graph.NewExec(d.backend, func(nodes []*graph.Node) []*graph.Node {
-				var outputs []*graph.Node
-				names = nil
-				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
-				in := &inputs{nodes}
-				b, r := in.batch(), in.rows(l.network)
-				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
-				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
-				var predictors []weights
-				for range sources {
-					predictors = append(predictors, newWeights(l.predictorArrays(), in.take(predictor)))
-				}
-				patches := l.patches(b.images)
-				hidden := l.encode(student, gatherTokens(patches, b.context), b.context)
-				collect := func(hidden []*graph.Node) *graph.Node {
-					var collected []*graph.Node
-					for _, depth := range l.Depths {
-						collected = append(collected, hidden[depth])
-					}
-					return graph.Stack(collected, 0)
-				}
-				add("hidden/student", collect(hidden))
-				add("hidden/teacher", collect(l.encode(teacher, patches, nil)))
-				depthsFirst := func(x *graph.Node) *graph.Node { return graph.TransposeAllAxes(x, 2, 0, 1, 3) } // [L, BM, K, D]
-				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
-				places := l.newPredictorPlaces(b.context, b.targets)
-				for slot, w := range predictors {
-					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
-				}
-				_, loss := l.objective(b, r, student, teacher, predictors)
-				gradients := l.gradients(loss, student, predictors)
-				for group, list := range gradients {
-					prefix, arrays := "student.", l.encoderArrays()
-					if group > 0 {
-						prefix, arrays = fmt.Sprintf("predictors.%d.", sources[group-1]), l.predictorArrays()
-					}
-					for i, a := range arrays {
-						for row, name := range a.trained() {
-							x := list[i]
-							if a.rows > 0 {
-								x = graph.Slice(x, graph.AxisElem(row))
-							}
-							add("grad/"+prefix+name, x)
-						}
-					}
-				}
-				return outputs
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			images, err := d.uploadImages(g.Config, g.images(0), dtypes.Float32)
-			if err != nil {
-				t.Fatal(err)
-			}
-			groups := []*group{l.student}
-			for _, s := range sources {
-				groups = append(groups, l.predictors[s])
-			}
-			var arguments []any
-			for _, x := range join(l.passInputs(StepInput{Images: images, Masks: g.masks(0), Sources: sources}, 0), l.weights(groups)) {
-				arguments = append(arguments, x)
-			}
-			outputs, err := exec.Call(arguments...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var worst float64
-			got := map[string]bool{}
-			for i, name := range names {
-				name = "step0/" + name
-				got[name] = true
-				worst = max(worst, same(t, name, doubles(t, outputs[i]), g.want(t, name).values))
-			}
-			for name := range g.tensors {
-				if strings.HasPrefix(name, "step0/grad/") && !got[name] {
-					t.Errorf("no %s", name)
-				}
-			}
-			t.Logf("%s: %d tensors, worst difference %.2g", file, len(names), worst)
-		})
-	}
 }
