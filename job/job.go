@@ -26,6 +26,7 @@ type Job struct {
 	log      *slog.Logger
 	bars     io.Writer // of progress bars; nil: none
 
+	bucket  *storage.Bucket
 	run     *storage.Run
 	data    *storage.Dataset
 	cache   *storage.Cache
@@ -44,7 +45,7 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	}
 	defer bucket.Close()
 	log = log.With("run", cfg.Run)
-	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars}
+	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars, bucket: bucket}
 	j.run = storage.OpenRun(bucket, cfg.Run, attempt(), log)
 
 	if _, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
@@ -67,6 +68,7 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	if err != nil {
 		return err
 	}
+	j.recordAttempt(ctx, at, at)
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
 			return err

@@ -51,9 +51,8 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		j.log.Info("begun")
 		return at, err
 	}
-	at.progress.Attempts++
 	at.progress.Fallbacks += j.run.Fallbacks()
-	j.log.Info("resumed", "phase", at.phase, "step", at.step, "attempt", at.progress.Attempts)
+	j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	return at, nil
 }
 

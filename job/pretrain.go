@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model"
@@ -76,6 +77,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			if err := j.report(at, schedule, perEpoch, meter.pace()); err != nil {
 				return at, err
 			}
+			saver.flush()
 		}
 		if update%perEpoch == 0 {
 			if err := j.look(watch, at, update/perEpoch); err != nil {
@@ -105,6 +107,9 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver)
 		return err
 	}
 	saved := saver.last(at, j.cfg.StopDeadline)
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	j.recordAttempt(short, saver.from, at)
 	j.log.Warn("stopped", "phase", at.phase, "step", at.step, "saved", saved, "lost", at.step-saved)
 	return ErrStopped
 }

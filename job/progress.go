@@ -10,7 +10,6 @@ import (
 // Progress is what a run has to tell beside its weights. It travels in every checkpoint, so that a restart goes on
 // counting where the checkpoint was taken.
 type Progress struct {
-	Attempts  int `json:"attempts"`
 	Fallbacks int `json:"fallbacks"` // damaged checkpoints that were passed over
 
 	Pretrained int64 `json:"pretrained"` // updates done
@@ -28,7 +27,7 @@ type Progress struct {
 }
 
 func newProgress(c Config) *Progress {
-	p := &Progress{Attempts: 1, Table: make([][]*float64, len(c.Depths)), Updates: make([]int64, len(c.Depths))}
+	p := &Progress{Table: make([][]*float64, len(c.Depths)), Updates: make([]int64, len(c.Depths))}
 	for i := range p.Table {
 		p.Table[i] = make([]*float64, len(c.Depths))
 	}

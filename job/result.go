@@ -66,7 +66,8 @@ type DepthFigure struct {
 type Course struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
-	Attempts        int       `json:"attempts"` // this one and those that committed a checkpoint before it
+	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
+	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
 	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
@@ -88,9 +89,13 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Attempts: p.Attempts, Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
+			Begun: j.begun, Ended: time.Now().UTC(), Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
+	}
+	var err error
+	if r.Course.Attempts, r.Course.UpdatesLost, err = attemptsMade(ctx, j.bucket, j.key("metrics/")); err != nil {
+		return fmt.Errorf("counting the attempts: %w", err)
 	}
 	r.Figures.score(j.cfg.Depths, s)
 

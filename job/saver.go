@@ -15,6 +15,7 @@ import (
 type saver struct {
 	job    *Job
 	phase  string
+	from   position // where the attempt began
 	tasks  chan task
 	done   chan outcome
 	ctx    context.Context // of the uploads: not ended by SIGTERM, which gives the one in flight its deadline
@@ -22,12 +23,14 @@ type saver struct {
 
 	outstanding int
 	begun       time.Time // of the newest checkpoint that was handed over
+	flushed     time.Time // of the newest metrics that were handed over
 	good        time.Time // of the newest commit
 	committed   int64     // step of the newest commit in this phase
 	rate        float64   // bytes a second of the newest upload
 	size        int64     // bytes of the newest upload
 }
 
+// task is a checkpoint to commit or, without parts, metrics to write.
 type task struct {
 	step  int64
 	keep  bool
@@ -35,14 +38,14 @@ type task struct {
 }
 
 type outcome struct {
-	step int64
+	task task
 	size int64
 	took time.Duration
 	err  error
 }
 
 func (j *Job) newSaver(ctx context.Context, at position) *saver {
-	s := &saver{job: j, phase: at.phase, tasks: make(chan task, 1), done: make(chan outcome, 2), begun: time.Now(), good: time.Now(), committed: at.step}
+	s := &saver{job: j, phase: at.phase, from: at, tasks: make(chan task, 1), done: make(chan outcome, 2), begun: time.Now(), flushed: time.Now(), good: time.Now(), committed: at.step}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(s.done)
@@ -56,12 +59,15 @@ func (j *Job) newSaver(ctx context.Context, at position) *saver {
 // upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps.
 func (s *saver) upload(ctx context.Context, t task) outcome {
 	start := time.Now()
-	o := outcome{step: t.step}
+	o := outcome{task: t}
 	for _, p := range t.parts {
 		o.size += p.Size
 	}
 	if err := s.job.journal.flush(ctx, s.job.run); err != nil {
 		s.job.log.Warn("metrics not written yet", "error", err)
+	}
+	if t.parts == nil {
+		return o
 	}
 	_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
 	o.took = time.Since(start)
@@ -87,16 +93,19 @@ func (s *saver) due() (bool, error) {
 // settle takes note of one upload that has ended.
 func (s *saver) settle(o outcome) error {
 	s.outstanding--
+	if o.task.parts == nil {
+		return nil
+	}
 	if o.err == nil {
-		s.committed, s.good, s.size = o.step, time.Now(), o.size
+		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
 		s.rate = float64(o.size) / max(o.took.Seconds(), 1e-3)
-		s.job.log.Info("saved", "phase", s.phase, "step", o.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
+		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
 		return nil
 	}
 	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
 		return o.err
 	}
-	s.job.log.Error("checkpoint failed; training goes on", "phase", s.phase, "step", o.step, "error", o.err)
+	s.job.log.Error("checkpoint failed; training goes on", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
 		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), o.err)
 	}
@@ -115,9 +124,21 @@ func (s *saver) begin(at position, keep bool) error {
 		}
 	}
 	s.outstanding++
-	s.begun = time.Now()
+	s.begun, s.flushed = time.Now(), time.Now()
 	s.tasks <- task{at.step, keep, parts}
 	return nil
+}
+
+// flushEvery is how often metrics are written between checkpoints: what a killed attempt had reached is known this well.
+const flushEvery = time.Minute
+
+// flush hands the metrics over when it is time and nothing else is in hand.
+func (s *saver) flush() {
+	if s.outstanding == 0 && time.Since(s.flushed) >= flushEvery {
+		s.outstanding++
+		s.flushed = time.Now()
+		s.tasks <- task{}
+	}
 }
 
 // drain waits until nothing is in hand, or the context ends.

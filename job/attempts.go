@@ -1,0 +1,103 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// attemptLine is one line of metrics/attempt-*.jsonl: an attempt writes one when it begins and, if it can, one when it is
+// stopped.
+type attemptLine struct {
+	Time  time.Time `json:"time"`
+	Phase string    `json:"phase"`
+	From  int64     `json:"from"` // updates done in the phase when the attempt began
+	Step  int64     `json:"step"` // updates done now
+}
+
+// recordAttempt writes where an attempt begins or is stopped. A run can do without it, so a failure is only logged.
+func (j *Job) recordAttempt(ctx context.Context, from, at position) {
+	text, err := json.Marshal(attemptLine{time.Now().UTC(), at.phase, from.step, at.step})
+	if err == nil {
+		err = j.run.Append(ctx, "attempt.jsonl", append(text, '\n'))
+	}
+	if err != nil {
+		j.log.Warn("this attempt is not on record", "error", err)
+	}
+}
+
+// attemptsMade tells how often the run was started, and how many updates had to be computed again: as far as the stopped
+// attempts said it, or the metrics that the killed ones had written.
+func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string) (attempts int, lost int64, err error) {
+	type attempt struct {
+		begun, reached attemptLine
+		name           string
+	}
+	byName := map[string]*attempt{}
+	var all []*attempt
+	keys, err := bucket.List(ctx, metrics+"attempt-")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, key := range keys {
+		line, err := lastLine[attemptLine](ctx, bucket, key)
+		if err != nil {
+			return 0, 0, err
+		}
+		name := attemptOf(key, "attempt-")
+		if a := byName[name]; a != nil {
+			a.reached = line
+			continue
+		}
+		a := &attempt{begun: line, reached: line, name: name}
+		byName[name] = a
+		all = append(all, a)
+	}
+	steps, err := bucket.List(ctx, metrics+"steps-")
+	if err != nil {
+		return 0, 0, err
+	}
+	newest := map[string]string{} // by attempt; the listing is in order
+	for _, key := range steps {
+		newest[attemptOf(key, "steps-")] = key
+	}
+	slices.SortFunc(all, func(a, b *attempt) int { return a.begun.Time.Compare(b.begun.Time) })
+	for i, a := range all[:max(len(all)-1, 0)] {
+		if key := newest[a.name]; key != "" && a.reached.Phase == pretraining {
+			line, err := lastLine[stepLine](ctx, bucket, key)
+			if err != nil {
+				return 0, 0, err
+			}
+			a.reached.Step = max(a.reached.Step, line.Step)
+		}
+		if next := all[i+1]; next.begun.Phase == a.reached.Phase {
+			lost += max(0, a.reached.Step-next.begun.From)
+		}
+	}
+	return len(all), lost, nil
+}
+
+// attemptOf is the attempt in metrics/<name>-<attempt>-<n>.jsonl.
+func attemptOf(key, name string) string {
+	rest := strings.TrimPrefix(path.Base(key), name)
+	return rest[:max(strings.LastIndexByte(rest, '-'), 0)]
+}
+
+// lastLine reads the last line of an object of JSON lines.
+func lastLine[T any](ctx context.Context, bucket *storage.Bucket, key string) (line T, err error) {
+	text, err := bucket.Get(ctx, key)
+	if err != nil {
+		return line, err
+	}
+	trimmed := strings.TrimSuffix(string(text), "\n")
+	if err := json.Unmarshal([]byte(trimmed[strings.LastIndexByte(trimmed, '\n')+1:]), &line); err != nil {
+		return line, fmt.Errorf("%s: %w", key, err)
+	}
+	return line, nil
+}

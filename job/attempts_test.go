@@ -1,0 +1,62 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob/memblob"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// TestAttemptsMade: five attempts. The first was killed at 70 with metrics up to 60 and restored at 40; the second was
+// stopped at 90 with 90 saved; the third was stopped at 120 and restored at 100; the fourth ended pretraining and was
+// killed in the probe, which began again.
+func TestAttemptsMade(t *testing.T) {
+	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	put := func(key string, lines ...any) {
+		var text strings.Builder
+		for _, l := range lines {
+			b, err := json.Marshal(l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(append(b, '\n'))
+		}
+		if _, err := bucket.Put(t.Context(), "m/"+key, int64(text.Len()), func(w io.Writer) error {
+			_, err := io.WriteString(w, text.String())
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempt := func(name string, n, after int, phase string, from, step int64) {
+		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), attemptLine{begin.Add(time.Duration(after) * time.Minute), phase, from, step})
+	}
+	attempt("z-1", 1, 0, pretraining, 0, 0)
+	put("steps-z-1-000001.jsonl", stepLine{Step: 20})
+	put("steps-z-1-000002.jsonl", stepLine{Step: 40}, stepLine{Step: 60})
+	attempt("y-2", 1, 1, pretraining, 40, 40)
+	attempt("y-2", 2, 2, pretraining, 40, 90)
+	attempt("x-3", 1, 3, pretraining, 90, 90)
+	attempt("x-3", 2, 4, pretraining, 90, 120)
+	put("steps-x-3-000001.jsonl", stepLine{Step: 100})
+	attempt("w-4", 1, 5, pretraining, 100, 100)
+	put("steps-w-4-000001.jsonl", stepLine{Step: 200})
+	attempt("v-5", 1, 6, probing, 7, 7)
+	attempts, lost, err := attemptsMade(t.Context(), bucket, "m/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attempts != 5 || lost != 20+0+20 {
+		t.Errorf("%d attempts and %d lost updates, want 5 and 40", attempts, lost)
+	}
+	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/"); attempts != 0 || lost != 0 || err != nil {
+		t.Errorf("of nothing: %d, %d, %v", attempts, lost, err)
+	}
+}
