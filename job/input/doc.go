@@ -6,9 +6,9 @@
 // of workers, on the same bytes.
 //
 // Pixels are those of Pillow and torchvision, to the last bit, when the package is built with cgo: JPEG files are decoded by
-// libjpeg-turbo. (Of Pillow up to version 12. Version 13 resizes vertically first where the height shrinks much more than
-// the width, which rounds a level differently here and there.) Without cgo the standard library decodes them, several times slower and with a level of difference here and
-// there.
+// libjpeg-turbo. (Those of Pillow up to version 12. Version 13 resizes vertically first where the height shrinks much more
+// than the width, which rounds to another level here and there.) Without cgo the standard library decodes them, several
+// times slower and with a level of difference here and there.
 //
 // Tests and benchmarks look at three variables: CIJEPA_GOLDEN_IMAGES names a folder like testdata/golden whose cases are
 // tried too, CIJEPA_CASES=20000 sets the number of random cases where the default is a small one, and CIJEPA_BENCH_IMAGES
