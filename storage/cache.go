@@ -14,7 +14,7 @@ import (
 
 // Cache holds shards of a dataset on the local disk, mapped into memory, and fetches them in the order in which they will be used:
 // what its splits are told by Ahead is fetched in the background, what View waits for comes before that. When the limit is reached
-// the shard that is needed last gives way.
+// the shard that is needed last gives way. Whoever goes through windows of shards asks Require first whether one fits.
 //
 // Shards of a file:// bucket are mapped where they lie; they take no space and are not evicted. Every shard is checked against its
 // SHA-256 before its first use in this process. The files are named by their checksums, so processes and datasets may share a

@@ -201,7 +201,7 @@ func TestReindexErrors(t *testing.T) {
 		options ReindexOptions
 		more    map[string]string
 	}{
-		{"has 5 samples, its list says 6", ErrCorrupt, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "[5, 4]", "[6, 3]", 1)}},
+		{"has 5 samples, its list says 6", ErrCorrupt, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "[5, 4]", "[6, 4]", 1)}},
 		{"2 file names and 1 lengths", nil, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "[5, 4]", "[9]", 1)}},
 		{"listed but not there", ErrNotFound, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "set-train-0001", "set-train-0009", 1)}},
 		{"not the JSON", nil, ReindexOptions{}, map[string]string{"f/_info.json": "{"}},
