@@ -18,11 +18,12 @@ func (a *axis) padding() int { return 4 * (a.stride - 2) }
 // fill sets the axis to a resize of in pixels to out pixels of which the n from first on are kept, in mirrored order if
 // told. It returns the span of source pixels that those read; the table counts source pixels from low.
 //
-// The arithmetic is that of Pillow's Resample.c (precompute_coeffs, normalize_coeffs_8bpc), operation by operation.
+// The arithmetic is that of Pillow's Resample.c (precompute_coeffs, normalize_coeffs_8bpc), operation by operation; the
+// conversions forbid the compiler to fuse a product into a sum, as some processors would.
 func (a *axis) fill(filter Filter, in, out, first, n int, mirrored bool) (low, high int) {
 	scale := float64(in) / float64(out)
 	widened := max(scale, 1)
-	support := filter.radius() * widened
+	support := float64(filter.radius() * widened)
 	inverse := 1 / widened
 	bounds := func(o int) (centre float64, from, to int) {
 		centre = float64((float64(o) + 0.5) * scale)
