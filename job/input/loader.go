@@ -152,6 +152,9 @@ func (l *Loader) work(ctx context.Context, tasks <-chan task) error {
 
 // next waits for the next batch.
 func (l *Loader) next(ctx context.Context, begun <-chan *slot) (*slot, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err // though a batch may be there
+	}
 	start := time.Now()
 	var s *slot
 	select {
