@@ -234,9 +234,12 @@ func TestRematIsTheSameStep(t *testing.T) {
 
 // A gradient that is not finite skips the step: the whole state, step counts included, stays as it was, to the bit.
 func TestSkippedStepChangesNothing(t *testing.T) {
-	for _, micro := range []int{0, 2} {
+	for _, poisoned := range []struct {
+		micro int
+		value float64
+	}{{0, math.NaN()}, {0, math.Inf(1)}, {2, math.NaN()}, {2, math.Inf(-1)}} {
 		c := tiny()
-		c.MicroBatch = micro
+		c.MicroBatch = poisoned.micro
 		l := newTestLearner(t, c)
 		take(t, l, stepInput(t, l, 0))
 		good := stateFiles(t, l)
@@ -246,19 +249,19 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		copy(bias, []byte{0, 0, 0xc0, 0x7f}) // NaN
+		copy(bias, float32s([]float64{poisoned.value}))
 		if broken.w[1], err = l.device.upload(bias, broken.arrays[1].shape()); err != nil {
 			t.Fatal(err)
 		}
 		before := stateFiles(t, l)
 		out := take(t, l, poison)
 		if !out.Skipped {
-			t.Fatalf("a step with NaN in it was not skipped: %+v", out)
+			t.Fatalf("a step with %g in it was not skipped: %+v", poisoned.value, out)
 		}
 		after := stateFiles(t, l)
 		for name := range before {
 			if !bytes.Equal(before[name], after[name]) {
-				t.Errorf("micro-batches of %d: %s changed", micro, name)
+				t.Errorf("micro-batches of %d, %g: %s changed", poisoned.micro, poisoned.value, name)
 			}
 		}
 		// What the gradients of a skipped step left behind does not reach the next one.

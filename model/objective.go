@@ -1,7 +1,6 @@
 package model
 
 import (
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -29,12 +28,12 @@ func (n network) objective(in batch, r rows, student, teacher weights, predictor
 	y := n.targetFeatures(teacher, patches, in.targets)                        // [BM, K, L, D]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
 	places := n.newPredictorPlaces(in.context, in.targets)
-	var table1 []*Node
+	var rows []*Node
 	for slot, w := range predictors {
 		prediction := n.predict(w, n.source(hidden, r, slot), places)
-		table1 = append(table1, ReduceMean(Square(Sub(prediction, y)), 0, 1, 3)) // [L]
+		rows = append(rows, ReduceMean(Square(Sub(prediction, y)), 0, 1, 3)) // [L]
 	}
-	table = Stack(table1, 0) // [R, L]
+	table = Stack(rows, 0) // [R, L]
 	loss = DivScalar(ReduceAllSum(Mul(table, r.weights)), float64(len(predictors)))
 	return table, loss
 }
@@ -109,17 +108,15 @@ func (n network) gradients(loss *Node, student weights, predictors []weights) []
 
 // finite says whether all the gradients are: a scalar truth value.
 func finite(gradients [][]*Node) *Node {
-	var sum *Node
+	var all *Node
 	for _, group := range gradients {
 		for _, gradient := range group {
-			// x - x is zero for a finite x and NaN for any other; sums of it cannot overflow.
-			s := ReduceAllSum(Sub(gradient, gradient))
-			if sum == nil {
-				sum = s
+			if one := LogicalAll(IsFinite(gradient)); all == nil {
+				all = one
 			} else {
-				sum = Add(sum, s)
+				all = LogicalAnd(all, one)
 			}
 		}
 	}
-	return Equal(sum, ScalarZero(sum.Graph(), dtypes.Float32))
+	return all
 }
