@@ -122,6 +122,14 @@ func (j *Job) close() {
 	}
 }
 
+// stepLevel is the level of the lines that tell the pace: beside a progress bar nobody needs them.
+func (j *Job) stepLevel() slog.Level {
+	if j.bars != nil {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
 // key is the place of one of the run's objects in the bucket, for messages.
 func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }
 

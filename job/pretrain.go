@@ -134,7 +134,7 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
 		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad, Table: at.progress.Table,
 	}
-	j.log.Info("step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
+	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
 		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())
 	return j.journal.add("steps.jsonl", line)
 }

@@ -147,7 +147,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		at.step = batch.Step + 1
 		at.progress.ProbeSeconds += meter.update(at.step, loss[0], batch.N, batch.Wait)
 		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
-			j.log.Info("step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
+			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
 		}
 		if ctx.Err() != nil {
 			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver)
