@@ -21,7 +21,11 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s, err := b.open(ctx, o.Key, 0)
+	first := int64(wholeObject)
+	if o.Size > aheadBlock {
+		first = aheadBlock
+	}
+	s, err := b.openPart(ctx, o.Key, 0, first)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -32,7 +36,7 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, s.size, o.Size)
 	}
 	var r io.ReadCloser = s
-	if o.Size > aheadBlock {
+	if first != wholeObject {
 		r = newAhead(ctx, cancel, s)
 	}
 	return &verified{r: r, o: o, hash: sha256.New()}, nil
@@ -72,6 +76,7 @@ type stream struct {
 	b        *Bucket
 	key      string
 	offset   int64 // of the next byte
+	end      int64 // of the part that is read, or wholeObject until the size is known
 	size     int64 // of the whole object
 	modified time.Time
 
@@ -80,9 +85,16 @@ type stream struct {
 	trouble trouble      // between connections
 }
 
-// open starts to read an object. The caller must close the stream.
+// wholeObject is the end of a part whose object has an unknown size.
+const wholeObject = -1
+
+// open starts to read an object from an offset on. The caller must close the stream.
 func (b *Bucket) open(ctx context.Context, key string, offset int64) (*stream, error) {
-	s := &stream{ctx: ctx, b: b, key: key, offset: offset, size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
+	return b.openPart(ctx, key, offset, wholeObject)
+}
+
+func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*stream, error) {
+	s := &stream{ctx: ctx, b: b, key: key, offset: offset, end: end, size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
 	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, s.connect() })
 	if err != nil {
 		return nil, err
@@ -90,10 +102,19 @@ func (b *Bucket) open(ctx context.Context, key string, offset int64) (*stream, e
 	return s, nil
 }
 
+// part is another stream of the same object, without a connection yet.
+func (s *stream) part(offset, end int64) *stream {
+	return &stream{ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, size: s.size, modified: s.modified, trouble: trouble{options: s.b.options, act: reading, key: s.key}}
+}
+
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
 func (s *stream) connect() error {
 	a := newAttempt(s.ctx, s.b.options.Silence)
-	r, err := s.b.blob.NewRangeReader(a.ctx, s.key, s.offset, -1, nil)
+	length := int64(-1)
+	if s.end != wholeObject && s.end != s.size {
+		length = s.end - s.offset
+	}
+	r, err := s.b.blob.NewRangeReader(a.ctx, s.key, s.offset, length, nil)
 	if err != nil {
 		err = a.cause(err)
 		a.end()
@@ -106,6 +127,9 @@ func (s *stream) connect() error {
 	}
 	a.idle()
 	s.size, s.modified, s.r, s.a = r.Size(), r.ModTime(), r, a
+	if s.end == wholeObject || s.end > s.size {
+		s.end = s.size
+	}
 	return nil
 }
 
@@ -126,10 +150,10 @@ func (s *stream) Close() error {
 	return nil
 }
 
-// Read implements io.Reader. It returns io.EOF only at the object's true end.
+// Read implements io.Reader. It returns io.EOF only at the true end of the object or part.
 func (s *stream) Read(p []byte) (int, error) {
 	for {
-		if s.offset >= s.size {
+		if s.offset >= s.end {
 			return 0, io.EOF
 		}
 		n, err := 0, error(nil)
@@ -139,8 +163,8 @@ func (s *stream) Read(p []byte) (int, error) {
 			s.a.alive()
 			n, err = s.r.Read(p)
 			s.a.idle() // the consumer's own pauses are not the store's silence
-			if s.offset+int64(n) > s.size {
-				n = int(s.size - s.offset)
+			if s.offset+int64(n) > s.end {
+				n = int(s.end - s.offset)
 			}
 			s.offset += int64(n)
 		}

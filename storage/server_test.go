@@ -255,13 +255,12 @@ func testFlippedRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, at := range []int{0, 12_345_678} {
+	for _, at := range []int{0, 1_234_567} {
 		proxy.Spoil(storagetest.Rule{Method: http.MethodGet, Contains: "flip", Times: 1, Spoil: storagetest.Flip, At: at})
 		got, err := readAll(t, b, o)
-		if err == nil && !bytes.Equal(got, large) || err != nil && !errors.Is(err, ErrCorrupt) || proxy.Hits() != 1 {
-			t.Errorf("flipped byte %d: %v, %d hits", at, err, proxy.Hits())
+		if !errors.Is(err, ErrCorrupt) || proxy.Hits() != 1 {
+			t.Errorf("flipped byte %d: %d bytes, %v, %d hits", at, len(got), err, proxy.Hits())
 		}
-		t.Logf("flipped byte %d: %v", at, err)
 	}
 	proxy.Spoil()
 }
