@@ -44,7 +44,15 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 }
 
 // Export writes the encoder as safetensors under timm's names, which are the reference's: "blocks.0.attn.qkv.weight". The
-// metadata are free, beside "format", which is set.
+// metadata are free, beside "format", which is set. In Python, for the sizes of ViT-B/16:
+//
+//	from safetensors.torch import load_file
+//	from timm.models.eva import Eva
+//	model = Eva(img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, mlp_ratio=4, attn_type="rope",
+//	            use_rot_pos_emb=True, rope_temperature=10000, use_abs_pos_emb=False, class_token=False, num_classes=0,
+//	            global_pool="", use_fc_norm=False, use_post_transformer_norm=False)
+//	model.load_state_dict(load_file("teacher.safetensors"), strict=True)
+//	features = model.eval().forward_features(images)  # [B, 3, 224, 224] normalised -> [B, 196, 768]
 func (e *Encoder) Export(w io.Writer, metadata map[string]string) error {
 	all := maps.Clone(formatMetadata)
 	maps.Copy(all, metadata)

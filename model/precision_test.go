@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// nodes are the nodes of the whole step's graph.
+// nodes are the nodes of the graph of a step in one piece, or of the gradients of a micro-batch.
 func nodes(t *testing.T, c Config) []*graph.Node {
 	t.Helper()
 	d := testDevice(t)
@@ -17,7 +17,11 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 		t.Fatal(err)
 	}
 	s := programShape{context: 6, target: 3, blocks: c.Masks.TargetBlocks}
-	g, err := p.whole.Compile(join(p.passShapes(s), p.updateShapes(), p.stateShapes())...)
+	exec, inputs := p.whole, join(p.passShapes(s), p.updateShapes(), p.stateShapes())
+	if exec == nil {
+		exec, inputs = p.gradient, join(p.passShapes(s), p.flagShapes(), p.weightShapes(), p.sumShapes())
+	}
+	g, err := exec.Compile(inputs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,5 +121,25 @@ func TestRematComputesBlocksAgain(t *testing.T) {
 	trained := c.Depth + c.Slots()*c.PredictorDepth // blocks with a gradient; the teacher has none
 	if none != 0 || barriers < trained || again < plain+trained {
 		t.Errorf("%d GELUs and %d barriers, with rematerialisation %d and %d; want %d more of both", plain, none, again, barriers, trained)
+	}
+}
+
+// What a pass keeps goes with its micro-batch: the insides of the MLPs, for one, are as many times smaller.
+func TestMicroBatchesKeepLess(t *testing.T) {
+	inside := func(micro int) (elements int) {
+		c := tiny()
+		c.MicroBatch = micro
+		for _, node := range nodes(t, c) {
+			if node.Type() == graph.NodeTypeErf {
+				elements += node.Shape().Size()
+			}
+		}
+		return elements
+	}
+	whole := inside(0)
+	for _, micro := range []int{1, 2} {
+		if got, want := inside(micro), whole*micro/tiny().Batch; got != want {
+			t.Errorf("micro-batches of %d keep %d elements inside MLPs, want %d of %d", micro, got, want, whole)
+		}
 	}
 }

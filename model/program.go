@@ -103,9 +103,8 @@ func (p *programs) compile(s programShape) (err error) {
 	if p.whole != nil {
 		err = build(p.whole, p.passShapes(s), p.updateShapes(), p.stateShapes())
 	} else {
-		flags := []shapes.Shape{shapes.Make(dtypes.Bool), floatShape()}
 		err = errors.Join(
-			build(p.gradient, p.passShapes(s), flags, p.weightShapes(), p.sumShapes()),
+			build(p.gradient, p.passShapes(s), p.flagShapes(), p.weightShapes(), p.sumShapes()),
 			build(p.update, p.updateShapes(), p.sumShapes(), p.stateShapes()))
 	}
 	if err != nil {
@@ -134,6 +133,11 @@ func (p *programs) passShapes(s programShape) []shapes.Shape {
 		inputs = append(inputs, floatShape(p.Slots()-1, len(p.Depths)-1))
 	}
 	return inputs
+}
+
+// flagShapes are whether a micro-batch is the first of its step, and its share.
+func (p *programs) flagShapes() []shapes.Shape {
+	return []shapes.Shape{shapes.Make(dtypes.Bool), floatShape()}
 }
 
 func (p *programs) updateShapes() []shapes.Shape {
