@@ -11,8 +11,8 @@ const (
 	aheadBlocks = 4
 )
 
-// ahead reads an object in blocks, each with a connection of its own and several at once, and hands them out in order: one connection to S3 gives some
-// 100 MB/s, whatever the network, and transfer, checksum and the consumer's work overlap. It takes aheadBlocks blocks of memory.
+// ahead reads an object in blocks, each with a connection of its own and several at once, and hands them out in order: the clouds give a single
+// connection a fraction of the network, and transfer, checksum and the consumer's work overlap. It takes aheadBlocks blocks of memory.
 type ahead struct {
 	first  *stream // gives the object's size and the first block
 	ctx    context.Context
