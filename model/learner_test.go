@@ -413,3 +413,33 @@ func TestUploadBesideStep(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The Go backend gives the same bits whether or not it runs operations side by side, in whatever order they end.
+func TestParallelStepsAreTheSameBits(t *testing.T) {
+	c := tiny()
+	c.Width, c.Batch = 64, 16 // large enough for products to be cut up
+	state := func(device string) map[string][]byte {
+		d, err := OpenDevice(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		l, err := NewLearner(d, c, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step := range int64(3) {
+			take(t, l, stepInput(t, l, step))
+		}
+		return stateFiles(t, l)
+	}
+	want := state("go:ops_sequential")
+	for range 2 {
+		got := state("go:parallelism=64")
+		for name := range want {
+			if !bytes.Equal(got[name], want[name]) {
+				t.Errorf("%s differs", name)
+			}
+		}
+	}
+}
