@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/gomlx/gomlx/core/tensors"
@@ -75,7 +76,11 @@ func (l *Learner) Compile(s MaskShape) error {
 }
 
 // Inspect tells what the programs compiled so far consist of.
-func (l *Learner) Inspect() Inspection { return l.programs.inspection }
+func (l *Learner) Inspect() Inspection {
+	found := l.programs.inspection
+	found.Products = maps.Clone(found.Products)
+	return found
+}
 
 // Step takes one step: the objective and its gradients, AdamW on the student and the predictors of the sampled depths,
 // the teacher's average. Predictors that were not sampled are not touched. An input that does not fit fails before
