@@ -61,7 +61,8 @@ func checkURL(bucket string) (*url.URL, error) {
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
 		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
 	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
-		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/", redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
+		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/",
+			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
 	}
 	return u, nil
 }
@@ -82,8 +83,10 @@ func redacted(bucket string) string {
 	}
 	q := u.Query()
 	for name := range q {
-		if lower := strings.ToLower(name); strings.Contains(lower, "key") || strings.Contains(lower, "sig") || strings.Contains(lower, "token") || strings.Contains(lower, "secret") {
-			q.Set(name, "redacted")
+		for _, secret := range []string{"key", "sig", "token", "secret"} {
+			if strings.Contains(strings.ToLower(name), secret) {
+				q.Set(name, "redacted")
+			}
 		}
 	}
 	u.RawQuery = q.Encode()
@@ -124,7 +127,8 @@ func prepareDirectory(u *url.URL) (string, error) {
 func needs(scheme string) string {
 	switch scheme {
 	case "s3":
-		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), and endpoint= in the URL where it is not Amazon's"
+		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
+			"and endpoint= in the URL where it is not Amazon's"
 	case "gs":
 		return "a gs bucket needs credentials (GOOGLE_APPLICATION_CREDENTIALS, or a workload identity)"
 	case "azblob":

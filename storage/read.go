@@ -104,7 +104,10 @@ func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*
 
 // part is another stream of the same object, without a connection yet.
 func (s *stream) part(offset, end int64) *stream {
-	return &stream{ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, size: s.size, modified: s.modified, trouble: trouble{options: s.b.options, act: reading, key: s.key}}
+	return &stream{
+		ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, size: s.size, modified: s.modified,
+		trouble: trouble{options: s.b.options, act: reading, key: s.key},
+	}
 }
 
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.

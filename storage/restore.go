@@ -60,9 +60,11 @@ func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) e
 			return nil, Position{}, err
 		}
 		c.fallBack(candidate)
-		r.log.Error("checkpoint is damaged, falling back to the one before; its objects are kept as evidence", "sequence", candidate.Sequence, "folder", r.root+candidate.Folder, "error", err)
+		r.log.Error("checkpoint is damaged, falling back to the one before; its objects are kept as evidence",
+			"sequence", candidate.Sequence, "folder", r.root+candidate.Folder, "error", err)
 	}
-	return nil, Position{}, fmt.Errorf("restoring %s: %w: there are %d manifests but no checkpoint can be loaded; restore the bucket's objects or start a run under another name", r.root, ErrCorrupt, newest)
+	return nil, Position{}, fmt.Errorf("restoring %s: %w: there are %d manifests but no checkpoint can be loaded; "+
+		"restore the bucket's objects or start a run under another name", r.root, ErrCorrupt, newest)
 }
 
 // readChain fills c from the newest readable manifest. Unreadable ones above it count as damaged checkpoints.
