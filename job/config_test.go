@@ -9,6 +9,16 @@ import (
 	"testing"
 )
 
+// TestMain forgets the variables of other tests (CIJEPA_GOLDEN and the like): Load refuses what is not a setting.
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix+"_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
 // TestGoldenUsage: the manual in README.md is the one that the settings give.
 func TestGoldenUsage(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")

@@ -54,9 +54,6 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 		}
 		return err
 	}
-	if err := bucket.Check(ctx, j.key("")); err != nil {
-		return fmt.Errorf("%s_BUCKET: %w", Prefix, err)
-	}
 	if err := j.open(ctx); err != nil {
 		return err
 	}

@@ -122,7 +122,8 @@ func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mode
 				return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
 			}
 		}
-		j.log.Info("compiled", "programs", len(shapes))
+		in := learner.Inspect() // what GoMLX may have replaced by something slower shows here
+		j.log.Info("compiled", "programs", in.Programs, "products", in.Products, "fused_attention", in.FusedAttention)
 		return nil
 	})
 }
@@ -153,6 +154,9 @@ func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (positi
 	}
 	teacher, err := at.learner.Encoder()
 	if err != nil {
+		return at, err
+	}
+	if err := at.learner.Close(); err != nil {
 		return at, err
 	}
 	next := position{phase: probing, progress: at.progress}

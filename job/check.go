@@ -1,0 +1,177 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// A check is to end within a minute: so much of it goes to a bucket that does not answer, and to measuring steps.
+const (
+	checkPatience = 15 * time.Second
+	checkBudget   = 40 * time.Second
+)
+
+// Check tries, before money is spent, what a run with these settings would need, and writes one line a finding to out:
+// rights in the bucket, where the run stands, the data, the cache's space, the device, its memory, the time that the run
+// would take and what a preemption would cost. It does not begin the run, and what it writes below the run's prefix it
+// deletes again. All faults come back in one error: a *SettingsError for what can never work, joined with what is out of
+// reach now or damaged; nil when nothing stands in the way.
+func Check(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) error {
+	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: checkBudget, smi: nvidiaSMI}
+	return c.run(ctx)
+}
+
+// check is one examination of the settings. What one part finds out, later ones build on; where a part fails they do
+// without it.
+type check struct {
+	cfg    Config
+	out    io.Writer
+	log    *slog.Logger
+	budget time.Duration                             // of measuring steps
+	smi    func(ctx context.Context) ([]byte, error) // what nvidia-smi prints of the cards
+
+	bucket *storage.Bucket  // nil: cannot be used
+	data   *storage.Dataset // nil: cannot be read
+	at     storage.Position // of the newest checkpoint
+	device *model.Device    // nil: cannot be opened
+	busy   bool             // a step that was left behind still runs on the device
+	rate   float64          // bytes a second of an upload; 0: not known
+	update float64          // seconds of an update; 0: not known
+
+	settings SettingsError
+	errs     []error // faults that no setting mends
+	oks      int
+	warnings int
+	writing  error // of out
+}
+
+// run examines everything in turn.
+func (c *check) run(ctx context.Context) error {
+	c.ok("settings", "preset %s, run %s, seed %d: all can be read and fit together", c.cfg.Preset, c.cfg.Run, c.cfg.Seed)
+	defer c.close()
+	for _, part := range []func(context.Context){
+		c.lookAtBucket, c.lookAtData, c.lookAtRun, c.lookAtCache, c.lookAtDevice, c.lookAtMemory, c.timeUpload, c.timeSteps, c.tellTime, c.tellPreemption,
+	} {
+		if part(ctx); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return c.conclude()
+}
+
+// conclude prints the summary and returns all faults.
+func (c *check) conclude() error {
+	faults := len(c.settings.Faults) + len(c.errs)
+	verdict := "nothing that was looked at stands in the way of this run"
+	if faults > 0 {
+		verdict = "this run cannot work as things are"
+	}
+	c.printf("\n%d ok, %d warnings, %d faults: %s\n", c.oks, c.warnings, faults, verdict)
+	switch {
+	case c.writing != nil:
+		return fmt.Errorf("printing what was found: %w", c.writing)
+	case faults == 0:
+		return nil
+	case len(c.errs) == 0:
+		return &c.settings
+	case len(c.settings.Faults) == 0:
+		return errors.Join(c.errs...)
+	}
+	return errors.Join(append([]error{&c.settings}, c.errs...)...)
+}
+
+func (c *check) close() {
+	if c.device != nil && !c.busy {
+		c.device.Close()
+	}
+	if c.bucket != nil {
+		if err := c.bucket.Close(); err != nil {
+			c.log.Warn("closing the bucket", "error", err)
+		}
+	}
+}
+
+func (c *check) ok(subject, format string, args ...any) {
+	c.oks++
+	c.line("ok", subject, fmt.Sprintf(format, args...))
+}
+
+func (c *check) warn(subject, format string, args ...any) {
+	c.warnings++
+	c.line("warning", subject, fmt.Sprintf(format, args...))
+}
+
+// fault takes an error as Run would return it. What a stop made fail is none.
+func (c *check) fault(ctx context.Context, subject string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	var settings *SettingsError
+	if !errors.As(err, &settings) {
+		c.errs = append(c.errs, err)
+		c.line("fault", subject, err.Error())
+		return
+	}
+	for _, f := range settings.Faults {
+		c.settings.Faults = append(c.settings.Faults, f)
+		name := f.Variable
+		if f.Value != "" {
+			name += "=" + f.Value
+		}
+		c.line("fault", subject, name+": "+f.Want)
+	}
+}
+
+// wrong is a fault of one setting.
+func (c *check) wrong(ctx context.Context, subject, field string, value any, format string, args ...any) {
+	e := &SettingsError{}
+	e.add(variable(field), value, fmt.Sprintf(format, args...))
+	c.fault(ctx, subject, e)
+}
+
+func (c *check) line(level, subject, text string) {
+	c.printf("%-8s %-10s %s\n", level, subject, strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+}
+
+// printf keeps the first error: one line is as good as another to find out that nobody reads.
+func (c *check) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(c.out, format, args...); c.writing == nil {
+		c.writing = err
+	}
+}
+
+// readable writes a span of time for a person.
+func readable(seconds float64) string {
+	switch {
+	case seconds < 1:
+		return fmt.Sprintf("%.3g s", seconds)
+	case seconds < 120:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 2*3600:
+		return fmt.Sprintf("%.1f min", seconds/60)
+	case seconds < 1000*3600:
+		return fmt.Sprintf("%.1f h", seconds/3600)
+	}
+	return fmt.Sprintf("%.0f h (%.0f days)", seconds/3600, seconds/86400)
+}
+
+// amount writes a number of bytes for a person.
+func amount(bytes float64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if bytes >= u.size {
+			return fmt.Sprintf("%.2f %s", bytes/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%.0f bytes", bytes)
+}

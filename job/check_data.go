@@ -1,0 +1,160 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// lookAtData reads the index of the data set and holds it against what the two phases need of it.
+func (c *check) lookAtData(ctx context.Context) {
+	bucket := c.bucket
+	if c.cfg.DataBucket != c.cfg.Bucket {
+		var err error
+		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, min(c.cfg.Patience, checkPatience), c.log); err != nil {
+			c.fault(ctx, "data", err)
+			return
+		}
+		defer func() {
+			if err := bucket.Close(); err != nil {
+				c.log.Warn("closing the bucket of shards", "error", err)
+			}
+		}()
+	}
+	if bucket == nil {
+		return // the fault is told already
+	}
+	data, err := storage.OpenDataset(ctx, bucket, c.cfg.Data)
+	if err != nil {
+		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", variable("Data"), c.cfg.Data, err))
+		return
+	}
+	c.data = data
+	index := data.Index
+	var splits []string
+	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
+		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
+	}
+	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	c.lookAtSplits(ctx)
+}
+
+// lookAtSplits holds the splits against the batch and the probe.
+func (c *check) lookAtSplits(ctx context.Context) {
+	index := c.data.Index
+	for _, name := range []string{trainSplit, validationSplit} {
+		shards, ok := index.Splits[name]
+		if !ok {
+			c.wrong(ctx, "data", "Data", c.cfg.Data, "it has no split %q; pretraining needs %q, the probe both it and %q", name, trainSplit, validationSplit)
+			continue
+		}
+		bare := 0
+		for i := range shards {
+			for _, label := range shards[i].Samples.Labels {
+				if label == storage.NoLabel {
+					bare++
+				}
+			}
+		}
+		if bare > 0 {
+			c.wrong(ctx, "data", "Data", c.cfg.Data, "%d of the %d images of split %s have no label: it cannot be probed", bare, index.Counts[name], name)
+		}
+	}
+	if n := index.Counts[trainSplit]; n > 0 && n < c.cfg.Batch {
+		c.wrong(ctx, "data", "Batch", c.cfg.Batch, "at most the %d images of the train split", n)
+	} else if n > 0 {
+		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+	}
+}
+
+// updates of pretraining; 0 when they cannot be told.
+func (c *check) updates() int64 {
+	if c.data == nil {
+		return 0
+	}
+	return int64(c.cfg.Epochs) * int64(c.data.Index.Counts[trainSplit]/c.cfg.Batch)
+}
+
+// lookAtCache holds the shards against the cache's limit and the space of its file system.
+func (c *check) lookAtCache(ctx context.Context) {
+	if c.data == nil {
+		return
+	}
+	if strings.HasPrefix(c.cfg.DataBucket, "file:") {
+		c.ok("cache", "not needed: shards of a file:// bucket are read in place")
+		return
+	}
+	if err := os.MkdirAll(c.cfg.CacheDir, 0o777); err != nil {
+		c.wrong(ctx, "cache", "CacheDir", c.cfg.CacheDir, "cannot be made: %v; choose a folder on a local disk that this process may write to", err)
+		return
+	}
+	if err := unix.Access(c.cfg.CacheDir, unix.W_OK|unix.X_OK); err != nil {
+		c.wrong(ctx, "cache", "CacheDir", c.cfg.CacheDir, "cannot be written: %v; choose a folder on a local disk that this process may write to", err)
+		return
+	}
+	cache, err := storage.NewCache(c.data, c.cfg.CacheDir, int64(c.cfg.CacheSize), c.log)
+	if err != nil {
+		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%v", err)
+		return
+	}
+	defer func() {
+		if err := cache.Close(); err != nil {
+			c.log.Warn("closing the shard cache", "error", err)
+		}
+	}()
+	fits := true
+	for _, name := range []string{trainSplit, validationSplit} {
+		split, err := cache.Split(name)
+		if err != nil {
+			continue // told with the data
+		}
+		if err := split.Require(c.cfg.Window); err != nil && fits {
+			fits = false
+			c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%v", err)
+		}
+	}
+	if fits {
+		c.lookAtSpace(ctx)
+	}
+}
+
+// lookAtSpace compares what the cache will take with what the file system has left.
+func (c *check) lookAtSpace(ctx context.Context) {
+	var total, here int64
+	for _, shards := range c.data.Index.Splits {
+		for i := range shards {
+			total += shards[i].Size
+			if info, err := os.Stat(filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")); err == nil && info.Size() == shards[i].Size {
+				here += info.Size()
+			}
+		}
+	}
+	takes := total
+	if limit := int64(c.cfg.CacheSize); limit > 0 {
+		takes = min(limit, total)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(c.cfg.CacheDir, &fs); err != nil {
+		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
+		return
+	}
+	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
+	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
+		amount(float64(total)), amount(float64(here)), amount(float64(takes)), amount(float64(free+here)), c.cfg.CacheDir)
+	switch {
+	case takes > free+here:
+		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)
+	case takes < total:
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, amount(float64(total-takes)))
+	default:
+		c.ok("cache", "%s", text)
+	}
+}
