@@ -6,7 +6,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// AdamW's constants (method.md section 6).
+// AdamW's constants, PyTorch's defaults.
 const (
 	beta1   = 0.9
 	beta2   = 0.999

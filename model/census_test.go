@@ -232,7 +232,7 @@ func TestFullSizeStep(t *testing.T) {
 		mean, probability = mean+s.Probability*image, probability+s.Probability
 	}
 
-	// method.md, section 10, counts every block of a predictor on all its tokens. The last one here computes nothing
+	// The usual count, 135 GFLOP an image, takes every block of a predictor on all its tokens. The last one here computes nothing
 	// behind its attention for context tokens, which no head reads.
 	const documented = 135e9
 	var left float64

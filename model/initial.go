@@ -17,8 +17,8 @@ func predictorSeed(depth int) uint64 { return 1 + uint64(depth) }
 // initialDeviation is the standard deviation of initial weights. I-JEPA truncates at +-2, a hundred deviations away.
 const initialDeviation = 0.02
 
-// initial draws an array as float32 values, little-endian: normal weight matrices, zero biases, norms of one (method.md
-// section 2). Every row has a stream of its own, so rows are drawn side by side.
+// initial draws an array as float32 values, little-endian: normal weight matrices, zero biases, norms of one,
+// as I-JEPA runs. Every row has a stream of its own, so rows are drawn side by side.
 func initial(a array, seed, network uint64, index int) []byte {
 	data := make([]byte, 4*a.size())
 	var rows sync.WaitGroup

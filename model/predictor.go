@@ -5,7 +5,7 @@ import (
 )
 
 // predict runs the pathway of one source depth: a narrow ViT over the context and the places to predict, then one
-// linear head for every target depth (method.md section 4). z [B, C, D] is the student's raw hidden state; context [B, C]
+// linear head for every target depth. z [B, C, D] is the student's raw hidden state; context [B, C]
 // and targets [B, M, K] are places. It returns [BM, K, L, D]: every target block is predicted alone, as a sequence of the
 // context tokens and one mask token for each of its cells, so blocks never see each other.
 func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {

@@ -9,7 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// Rotary positions, two-dimensional and axial (method.md section 2; the layout of timm's RotaryEmbeddingCat). The first
+// Rotary positions, two-dimensional and axial (the layout of timm's RotaryEmbeddingCat). The first
 // half of a head of width A turns with the row of its token in the full grid, the second with the column. A half has A/4
 // frequencies theta^(-4i/A), and frequency i turns the adjacent channels (u, v) = (2i, 2i+1) of its half into
 // (u cos - v sin, v cos + u sin).

@@ -22,7 +22,7 @@ type array struct {
 type kind int
 
 const (
-	matrix kind = iota // normal of std 0.02; decays. The mask token too (method.md section 6)
+	matrix kind = iota // normal of std 0.02; decays. The mask token too
 	bias               // zeros
 	gain               // ones
 )
