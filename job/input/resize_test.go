@@ -107,7 +107,7 @@ func TestResizeIsTheDefinition(t *testing.T) {
 	}
 }
 
-// The rows of method.md, made with Pillow.
+// Rows that Pillow made.
 func TestResizeOfARow(t *testing.T) {
 	e := newEngine()
 	defer e.close()
