@@ -74,7 +74,7 @@ func (c *check) conclude() error {
 	if faults > 0 {
 		verdict = "this run cannot work as things are"
 	}
-	c.printf("\n%d ok, %d warnings, %d faults: %s\n", c.oks, c.warnings, faults, verdict)
+	c.printf("\nok: %d, warnings: %d, faults: %d; %s\n", c.oks, c.warnings, faults, verdict)
 	switch {
 	case c.writing != nil:
 		return fmt.Errorf("printing what was found: %w", c.writing)

@@ -33,8 +33,8 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	s := c.sizes()
 	state, gradients, activations := float64(s.stateBytes()), float64(s.gradientBytes()), float64(s.activationBytes())
 	need := state + gradients + activations
-	c.ok("memory", "state %s: %d trained weights with two moments each, and the teacher (exact); gradients %s; activations of a pass of %d images about %s (an estimate: %s); together about %s",
-		amount(state), s.trained(), amount(gradients), s.pass(), amount(activations), activationFormula, amount(need))
+	c.ok("memory", "state %s, exact: %d trained weights with two moments each, and the teacher; gradients of a step %s", amount(state), s.trained(), amount(gradients))
+	c.ok("memory", "activations of one pass of %d images about %s, an estimate: %s; with state and gradients about %s", s.pass(), amount(activations), activationFormula, amount(need))
 	name, memory, driver, ok := c.card(ctx)
 	switch {
 	case !ok:

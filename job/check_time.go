@@ -95,12 +95,12 @@ func (c *check) tellPart(t timing) {
 
 var errBudget = errors.New("measuring took too long")
 
-// nextBatch is the next batch size to time, or 0.
-func (c *check) nextBatch(t timing, left time.Duration) int {
+// nextBatch is the next batch size to time in the seconds that are left, or 0.
+func (c *check) nextBatch(t timing, left float64) int {
 	for _, factor := range []int{4, 2} {
 		n := min(factor*t.images, c.cfg.Batch)
 		cost := t.whole - float64(t.steps)*t.seconds + 2*t.seconds*float64(n)/float64(t.images)
-		if n > t.images && cost < left.Seconds()/2 {
+		if n > t.images && cost < left/2 {
 			return n
 		}
 	}
@@ -284,20 +284,20 @@ func (c *check) tellPreemption(context.Context) {
 	}
 	bytes := float64(c.sizes().stateBytes())
 	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
-	lost := c.cfg.SaveEvery.Seconds() + upload
 	if upload > c.cfg.SaveEvery.Seconds() {
 		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause", amount(bytes), readable(upload), variable("SaveEvery"), c.cfg.SaveEvery)
 	}
-	step := ""
-	if c.update > 0 {
-		step = fmt.Sprintf(" after the step in flight (%s)", readable(c.update))
+	last := fmt.Sprintf("the last checkpoint, %s in %s,", amount(bytes), readable(upload))
+	setting := fmt.Sprintf("%s=%s", variable("StopDeadline"), c.cfg.StopDeadline)
+	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", readable(max(c.cfg.SaveEvery.Seconds(), c.update)+upload))
+	switch {
+	case upload > deadline:
+		c.warn("preemption", "%s does not fit %s: SIGTERM costs as much as a kill; %s", last, setting, kill)
+	case c.update > deadline:
+		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: a pod with a shorter grace period is killed in it; %s", last, setting, readable(c.update), kill)
+	case c.update > 0:
+		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s", last, setting, readable(c.update), kill)
+	default:
+		c.ok("preemption", "%s fits %s: SIGTERM costs no update; %s", last, setting, kill)
 	}
-	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", readable(lost))
-	if upload > deadline {
-		c.warn("preemption", "the last checkpoint, %s in %s, does not fit %s=%s%s: SIGTERM costs as much as a kill; %s",
-			amount(bytes), readable(upload), variable("StopDeadline"), c.cfg.StopDeadline, step, kill)
-		return
-	}
-	c.ok("preemption", "the last checkpoint, %s in %s, fits %s=%s%s: SIGTERM costs no update; %s",
-		amount(bytes), readable(upload), variable("StopDeadline"), c.cfg.StopDeadline, step, kill)
 }

@@ -24,6 +24,7 @@ var version = "devel"
 const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
 
   cijepa                    run, or go on with, the run that the environment describes
+  cijepa check              try what that run needs, and predict its hours, before it begins
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
@@ -77,6 +78,12 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 			return err
 		}
 		return job.Run(ctx, cfg, versions, log, bars)
+	case "check":
+		cfg, err := job.Load("", nil)
+		if err != nil {
+			return err
+		}
+		return job.Check(ctx, cfg, out, log)
 	case "demo":
 		return demonstrate(ctx, versions, out, bars, log)
 	case "pack":
