@@ -3,6 +3,7 @@ package job
 import (
 	"bytes"
 	"context"
+	crand "crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,12 +21,13 @@ import (
 	"time"
 
 	_ "github.com/gomlx/compute/gobackend"
+	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
-	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // packNoise writes images of noise: 64 training images in 4 shards, and 16 validation images if there are labels.
@@ -165,8 +168,6 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 // TestCheckFindsFaults: what cannot work is a settings error that names the variable; what is missing, damaged or out of reach
 // is the error that Run would end with.
 func TestCheckFindsFaults(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "x")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", trainSplit)
 	bare(t, bucket)
@@ -177,6 +178,8 @@ func TestCheckFindsFaults(t *testing.T) {
 	is := func(sentinel error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, sentinel) && !isSettings(err) }
 	}
+	unreachable := failing(t, storagetest.Always(storagetest.Refused, storagetest.List, storagetest.Read, storagetest.Write))
+	denied := failing(t, storagetest.Always(storagetest.Denied, storagetest.Write))
 	before := keys(t, bucket)
 	for _, c := range []struct {
 		name   string
@@ -193,17 +196,17 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"device that can hang", func(c *Config) { c.Run, c.Backend = "x", "go" }, isSettings, []string{"CIJEPA_BACKEND=go: must be"}},
 		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isDevice, []string{"CIJEPA_BACKEND"}},
 		{"scheme", func(c *Config) { c.Bucket = "ftp://x" }, isSettings, []string{"CIJEPA_BUCKET", "ftp"}},
-		{"unreachable", func(c *Config) {
-			c.Bucket = "s3://b?endpoint=http://127.0.0.1:1&use_path_style=true&region=x"
-			c.DataBucket = c.Bucket
-		}, is(storage.ErrUnreachable), []string{"CIJEPA_BUCKET"}},
+		{"unreachable", func(c *Config) { c.Bucket = unreachable; c.DataBucket = c.Bucket }, is(storage.ErrUnreachable), []string{"CIJEPA_BUCKET", "unreachable"}},
+		{"no data bucket", func(c *Config) { c.DataBucket = unreachable }, is(storage.ErrUnreachable), []string{"CIJEPA_DATA_BUCKET", "unreachable"}},
+		{"no right to write", func(c *Config) { c.Bucket = denied }, is(storage.ErrDenied), []string{"CIJEPA_BUCKET: a run cannot be saved", "s3:PutObject"}},
 		{"all at once", func(c *Config) { c.Run, c.Batch, c.Backend, c.Data = "x", 100, "go", "trainonly" }, isSettings, []string{"CIJEPA_BATCH", "CIJEPA_BACKEND", "CIJEPA_DATA"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			changed := cfg
 			c.change(&changed)
 			var out bytes.Buffer
-			err := Check(t.Context(), changed, &out, testLog(t))
+			k := &check{cfg: changed, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: nvidiaSMI} // no time is predicted
+			err := k.run(t.Context())
 			if err == nil || !c.is(err) {
 				t.Fatalf("returned %v\n%s", err, &out)
 			}
@@ -220,6 +223,34 @@ func TestCheckFindsFaults(t *testing.T) {
 	if after := keys(t, bucket); !slices.Equal(before, after) {
 		t.Errorf("the bucket held %v and holds %v", before, after)
 	}
+}
+
+// failing gives the URL of a bucket that behaves as planned.
+func failing(t *testing.T, plan func(storagetest.Call) storagetest.Fault) string {
+	t.Helper()
+	store := storagetest.NewStore(t)
+	store.Plan(plan)
+	scheme := "x" + strings.ToLower(crand.Text()) // none can be registered twice
+	blob.DefaultURLMux().RegisterBucket(scheme, opener{store})
+	return scheme + "://bucket"
+}
+
+type opener struct{ store *storagetest.Store }
+
+func (o opener) OpenBucketURL(context.Context, *url.URL) (*blob.Bucket, error) {
+	return o.store.Bucket(), nil
+}
+
+// TestCheckWarnsOfWhatStays: a bucket from which nothing can be deleted keeps old checkpoints, and a run can do without.
+func TestCheckWarnsOfWhatStays(t *testing.T) {
+	cfg, _ := smallRun(t)
+	cfg.Bucket = failing(t, storagetest.Always(storagetest.Denied, storagetest.Delete))
+	var out bytes.Buffer
+	c := &check{cfg: cfg, out: &out, log: testLog(t)}
+	if c.lookAtBucket(t.Context()); len(c.errs) > 0 || c.warnings != 1 || !strings.Contains(out.String(), "not deleted") {
+		t.Errorf("%v\n%s", c.errs, &out)
+	}
+	c.close()
 }
 
 // bare writes the index of a data set in which every second image has no label.

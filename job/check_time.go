@@ -62,7 +62,9 @@ func (c *check) timeSteps(ctx context.Context) {
 			continue
 		}
 		all = append(all, t)
-		cfg.Batch = c.nextBatch(t, left)
+		if cfg.Batch = c.nextBatch(t, left); len(c.settings.Faults)+len(c.errs) > 0 {
+			break // the device works, and a run that cannot begin takes no time
+		}
 	}
 	if ctx.Err() == nil {
 		c.tellPace(all)
