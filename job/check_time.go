@@ -22,6 +22,11 @@ type timing struct {
 	seen    model.Inspection
 }
 
+// alone is the time of a trial that takes so many steps.
+func (t timing) alone(steps float64) float64 {
+	return t.whole + (steps-float64(t.steps))*t.seconds
+}
+
 // timeSteps measures real steps. On XLA the batch is the run's own, which also finds out whether it fits. The Go backend may need
 // hours for that one, so there the batch grows from one image for as long as the budget is likely to last, and where the
 // network is large one block of it stands for the others first.
@@ -55,7 +60,7 @@ func (c *check) timeSteps(ctx context.Context) {
 		if t.share = c.share(cfg); t.share < 1 {
 			c.update = t.seconds / t.share * float64(c.cfg.Batch)
 			c.tellPart(t)
-			if t.whole/t.share > left/2 {
+			if t.alone(1)/t.share > left/2 {
 				return
 			}
 			cfg = whole
@@ -101,8 +106,7 @@ var errBudget = errors.New("measuring took too long")
 func (c *check) nextBatch(t timing, left float64) int {
 	for _, factor := range []int{4, 2} {
 		n := min(factor*t.images, c.cfg.Batch)
-		cost := t.whole - float64(t.steps)*t.seconds + 2*t.seconds*float64(n)/float64(t.images)
-		if n > t.images && cost < left/2 {
+		if n > t.images && t.alone(2*float64(n)/float64(t.images)) < left/2 {
 			return n
 		}
 	}
