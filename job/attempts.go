@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"path"
 	"slices"
 	"strings"
@@ -33,8 +34,9 @@ func (j *Job) recordAttempt(ctx context.Context, from, at position) {
 }
 
 // attemptsMade tells how often the run was started, and how many updates had to be computed again: as far as the stopped
-// attempts said it, or the metrics that the killed ones had written.
-func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string) (attempts int, lost int64, err error) {
+// attempts said it, or the metrics that the killed ones had written. An object that cannot be read is passed over: no run
+// must fail over its own diary.
+func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, log *slog.Logger) (attempts int, lost int64, err error) {
 	type attempt struct {
 		begun, reached attemptLine
 		name           string
@@ -48,7 +50,8 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string) (
 	for _, key := range keys {
 		line, err := lastLine[attemptLine](ctx, bucket, key)
 		if err != nil {
-			return 0, 0, err
+			log.Warn("passed over in counting the attempts", "error", err)
+			continue
 		}
 		name := attemptOf(key, "attempt-")
 		if a := byName[name]; a != nil {
@@ -72,7 +75,7 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string) (
 		if key := newest[a.name]; key != "" && a.reached.Phase == pretraining {
 			line, err := lastLine[stepLine](ctx, bucket, key)
 			if err != nil {
-				return 0, 0, err
+				log.Warn("passed over in counting the lost updates", "error", err)
 			}
 			a.reached.Step = max(a.reached.Step, line.Step)
 		}

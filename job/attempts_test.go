@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -49,14 +50,16 @@ func TestAttemptsMade(t *testing.T) {
 	attempt("w-4", 1, 5, pretraining, 100, 100)
 	put("steps-w-4-000001.jsonl", stepLine{Step: 200})
 	attempt("v-5", 1, 6, probing, 7, 7)
-	attempts, lost, err := attemptsMade(t.Context(), bucket, "m/")
+	put("attempt-u-6-000001.jsonl") // empty: damaged
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	attempts, lost, err := attemptsMade(t.Context(), bucket, "m/", log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if attempts != 5 || lost != 20+0+20 {
 		t.Errorf("%d attempts and %d lost updates, want 5 and 40", attempts, lost)
 	}
-	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/"); attempts != 0 || lost != 0 || err != nil {
+	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/", log); attempts != 0 || lost != 0 || err != nil {
 		t.Errorf("of nothing: %d, %d, %v", attempts, lost, err)
 	}
 }

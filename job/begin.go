@@ -7,12 +7,19 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime"
+	"slices"
 	"time"
 
+	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// record is run.json: what the run is, written once when it begins. Begun is information; the rest binds.
+// recordVersion is the version of run.json and result.json.
+const recordVersion = 1
+
+// record is run.json: what the run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
+// information.
 type record struct {
 	Version     int       `json:"version"`
 	Preset      string    `json:"preset"`
@@ -24,7 +31,7 @@ type record struct {
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data.
 func (j *Job) begin(ctx context.Context) error {
-	mine := record{1, j.cfg.Preset, j.cfg.Recipe, j.data.Fingerprint(), j.versions, time.Now().UTC()}
+	mine := record{recordVersion, j.cfg.Preset, j.cfg.Recipe, j.data.Fingerprint(), j.versions, time.Now().UTC()}
 	text, err := json.MarshalIndent(mine, "", "  ")
 	if err != nil {
 		return err
@@ -38,11 +45,42 @@ func (j *Job) begin(ctx context.Context) error {
 		return nil
 	}
 	var theirs record
-	if err := json.Unmarshal(stored, &theirs); err != nil {
-		return fmt.Errorf("%s: %w: %w", j.key("run.json"), storage.ErrCorrupt, err)
+	if err := json.Unmarshal(stored, &theirs); err != nil || theirs.Version != recordVersion {
+		return fmt.Errorf("%s: %w (version %d, %v): put a copy back, or begin anew under another %s_RUN", j.key("run.json"), storage.ErrCorrupt, theirs.Version, err, Prefix)
 	}
 	j.begun = theirs.Begun
 	return mine.differences(theirs, j.key("run.json"))
+}
+
+// doneAlready looks at the result that is there: it must be a result, and of this recipe.
+func (j *Job) doneAlready(text []byte) error {
+	var r Result
+	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion {
+		return fmt.Errorf("%s: %w (version %d, %v): delete it, and the run writes it again", j.key("result.json"), storage.ErrCorrupt, r.Version, err)
+	}
+	mine := record{Recipe: j.cfg.Recipe, Fingerprint: r.Data.Fingerprint}
+	if err := mine.differences(record{Recipe: r.Recipe, Fingerprint: r.Data.Fingerprint}, j.key("result.json")); err != nil {
+		return err
+	}
+	j.log.Info("done already", "result", j.key("result.json"), "top1", r.Figures.Top1)
+	return nil
+}
+
+// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend.
+func (j *Job) environment() string {
+	v := j.versions
+	return fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
+}
+
+// takePart enters this attempt's environment into the figures of the run, and says it when it is another than before.
+func (j *Job) takePart(p *Progress) {
+	here := j.environment()
+	if n := len(p.Environments); n > 0 && p.Environments[n-1] != here {
+		j.log.Warn("the run goes on in another environment: it is not exact to the bit", "before", p.Environments[n-1], "now", here)
+	}
+	if !slices.Contains(p.Environments, here) {
+		p.Environments = append(p.Environments, here)
+	}
 }
 
 // differences makes a settings error of what another attempt of the run was told otherwise.

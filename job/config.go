@@ -45,6 +45,7 @@ type Recipe struct {
 	Trim             string   `desc:"How contexts get one length: fixed (by target length) or official (shortest of 128)."`
 	Batch            int      `desc:"Images of an update."`
 	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: the whole batch."`
+	Remat            bool     `desc:"Recompute activations in the backward pass: less memory, more time, other last bits."`
 	PeakRate         float64  `desc:"Learning rate at the end of the warm-up."`
 	StartRate        float64  `desc:"Learning rate of the first update; 0: a tenth of PEAK_RATE."`
 	FinalRate        float64  `desc:"Learning rate of the last update."`
@@ -73,7 +74,6 @@ type Config struct {
 	Run        string `desc:"Name of the run, its folder in the bucket; empty: preset and seed."`
 
 	Backend      string        `desc:"GoMLX backend: go:parallelism=64 (no GPU needed), or xla:/path/of/xla_cuda_plugin.so with its options."`
-	Remat        bool          `desc:"Recompute activations in the backward pass: less memory, more time."`
 	CacheDir     string        `desc:"Folder of the shard cache; file:// shards are read in place."`
 	CacheSize    Bytes         `desc:"Most bytes of the shard cache, such as 20GB; 0: as much as the shards need."`
 	Workers      int           `desc:"Goroutines that decode images; 0: one a core."`
@@ -154,6 +154,9 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.orNil()
 }
 
+// typed is the value of a variable as it was typed.
+func typed(variable string) (string, bool) { return os.LookupEnv(variable) }
+
 // runName is what a run may be called: one folder of a bucket on every store.
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
@@ -167,7 +170,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.Bucket != "", "Bucket", c.Bucket, "the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder")
 	want(runName.MatchString(c.Run), "Run", c.Run, "letters, digits, dots, dashes and underscores, 100 at most")
 	want(c.Epochs > 0, "Epochs", c.Epochs, "at least 1")
-	want(c.PeakRate > 0, "PeakRate", c.PeakRate, "above 0")
+	want(c.PeakRate > 0 && c.PeakRate <= 100, "PeakRate", c.PeakRate, "above 0, 100 at most")
 	want(c.StartRate >= 0 && c.StartRate <= c.PeakRate, "StartRate", c.StartRate, "from 0 to PEAK_RATE")
 	want(c.FinalRate >= 0 && c.FinalRate <= c.PeakRate, "FinalRate", c.FinalRate, "from 0 to PEAK_RATE")
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
@@ -178,7 +181,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")
 	want(c.ProbeEpochs > 0, "ProbeEpochs", c.ProbeEpochs, "at least 1")
 	want(c.ProbeBatch > 0, "ProbeBatch", c.ProbeBatch, "at least 1")
-	want(c.ProbeRate > 0, "ProbeRate", c.ProbeRate, "above 0")
+	want(c.ProbeRate > 0 && c.ProbeRate <= 100, "ProbeRate", c.ProbeRate, "above 0, 100 at most")
 	want(c.Neighbours >= 0, "Neighbours", c.Neighbours, "0 or more")
 	want(c.KNNSamples >= 0, "KNNSamples", c.KNNSamples, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend, "go:ops_sequential or go:parallelism=64 (the bare go backend can deadlock)")

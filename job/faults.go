@@ -3,7 +3,6 @@ package job
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +35,7 @@ func (e *SettingsError) Error() string {
 // add names a fault once a variable, with the value as it was typed where it was typed.
 func (e *SettingsError) add(variable string, value any, want string) {
 	f := Fault{variable, fmt.Sprint(value), want}
-	if typed, ok := os.LookupEnv(variable); ok && f.Value != "" && f.Value != strconv.Quote(typed) {
+	if typed, ok := typed(variable); ok && f.Value != "" && f.Value != strconv.Quote(typed) {
 		f.Value = typed
 	}
 	if !slices.ContainsFunc(e.Faults, func(g Fault) bool { return g.Variable == variable }) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cijepa/cijepa/model"
@@ -48,16 +49,16 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars, bucket: bucket}
 	j.run = storage.OpenRun(bucket, cfg.Run, attempt(), log)
 
-	if _, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
-		if err == nil {
-			log.Info("done already", "result", j.key("result.json"))
+	if text, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
+		if err != nil {
+			return err
 		}
-		return err
+		return j.doneAlready(text)
 	}
 	if err := j.open(ctx); err != nil {
 		return err
 	}
-	defer j.close()
+	defer j.close(ctx)
 	if err := j.begin(ctx); err != nil {
 		return err
 	}
@@ -78,14 +79,14 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	return j.finish(ctx, at, result)
 }
 
-// openBucket opens the bucket that a setting names. What is neither missing, refused nor out of reach is a setting that can
-// never work.
+// openBucket opens the bucket that a setting names. What is neither refused nor out of reach is a setting that can never
+// work.
 func openBucket(ctx context.Context, field, url string, patience time.Duration, log *slog.Logger) (*storage.Bucket, error) {
 	bucket, err := storage.Open(ctx, url, storage.Options{Log: log, Patience: patience})
 	switch {
 	case err == nil:
 		return bucket, nil
-	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrNotFound), ctx.Err() != nil:
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: %w", variable(field), err)
 	}
 	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
@@ -97,7 +98,13 @@ func (j *Job) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.data, err = storage.OpenDataset(ctx, bucket, j.cfg.Data); err != nil {
+	if j.data, err = storage.OpenDataset(ctx, bucket, j.cfg.Data); errors.Is(err, storage.ErrNotFound) {
+		err = &SettingsError{[]Fault{{variable("Data"), j.cfg.Data, err.Error()}}}
+	}
+	if err == nil {
+		err = j.usable(j.data.Index)
+	}
+	if err != nil {
 		return errors.Join(err, bucket.Close())
 	}
 	if j.cache, err = storage.NewCache(j.data, j.cfg.CacheDir, int64(j.cfg.CacheSize), j.log); err != nil {
@@ -112,11 +119,33 @@ func (j *Job) open(ctx context.Context) error {
 	return nil
 }
 
-func (j *Job) close() {
-	j.device.Close()
+// close leaves the device to the end of the process when the context has ended: a program or a compiler may still run on it.
+func (j *Job) close(ctx context.Context) {
+	if ctx.Err() == nil {
+		j.device.Close()
+	}
 	if err := j.cache.Close(); err != nil {
 		j.log.Warn("closing the shard cache", "error", err)
 	}
+}
+
+// usable says whether both phases can use the data: training and validation images, all with a class. It is looked at
+// before days of pretraining, not after.
+func (j *Job) usable(index storage.Index) error {
+	faults := &SettingsError{}
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults.add(variable("Data"), j.cfg.Data, fmt.Sprintf(format, args...)+"; pack it again, or take other data")
+		}
+	}
+	for _, split := range []string{trainSplit, validationSplit} {
+		want(index.Counts[split] > 0, "it has no split %s, and the probe needs one", split)
+		for _, shard := range index.Splits[split] {
+			want(!slices.Contains(shard.Samples.Labels, storage.NoLabel), "shard %s has images without a class, and the probe needs one", shard.Name)
+		}
+	}
+	want(len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
+	return faults.orNil()
 }
 
 // stepLevel is the level of the lines that tell the pace: beside a progress bar nobody needs them.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -45,12 +46,16 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 	if found.Sequence == 0 {
 		at = position{phase: pretraining, progress: newProgress(j.cfg)}
 		err := interruptible(ctx, func() (err error) {
-			at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed)
+			if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
+				err = &DeviceError{err}
+			}
 			return err
 		})
+		j.takePart(at.progress)
 		j.log.Info("begun")
 		return at, err
 	}
+	j.takePart(at.progress)
 	at.progress.Fallbacks += j.run.Fallbacks()
 	j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	return at, nil
@@ -68,9 +73,9 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 	switch at.phase {
 	case pretraining:
 		if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
-			return err
+			return &DeviceError{err}
 		}
-		return at.learner.Load(c.Open)
+		return at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) })
 	case probing:
 		at.probes, err = j.loadProbes(c)
 		return err
@@ -79,12 +84,27 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 }
 
 func readPart(c storage.Checkpoint, name string) ([]byte, error) {
-	r, err := c.Open(name)
+	r, err := openPart(c, name)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	return io.ReadAll(r)
+	text, err := io.ReadAll(r)
+	return text, errors.Join(err, r.Close())
+}
+
+// part is a part of a checkpoint as it is read. Its checksum is compared at its end, so a reader that gives up before it,
+// over bytes that make no sense, learns on Close whether it was damage that it saw.
+type part struct{ io.ReadCloser }
+
+func openPart(c storage.Checkpoint, name string) (io.ReadCloser, error) {
+	r, err := c.Open(name)
+	return part{r}, err
+}
+
+// Close reads the part to its end.
+func (p part) Close() error {
+	_, err := io.Copy(io.Discard, p.ReadCloser)
+	return errors.Join(err, p.ReadCloser.Close())
 }
 
 // parts takes a copy of the whole position that later updates do not touch, ready to be committed.
@@ -94,7 +114,7 @@ func (at position) parts() ([]storage.Part, error) {
 	case pretraining:
 		state, err := at.learner.Snapshot()
 		if err != nil {
-			return nil, err
+			return nil, &DeviceError{err}
 		}
 		held = state.Parts()
 	case probing:

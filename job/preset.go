@@ -73,7 +73,8 @@ func (c *Config) demo() {
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.Precision = span(0, 3), "float32"
-	c.Epochs, c.Batch, c.PeakRate, c.FirstMomentum, c.Warmup = 4, 64, 3e-3, 0.98, 0.05
+	c.Epochs, c.Batch, c.PeakRate, c.FirstMomentum, c.Warmup = 4, 64, 4e-3, 0.97, 0.05
+	c.CropScale = Range{0.7, 1} // little is left of 28 pixels at 0.3
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
 	c.KNNSamples = 1000
 	c.SaveEvery, c.KeepEvery, c.LogEvery = 20*time.Second, 1, 20

@@ -40,6 +40,10 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	if err != nil {
 		return at, err
 	}
+	// The first look compiles the monitor's program, which cannot be interrupted: not between two steps, therefore.
+	if err := interruptible(ctx, func() error { return j.look(watch, at, at.step/perEpoch) }); err != nil {
+		return at, err
+	}
 
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
@@ -48,7 +52,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	skipped := 0
 	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
 		if err != nil {
-			return at, j.stopped(ctx, err, at, saver)
+			return at, j.stopped(ctx, err, at, saver, at.step%keepEvery == 0)
 		}
 		update := batch.step + 1
 		sources := model.SampleDepths(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.Seed, batch.step)
@@ -85,15 +89,16 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			}
 		}
 
+		keep := update%keepEvery == 0 || update == total
 		if ctx.Err() != nil {
-			return at, j.stopped(ctx, context.Cause(ctx), at, saver)
+			return at, j.stopped(ctx, context.Cause(ctx), at, saver, keep)
 		}
 		due, err := saver.due()
 		if err != nil {
 			return at, err
 		}
-		if keep := update%keepEvery == 0; (due || keep) && update < total {
-			if err := saver.begin(at, keep); err != nil {
+		if (due || keep) && update < total {
+			if err := saver.begin(ctx, at, keep); err != nil {
 				return at, err
 			}
 		}
@@ -102,11 +107,11 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 }
 
 // stopped ends an attempt in the middle of a phase. When it was told to stop, it saves what fits into the deadline.
-func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver) error {
+func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver, keep bool) error {
 	if !errors.Is(context.Cause(ctx), ErrStopped) {
 		return err
 	}
-	saved := saver.last(at, j.cfg.StopDeadline)
+	saved := saver.last(at, keep, j.cfg.StopDeadline)
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	j.recordAttempt(short, saver.from, at)
@@ -142,15 +147,17 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 
 // enterProbe commits the end of pretraining and takes the teacher from it.
 func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (position, error) {
-	parts, err := at.parts()
-	if err != nil {
-		return at, err
-	}
-	if at.progress.StateSHA256, err = digest(parts); err != nil {
-		return at, err
+	if at.progress.StateSHA256 == "" {
+		parts, err := at.parts()
+		if err != nil {
+			return at, err
+		}
+		if at.progress.StateSHA256, err = digest(parts); err != nil {
+			return at, err
+		}
 	}
 	if err := saver.finish(ctx, at); err != nil {
-		return at, j.stopped(ctx, err, at, saver)
+		return at, j.stopped(ctx, err, at, saver, true)
 	}
 	teacher, err := at.learner.Encoder()
 	if err != nil {

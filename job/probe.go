@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -55,16 +56,12 @@ const teacherPart = "teacher.safetensors"
 
 // loadProbes begins the probes that a checkpoint holds.
 func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
-	r, err := c.Open(teacherPart)
+	r, err := openPart(c, teacherPart)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
 	teacher, err := model.ReadEncoder(j.cfg.Model(), r)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // the checksum is compared at the end
+	if err := errors.Join(err, r.Close()); err != nil {
 		return nil, err
 	}
 	p, err := j.newProbes(teacher)
@@ -72,7 +69,7 @@ func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
 		return nil, err
 	}
 	for _, n := range p.named() {
-		if err := n.probe.Load(func(part string) (io.ReadCloser, error) { return c.Open(n.prefix + part) }); err != nil {
+		if err := n.probe.Load(func(part string) (io.ReadCloser, error) { return openPart(c, n.prefix+part) }); err != nil {
 			return nil, err
 		}
 	}
@@ -97,6 +94,16 @@ func (p *probes) parts() ([]model.Part, error) {
 		}
 	}
 	return all, nil
+}
+
+// compile runs the encoders once, on black images.
+func (p *probes) compile(c Config) error {
+	for _, n := range p.named() {
+		if _, err := n.probe.Features(make([]byte, c.Image*c.Image*3)); err != nil {
+			return fmt.Errorf("compiling the probe: %w", &DeviceError{err})
+		}
+	}
+	return nil
 }
 
 // exported is the part that holds an encoder under timm's names.
@@ -127,13 +134,17 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	}
 	perEpoch := loader.StepsPerEpoch()
 	total := perEpoch * int64(j.cfg.ProbeEpochs)
+	// The first pass compiles, which cannot be interrupted.
+	if err := interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
+		return scores{}, err
+	}
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
 	meter := newMeter(j.bars, probing, at.step, total)
 	defer meter.end()
 	for batch, err := range loader.Batches(ctx, at.step, total) {
 		if err != nil {
-			return scores{}, j.stopped(ctx, err, at, saver)
+			return scores{}, j.stopped(ctx, err, at, saver, false)
 		}
 		rate := j.probeConfig().RateOf(batch.Step+1, total)
 		var loss []float64
@@ -150,24 +161,24 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
 		}
 		if ctx.Err() != nil {
-			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver)
+			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver, at.step == total)
 		}
 		due, err := saver.due()
 		if err != nil {
 			return scores{}, err
 		}
 		if due && at.step < total {
-			if err := saver.begin(at, false); err != nil {
+			if err := saver.begin(ctx, at, false); err != nil {
 				return scores{}, err
 			}
 		}
 	}
 	if err := saver.finish(ctx, at); err != nil {
-		return scores{}, j.stopped(ctx, err, at, saver)
+		return scores{}, j.stopped(ctx, err, at, saver, true)
 	}
 	s, err := j.score(ctx, at.probes)
 	if err != nil {
-		return s, j.stopped(ctx, err, at, saver)
+		return s, j.stopped(ctx, err, at, saver, true)
 	}
 	return s, nil
 }

@@ -10,7 +10,8 @@ import (
 // Progress is what a run has to tell beside its weights. It travels in every checkpoint, so that a restart goes on
 // counting where the checkpoint was taken.
 type Progress struct {
-	Fallbacks int `json:"fallbacks"` // damaged checkpoints that were passed over
+	Environments []string `json:"environments"` // each program, decoder and device that took part, in order
+	Fallbacks    int      `json:"fallbacks"`    // damaged checkpoints that were passed over
 
 	Pretrained int64 `json:"pretrained"` // updates done
 

@@ -66,6 +66,7 @@ type DepthFigure struct {
 type Course struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
+	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
 	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
 	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
@@ -82,21 +83,22 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	p := at.progress
 	r := Result{
-		Version: 1, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
+		Version: recordVersion, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data:     Data{j.data.Fingerprint(), len(index.Classes), hashLines(index.Classes), train, validation},
 		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
 		Figures: Figures{
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
+			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
-	var err error
-	if r.Course.Attempts, r.Course.UpdatesLost, err = attemptsMade(ctx, j.bucket, j.key("metrics/")); err != nil {
-		return fmt.Errorf("counting the attempts: %w", err)
+	attempts, lost, err := attemptsMade(ctx, j.bucket, j.key("metrics/"), j.log)
+	if err != nil {
+		j.log.Warn("the attempts could not be counted", "error", err)
 	}
+	r.Course.Attempts, r.Course.UpdatesLost = max(attempts, 1), lost
 	r.Figures.score(j.cfg.Depths, s)
 
 	teacher, err := exported(at.probes.teacher, map[string]string{"run": j.cfg.Run})

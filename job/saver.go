@@ -26,7 +26,8 @@ type saver struct {
 	flushed     time.Time // of the newest metrics that were handed over
 	good        time.Time // of the newest commit
 	committed   int64     // step of the newest commit in this phase
-	rate        float64   // bytes a second of the newest upload
+	failed      error     // of the newest checkpoint that failed
+	rate        float64   // bytes a second of the best upload: others had to be tried again, or were too small to tell
 	size        int64     // bytes of the newest upload
 }
 
@@ -98,30 +99,37 @@ func (s *saver) settle(o outcome) error {
 	}
 	if o.err == nil {
 		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
-		s.rate = float64(o.size) / max(o.took.Seconds(), 1e-3)
+		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
 		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
 		return nil
 	}
 	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
 		return o.err
 	}
-	s.job.log.Error("checkpoint failed; training goes on", "phase", s.phase, "step", o.task.step, "error", o.err)
+	s.failed = o.err
+	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
 		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), o.err)
 	}
 	return nil
 }
 
-// begin takes the snapshot and hands it to the uploading goroutine. It waits only when two checkpoints are already in hand.
-func (s *saver) begin(at position, keep bool) error {
+// begin hands the position to the uploading goroutine. It waits when two checkpoints are already in hand, unless ctx
+// ends: the last checkpoint is taken then.
+func (s *saver) begin(ctx context.Context, at position, keep bool) error {
+	for s.outstanding >= 2 {
+		select {
+		case o := <-s.done:
+			if err := s.settle(o); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	parts, err := at.parts()
 	if err != nil {
 		return err
-	}
-	for s.outstanding >= 2 {
-		if err := s.settle(<-s.done); err != nil {
-			return err
-		}
 	}
 	s.outstanding++
 	s.begun, s.flushed = time.Now(), time.Now()
@@ -156,29 +164,28 @@ func (s *saver) drain(ctx context.Context) error {
 	return nil
 }
 
-// finish commits the end of the phase, unless that is what the attempt began from. The end of a
-// phase must be in the bucket before the next begins, so here a failure is final.
+// finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
+// must be in the bucket before the next begins, so here a failure is final. When ctx ends first, the upload goes on: last
+// gives it its deadline.
 func (s *saver) finish(ctx context.Context, at position) error {
+	if err := s.drain(ctx); err != nil || s.committed == at.step {
+		return err
+	}
+	if err := s.begin(ctx, at, true); err != nil {
+		return err
+	}
 	if err := s.drain(ctx); err != nil {
 		return err
 	}
-	if s.committed == at.step {
-		return nil
+	if s.committed != at.step {
+		return fmt.Errorf("committing the end of phase %s: %w", s.phase, s.failed)
 	}
-	parts, err := at.parts()
-	if err != nil {
-		return err
-	}
-	s.outstanding++
-	o := s.upload(ctx, task{at.step, true, parts})
-	if err := s.settle(o); err != nil || o.err == nil {
-		return err
-	}
-	return fmt.Errorf("committing the end of phase %s: %w", s.phase, o.err)
+	return nil
 }
 
-// last saves what fits into the deadline after SIGTERM and returns the newest committed step.
-func (s *saver) last(at position, deadline time.Duration) int64 {
+// last saves what fits into the deadline after SIGTERM and returns the newest committed step. keep is what the checkpoint
+// would have been committed with.
+func (s *saver) last(at position, keep bool, deadline time.Duration) int64 {
 	until := time.Now().Add(deadline)
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(s.ctx), until)
 	defer cancel()
@@ -189,10 +196,9 @@ func (s *saver) last(at position, deadline time.Duration) int64 {
 		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "deadline", deadline)
 		return s.committed
 	}
-	parts, err := at.parts()
+	err := s.begin(ctx, at, keep)
 	if err == nil {
-		s.outstanding++
-		err = s.settle(s.upload(ctx, task{at.step, false, parts}))
+		err = s.drain(ctx)
 	}
 	if err != nil {
 		s.job.log.Error("the last checkpoint failed", "error", err)

@@ -37,7 +37,7 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Write))
 	for step := range int64(3) {
 		at.step = step + 1
-		if err := s.begin(at, false); err != nil {
+		if err := s.begin(t.Context(), at, false); err != nil {
 			t.Fatal(err)
 		}
 		if err := settleOne(s); err != nil {
@@ -49,7 +49,7 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	}
 	s.job.cfg.SavePatience = time.Nanosecond
 	at.step = 4
-	if err := s.begin(at, false); err != nil {
+	if err := s.begin(t.Context(), at, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := settleOne(s); !errors.Is(err, storage.ErrUnreachable) || !strings.Contains(err.Error(), "CIJEPA_SAVE_PATIENCE") {
@@ -71,7 +71,7 @@ func TestOvertakenStops(t *testing.T) {
 	if err := young.finish(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.begin(at, false); err != nil {
+	if err := old.begin(t.Context(), at, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := settleOne(old); !errors.Is(err, storage.ErrOvertaken) {
@@ -87,14 +87,14 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	at.step = 7
 	s.size, s.rate = 1000, 10 // 100 s
 	calls := store.Calls()
-	if got := s.last(at, 5*time.Second); got != 0 || store.Calls() != calls {
+	if got := s.last(at, false, 5*time.Second); got != 0 || store.Calls() != calls {
 		t.Errorf("saved %d with %d calls; it could not fit", got, store.Calls()-calls)
 	}
 	s.rate = 1e6
-	if got := s.last(at, 5*time.Second); got != 7 {
+	if got := s.last(at, false, 5*time.Second); got != 7 {
 		t.Errorf("saved %d, want 7", got)
 	}
-	if got := s.last(at, 5*time.Second); got != 7 {
+	if got := s.last(at, false, 5*time.Second); got != 7 {
 		t.Errorf("saved %d again, want 7", got)
 	}
 }

@@ -105,5 +105,8 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		}
 		labels = append(labels, batch.Labels[:batch.N]...)
 	}
+	if n > 0 && n < len(labels) {
+		all, labels = all[:n*width], labels[:n]
+	}
 	return all, labels, nil
 }

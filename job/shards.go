@@ -55,7 +55,9 @@ func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader,
 				var it item
 				if err == nil {
 					it.batch.step = b.Step
-					it.batch.images, err = learner.Upload(b.Images)
+					if it.batch.images, err = learner.Upload(b.Images); err != nil {
+						err = &DeviceError{err}
+					}
 				}
 				it.err = err
 				select {

@@ -29,8 +29,11 @@ func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer
 	if err != nil {
 		return err
 	}
+	if cfg.Preset != job.Demo {
+		return fmt.Errorf("%w: cijepa demo runs the preset demo; for %s call cijepa alone", errUsage, cfg.Preset)
+	}
 	start := time.Now()
-	bucket, err := storage.Open(ctx, cfg.DataBucket, storage.Options{Log: log, Patience: cfg.Patience})
+	bucket, err := openBucket(ctx, cfg.DataBucket, log)
 	if err != nil {
 		return err
 	}
@@ -47,7 +50,7 @@ func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer
 
 // summarise prints the result of a finished run for a person.
 func summarise(ctx context.Context, cfg job.Config, out io.Writer, log *slog.Logger) error {
-	bucket, err := storage.Open(ctx, cfg.Bucket, storage.Options{Log: log, Patience: cfg.Patience})
+	bucket, err := openBucket(ctx, cfg.Bucket, log)
 	if err != nil {
 		return err
 	}

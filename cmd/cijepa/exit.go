@@ -37,8 +37,6 @@ func exitCode(err error) int {
 		return exitData
 	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.As(err, &device):
 		return exitUnreachable
-	case errors.Is(err, storage.ErrNotFound):
-		return exitSettings
 	}
 	return exitFailed
 }

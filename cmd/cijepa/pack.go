@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -62,8 +63,17 @@ func (p *packing) parse(ctx context.Context, args []string, n int) (*storage.Buc
 			return nil, nil, nil, fmt.Errorf("%s: %w", p.classes, err)
 		}
 	}
-	bucket, err := storage.Open(ctx, rest[n-1], storage.Options{Log: p.log})
+	bucket, err := openBucket(ctx, rest[n-1], p.log)
 	return bucket, rest, classes, err
+}
+
+// openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a typing mistake.
+func openBucket(ctx context.Context, url string, log *slog.Logger) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, storage.Options{Log: log})
+	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return bucket, err
 }
 
 // verify is how images are looked at, or nil.
@@ -121,7 +131,7 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 	defer bucket.Close()
 	source, err := storage.OpenSource(rest[0], *temp)
 	if err != nil {
-		return fmt.Errorf("SOURCE: %w", err)
+		return fmt.Errorf("%w: SOURCE: %w", errUsage, err)
 	}
 	defer source.Close()
 	index, rejects, err := storage.Pack(ctx, source, bucket, p.data, storage.PackOptions{

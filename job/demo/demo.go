@@ -4,11 +4,9 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"fmt"
-	"io"
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/storage"
@@ -44,9 +42,6 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string, progress f
 		return err
 	}
 	defer source.Close()
-	if err := putLicence(ctx, bucket, prefix+"/LICENSE"); err != nil {
-		return err
-	}
 	verify := func(image []byte) error {
 		_, _, err := input.Verify(image)
 		return err
@@ -55,17 +50,13 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string, progress f
 	if err == nil && len(rejects) > 0 {
 		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
 	}
-	return err
-}
-
-func putLicence(ctx context.Context, bucket *storage.Bucket, key string) error {
-	text, err := data.ReadFile("data/LICENSE")
 	if err != nil {
 		return err
 	}
-	_, err = bucket.Put(ctx, key, int64(len(text)), func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(text))
+	licence, err := data.ReadFile("data/LICENSE")
+	if err != nil {
 		return err
-	})
+	}
+	_, err = bucket.Create(ctx, prefix+"/LICENSE", licence)
 	return err
 }
