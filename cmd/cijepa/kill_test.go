@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 // depths, many checkpoints, both probes, the kNN.
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
-	"CIJEPA_EPOCHS=4", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=2", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
+	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
 	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential",
 }
 
@@ -209,7 +210,7 @@ func TestKills(t *testing.T) {
 	alone := newBucket(t)
 	want := finish(t, alone)
 	whole := time.Since(begin)
-	if want.Figures.Updates != 48 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 {
+	if want.Figures.Updates != 36 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 {
 		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
@@ -314,8 +315,8 @@ func waitFor(t *testing.T, log fmt.Stringer, text string) {
 func TestStopInEveryPhase(t *testing.T) {
 	want := finish(t, newBucket(t))
 	for _, event := range []string{
-		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":3`,
-		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":14`,
+		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`,
+		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":7`,
 	} {
 		bucket := newBucket(t)
 		c, log := start(t, bucket)
@@ -361,5 +362,44 @@ func TestDeadlineTooShort(t *testing.T) {
 	}
 	if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
 		t.Errorf("the run ended otherwise:\n%s", d)
+	}
+}
+
+// TestDamagedCheckpoint: one flipped bit in the newest checkpoint, in the header or the data of a part, costs the steps
+// since the one before it, is counted, and changes nothing else.
+func TestDamagedCheckpoint(t *testing.T) {
+	want := finish(t, newBucket(t))
+	for _, damage := range []struct {
+		phase, part string
+		at          int
+	}{
+		{"pretrain", "student.safetensors", 5}, {"pretrain", "teacher.safetensors", 20}, {"pretrain", "predictor-01.safetensors", 20000},
+		{"pretrain", "progress.json", 1}, {"probe", "trained-probe.safetensors", 20}, {"probe", "teacher.safetensors", 5},
+	} {
+		bucket := newBucket(t)
+		c, log := start(t, bucket)
+		waitFor(t, log, `"msg":"saved","run":"tiny","phase":"`+damage.phase+`"`)
+		_ = c.Process.Signal(syscall.SIGTERM)
+		wait(t, c)
+		parts, err := filepath.Glob(strings.TrimPrefix(bucket, "file://") + "/runs/tiny/state/" + damage.phase + "-*/" + damage.part)
+		if err != nil || len(parts) == 0 {
+			t.Fatalf("no part %s of %s in %s: %v\n%s", damage.part, damage.phase, bucket, err, log)
+		}
+		newest := slices.Max(parts)
+		data, err := os.ReadFile(newest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[damage.at%len(data)] ^= 1
+		if err := os.WriteFile(newest, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), `"msg":"done"`) {
+			continue // too late: nothing reads the checkpoint any more
+		}
+		got := finish(t, bucket)
+		if d := cmp.Diff(want.Figures, got.Figures); d != "" || got.Course.Fallbacks != 1 {
+			t.Errorf("%+v: %d damaged checkpoints counted, want 1; figures:\n%s", damage, got.Course.Fallbacks, d)
+		}
 	}
 }
