@@ -44,26 +44,34 @@ func (j *Job) begin(ctx context.Context) error {
 	if bytes.Equal(stored, text) {
 		return nil
 	}
-	var theirs record
-	if err := json.Unmarshal(stored, &theirs); err != nil || theirs.Version != recordVersion {
-		return fmt.Errorf("%s: %w (version %d, %v): put a copy back, or begin anew under another %s_RUN", j.key("run.json"), storage.ErrCorrupt, theirs.Version, err, Prefix)
+	theirs, err := readRecord(stored, j.key("run.json"))
+	if err != nil {
+		return err
 	}
 	j.begun = theirs.Begun
 	return mine.differences(theirs, j.key("run.json"))
 }
 
-// doneAlready looks at the result that is there: it must be a result, and of this recipe.
-func (j *Job) doneAlready(text []byte) error {
-	var r Result
-	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion {
-		return fmt.Errorf("%s: %w (version %d, %v): delete it, and the run writes it again", j.key("result.json"), storage.ErrCorrupt, r.Version, err)
+// readRecord reads run.json.
+func readRecord(text []byte, key string) (r record, err error) {
+	if err = json.Unmarshal(text, &r); err == nil && r.Version != recordVersion {
+		err = fmt.Errorf("version %d, and this program reads %d", r.Version, recordVersion)
 	}
-	mine := record{Recipe: j.cfg.Recipe, Fingerprint: r.Data.Fingerprint}
-	if err := mine.differences(record{Recipe: r.Recipe, Fingerprint: r.Data.Fingerprint}, j.key("result.json")); err != nil {
-		return err
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s_RUN", key, storage.ErrCorrupt, err, Prefix)
 	}
-	j.log.Info("done already", "result", j.key("result.json"), "top1", r.Figures.Top1)
-	return nil
+	return r, err
+}
+
+// finished reads the result that is there: it must be a result, and of this recipe.
+func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
+	if err = json.Unmarshal(text, &r); err == nil && r.Version != recordVersion {
+		err = fmt.Errorf("version %d, and this program reads %d", r.Version, recordVersion)
+	}
+	if err != nil {
+		return r, fmt.Errorf("%s: %w: %w; delete it, and the run writes it again", key, storage.ErrCorrupt, err)
+	}
+	return r, record{Recipe: recipe}.differences(record{Recipe: r.Recipe}, key)
 }
 
 // environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +63,11 @@ func (c *check) lookAtRun(ctx context.Context) {
 		return
 	}
 	run := storage.OpenRun(c.bucket, c.cfg.Run, attempt(), c.log)
-	if _, err := run.Result(ctx); err == nil {
+	done, err := run.Result(ctx)
+	if err == nil {
+		_, err = finished(c.cfg.Recipe, done, c.folder()+"result.json")
+	}
+	if err == nil {
 		c.ok("run", "%s is done already: %sresult.json is there, and starting the run again does nothing", c.cfg.Run, c.folder())
 	} else if !errors.Is(err, storage.ErrNotFound) {
 		c.fault(ctx, "run", err)
@@ -97,9 +100,9 @@ func (c *check) lookAtRun(ctx context.Context) {
 
 // compare holds run.json against the settings.
 func (c *check) compare(text []byte, key string) error {
-	var theirs record
-	if err := json.Unmarshal(text, &theirs); err != nil {
-		return fmt.Errorf("%s: %w: %w", key, storage.ErrCorrupt, err)
+	theirs, err := readRecord(text, key)
+	if err != nil {
+		return err
 	}
 	mine := record{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
 	if c.data != nil {

@@ -161,7 +161,11 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	tell("goes on from checkpoint 1: phase pretrain, update 7")
-	put(t, bucket, "runs/r/result.json", []byte("{}"))
+	result, err := json.Marshal(Result{Version: recordVersion, Recipe: cfg.Recipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, bucket, "runs/r/result.json", result)
 	tell("r is done already")
 }
 

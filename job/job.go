@@ -53,7 +53,11 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 		if err != nil {
 			return err
 		}
-		return j.doneAlready(text)
+		done, err := finished(cfg.Recipe, text, j.key("result.json"))
+		if err == nil {
+			log.Info("done already", "result", j.key("result.json"), "top1", done.Figures.Top1)
+		}
+		return err
 	}
 	if err := j.open(ctx); err != nil {
 		return err
