@@ -87,7 +87,11 @@ func (e *SettingsError) addModel(err error) {
 	if field == "Grid" {
 		field = "Patch"
 	}
-	e.add(variable(field), f.Value, f.Want)
+	value := f.Value
+	if pair, ok := value.([2]float64); ok {
+		value = Range(pair) // as it would be typed
+	}
+	e.add(variable(field), value, f.Want)
 }
 
 func (e *SettingsError) orNil() error {

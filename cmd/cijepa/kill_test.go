@@ -279,7 +279,7 @@ func TestExitCodes(t *testing.T) {
 		{"unknown setting", []string{"CIJEPA_EPOCH=3"}, 64, "did you mean CIJEPA_EPOCHS?"},
 		{"another recipe", []string{"CIJEPA_SEED=7", "CIJEPA_RUN=begun"}, 64, "this run was begun with 0"},
 		{"finished under another recipe", []string{"CIJEPA_SEED=7"}, 64, "this run was begun with 0"},
-		{"a grid without room", []string{"CIJEPA_RUN=w", "CIJEPA_PATCH=14"}, 64, "CIJEPA_PATCH=14"},
+		{"a grid without room", []string{"CIJEPA_RUN=w", "CIJEPA_PATCH=14"}, 64, "CIJEPA_TARGET_SCALE=0.15,0.2"},
 		{"no data", []string{"CIJEPA_DATA=nowhere", "CIJEPA_RUN=x"}, 64, "cijepa pack"},
 		{"batch too large", []string{"CIJEPA_BATCH=5000", "CIJEPA_RUN=y"}, 64, "200 images"},
 		{"scheme", []string{"CIJEPA_BUCKET=ftp://x"}, 64, "ftp"},
