@@ -37,8 +37,8 @@ type Job struct {
 }
 
 // Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
-// Progress bars go to bars, if
-// it is not nil. Its errors wrap storage's sentinels, *SettingsError or ErrStopped; main makes exit codes of them.
+// Progress bars go to bars, if it is not nil. Its errors wrap storage's sentinels, *SettingsError, *DeviceError or
+// ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
 	bucket, err := openBucket(ctx, "Bucket", cfg.Bucket, cfg.Patience, log)
 	if err != nil {

@@ -10,8 +10,8 @@ type Schedule struct {
 	FirstMomentum, LastMomentum float64 // of the teacher's moving average
 }
 
-// Rate is the learning rate of an update: linear from Start to Peak over the warm-up, then a cosine to Final
-// . Past Total it stays at Final.
+// Rate is the learning rate of an update: linear from Start to Peak over the warm-up, then a cosine to Final,
+// where it stays past Total.
 func (s Schedule) Rate(update int64) float64 {
 	if update < s.Warmup {
 		return s.Start + float64(update)/float64(s.Warmup)*(s.Peak-s.Start)

@@ -218,8 +218,9 @@ func TestKills(t *testing.T) {
 	for done < kills {
 		bucket := newBucket(t)
 		runs++
+		backend := []string{"go:ops_sequential", "go:parallelism=64"}[runs%2] // they must not differ in a bit
 		for range min(10, kills-done) {
-			c, log := start(t, bucket)
+			c, log := start(t, bucket, "CIJEPA_BACKEND="+backend)
 			time.Sleep(time.Duration(r.Int64N(int64(whole))))
 			signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[r.IntN(2)]
 			_ = c.Process.Signal(signal) // it may have ended by itself

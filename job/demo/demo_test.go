@@ -1,0 +1,44 @@
+package demo
+
+import (
+	"slices"
+	"testing"
+
+	"gocloud.dev/blob/memblob"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// TestPack: the demonstration's data is all there, balanced enough to be learned from, and packing it again writes nothing else.
+func TestPack(t *testing.T) {
+	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+	var prints []string
+	for range 2 {
+		if err := Pack(t.Context(), bucket, "fm", nil); err != nil {
+			t.Fatal(err)
+		}
+		d, err := storage.OpenDataset(t.Context(), bucket, "fm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints = append(prints, d.Fingerprint())
+		if d.Index.Counts["train"] != 7000 || d.Index.Counts["val"] != 1500 || len(d.Index.Splits["train"]) != 14 || !slices.Equal(d.Index.Classes, classes) {
+			t.Errorf("packed %v in %d shards, classes %v", d.Index.Counts, len(d.Index.Splits["train"]), d.Index.Classes)
+		}
+		each := make([]int, len(classes))
+		for _, shard := range d.Index.Splits["val"] {
+			for _, label := range shard.Samples.Labels {
+				each[label]++
+			}
+		}
+		if slices.Min(each) < 130 || slices.Max(each) > 180 {
+			t.Errorf("validation images by class: %v", each)
+		}
+	}
+	if prints[0] != prints[1] {
+		t.Errorf("two packings differ: %v", prints)
+	}
+	if licence, err := bucket.Get(t.Context(), "fm/LICENSE"); err != nil || len(licence) < 1000 {
+		t.Errorf("the licence is not with the data: %d bytes, %v", len(licence), err)
+	}
+}
