@@ -114,7 +114,10 @@ func (j *Job) open(ctx context.Context) error {
 	if j.cache, err = storage.NewCache(j.data, j.cfg.CacheDir, int64(j.cfg.CacheSize), j.log); err != nil {
 		return errors.Join(err, bucket.Close())
 	}
-	j.device, err = model.OpenDevice(j.cfg.Backend)
+	err = interruptible(ctx, func() (err error) {
+		j.device, err = model.OpenDevice(j.cfg.Backend)
+		return err
+	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s_BACKEND: %w", Prefix, &DeviceError{err}), j.cache.Close())
 	}
