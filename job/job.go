@@ -169,6 +169,7 @@ func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name 
 // DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
 type DeviceError struct{ Err error }
 
+// Error is the backend's.
 func (e *DeviceError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the backend's error.

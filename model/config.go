@@ -56,6 +56,7 @@ type FieldError struct {
 	Want  string // what would work, as "must ..."
 }
 
+// Error names the field, its value and what would work.
 func (e *FieldError) Error() string { return fmt.Sprintf("%s = %v: %s", e.Field, e.Value, e.Want) }
 
 // Grid is the number of patches along a side of the image.

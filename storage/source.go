@@ -48,6 +48,7 @@ type Reject struct {
 	Err         error
 }
 
+// String is one line: the image and why it was left out.
 func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
 
 func compareRejects(a, b Reject) int {
