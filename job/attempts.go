@@ -10,23 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// attemptLine is one line of metrics/attempt-*.jsonl: an attempt writes one when it begins and, if it can, one when it is
-// stopped.
-type attemptLine struct {
-	Time  time.Time `json:"time"`
-	Phase string    `json:"phase"`
-	From  int64     `json:"from"` // updates done in the phase when the attempt began
-	Step  int64     `json:"step"` // updates done now
-}
-
 // recordAttempt writes where an attempt begins or is stopped. A run can do without it, so a failure is only logged.
 func (j *Job) recordAttempt(ctx context.Context, from, at position) {
-	text, err := json.Marshal(attemptLine{time.Now().UTC(), at.phase, from.step, at.step})
+	text, err := json.Marshal(record.Attempt{time.Now().UTC(), at.phase, from.step, at.step})
 	if err == nil {
-		err = j.run.Append(ctx, "attempt.jsonl", append(text, '\n'))
+		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
 	}
 	if err != nil {
 		j.log.Warn("this attempt is not on record", "error", err)
@@ -38,22 +30,22 @@ func (j *Job) recordAttempt(ctx context.Context, from, at position) {
 // must fail over its own diary.
 func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, log *slog.Logger) (attempts int, lost int64, err error) {
 	type attempt struct {
-		begun, reached attemptLine
+		begun, reached record.Attempt
 		name           string
 	}
 	byName := map[string]*attempt{}
 	var all []*attempt
-	keys, err := bucket.List(ctx, metrics+"attempt-")
+	keys, err := bucket.List(ctx, metrics+record.Attempts+"-")
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, key := range keys {
-		line, err := lastLine[attemptLine](ctx, bucket, key)
+		line, err := lastLine[record.Attempt](ctx, bucket, key)
 		if err != nil {
 			log.Warn("passed over in counting the attempts", "error", err)
 			continue
 		}
-		name := attemptOf(key, "attempt-")
+		name := attemptOf(key, record.Attempts)
 		if a := byName[name]; a != nil {
 			a.reached = line
 			continue
@@ -62,18 +54,18 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 		byName[name] = a
 		all = append(all, a)
 	}
-	steps, err := bucket.List(ctx, metrics+"steps-")
+	steps, err := bucket.List(ctx, metrics+record.Steps+"-")
 	if err != nil {
 		return 0, 0, err
 	}
 	newest := map[string]string{} // by attempt; the listing is in order
 	for _, key := range steps {
-		newest[attemptOf(key, "steps-")] = key
+		newest[attemptOf(key, record.Steps)] = key
 	}
 	slices.SortFunc(all, func(a, b *attempt) int { return a.begun.Time.Compare(b.begun.Time) })
 	for i, a := range all[:max(len(all)-1, 0)] {
 		if key := newest[a.name]; key != "" && a.reached.Phase == pretraining {
-			line, err := lastLine[stepLine](ctx, bucket, key)
+			line, err := lastLine[record.Step](ctx, bucket, key)
 			if err != nil {
 				log.Warn("passed over in counting the lost updates", "error", err)
 			}
@@ -88,7 +80,7 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 
 // attemptOf is the attempt in metrics/<name>-<attempt>-<n>.jsonl.
 func attemptOf(key, name string) string {
-	rest := strings.TrimPrefix(path.Base(key), name)
+	rest := strings.TrimPrefix(path.Base(key), name+"-")
 	return rest[:max(strings.LastIndexByte(rest, '-'), 0)]
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"gocloud.dev/blob/memblob"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -37,18 +38,18 @@ func TestAttemptsMade(t *testing.T) {
 		}
 	}
 	attempt := func(name string, n, after int, phase string, from, step int64) {
-		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), attemptLine{begin.Add(time.Duration(after) * time.Minute), phase, from, step})
+		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{begin.Add(time.Duration(after) * time.Minute), phase, from, step})
 	}
 	attempt("z-1", 1, 0, pretraining, 0, 0)
-	put("steps-z-1-000001.jsonl", stepLine{Step: 20})
-	put("steps-z-1-000002.jsonl", stepLine{Step: 40}, stepLine{Step: 60})
+	put("steps-z-1-000001.jsonl", record.Step{Step: 20})
+	put("steps-z-1-000002.jsonl", record.Step{Step: 40}, record.Step{Step: 60})
 	attempt("y-2", 1, 1, pretraining, 40, 40)
 	attempt("y-2", 2, 2, pretraining, 40, 90)
 	attempt("x-3", 1, 3, pretraining, 90, 90)
 	attempt("x-3", 2, 4, pretraining, 90, 120)
-	put("steps-x-3-000001.jsonl", stepLine{Step: 100})
+	put("steps-x-3-000001.jsonl", record.Step{Step: 100})
 	attempt("w-4", 1, 5, pretraining, 100, 100)
-	put("steps-w-4-000001.jsonl", stepLine{Step: 200})
+	put("steps-w-4-000001.jsonl", record.Step{Step: 200})
 	attempt("v-5", 1, 6, probing, 7, 7)
 	put("attempt-u-6-000001.jsonl") // empty: damaged
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -12,26 +12,16 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// recordVersion is the version of run.json and result.json.
-const recordVersion = 1
-
-// record is run.json: what the run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
-// information.
-type record struct {
-	Version     int       `json:"version"`
-	Preset      string    `json:"preset"`
-	Recipe      Recipe    `json:"recipe"`
-	Fingerprint string    `json:"data_fingerprint"`
-	Versions    Versions  `json:"versions"`
-	Begun       time.Time `json:"begun"`
-}
+// begun is run.json as this package writes it.
+type begun = record.Begun[Recipe]
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data.
 func (j *Job) begin(ctx context.Context) error {
-	mine := record{recordVersion, j.cfg.Preset, j.cfg.Recipe, j.data.Fingerprint(), j.versions, time.Now().UTC()}
+	mine := begun{record.Version, j.cfg.Preset, j.cfg.Recipe, j.data.Fingerprint(), j.versions, time.Now().UTC()}
 	text, err := json.MarshalIndent(mine, "", "  ")
 	if err != nil {
 		return err
@@ -49,13 +39,13 @@ func (j *Job) begin(ctx context.Context) error {
 		return err
 	}
 	j.begun = theirs.Begun
-	return mine.differences(theirs, j.key("run.json"))
+	return differences(mine, theirs, j.key("run.json"))
 }
 
 // readRecord reads run.json.
-func readRecord(text []byte, key string) (r record, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version != recordVersion {
-		err = fmt.Errorf("version %d, and this program reads %d", r.Version, recordVersion)
+func readRecord(text []byte, key string) (r begun, err error) {
+	if err = json.Unmarshal(text, &r); err == nil && r.Version != record.Version {
+		err = fmt.Errorf("version %d, and this program reads %d", r.Version, record.Version)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s_RUN", key, storage.ErrCorrupt, err, Prefix)
@@ -65,13 +55,13 @@ func readRecord(text []byte, key string) (r record, err error) {
 
 // finished reads the result that is there: it must be a result, and of this recipe.
 func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version != recordVersion {
-		err = fmt.Errorf("version %d, and this program reads %d", r.Version, recordVersion)
+	if err = json.Unmarshal(text, &r); err == nil && r.Version != record.Version {
+		err = fmt.Errorf("version %d, and this program reads %d", r.Version, record.Version)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%s: %w: %w; delete it, and the run writes it again", key, storage.ErrCorrupt, err)
 	}
-	return r, record{Recipe: recipe}.differences(record{Recipe: r.Recipe}, key)
+	return r, differences(begun{Recipe: recipe}, begun{Recipe: r.Recipe}, key)
 }
 
 // environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend.
@@ -92,16 +82,16 @@ func (j *Job) takePart(p *Progress) {
 }
 
 // differences makes a settings error of what another attempt of the run was told otherwise.
-func (r record) differences(theirs record, key string) error {
+func differences(mine, theirs begun, key string) error {
 	faults := &SettingsError{}
-	mine, other := settings(reflect.ValueOf(&r.Recipe).Elem()), settings(reflect.ValueOf(&theirs.Recipe).Elem())
-	for i, s := range mine {
+	ours, other := settings(reflect.ValueOf(&mine.Recipe).Elem()), settings(reflect.ValueOf(&theirs.Recipe).Elem())
+	for i, s := range ours {
 		if got, was := fmt.Sprint(s.value), fmt.Sprint(other[i].value); got != was {
 			faults.add(s.variable, got, fmt.Sprintf("this run was begun with %s (%s); set it back, or choose another %s_RUN", was, key, Prefix))
 		}
 	}
-	if r.Fingerprint != theirs.Fingerprint {
-		faults.add(variable("Data"), r.Recipe.Data, fmt.Sprintf("its index.json has changed since this run began (fingerprint %.12s, was %.12s); choose another %s_RUN", r.Fingerprint, theirs.Fingerprint, Prefix))
+	if mine.Fingerprint != theirs.Fingerprint {
+		faults.add(variable("Data"), mine.Recipe.Data, fmt.Sprintf("its index.json has changed since this run began (fingerprint %.12s, was %.12s); choose another %s_RUN", mine.Fingerprint, theirs.Fingerprint, Prefix))
 	}
 	return faults.orNil()
 }

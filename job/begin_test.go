@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -13,11 +14,11 @@ import (
 // what to do; one of another recipe is a settings error that names the settings.
 func TestWhatIsThereMustMakeSense(t *testing.T) {
 	recipe := defaults().Recipe
-	whole, err := json.Marshal(record{Version: recordVersion, Recipe: recipe})
+	whole, err := json.Marshal(begun{Version: record.Version, Recipe: recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := json.Marshal(Result{Version: recordVersion, Recipe: recipe})
+	result, err := json.Marshal(Result{Version: record.Version, Recipe: recipe})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,11 +104,11 @@ func (c *check) compare(text []byte, key string) error {
 	if err != nil {
 		return err
 	}
-	mine := record{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
+	mine := begun{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
 	if c.data != nil {
 		mine.Fingerprint = c.data.Fingerprint()
 	}
-	return mine.differences(theirs, key)
+	return differences(mine, theirs, key)
 }
 
 // uploadSample is one part of a large upload: less would measure the time to answer, not the rate.

@@ -25,6 +25,7 @@ import (
 	_ "gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
@@ -95,14 +96,14 @@ func put(t *testing.T, bucket *storage.Bucket, key string, text []byte) {
 	}
 }
 
-// begun writes the run.json that a run with these settings would have.
-func begun(t *testing.T, bucket *storage.Bucket, cfg Config) {
+// begunRun writes the run.json that a run with these settings would have.
+func begunRun(t *testing.T, bucket *storage.Bucket, cfg Config) {
 	t.Helper()
 	data, err := storage.OpenDataset(t.Context(), bucket, cfg.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(record{Version: 1, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
+	text, err := json.Marshal(begun{Version: 1, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 			t.Errorf("no %q in %s", want, &out)
 		}
 	}
-	begun(t, bucket, cfg)
+	begunRun(t, bucket, cfg)
 	tell("it starts at its first update")
 	run := storage.OpenRun(bucket, "r", "a", testLog(t))
 	if _, err := run.Restore(t.Context(), func(storage.Checkpoint) error { return nil }); err != nil {
@@ -161,7 +162,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	tell("goes on from checkpoint 1: phase pretrain, update 7")
-	result, err := json.Marshal(Result{Version: recordVersion, Recipe: cfg.Recipe})
+	result, err := json.Marshal(Result{Version: record.Version, Recipe: cfg.Recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestCheckFindsFaults(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", trainSplit)
 	bare(t, bucket)
-	begun(t, bucket, cfg)
+	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
 	isSettings := func(err error) bool { var s *SettingsError; return errors.As(err, &s) }
 	isDevice := func(err error) bool { var d *DeviceError; return errors.As(err, &d) && !isSettings(err) }

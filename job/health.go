@@ -4,22 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 )
 
 // healthImages is how many validation images the health of the teacher is measured on, at the end of every epoch: the
 // same ones all through a run.
 const healthImages = 256
-
-// healthLine is one line of metrics/health-*.jsonl, by collected depth.
-type healthLine struct {
-	Step      int64      `json:"step"`
-	Epoch     int64      `json:"epoch"`
-	Depths    DepthSet   `json:"depths"`
-	Deviation []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
-	Rank      []*float64 `json:"effective_rank"` // of the pooled features
-	RMS       []*float64 `json:"residual_rms"`   // of the residual stream
-}
 
 // watch measures the teacher's health. It reads the state and changes nothing.
 type watch struct {
@@ -61,8 +52,8 @@ func (j *Job) look(w *watch, at position, epoch int64) error {
 	if err != nil {
 		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &DeviceError{err})
 	}
-	line := healthLine{at.step, epoch, j.cfg.Depths, finiteAll(h.Deviation), finiteAll(h.Rank), finiteAll(h.RMS)}
+	line := record.Health{at.step, epoch, j.cfg.Depths, finiteAll(h.Deviation), finiteAll(h.Rank), finiteAll(h.RMS)}
 	last := len(h.Rank) - 1
 	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", short(h.Deviation[last]), "effective_rank", short(h.Rank[last]), "residual_rms", short(h.RMS[last]))
-	return j.journal.add("health.jsonl", line)
+	return j.journal.add(record.Healths, line)
 }

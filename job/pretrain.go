@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -135,14 +136,14 @@ func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mode
 
 // report writes the log line and the metrics of a step.
 func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pace) error {
-	line := stepLine{
+	line := record.Step{
 		Phase: at.phase, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: at.progress.Loss,
 		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
 		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad, Table: at.progress.Table,
 	}
 	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
 		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())
-	return j.journal.add("steps.jsonl", line)
+	return j.journal.add(record.Steps, line)
 }
 
 // enterProbe commits the end of pretraining and takes the teacher from it.

@@ -10,72 +10,12 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
-// Result is result.json, the last write of a run. Figures that a preemption may not change stand in Figures; what it
-// may, in Course.
-type Result struct {
-	Version  int      `json:"version"`
-	Run      string   `json:"run"`
-	Preset   string   `json:"preset"`
-	Recipe   Recipe   `json:"recipe"`
-	Data     Data     `json:"data"`
-	Figures  Figures  `json:"figures"`
-	PostTop1 *float64 `json:"post_top1"` // the post's figure for the preset, when the data is what the post used
-	Course   Course   `json:"course"`
-	Versions Versions `json:"versions"`
-	Device   string   `json:"device"`
-}
-
-// Data says on what a run was computed.
-type Data struct {
-	Fingerprint       string `json:"fingerprint"`        // sha256 of index.json
-	Classes           int    `json:"classes"`            //
-	ClassesSHA256     string `json:"classes_sha256"`     // of the class names in label order, each with a newline
-	TrainSamples      int    `json:"train_samples"`      //
-	ValidationSamples int    `json:"validation_samples"` //
-}
-
-// Figures are what a run found, in percent where not said otherwise.
-type Figures struct {
-	Top1          float64       `json:"top1"` // linear probe on the deepest depth of the frozen teacher
-	Top5          float64       `json:"top5"`
-	StandardError float64       `json:"top1_standard_error"` // of a share of the validation samples
-	UntrainedTop1 float64       `json:"untrained_top1"`      // the same probe on the encoder before its first update
-	KNNTop1       *float64      `json:"knn_top1"`
-	UntrainedKNN  *float64      `json:"untrained_knn_top1"`
-	Depths        []DepthFigure `json:"depths"`
-	Loss          *float64      `json:"loss"` // of the last update; the target moves, so it ranks nothing
-	Table         [][]*float64  `json:"table"`
-	Updates       int64         `json:"updates"`
-	PathwayCounts []int64       `json:"pathway_updates"`
-	Skipped       int64         `json:"skipped_updates"`
-	TeacherSHA256 string        `json:"teacher_sha256"` // of teacher.safetensors
-	StateSHA256   string        `json:"state_sha256"`   // of all weights, moments and counts after the last update
-}
-
-// DepthFigure is the probe of one collected depth.
-type DepthFigure struct {
-	Depth         int     `json:"depth"`
-	Top1          float64 `json:"top1"`
-	Top5          float64 `json:"top5"`
-	UntrainedTop1 float64 `json:"untrained_top1"`
-}
-
-// Course is how the run went.
-type Course struct {
-	Begun           time.Time `json:"begun"`
-	Ended           time.Time `json:"ended"`
-	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
-	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
-	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
-	Fallbacks       int       `json:"damaged_checkpoints"`
-	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
-	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
-	ProbeSeconds    float64   `json:"probe_seconds"`
-	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
-	DataWait        float64   `json:"data_wait"`         // share of pretraining spent waiting for images
-}
+// Result is result.json as this package writes it.
+type Result = record.Result[Recipe]
 
 // finish writes the teacher, its card and, last, the result.
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
@@ -83,13 +23,13 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	p := at.progress
 	r := Result{
-		Version: recordVersion, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
-		Data:     Data{j.data.Fingerprint(), len(index.Classes), hashLines(index.Classes), train, validation},
+		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
+		Data:     record.Data{j.data.Fingerprint(), len(index.Classes), hashLines(index.Classes), train, validation},
 		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
-		Figures: Figures{
+		Figures: record.Figures{
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
-		Course: Course{
+		Course: record.Course{
 			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: p.Bad, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
@@ -99,7 +39,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
 	r.Course.Attempts, r.Course.UpdatesLost = max(attempts, 1), lost
-	r.Figures.score(j.cfg.Depths, s)
+	score(&r.Figures, j.cfg.Depths, s)
 
 	teacher, err := exported(at.probes.teacher, map[string]string{"run": j.cfg.Run})
 	if err != nil {
@@ -133,10 +73,10 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 }
 
 // score fills in what the validation split said.
-func (f *Figures) score(depths DepthSet, s scores) {
+func score(f *record.Figures, depths DepthSet, s scores) {
 	percent := func(count int) float64 { return 100 * float64(count) / float64(s.trained.N) }
 	for i, d := range depths {
-		f.Depths = append(f.Depths, DepthFigure{d, percent(s.trained.Top1[i]), percent(s.trained.Top5[i]), percent(s.untrained.Top1[i])})
+		f.Depths = append(f.Depths, record.DepthFigure{d, percent(s.trained.Top1[i]), percent(s.trained.Top5[i]), percent(s.untrained.Top1[i])})
 	}
 	deepest := f.Depths[len(f.Depths)-1]
 	f.Top1, f.Top5, f.UntrainedTop1 = deepest.Top1, deepest.Top5, deepest.UntrainedTop1

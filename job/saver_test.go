@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -103,7 +104,7 @@ func TestLastFitsItsDeadline(t *testing.T) {
 func TestMetricsBetweenCheckpoints(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
-	if err := s.job.journal.add("steps.jsonl", stepLine{Step: 3}); err != nil {
+	if err := s.job.journal.add(record.Steps, record.Step{Step: 3}); err != nil {
 		t.Fatal(err)
 	}
 	s.flush()
@@ -115,7 +116,7 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 	if err := settleOne(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.job.journal.add("steps.jsonl", stepLine{Step: 4}); err != nil {
+	if err := s.job.journal.add(record.Steps, record.Step{Step: 4}); err != nil {
 		t.Fatal(err)
 	}
 	at.step = 4

@@ -1,16 +1,13 @@
 package job
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"github.com/cijepa/cijepa/job/record"
+)
 
 // Versions names what computed a run.
-type Versions struct {
-	Program string `json:"program"` // version stamped at build, or devel
-	Commit  string `json:"commit,omitempty"`
-	Go      string `json:"go"`
-	GoMLX   string `json:"gomlx"`
-	Compute string `json:"compute"`
-	GoXLA   string `json:"go_xla"`
-}
+type Versions = record.Versions
 
 // BuildVersions reads them from the binary; program is what the linker stamped, if anything.
 func BuildVersions(program string) Versions {

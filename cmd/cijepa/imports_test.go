@@ -11,10 +11,12 @@ const module = "github.com/cijepa/cijepa"
 
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa":          {"job", "job/demo", "job/input", "job/report", "model", "storage"},
-	"job":                 {"job/input", "model", "model/draw", "storage"},
+	"cmd/cijepa":          {"job", "job/demo", "job/input", "job/record", "job/report", "model", "storage"},
+	"job":                 {"job/input", "job/record", "job/report", "model", "model/draw", "storage"},
 	"job/demo":            {"job/input", "storage"},
 	"job/input":           {"model/draw"},
+	"job/record":          {},
+	"job/report":          {"job/record", "storage"},
 	"model":               {"model/draw"},
 	"model/draw":          {},
 	"storage":             {},

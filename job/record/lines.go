@@ -1,0 +1,71 @@
+package record
+
+import "time"
+
+// The files of metrics/ by name; an object is <name>-<attempt>-<n>.jsonl, one a flush. After a kill the next attempt
+// writes the lines of the updates that it computes again: of lines with the same step the newest attempt's holds.
+const (
+	Steps    = "steps"
+	Healths  = "health"
+	Onlines  = "online"
+	Alarms   = "alarms"
+	Attempts = "attempt"
+)
+
+// Step is one line of steps: an update as it was seen when a log line was due. A figure that was not finite is null.
+type Step struct {
+	Phase           string       `json:"phase"` // pretrain or probe
+	Step            int64        `json:"step"`  // updates done in the phase
+	Epoch           float64      `json:"epoch"`
+	Loss            *float64     `json:"loss"`
+	Rate            float64      `json:"rate"`
+	Momentum        float64      `json:"momentum,omitempty"`
+	ImagesPerSecond float64      `json:"images_per_second"`
+	DataWait        float64      `json:"data_wait"` // share of the time since the last line
+	Skipped         int64        `json:"skipped_updates"`
+	Bad             int64        `json:"bad_samples"`
+	Table           [][]*float64 `json:"table,omitempty"` // last seen MSE, source depth x target depth; null: not seen yet
+}
+
+// Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected depth.
+type Health struct {
+	Step      int64      `json:"step"`
+	Epoch     int64      `json:"epoch"`
+	Depths    []int      `json:"depths"`
+	Deviation []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
+	Rank      []*float64 `json:"effective_rank"` // of the pooled features
+	RMS       []*float64 `json:"residual_rms"`   // of the residual stream
+}
+
+// Online is one line of online: a quick probe and a kNN on the teacher's deepest features in the middle of pretraining, in percent.
+type Online struct {
+	Step      int64    `json:"step"`
+	Epoch     int64    `json:"epoch"`
+	ProbeTop1 float64  `json:"probe_top1"`
+	KNNTop1   *float64 `json:"knn_top1"` // null when the settings ask for no neighbours
+	Bank      int      `json:"bank"`     // training images that both learn from
+	Images    int      `json:"images"`   // held-out images that both are scored on
+	Seconds   float64  `json:"seconds"`  // what it cost
+}
+
+// Alarm is one line of alarms: a figure that has left what is healthy. A state that lasts rings once, and again only after
+// it has been healthy in between.
+type Alarm struct {
+	Time  time.Time `json:"time"`
+	Step  int64     `json:"step"`
+	Epoch float64   `json:"epoch"`
+	Alarm string    `json:"alarm"`            // what kind, such as collapse
+	Depth *int      `json:"depth,omitempty"`  // of the source pathway or the feature, where it has one
+	To    *int      `json:"target,omitempty"` // target depth, where it is about a pair
+	Value *float64  `json:"value"`            // null: not finite
+	Limit float64   `json:"limit"`
+	Text  string    `json:"text"` // one plain sentence with the figures and what to do
+}
+
+// Attempt is one line of attempt: an attempt writes one when it begins and, if it can, one when it is stopped.
+type Attempt struct {
+	Time  time.Time `json:"time"`
+	Phase string    `json:"phase"`
+	From  int64     `json:"from"` // updates done in the phase when the attempt began
+	Step  int64     `json:"step"` // updates done now
+}

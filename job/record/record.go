@@ -1,0 +1,30 @@
+// Package record is the paper that a run leaves in its folder of the bucket beside its weights: run.json, the lines of
+// metrics/, result.json. Package job writes it, job/report reads it. It knows the fields and what they mean, not how they
+// came about nor where they lie.
+package record
+
+import "time"
+
+// Version is the version of run.json and result.json.
+const Version = 1
+
+// Begun is run.json: what a run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
+// information. R is the recipe: job's own type, or a map for a reader that takes the settings as they come.
+type Begun[R any] struct {
+	Version     int       `json:"version"`
+	Preset      string    `json:"preset"`
+	Recipe      R         `json:"recipe"`
+	Fingerprint string    `json:"data_fingerprint"`
+	Versions    Versions  `json:"versions"`
+	Begun       time.Time `json:"begun"`
+}
+
+// Versions names what computed a run.
+type Versions struct {
+	Program string `json:"program"` // version stamped at build, or devel
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+	GoMLX   string `json:"gomlx"`
+	Compute string `json:"compute"`
+	GoXLA   string `json:"go_xla"`
+}

@@ -1,0 +1,68 @@
+package record
+
+import "time"
+
+// Result is result.json, the last write of a run. Figures that a preemption may not change stand in Figures; what it
+// may, in Course. R is the recipe, as in Begun.
+type Result[R any] struct {
+	Version  int      `json:"version"`
+	Run      string   `json:"run"`
+	Preset   string   `json:"preset"`
+	Recipe   R        `json:"recipe"`
+	Data     Data     `json:"data"`
+	Figures  Figures  `json:"figures"`
+	PostTop1 *float64 `json:"post_top1"` // the post's figure for the preset, when the data is what the post used
+	Course   Course   `json:"course"`
+	Versions Versions `json:"versions"`
+	Device   string   `json:"device"`
+}
+
+// Data says on what a run was computed.
+type Data struct {
+	Fingerprint       string `json:"fingerprint"`        // sha256 of index.json
+	Classes           int    `json:"classes"`            //
+	ClassesSHA256     string `json:"classes_sha256"`     // of the class names in label order, each with a newline
+	TrainSamples      int    `json:"train_samples"`      //
+	ValidationSamples int    `json:"validation_samples"` //
+}
+
+// Figures are what a run found, in percent where not said otherwise.
+type Figures struct {
+	Top1          float64       `json:"top1"` // linear probe on the deepest depth of the frozen teacher
+	Top5          float64       `json:"top5"`
+	StandardError float64       `json:"top1_standard_error"` // of a share of the validation samples
+	UntrainedTop1 float64       `json:"untrained_top1"`      // the same probe on the encoder before its first update
+	KNNTop1       *float64      `json:"knn_top1"`
+	UntrainedKNN  *float64      `json:"untrained_knn_top1"`
+	Depths        []DepthFigure `json:"depths"`
+	Loss          *float64      `json:"loss"` // of the last update; the target moves, so it ranks nothing
+	Table         [][]*float64  `json:"table"`
+	Updates       int64         `json:"updates"`
+	PathwayCounts []int64       `json:"pathway_updates"`
+	Skipped       int64         `json:"skipped_updates"`
+	TeacherSHA256 string        `json:"teacher_sha256"` // of teacher.safetensors
+	StateSHA256   string        `json:"state_sha256"`   // of all weights, moments and counts after the last update
+}
+
+// DepthFigure is the probe of one collected depth.
+type DepthFigure struct {
+	Depth         int     `json:"depth"`
+	Top1          float64 `json:"top1"`
+	Top5          float64 `json:"top5"`
+	UntrainedTop1 float64 `json:"untrained_top1"`
+}
+
+// Course is how the run went.
+type Course struct {
+	Begun           time.Time `json:"begun"`
+	Ended           time.Time `json:"ended"`
+	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
+	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
+	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
+	Fallbacks       int       `json:"damaged_checkpoints"`
+	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
+	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
+	ProbeSeconds    float64   `json:"probe_seconds"`
+	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
+	DataWait        float64   `json:"data_wait"`         // share of pretraining spent waiting for images
+}
