@@ -16,7 +16,7 @@ import (
 
 // recordAttempt writes where an attempt begins or is stopped. A run can do without it, so a failure is only logged.
 func (j *Job) recordAttempt(ctx context.Context, from, at position) {
-	text, err := json.Marshal(record.Attempt{time.Now().UTC(), at.phase, from.step, at.step})
+	text, err := json.Marshal(record.Attempt{Time: time.Now().UTC(), Phase: at.phase, From: from.step, Step: at.step})
 	if err == nil {
 		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
 	}

@@ -38,7 +38,7 @@ func TestAttemptsMade(t *testing.T) {
 		}
 	}
 	attempt := func(name string, n, after int, phase string, from, step int64) {
-		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{begin.Add(time.Duration(after) * time.Minute), phase, from, step})
+		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: begin.Add(time.Duration(after) * time.Minute), Phase: phase, From: from, Step: step})
 	}
 	attempt("z-1", 1, 0, pretraining, 0, 0)
 	put("steps-z-1-000001.jsonl", record.Step{Step: 20})

@@ -21,7 +21,10 @@ type begun = record.Begun[Recipe]
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data.
 func (j *Job) begin(ctx context.Context) error {
-	mine := begun{record.Version, j.cfg.Preset, j.cfg.Recipe, j.data.Fingerprint(), j.versions, time.Now().UTC()}
+	mine := begun{
+		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(),
+		Versions: j.versions, Begun: time.Now().UTC(),
+	}
 	text, err := json.MarshalIndent(mine, "", "  ")
 	if err != nil {
 		return err

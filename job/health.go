@@ -52,7 +52,10 @@ func (j *Job) look(w *watch, at position, epoch int64) error {
 	if err != nil {
 		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &DeviceError{err})
 	}
-	line := record.Health{at.step, epoch, j.cfg.Depths, finiteAll(h.Deviation), finiteAll(h.Rank), finiteAll(h.RMS)}
+	line := record.Health{
+		Step: at.step, Epoch: epoch, Depths: j.cfg.Depths,
+		Deviation: finiteAll(h.Deviation), Rank: finiteAll(h.Rank), RMS: finiteAll(h.RMS),
+	}
 	last := len(h.Rank) - 1
 	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", short(h.Deviation[last]), "effective_rank", short(h.Rank[last]), "residual_rms", short(h.RMS[last]))
 	return j.journal.add(record.Healths, line)

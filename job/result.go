@@ -24,7 +24,10 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	p := at.progress
 	r := Result{
 		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
-		Data:     record.Data{j.data.Fingerprint(), len(index.Classes), hashLines(index.Classes), train, validation},
+		Data: record.Data{
+			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
+			TrainSamples: train, ValidationSamples: validation,
+		},
 		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
 		Figures: record.Figures{
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
@@ -76,7 +79,9 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 func score(f *record.Figures, depths DepthSet, s scores) {
 	percent := func(count int) float64 { return 100 * float64(count) / float64(s.trained.N) }
 	for i, d := range depths {
-		f.Depths = append(f.Depths, record.DepthFigure{d, percent(s.trained.Top1[i]), percent(s.trained.Top5[i]), percent(s.untrained.Top1[i])})
+		f.Depths = append(f.Depths, record.DepthFigure{
+			Depth: d, Top1: percent(s.trained.Top1[i]), Top5: percent(s.trained.Top5[i]), UntrainedTop1: percent(s.untrained.Top1[i]),
+		})
 	}
 	deepest := f.Depths[len(f.Depths)-1]
 	f.Top1, f.Top5, f.UntrainedTop1 = deepest.Top1, deepest.Top5, deepest.UntrainedTop1
