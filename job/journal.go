@@ -13,9 +13,14 @@ import (
 // journal gathers metrics lines by file; they go to the bucket with every checkpoint, one object a flush and file. An
 // attempt that is killed loses the lines of the steps that the next one computes again.
 type journal struct {
-	mu    sync.Mutex
-	files map[string][]byte // guarded by mu: the training loop adds, the saver flushes
+	mu        sync.Mutex
+	files     map[string][]byte // guarded by mu: the training loop adds, the saver flushes
+	followers []func(line any)  // set before the first line
 }
+
+// follow has f see every line, a record.Step, record.Health, record.Online or record.Alarm, as it is added. The training
+// loop waits for f.
+func (j *journal) follow(f func(line any)) { j.followers = append(j.followers, f) }
 
 // add appends a line to one of the files that package record names.
 func (j *journal) add(file string, line any) error {
@@ -24,11 +29,14 @@ func (j *journal) add(file string, line any) error {
 		return err
 	}
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.files == nil {
 		j.files = map[string][]byte{}
 	}
 	j.files[file] = append(append(j.files[file], text...), '\n')
+	j.mu.Unlock()
+	for _, f := range j.followers {
+		f(line)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
@@ -139,7 +140,8 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 	line := record.Step{
 		Phase: at.phase, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: at.progress.Loss,
 		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
-		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad, Table: at.progress.Table,
+		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad,
+		Updates: slices.Clone(at.progress.Updates), Table: slices.Clone(at.progress.Table),
 	}
 	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
 		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())

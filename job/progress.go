@@ -20,6 +20,7 @@ type Progress struct {
 	Updates []int64      `json:"pathway_updates"` // by source depth
 	Skipped int64        `json:"skipped_updates"`
 	Bad     int64        `json:"bad_samples"`
+	Alarms  int          `json:"alarms"`
 
 	PretrainSeconds float64 `json:"pretrain_seconds"`
 	WaitSeconds     float64 `json:"wait_seconds"` // of pretraining, for images
@@ -46,9 +47,7 @@ func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput)
 	for row, source := range sources {
 		i := slices.Index(depths, source)
 		p.Updates[i]++
-		for t, mse := range out.Table[row] {
-			p.Table[i][t] = finite(mse)
-		}
+		p.Table[i] = finiteAll(out.Table[row]) // a new row: lines of the journal hold the old one
 	}
 }
 

@@ -24,7 +24,8 @@ type Step struct {
 	DataWait        float64      `json:"data_wait"` // share of the time since the last line
 	Skipped         int64        `json:"skipped_updates"`
 	Bad             int64        `json:"bad_samples"`
-	Table           [][]*float64 `json:"table,omitempty"` // last seen MSE, source depth x target depth; null: not seen yet
+	Updates         []int64      `json:"pathway_updates,omitempty"` // by source depth, since the run began
+	Table           [][]*float64 `json:"table,omitempty"`           // last seen MSE, source depth x target depth; null: not seen yet
 }
 
 // Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected depth.
@@ -42,10 +43,11 @@ type Online struct {
 	Step      int64    `json:"step"`
 	Epoch     int64    `json:"epoch"`
 	ProbeTop1 float64  `json:"probe_top1"`
-	KNNTop1   *float64 `json:"knn_top1"` // null when the settings ask for no neighbours
-	Bank      int      `json:"bank"`     // training images that both learn from
-	Images    int      `json:"images"`   // held-out images that both are scored on
-	Seconds   float64  `json:"seconds"`  // what it cost
+	KNNTop1   *float64 `json:"knn_top1"`        // null when the settings ask for no neighbours
+	Bank      int      `json:"bank"`            // training images that both learn from
+	Images    int      `json:"images"`          // held-out images that both are scored on
+	Seconds   float64  `json:"seconds"`         // that training stood still for it
+	Solving   float64  `json:"solving_seconds"` // of the host, beside training
 }
 
 // Alarm is one line of alarms: a figure that has left what is healthy. A state that lasts rings once, and again only after

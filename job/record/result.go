@@ -61,6 +61,7 @@ type Course struct {
 	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
+	Alarms          int       `json:"alarms"`           // lines of alarms
 	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
 	ProbeSeconds    float64   `json:"probe_seconds"`
 	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
