@@ -20,6 +20,16 @@ import (
 // has not finished and is to be started again.
 var ErrStopped = errors.New("stopped before the end; start the same run again to go on")
 
+// Stop is ErrStopped with the moment at which the program was told: the deadline of the last checkpoint counts from it,
+// whatever the run was doing when the signal came.
+type Stop struct{ At time.Time }
+
+// Error is ErrStopped's.
+func (s Stop) Error() string { return ErrStopped.Error() }
+
+// Is makes every Stop an ErrStopped.
+func (s Stop) Is(target error) bool { return target == ErrStopped }
+
 // Job is one attempt at a run.
 type Job struct {
 	cfg      Config
@@ -37,8 +47,8 @@ type Job struct {
 }
 
 // Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
-// Progress bars go to bars, if it is not nil. Its errors wrap storage's sentinels, *SettingsError, *DeviceError or
-// ErrStopped; main makes exit codes of them.
+// Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the cause. Its errors wrap storage's
+// sentinels, *SettingsError, *DeviceError or ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
 	bucket, err := openBucket(ctx, "Bucket", cfg.Bucket, cfg.Patience, log)
 	if err != nil {

@@ -37,23 +37,30 @@ type position struct {
 func (j *Job) restore(ctx context.Context) (position, error) {
 	at := position{phase: pretraining}
 	found, err := j.run.Restore(ctx, func(c storage.Checkpoint) error {
-		at = position{phase: c.Phase, step: c.Step}
-		return interruptible(ctx, func() error { return j.load(&at, c) })
+		loaded := position{phase: c.Phase, step: c.Step}
+		if err := interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
+			return err // loaded may still be written to
+		}
+		at = loaded
+		return nil
 	})
 	if err != nil {
 		return at, fmt.Errorf("restoring: %w", err)
 	}
 	if found.Sequence == 0 {
-		at = position{phase: pretraining, progress: newProgress(j.cfg)}
+		first := position{phase: pretraining, progress: newProgress(j.cfg)}
 		err := interruptible(ctx, func() (err error) {
-			if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
+			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
 				err = &DeviceError{err}
 			}
 			return err
 		})
-		j.takePart(at.progress)
+		if err != nil {
+			return at, err
+		}
+		j.takePart(first.progress)
 		j.log.Info("begun")
-		return at, err
+		return first, nil
 	}
 	j.takePart(at.progress)
 	at.progress.Fallbacks += j.run.Fallbacks()
@@ -142,23 +149,37 @@ func bytesPart(name string, data []byte) storage.Part {
 }
 
 // digest is the sha256 over the names and bytes of the model's parts, in order: two runs that agree in it agree in
-// every weight, moment and count.
-func digest(parts []storage.Part) (string, error) {
+// every weight, moment and count. It ends early with ctx.
+func digest(ctx context.Context, parts []storage.Part) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {
 		if p.Name == progressPart {
 			continue // times and attempts differ between runs that computed the same
 		}
 		fmt.Fprintf(h, "%s %d\n", p.Name, p.Size)
-		if err := p.Write(h); err != nil {
+		if err := p.Write(unlessEnded{ctx, h}); err != nil {
 			return "", err
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// interruptible runs what cannot be cancelled, and leaves it behind when the context ends first: the process is about
-// to exit then.
+// unlessEnded is a writer that fails once its context has ended.
+type unlessEnded struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (u unlessEnded) Write(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.Writer.Write(p)
+}
+
+// interruptible runs what cannot be cancelled, such as a compiler. When the context ends first it leaves the goroutine
+// behind, and the end of the process, which is near then, ends it: so f must not write to what the caller still reads
+// after an error, and Job.close leaves the device open under it.
 func interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

@@ -10,6 +10,7 @@ import (
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage"
 )
 
 // maxSkipped is how many updates in a row may be skipped for a gradient that is not finite: by then it is no accident.
@@ -23,7 +24,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	}
 	crop := input.PretrainCrop()
 	crop.Scale = j.cfg.CropScale
-	loader, err := j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop})
+	loader, err := j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad})
 	if err != nil {
 		return at, err
 	}
@@ -51,7 +52,6 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	defer saver.close()
 	meter := newMeter(j.bars, pretraining, at.step, total)
 	defer meter.end()
-	skipped := 0
 	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
 		if err != nil {
 			return at, j.stopped(ctx, err, at, saver, at.step%keepEvery == 0)
@@ -68,15 +68,12 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		if err != nil {
 			return at, fmt.Errorf("update %d: %w", update, &DeviceError{err})
 		}
-		if skipped++; !out.Skipped {
-			skipped = 0
-		}
-		if skipped >= maxSkipped {
-			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", skipped, update, variable("PeakRate"))
-		}
 		at.step = update
 		at.progress.observe(j.cfg.Depths, sources, out)
-		at.progress.Bad = max(at.progress.Bad, loader.Stats().Bad)
+		if n := at.progress.SkippedInARow; n >= maxSkipped {
+			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
+		}
+		at.progress.takeBad(loader)
 		at.progress.PretrainSeconds += meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
 		at.progress.WaitSeconds += batch.wait.Seconds()
 		if update%int64(j.cfg.LogEvery) == 0 || update == total {
@@ -113,7 +110,11 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 	if !errors.Is(context.Cause(ctx), ErrStopped) {
 		return err
 	}
-	saved := saver.last(at, keep, j.cfg.StopDeadline)
+	told := time.Now()
+	if stop := (Stop{}); errors.As(context.Cause(ctx), &stop) {
+		told = stop.At
+	}
+	saved := saver.last(at, keep, told.Add(j.cfg.StopDeadline))
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	j.recordAttempt(short, saver.from, at)
@@ -140,7 +141,7 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 	line := record.Step{
 		Phase: at.phase, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: at.progress.Loss,
 		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
-		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: at.progress.Bad,
+		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
 		Updates: slices.Clone(at.progress.Updates), Table: slices.Clone(at.progress.Table),
 	}
 	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
@@ -148,18 +149,14 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 	return j.journal.add(record.Steps, line)
 }
 
-// enterProbe commits the end of pretraining and takes the teacher from it.
+// enterProbe commits the end of pretraining and takes the teacher from it. The state is hashed while it is uploaded, so
+// that its sha256 stands in the checkpoints of the probe and not in this one.
 func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (position, error) {
-	if at.progress.StateSHA256 == "" {
-		parts, err := at.parts()
-		if err != nil {
-			return at, err
-		}
-		if at.progress.StateSHA256, err = digest(parts); err != nil {
-			return at, err
-		}
-	}
-	if err := saver.finish(ctx, at); err != nil {
+	err := saver.finish(ctx, at, func(parts []storage.Part) (err error) {
+		at.progress.StateSHA256, err = digest(ctx, parts)
+		return err
+	})
+	if err != nil {
 		return at, j.stopped(ctx, err, at, saver, true)
 	}
 	teacher, err := at.learner.Encoder()

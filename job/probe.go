@@ -126,7 +126,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	crop := input.ProbeCrop()
 	crop.Scale = j.cfg.ProbeCropScale
 	loader, err := j.loader(trainSplit, input.Config{
-		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop,
+		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop, Bad: at.progress.Bad,
 		Seed: draw.New(j.cfg.Seed, probing).Uint64(), // other orders and crops than pretraining's
 	})
 	if err != nil {
@@ -156,6 +156,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			loss = append(loss, losses[len(losses)-1])
 		}
 		at.step = batch.Step + 1
+		at.progress.takeBad(loader)
 		at.progress.ProbeSeconds += meter.update(at.step, loss[0], batch.N, batch.Wait)
 		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
 			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
@@ -173,7 +174,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			}
 		}
 	}
-	if err := saver.finish(ctx, at); err != nil {
+	if err := saver.finish(ctx, at, nil); err != nil {
 		return scores{}, j.stopped(ctx, err, at, saver, true)
 	}
 	s, err := j.score(ctx, at.probes)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -19,8 +20,12 @@ type Progress struct {
 	Table   [][]*float64 `json:"table"`           // [L][L] last seen MSE, source depth x target depth; null: not yet
 	Updates []int64      `json:"pathway_updates"` // by source depth
 	Skipped int64        `json:"skipped_updates"`
-	Bad     int64        `json:"bad_samples"`
 	Alarms  int          `json:"alarms"`
+
+	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
+	// would never be stopped.
+	SkippedInARow int   `json:"skipped_in_a_row"` // newest updates without a finite gradient
+	Bad           []int `json:"bad_samples"`      // of the train split, found undecodable, by number
 
 	PretrainSeconds float64 `json:"pretrain_seconds"`
 	WaitSeconds     float64 `json:"wait_seconds"` // of pretraining, for images
@@ -42,12 +47,21 @@ func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput)
 	p.Loss = finite(out.Loss)
 	if out.Skipped {
 		p.Skipped++
+		p.SkippedInARow++
 		return
 	}
+	p.SkippedInARow = 0
 	for row, source := range sources {
 		i := slices.Index(depths, source)
 		p.Updates[i]++
 		p.Table[i] = finiteAll(out.Table[row]) // a new row: lines of the journal hold the old one
+	}
+}
+
+// takeBad takes over what a loader of the train split found undecodable.
+func (p *Progress) takeBad(loader *input.Loader) {
+	if loader.Stats().Bad != int64(len(p.Bad)) {
+		p.Bad = loader.Bad()
 	}
 }
 

@@ -33,7 +33,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: record.Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: p.Bad, Alarms: p.Alarms, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
+			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
@@ -60,8 +60,9 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), bytesPart("", card.Bytes()).Write); err != nil {
 		return fmt.Errorf("writing the card: %w", err)
 	}
-	if err := j.journal.flush(ctx, j.run); err != nil {
-		return fmt.Errorf("writing the metrics: %w", err)
+	// The newest metrics are a diary: storage has tried for its whole patience, and no finished run is lost over them.
+	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
+		j.log.Error("the newest metrics are lost", "error", err)
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -22,13 +22,14 @@ type saver struct {
 	cancel context.CancelFunc
 
 	outstanding int
-	begun       time.Time // of the newest checkpoint that was handed over
-	flushed     time.Time // of the newest metrics that were handed over
-	good        time.Time // of the newest commit
-	committed   int64     // step of the newest commit in this phase
-	failed      error     // of the newest checkpoint that failed
-	rate        float64   // bytes a second of the best upload: others had to be tried again, or were too small to tell
-	size        int64     // bytes of the newest upload
+	begun       time.Time     // of the newest checkpoint that was handed over
+	flushed     time.Time     // of the newest metrics that were handed over
+	good        time.Time     // of the newest commit
+	committed   int64         // step of the newest commit in this phase
+	failed      error         // of the newest checkpoint that failed
+	rate        float64       // bytes a second of the best upload: others had to be tried again, or were too small to tell
+	size        int64         // bytes of the newest upload
+	copying     time.Duration // of the newest copy of the state
 }
 
 // task is a checkpoint to commit or, without parts, metrics to write.
@@ -45,6 +46,7 @@ type outcome struct {
 	err  error
 }
 
+// newSaver begins to save from a position. Its goroutine ends with close.
 func (j *Job) newSaver(ctx context.Context, at position) *saver {
 	s := &saver{job: j, phase: at.phase, from: at, tasks: make(chan task, 1), done: make(chan outcome, 2), begun: time.Now(), flushed: time.Now(), good: time.Now(), committed: at.step}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -127,14 +129,27 @@ func (s *saver) begin(ctx context.Context, at position, keep bool) error {
 			return nil
 		}
 	}
-	parts, err := at.parts()
+	parts, err := s.copy(at)
 	if err != nil {
 		return err
 	}
+	s.hand(task{at.step, keep, parts})
+	return nil
+}
+
+// copy takes a copy of the position.
+func (s *saver) copy(at position) ([]storage.Part, error) {
+	start := time.Now()
+	parts, err := at.parts()
+	s.copying = time.Since(start)
+	return parts, err
+}
+
+// hand gives a copy to the uploading goroutine, which must have room for it.
+func (s *saver) hand(t task) {
 	s.outstanding++
 	s.begun, s.flushed = time.Now(), time.Now()
-	s.tasks <- task{at.step, keep, parts}
-	return nil
+	s.tasks <- t
 }
 
 // flushEvery is how often metrics are written between checkpoints: what a killed attempt had reached is known this well.
@@ -166,13 +181,22 @@ func (s *saver) drain(ctx context.Context) error {
 
 // finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
 // must be in the bucket before the next begins, so here a failure is final. When ctx ends first, the upload goes on: last
-// gives it its deadline.
-func (s *saver) finish(ctx context.Context, at position) error {
-	if err := s.drain(ctx); err != nil || s.committed == at.step {
+// gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
+func (s *saver) finish(ctx context.Context, at position, meanwhile func([]storage.Part) error) error {
+	if err := s.drain(ctx); err != nil || s.committed == at.step && meanwhile == nil {
 		return err
 	}
-	if err := s.begin(ctx, at, true); err != nil {
+	parts, err := s.copy(at)
+	if err != nil {
 		return err
+	}
+	if s.committed != at.step {
+		s.hand(task{at.step, true, parts})
+	}
+	if meanwhile != nil {
+		if err := meanwhile(parts); err != nil {
+			return err
+		}
 	}
 	if err := s.drain(ctx); err != nil {
 		return err
@@ -183,17 +207,17 @@ func (s *saver) finish(ctx context.Context, at position) error {
 	return nil
 }
 
-// last saves what fits into the deadline after SIGTERM and returns the newest committed step. keep is what the checkpoint
+// last saves what fits into the time that SIGTERM left and returns the newest committed step. keep is what the checkpoint
 // would have been committed with.
-func (s *saver) last(at position, keep bool, deadline time.Duration) int64 {
-	until := time.Now().Add(deadline)
+func (s *saver) last(at position, keep bool, until time.Time) int64 {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(s.ctx), until)
 	defer cancel()
 	if err := s.drain(ctx); err != nil || s.committed == at.step {
 		return s.committed
 	}
-	if need := float64(s.size) / max(s.rate, 1); s.rate > 0 && need > time.Until(until).Seconds() {
-		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "deadline", deadline)
+	need, left := s.copying.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
+	if s.rate > 0 && need > left || left <= 0 {
+		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "left_seconds", short(left))
 		return s.committed
 	}
 	err := s.begin(ctx, at, keep)

@@ -1,8 +1,11 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +62,7 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	store.Plan(nil)
 	s.job.cfg.SavePatience = time.Hour
 	at.step = 5
-	if err := s.finish(t.Context(), at); err != nil || s.committed != 5 {
+	if err := s.finish(t.Context(), at, nil); err != nil || s.committed != 5 {
 		t.Errorf("the store is back, but: committed %d, %v", s.committed, err)
 	}
 }
@@ -69,7 +72,7 @@ func TestOvertakenStops(t *testing.T) {
 	old, at := newTestSaver(t, store, "a")
 	young, _ := newTestSaver(t, store, "b")
 	at.step = 1
-	if err := young.finish(t.Context(), at); err != nil {
+	if err := young.finish(t.Context(), at, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := old.begin(t.Context(), at, false); err != nil {
@@ -88,15 +91,75 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	at.step = 7
 	s.size, s.rate = 1000, 10 // 100 s
 	calls := store.Calls()
-	if got := s.last(at, false, 5*time.Second); got != 0 || store.Calls() != calls {
-		t.Errorf("saved %d with %d calls; it could not fit", got, store.Calls()-calls)
+	soon := func() time.Time { return time.Now().Add(5 * time.Second) }
+	refused := func(why string, until time.Time) {
+		t.Helper()
+		if got := s.last(at, false, until); got != 0 || store.Calls() != calls {
+			t.Errorf("saved %d with %d calls; it could not fit: %s", got, store.Calls()-calls, why)
+		}
 	}
-	s.rate = 1e6
-	if got := s.last(at, false, 5*time.Second); got != 7 {
+	refused("the upload takes too long", soon())
+	s.rate, s.copying = 1e6, 6*time.Second
+	refused("the copy takes too long", soon())
+	s.copying = 0
+	refused("the time is over", time.Now())
+	if got := s.last(at, false, soon()); got != 7 {
 		t.Errorf("saved %d, want 7", got)
 	}
-	if got := s.last(at, false, 5*time.Second); got != 7 {
+	if got := s.last(at, false, soon()); got != 7 {
 		t.Errorf("saved %d again, want 7", got)
+	}
+}
+
+// TestDeadlineCountsFromTheSignal: what the run still had to do after SIGTERM is taken off the time for the last checkpoint.
+func TestDeadlineCountsFromTheSignal(t *testing.T) {
+	for _, c := range []struct{ ago, need time.Duration }{{0, 5 * time.Second}, {9 * time.Second, 5 * time.Second}} {
+		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
+		at.step = 7
+		s.size, s.rate = 1000, 1000/c.need.Seconds()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(Stop{At: time.Now().Add(-c.ago)})
+		err := s.job.stopped(ctx, context.Cause(ctx), at, s, false)
+		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline
+		if !errors.Is(err, ErrStopped) || saved != fits {
+			t.Errorf("%v after the signal, %v needed: saved %v, %v", c.ago, c.need, saved, err)
+		}
+	}
+}
+
+// TestEndOfPhase: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
+// it leaves the upload to its deadline.
+func TestEndOfPhase(t *testing.T) {
+	store := storagetest.NewStore(t)
+	s, at := newTestSaver(t, store, "a")
+	at.step = 3
+	var sums []string
+	hash := func(parts []storage.Part) error {
+		sum, err := digest(t.Context(), append(parts, bytesPart("x", []byte("state"))))
+		sums = append(sums, sum)
+		return err
+	}
+	for range 2 { // the second as after a restart
+		if err := s.finish(t.Context(), at, hash); err != nil || s.committed != 3 {
+			t.Fatalf("committed %d, %v", s.committed, err)
+		}
+	}
+	if commits := strings.Count(strings.Join(slices.Collect(maps.Keys(store.Objects())), " "), "/manifest/"); commits != 1 || len(sums) != 2 || sums[0] != sums[1] {
+		t.Errorf("%d commits, sums %v", commits, sums)
+	}
+
+	at.step = 4
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err := s.finish(ctx, at, func(parts []storage.Part) error {
+		cancel(Stop{At: time.Now()})
+		_, err := digest(ctx, append(parts, bytesPart("x", []byte("state"))))
+		return err
+	})
+	if !errors.Is(err, ErrStopped) {
+		t.Errorf("hashing goes on after the stop: %v", err)
+	}
+	if err := s.job.stopped(ctx, err, at, s, true); !errors.Is(err, ErrStopped) || s.committed != 4 {
+		t.Errorf("the upload in hand was given up: %d, %v", s.committed, err)
 	}
 }
 
@@ -120,7 +183,7 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	at.step = 4
-	if err := s.finish(t.Context(), at); err != nil {
+	if err := s.finish(t.Context(), at, nil); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string

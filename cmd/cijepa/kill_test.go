@@ -406,3 +406,26 @@ func TestDamagedCheckpoint(t *testing.T) {
 		}
 	}
 }
+
+// TestHopelessRunEndsThoughItIsPreempted: updates without a finite gradient count through stops and kills, so that a run
+// that is never left alone for long enough to reach the limit still ends with the reason.
+func TestHopelessRunEndsThoughItIsPreempted(t *testing.T) {
+	bucket := newBucket(t)
+	for attempt := range 10 {
+		c, log := start(t, bucket, "CIJEPA_EPOCHS=100", "CIJEPA_PEAK_RATE=100", "CIJEPA_START_RATE=100", "CIJEPA_WEIGHT_DECAY=1e30", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=1ms")
+		for range 3000 {
+			if strings.Count(log.String(), `"msg":"step"`) >= 8 || strings.Contains(log.String(), `"msg":"ended"`) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+		if code := wait(t, c); code != 143 {
+			if code != 1 || attempt < 2 || !strings.Contains(log.String(), "20 updates in a row without a finite gradient") {
+				t.Errorf("attempt %d: exit %d\n%s", attempt, code, log)
+			}
+			return
+		}
+	}
+	t.Error("ten attempts of eight updates, and it goes on")
+}

@@ -44,7 +44,7 @@ func main() {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
 		for range signals {
-			cancel(job.ErrStopped)
+			cancel(job.Stop{At: time.Now()}) // the first counts
 		}
 	}()
 	var bars io.Writer

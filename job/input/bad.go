@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -23,8 +25,12 @@ type badList struct {
 	first []string // descriptions of the first few
 }
 
-func newBadList(part float64, total int, log *slog.Logger) *badList {
-	return &badList{limit: int(part * float64(total)), total: total, log: log, seen: map[int]bool{}}
+func newBadList(part float64, total int, known []int, log *slog.Logger) *badList {
+	l := &badList{limit: int(part * float64(total)), total: total, log: log, seen: map[int]bool{}}
+	for _, sample := range known {
+		l.seen[sample] = true
+	}
+	return l
 }
 
 // add notes that a sample cannot be decoded, and fails once there are too many.
@@ -40,12 +46,19 @@ func (l *badList) add(sample int, key string, fault error) error {
 		l.first = append(l.first, fmt.Sprintf("%s (%v)", key, fault))
 	}
 	if len(l.seen) > l.limit {
-		return fmt.Errorf("%w: %d of %d, where %d are allowed; the first: %s",
+		return fmt.Errorf("%w: %d of %d, where %d are allowed; the first of this time: %s",
 			ErrBadSamples, len(l.seen), l.total, l.limit, strings.Join(l.first, ", "))
 	}
 	l.log.Warn("image cannot be decoded, the next one takes its place", "key", key, "error", fault,
 		"bad", len(l.seen), "limit", l.limit)
 	return nil
+}
+
+// samples gives the numbers of the bad ones, ascending.
+func (l *badList) samples() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.seen))
 }
 
 func (l *badList) count() int {

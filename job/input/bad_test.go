@@ -54,6 +54,9 @@ func TestBadSampleIsReplacedByTheNext(t *testing.T) {
 			t.Errorf("%s is logged %d times in two epochs, want once", key, n)
 		}
 	}
+	if got := l.Bad(); !slices.Equal(got, []int{2, 3, 10}) {
+		t.Errorf("Bad() = %v", got)
+	}
 	// The replacement is the same for other workers and another beginning.
 	c.Workers = 5
 	for i, b := range collect(t, newLoader(t, source, c), 3, 6) {
@@ -121,4 +124,30 @@ func exhaust(ctx context.Context, l *Loader, from, to int64) error {
 		}
 	}
 	return nil
+}
+
+// TestKnownBadSamplesCount: what an earlier loader found counts with what this one finds, and changes no batch.
+func TestKnownBadSamplesCount(t *testing.T) {
+	source := newFakeSource(t, 6, 5)
+	spoil(source, [2]int{0, 2}, [2]int{1, 4})
+	c := smallConfig()
+	c.BadLimit, c.Log = 0.3, slog.New(slog.DiscardHandler) // three of eleven
+	want := collect(t, newLoader(t, source, c), 0, 6)
+	for _, known := range [][]int{{2, 10}, {7}} {
+		c.Bad = known
+		l := newLoader(t, source, c)
+		for i, b := range collect(t, l, 0, 6) {
+			if !bytes.Equal(b.Images, want[i].Images) {
+				t.Errorf("with %v: step %d differs", known, b.Step)
+			}
+		}
+		all := slices.Compact(slices.Sorted(slices.Values(append([]int{2, 10}, known...))))
+		if !slices.Equal(l.Bad(), all) || l.Stats().Bad != int64(len(all)) {
+			t.Errorf("with %v: %d bad, %v", known, l.Stats().Bad, l.Bad())
+		}
+	}
+	c.Bad = []int{7, 8}
+	if err := exhaust(t.Context(), newLoader(t, source, c), 0, 6); !errors.Is(err, ErrBadSamples) {
+		t.Errorf("two known and two found of three allowed: %v", err)
+	}
 }

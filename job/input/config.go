@@ -29,6 +29,8 @@ type Config struct {
 
 	// BadLimit is the part of the split's samples that may be found undecodable. 0 = DefaultBadLimit, below 0 = none.
 	BadLimit float64
+	// Bad are samples that an earlier Loader of the split found undecodable: they count against BadLimit from the start.
+	Bad []int
 
 	Log *slog.Logger // for undecodable images; nil = slog.Default()
 }

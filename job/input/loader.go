@@ -24,7 +24,7 @@ type Loader struct {
 // Stats is what a Loader has done so far.
 type Stats struct {
 	Images int64         // handed out
-	Bad    int64         // samples found undecodable, each counted once
+	Bad    int64         // samples found undecodable, each counted once, Config.Bad among them
 	Wait   time.Duration // spent waiting for batches, by all callers
 }
 
@@ -45,7 +45,7 @@ func NewLoader(source Source, config Config) (*Loader, error) {
 	if config.KeepPartial {
 		l.perEpoch = int64((total + config.Batch - 1) / config.Batch)
 	}
-	l.bad = newBadList(config.BadLimit, total, config.Log)
+	l.bad = newBadList(config.BadLimit, total, config.Bad, config.Log)
 	return l, nil
 }
 
@@ -56,6 +56,9 @@ func (l *Loader) StepsPerEpoch() int64 { return l.perEpoch }
 func (l *Loader) Stats() Stats {
 	return Stats{Images: l.images.Load(), Bad: int64(l.bad.count()), Wait: time.Duration(l.waited.Load())}
 }
+
+// Bad returns the numbers of the samples that Stats counts as bad, ascending: Config.Bad of the next Loader of the split.
+func (l *Loader) Bad() []int { return l.bad.samples() }
 
 // Batches yields the batches of steps from..to-1 in order, counted from 0 through all epochs. A batch is a function of the
 // step, whatever the iteration began with. The first error ends the iteration: one of the source, one of the context, or

@@ -60,7 +60,7 @@ type Course struct {
 	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
 	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
-	BadSamples      int64     `json:"bad_samples"`      // undecodable images that one attempt met, at most
+	BadSamples      int64     `json:"bad_samples"`      // undecodable images of the train split, each counted once
 	Alarms          int       `json:"alarms"`           // lines of alarms
 	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
 	ProbeSeconds    float64   `json:"probe_seconds"`
