@@ -119,21 +119,7 @@ func (s sizes) activationBytes() int64 {
 	return int64(s.pass()) * int64(student+teacher+predictors+features)
 }
 
-// forward counts the operations of one sequence through the encoder.
-func (s sizes) forward(tokens int) float64 {
-	return float64(2*tokens*3*s.Patch*s.Patch*s.Width) + s.through(s.blocks(), s.Width, tokens)
-}
-
-// through counts the operations of one sequence through blocks; a product and a sum are two.
-func (s sizes) through(blocks, width, tokens int) float64 {
-	return float64(blocks*tokens) * float64((8+4*s.MLPRatio)*width*width+4*tokens*width)
-}
-
-// operations of one image in a step: the teacher forward; student, predictors and heads forward and, at twice the cost, back.
+// operations of one image in a step.
 func (s sizes) operations() float64 {
-	tokens, places := s.Grid()*s.Grid(), s.Masks.TargetBlocks*s.target
-	predictor := float64(2*s.context*s.Width*s.PredictorWidth) +
-		float64(s.Masks.TargetBlocks)*s.through(s.PredictorDepth, s.PredictorWidth, s.context+s.target) +
-		float64(2*places*s.PredictorWidth)*float64(s.Width*len(s.Depths))
-	return s.forward(tokens) + 3*s.forward(s.context) + 3*float64(s.Slots())*predictor
+	return s.Operations(model.MaskShape{Context: s.context, Target: s.target})
 }

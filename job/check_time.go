@@ -273,7 +273,7 @@ func (c *check) tellTime(context.Context) {
 		}
 		reads += known + validation
 	}
-	image := c.update / float64(c.cfg.Batch) * s.forward(s.Grid()*s.Grid()) / s.operations()
+	image := c.update / float64(c.cfg.Batch) * s.EncoderOperations() / s.operations()
 	probe := 2 * float64(reads) * image
 	tell := c.ok
 	if pretrain+probe > tooLong {

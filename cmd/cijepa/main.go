@@ -25,6 +25,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
 
   cijepa                    run, or go on with, the run that the environment describes
   cijepa check              try what that run needs, and predict its hours, before it begins
+  cijepa bench              time the training step of these settings without data, print one line of JSON
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
@@ -53,7 +54,9 @@ func main() {
 	}
 	log := newLogger(os.Stderr, bars != nil)
 	slog.SetDefault(log) // the cloud libraries print through package log
-	err := command(ctx, os.Args[1:], os.Stdout, bars, log)
+	out := os.Stdout
+	os.Stdout = os.Stderr // what a library prints is no output of a command
+	err := command(ctx, os.Args[1:], out, bars, log)
 	if err != nil && ctx.Err() != nil {
 		err = job.ErrStopped // whatever the stop made fail
 	}
@@ -84,6 +87,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 			return err
 		}
 		return job.Check(ctx, cfg, out, log)
+	case "bench":
+		return benchmark(ctx, rest, versions, out)
 	case "demo":
 		return demonstrate(ctx, versions, out, bars, log)
 	case "pack":

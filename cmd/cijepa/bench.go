@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/cijepa/cijepa/job"
+)
+
+// benchmark times the training step of the settings in the environment and prints one line of JSON.
+func benchmark(ctx context.Context, args []string, versions job.Versions, out io.Writer) error {
+	var o job.BenchOptions
+	var tera float64
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.IntVar(&o.Steps, "steps", 20, "timed steps of each mask shape")
+	flags.IntVar(&o.Warmup, "warmup", 3, "steps before them")
+	flags.IntVar(&o.Target, "target", 0, "with -context: tokens of a target block, one mask shape of any lengths instead of the run's own")
+	flags.IntVar(&o.Context, "context", 0, "with -target: tokens of a context")
+	flags.Float64Var(&tera, "peak", 0, "TFLOP/s of the device that the share counts from; 0: dense bfloat16 of the card, where its name is known")
+	flags.Usage = func() {
+		fmt.Fprint(out, "cijepa bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON\n\n")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if flags.NArg() > 0 {
+		flags.Usage()
+		return fmt.Errorf("%w: bench takes flags only, not %q", errUsage, flags.Arg(0))
+	}
+	o.Peak = tera * 1e12
+	cfg, err := job.Load("", func(c *job.Config) { c.Bucket = "mem://" }) // nothing is read or written
+	if err != nil {
+		return err
+	}
+	return job.Bench(ctx, cfg, o, versions, out)
+}
