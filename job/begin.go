@@ -67,10 +67,16 @@ func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
 	return r, differences(begun{Recipe: recipe}, begun{Recipe: r.Recipe}, key)
 }
 
-// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend.
+// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, driver.
 func (j *Job) environment() string {
 	v := j.versions
-	return fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
+	here := fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.machine)
+	for _, more := range []string{v.Plugin, v.Driver} {
+		if more != "" {
+			here += ", " + more
+		}
+	}
+	return here
 }
 
 // takePart enters this attempt's environment into the figures of the run, and says it when it is another than before.

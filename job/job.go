@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/model"
@@ -42,6 +43,7 @@ type Job struct {
 	data    *storage.Dataset
 	cache   *storage.Cache
 	device  *model.Device
+	machine string // what the device is, for a reader
 	journal journal
 	begun   time.Time // of the run, not of this attempt
 }
@@ -131,7 +133,15 @@ func (j *Job) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s_BACKEND: %w", Prefix, &DeviceError{err}), j.cache.Close())
 	}
-	j.log.Info("opened", "device", j.device.Description(), "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
+	j.machine = j.device.Description()
+	if strings.HasPrefix(j.cfg.Backend, "xla") {
+		j.versions.Plugin = j.device.Plugin()
+		var cards string
+		if j.versions.Driver, cards = nvidia(nvidiaProc()); cards != "" {
+			j.machine += ", " + cards
+		}
+	}
+	j.log.Info("opened", "device", j.machine, "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))
 	return nil
 }

@@ -7,20 +7,23 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/cijepa/cijepa/model"
 )
 
 // meter measures the pace of a phase and shows it: a bar on a terminal, nothing elsewhere.
 type meter struct {
+	device             *model.Device
 	phase              string
 	total, step, since int64
-	last, read         time.Time // of the newest update, of the newest look at the pace
-	wait               time.Duration
+	last, read         time.Time     // of the newest update, of the newest look at the pace
+	wait, busy         time.Duration // busy is the device's at the newest update
 	bar                *progressbar.ProgressBar
 }
 
 // newMeter begins to measure a phase of total steps of which step are done. A nil writer shows nothing.
-func newMeter(w io.Writer, phase string, step, total int64) *meter {
-	m := &meter{phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
+func newMeter(w io.Writer, device *model.Device, phase string, step, total int64) *meter {
+	m := &meter{device: device, busy: device.Busy(), phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
 	if w != nil {
 		m.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(phase),
 			progressbar.OptionShowCount(), progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
@@ -30,10 +33,11 @@ func newMeter(w io.Writer, phase string, step, total int64) *meter {
 	return m
 }
 
-// update counts one step and the time that it waited for its data, and returns the seconds since the one before.
-func (m *meter) update(step int64, loss float64, images int, wait time.Duration) float64 {
-	lap := time.Since(m.last).Seconds()
-	m.last = time.Now()
+// update counts one step and the time that it waited for its data, and returns the seconds since the one before, and of
+// them those in which programs ran on the device.
+func (m *meter) update(step int64, loss float64, images int, wait time.Duration) (lap, onDevice float64) {
+	lap, onDevice = time.Since(m.last).Seconds(), (m.device.Busy() - m.busy).Seconds()
+	m.last, m.busy = time.Now(), m.device.Busy()
 	m.step = step
 	m.wait += wait
 	if m.bar != nil {
@@ -42,7 +46,7 @@ func (m *meter) update(step int64, loss float64, images int, wait time.Duration)
 			float64(images)*float64(m.step-m.since)/max(elapsed, 1e-9), 100*m.wait.Seconds()/max(elapsed, 1e-9)))
 		_ = m.bar.Set64(step)
 	}
-	return lap
+	return lap, onDevice
 }
 
 // pace is what a phase did since the last look.

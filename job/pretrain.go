@@ -50,7 +50,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
-	meter := newMeter(j.bars, pretraining, at.step, total)
+	meter := newMeter(j.bars, j.device, pretraining, at.step, total)
 	defer meter.end()
 	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
 		if err != nil {
@@ -74,7 +74,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
 		}
 		at.progress.takeBad(loader)
-		at.progress.PretrainSeconds += meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
+		lap, onDevice := meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
+		at.progress.PretrainSeconds += lap
+		at.progress.PretrainDevice += onDevice
 		at.progress.WaitSeconds += batch.wait.Seconds()
 		if update%int64(j.cfg.LogEvery) == 0 || update == total {
 			if err := j.report(at, schedule, perEpoch, meter.pace()); err != nil {

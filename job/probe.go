@@ -140,7 +140,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	}
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
-	meter := newMeter(j.bars, probing, at.step, total)
+	meter := newMeter(j.bars, j.device, probing, at.step, total)
 	defer meter.end()
 	for batch, err := range loader.Batches(ctx, at.step, total) {
 		if err != nil {
@@ -157,7 +157,9 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		}
 		at.step = batch.Step + 1
 		at.progress.takeBad(loader)
-		at.progress.ProbeSeconds += meter.update(at.step, loss[0], batch.N, batch.Wait)
+		lap, onDevice := meter.update(at.step, loss[0], batch.N, batch.Wait)
+		at.progress.ProbeSeconds += lap
+		at.progress.ProbeDevice += onDevice
 		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
 			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
 		}

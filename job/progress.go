@@ -28,8 +28,10 @@ type Progress struct {
 	Bad           []int `json:"bad_samples"`      // of the train split, found undecodable, by number
 
 	PretrainSeconds float64 `json:"pretrain_seconds"`
-	WaitSeconds     float64 `json:"wait_seconds"` // of pretraining, for images
+	PretrainDevice  float64 `json:"pretrain_device_seconds"` // of them, in programs of the device
+	WaitSeconds     float64 `json:"wait_seconds"`            // of pretraining, for images
 	ProbeSeconds    float64 `json:"probe_seconds"`
+	ProbeDevice     float64 `json:"probe_device_seconds"`
 	StateSHA256     string  `json:"state_sha256,omitempty"` // of the state after the last update
 }
 

@@ -23,7 +23,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	p := at.progress
 	r := Result{
-		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
+		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.machine,
 		Data: record.Data{
 			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
 			TrainSamples: train, ValidationSamples: validation,
@@ -33,7 +33,9 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: record.Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms, PretrainSeconds: p.PretrainSeconds, ProbeSeconds: p.ProbeSeconds,
+			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms,
+			PretrainSeconds: p.PretrainSeconds, PretrainDevice: p.PretrainDevice, ProbeSeconds: p.ProbeSeconds, ProbeDevice: p.ProbeDevice,
+			ScoreSeconds: s.seconds, ScoreDevice: s.device,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}

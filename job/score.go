@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model"
@@ -14,11 +15,13 @@ type scores struct {
 	trained, untrained model.Score
 	// right answers of the kNN at the deepest depth; -1: not asked for
 	neighbours, untrainedNeighbours int
+	seconds, device                 float64 // that scoring took, and of them in programs of the device
 }
 
 // score runs both probes, and the kNN, over the validation split.
 func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{neighbours: -1, untrainedNeighbours: -1}
+	start, busy := time.Now(), j.device.Busy()
 	validation, err := j.evaluation(validationSplit)
 	if err != nil {
 		return s, err
@@ -41,14 +44,16 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	if s.trained.N == 0 {
 		return s, errors.New("the validation split is empty")
 	}
-	if j.cfg.Neighbours == 0 {
-		return s, nil
+	if j.cfg.Neighbours > 0 {
+		if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
+			return s, err
+		}
+		if s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained); err != nil {
+			return s, err
+		}
 	}
-	if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
-		return s, err
-	}
-	s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained)
-	return s, err
+	s.seconds, s.device = time.Since(start).Seconds(), (j.device.Busy() - busy).Seconds()
+	return s, nil
 }
 
 // evaluation reads a split in its own order, resized and cut at the centre.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
@@ -18,6 +20,7 @@ type Device struct {
 	backend compute.Backend
 	name    string
 	close   sync.Once
+	busy    atomic.Int64 // nanoseconds
 }
 
 // noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
@@ -45,7 +48,16 @@ func OpenDevice(name string) (d *Device, err error) {
 }
 
 // Description says what the backend runs on, in its own words.
-func (d *Device) Description() string { return d.backend.Description() }
+func (d *Device) Description() string {
+	return d.backend.Description() + ", " + d.backend.DeviceDescription(0)
+}
+
+// Busy is the time that programs have run so far, as their callers saw it: from the call to the results. What the first
+// call of a program compiles is in it, unless Compile came before.
+func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
+
+// ran adds the time of a program that ends now.
+func (d *Device) ran(since time.Time) { d.busy.Add(int64(time.Since(since))) }
 
 // Close gives the device's memory back. Whatever was made on it must not be used any more.
 func (d *Device) Close() { d.close.Do(d.backend.Finalize) }
@@ -87,6 +99,7 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 		}
 		arguments = append(arguments, donated)
 	}
+	defer d.ran(time.Now())
 	outputs, err := program.Call(arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("running %s: %w", program.Name(), err)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/gomlx/compute/gobackend"
 )
@@ -21,6 +22,31 @@ func testDevice(t testing.TB) *Device {
 	}
 	t.Cleanup(d.Close)
 	return d
+}
+
+// TestDeviceTellsOfItself: the time of programs adds up, and an XLA plugin says which one it is.
+func TestDeviceTellsOfItself(t *testing.T) {
+	d := testDevice(t)
+	cfg := tiny()
+	initial, err := InitialEncoder(cfg, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 2, Rate: 1}, initial, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, begin := d.Busy(), time.Now()
+	if _, err := p.Features(make([]byte, cfg.Image*cfg.Image*3)); err != nil {
+		t.Fatal(err)
+	}
+	if ran := d.Busy() - before; ran <= 0 || ran > time.Since(begin) {
+		t.Errorf("busy for %v of %v", ran, time.Since(begin))
+	}
+	if plugin := d.Plugin(); strings.HasPrefix(plugin, "PJRT ") != strings.HasPrefix(d.name, "xla:") {
+		t.Errorf("%s: plugin %q", d.name, plugin)
+	}
+	t.Logf("%s; %s", d.Description(), d.Plugin())
 }
 
 func TestOpenDeviceRefuses(t *testing.T) {

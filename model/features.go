@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -73,6 +74,7 @@ func (r *reader) read(encoder []*tensors.Tensor, images []byte) (features, squar
 	for _, t := range encoder {
 		arguments = append(arguments, t)
 	}
+	defer r.device.ran(time.Now())
 	outputs, err := r.program.Call(arguments...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading features: %w", err)

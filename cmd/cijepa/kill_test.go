@@ -158,6 +158,11 @@ func result(t *testing.T, bucket string) job.Result {
 	}
 	checkTeacher(t, b, r)
 	checkSchema(t, text)
+	for _, spent := range [][2]float64{{r.Course.PretrainSeconds, r.Course.PretrainDevice}, {r.Course.ProbeSeconds, r.Course.ProbeDevice}, {r.Course.ScoreSeconds, r.Course.ScoreDevice}} {
+		if wall, device := spent[0], spent[1]; device <= 0 || device > wall {
+			t.Errorf("%v s of a phase's %v s on the device", device, wall)
+		}
+	}
 	return r
 }
 

@@ -27,4 +27,6 @@ type Versions struct {
 	GoMLX   string `json:"gomlx"`
 	Compute string `json:"compute"`
 	GoXLA   string `json:"go_xla"`
+	Plugin  string `json:"plugin,omitempty"` // of XLA, in its own words
+	Driver  string `json:"driver,omitempty"` // of NVIDIA
 }

@@ -60,10 +60,14 @@ type Course struct {
 	Attempts        int       `json:"attempts"`     // starts of the program, this one among them
 	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
-	BadSamples      int64     `json:"bad_samples"`      // undecodable images of the train split, each counted once
-	Alarms          int       `json:"alarms"`           // lines of alarms
-	PretrainSeconds float64   `json:"pretrain_seconds"` // of computing that counted
+	BadSamples      int64     `json:"bad_samples"`             // undecodable images of the train split, each counted once
+	Alarms          int       `json:"alarms"`                  // lines of alarms
+	PretrainSeconds float64   `json:"pretrain_seconds"`        // of computing that counted
+	PretrainDevice  float64   `json:"pretrain_device_seconds"` // of them, in programs of the device
 	ProbeSeconds    float64   `json:"probe_seconds"`
+	ProbeDevice     float64   `json:"probe_device_seconds"`
+	ScoreSeconds    float64   `json:"score_seconds"` // of probes and kNN on the validation split
+	ScoreDevice     float64   `json:"score_device_seconds"`
 	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
 	DataWait        float64   `json:"data_wait"`         // share of pretraining spent waiting for images
 }
