@@ -176,6 +176,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
 		w.a.alive()
+		w.a.count(n, 0)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = w.a.cause(err)

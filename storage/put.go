@@ -91,6 +91,7 @@ func (r *body) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if n > 0 {
 		r.a.alive()
+		r.a.count(0, n)
 		r.hash.Write(p[:n])
 		r.n += int64(n)
 	}

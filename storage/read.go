@@ -112,7 +112,7 @@ func (s *stream) part(offset, end int64) *stream {
 
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
 func (s *stream) connect() error {
-	a := newAttempt(s.ctx, s.b.options.Silence)
+	a := newAttempt(s.ctx, s.b.options, s.b.options.Silence)
 	length := int64(-1)
 	if s.end != wholeObject && s.end != s.size {
 		length = s.end - s.offset
@@ -166,6 +166,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			s.a.alive()
 			n, err = s.r.Read(p)
 			s.a.idle() // the consumer's own pauses are not the store's silence
+			s.a.count(n, 0)
 			if s.offset+int64(n) > s.end {
 				n = int(s.end - s.offset)
 			}

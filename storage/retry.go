@@ -19,6 +19,8 @@ type Options struct {
 	Patience time.Duration
 	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
 	Silence time.Duration
+	// Moved, if not nil, is told of every transfer: how many bytes have come, how many have gone. Many goroutines call it at once.
+	Moved func(read, written int)
 	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
 	FirstWait time.Duration
 }
@@ -59,10 +61,11 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	limit  time.Duration
 	timer  *time.Timer
+	moved  func(read, written int) // may be nil
 }
 
-func newAttempt(ctx context.Context, limit time.Duration) *attempt {
-	a := &attempt{limit: limit}
+func newAttempt(ctx context.Context, o Options, limit time.Duration) *attempt {
+	a := &attempt{limit: limit, moved: o.Moved}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	a.timer = time.AfterFunc(limit, func() { a.cancel(fmt.Errorf("%w for %v", errSilent, limit)) })
 	return a
@@ -70,6 +73,13 @@ func newAttempt(ctx context.Context, limit time.Duration) *attempt {
 
 // alive tells the watchdog that bytes have moved.
 func (a *attempt) alive() { a.timer.Reset(a.limit) }
+
+// count tells who wants to know how many bytes have moved.
+func (a *attempt) count(read, written int) {
+	if a.moved != nil {
+		a.moved(read, written)
+	}
+}
 
 // idle stops the watchdog until the next alive.
 func (a *attempt) idle() { a.timer.Stop() }
@@ -98,7 +108,7 @@ func (a *attempt) cause(err error) error {
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
 	t := trouble{options: o, act: act, key: key}
 	for limit := o.Silence; ; {
-		a := newAttempt(ctx, limit)
+		a := newAttempt(ctx, o, limit)
 		value, err := op(a)
 		err = a.cause(err)
 		a.end()
