@@ -69,7 +69,9 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 			if err != nil {
 				log.Warn("passed over in counting the lost updates", "error", err)
 			}
-			a.reached.Step = max(a.reached.Step, line.Step)
+			if line.Phase == pretraining { // its newest lines may be of the probe
+				a.reached.Step = max(a.reached.Step, line.Step)
+			}
 		}
 		if next := all[i+1]; next.begun.Phase == a.reached.Phase {
 			lost += max(0, a.reached.Step-next.begun.From)

@@ -15,7 +15,7 @@ import (
 
 // lookAtBucket opens the bucket of runs and tries every right that a run needs below its prefix.
 func (c *check) lookAtBucket(ctx context.Context) {
-	bucket, err := openBucket(ctx, "Bucket", c.cfg.Bucket, min(c.cfg.Patience, checkPatience), c.log)
+	bucket, err := openBucket(ctx, "Bucket", c.cfg.Bucket, storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience)})
 	if err != nil {
 		c.fault(ctx, "bucket", err)
 		return

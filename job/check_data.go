@@ -19,7 +19,7 @@ func (c *check) lookAtData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
 		var err error
-		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, min(c.cfg.Patience, checkPatience), c.log); err != nil {
+		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience)}); err != nil {
 			c.fault(ctx, "data", err)
 			return
 		}

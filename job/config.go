@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/live"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -84,6 +85,7 @@ type Config struct {
 	StopDeadline time.Duration `desc:"Time for the last checkpoint after SIGTERM; it is skipped when it cannot fit."`
 	Patience     time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
+	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
 }
 
 // defaults is run R-A05-B08 at full size: ViT-B/16 on ImageNet-100.
@@ -193,6 +195,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.StopDeadline >= 0, "StopDeadline", c.StopDeadline, "0 or more, such as 12s")
 	want(c.Patience > 0, "Patience", c.Patience, "above 0, such as 10m")
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
+	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen, "an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)
 	} else if _, err := model.NewMasker(c.Model().Grid(), c.Model().Masks); err != nil {

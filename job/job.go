@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/live"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
@@ -45,6 +46,7 @@ type Job struct {
 	device  *model.Device
 	machine string // what the device is, for a reader
 	journal journal
+	live    live.View
 	begun   time.Time // of the run, not of this attempt
 }
 
@@ -52,14 +54,18 @@ type Job struct {
 // Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the cause. Its errors wrap storage's
 // sentinels, *SettingsError, *DeviceError or ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
-	bucket, err := openBucket(ctx, "Bucket", cfg.Bucket, cfg.Patience, log)
+	log = log.With("run", cfg.Run)
+	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars}
+	quiet, err := j.listen()
 	if err != nil {
 		return err
 	}
-	defer bucket.Close()
-	log = log.With("run", cfg.Run)
-	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars, bucket: bucket}
-	j.run = storage.OpenRun(bucket, cfg.Run, attempt(), log)
+	defer quiet()
+	if j.bucket, err = openBucket(ctx, "Bucket", cfg.Bucket, j.store()); err != nil {
+		return err
+	}
+	defer j.bucket.Close()
+	j.run = storage.OpenRun(j.bucket, cfg.Run, attempt(), log)
 
 	if text, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
 		if err != nil {
@@ -83,6 +89,7 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 		return err
 	}
 	j.recordAttempt(ctx, at, at)
+	j.countAttempts(ctx)
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
 			return err
@@ -97,8 +104,8 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 
 // openBucket opens the bucket that a setting names. What is neither refused nor out of reach is a setting that can never
 // work.
-func openBucket(ctx context.Context, field, url string, patience time.Duration, log *slog.Logger) (*storage.Bucket, error) {
-	bucket, err := storage.Open(ctx, url, storage.Options{Log: log, Patience: patience})
+func openBucket(ctx context.Context, field, url string, o storage.Options) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, o)
 	switch {
 	case err == nil:
 		return bucket, nil
@@ -108,9 +115,15 @@ func openBucket(ctx context.Context, field, url string, patience time.Duration, 
 	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
 }
 
+// store says how this run's buckets behave.
+func (j *Job) store() storage.Options {
+	return storage.Options{Log: j.log, Patience: j.cfg.Patience, Moved: j.live.Transferred}
+}
+
 // open makes the shards and the device ready.
 func (j *Job) open(ctx context.Context) error {
-	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, j.cfg.Patience, j.log)
+	j.live.Doing("opening the data")
+	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, j.store())
 	if err != nil {
 		return err
 	}
@@ -126,6 +139,7 @@ func (j *Job) open(ctx context.Context) error {
 	if j.cache, err = storage.NewCache(j.data, j.cfg.CacheDir, int64(j.cfg.CacheSize), j.log); err != nil {
 		return errors.Join(err, bucket.Close())
 	}
+	j.live.Doing("opening the device")
 	err = interruptible(ctx, func() (err error) {
 		j.device, err = model.OpenDevice(j.cfg.Backend)
 		return err

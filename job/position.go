@@ -35,6 +35,7 @@ type position struct {
 // restore finds the newest whole checkpoint and stands where it was taken; a run without one stands at its first step.
 // A checkpoint that is damaged is passed over by storage, loudly, for the one before it.
 func (j *Job) restore(ctx context.Context) (position, error) {
+	j.live.Doing("restoring")
 	at := position{phase: pretraining}
 	found, err := j.run.Restore(ctx, func(c storage.Checkpoint) error {
 		loaded := position{phase: c.Phase, step: c.Step}

@@ -52,6 +52,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	defer saver.close()
 	meter := newMeter(j.bars, j.device, pretraining, at.step, total)
 	defer meter.end()
+	j.live.Stepped(pretraining, at.step, total)
 	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
 		if err != nil {
 			return at, j.stopped(ctx, err, at, saver, at.step%keepEvery == 0)
@@ -69,6 +70,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			return at, fmt.Errorf("update %d: %w", update, &DeviceError{err})
 		}
 		at.step = update
+		j.live.Stepped(pretraining, update, total)
 		at.progress.observe(j.cfg.Depths, sources, out)
 		if n := at.progress.SkippedInARow; n >= maxSkipped {
 			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
@@ -128,6 +130,7 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape) error {
 	return interruptible(ctx, func() error {
 		for _, s := range shapes {
+			j.live.Doing("compiling")
 			if err := learner.Compile(s); err != nil {
 				return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
 			}
@@ -154,6 +157,7 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 // enterProbe commits the end of pretraining and takes the teacher from it. The state is hashed while it is uploaded, so
 // that its sha256 stands in the checkpoints of the probe and not in this one.
 func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (position, error) {
+	j.live.Doing("saving the end of pretraining")
 	err := saver.finish(ctx, at, func(parts []storage.Part) (err error) {
 		at.progress.StateSHA256, err = digest(ctx, parts)
 		return err

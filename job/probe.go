@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/storage"
@@ -135,6 +136,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	perEpoch := loader.StepsPerEpoch()
 	total := perEpoch * int64(j.cfg.ProbeEpochs)
 	// The first pass compiles, which cannot be interrupted.
+	j.live.Doing("compiling the probe")
 	if err := interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return scores{}, err
 	}
@@ -142,6 +144,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	defer saver.close()
 	meter := newMeter(j.bars, j.device, probing, at.step, total)
 	defer meter.end()
+	j.live.Stepped(probing, at.step, total)
 	for batch, err := range loader.Batches(ctx, at.step, total) {
 		if err != nil {
 			return scores{}, j.stopped(ctx, err, at, saver, false)
@@ -157,11 +160,20 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		}
 		at.step = batch.Step + 1
 		at.progress.takeBad(loader)
+		j.live.Stepped(probing, at.step, total)
 		lap, onDevice := meter.update(at.step, loss[0], batch.N, batch.Wait)
 		at.progress.ProbeSeconds += lap
 		at.progress.ProbeDevice += onDevice
 		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
-			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", meter.pace().left.String())
+			p := meter.pace()
+			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", p.left.String())
+			if err := j.journal.add(record.Steps, record.Step{
+				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: finite(loss[0]), Rate: rate,
+				ImagesPerSecond: p.steps * float64(j.cfg.ProbeBatch), DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
+			}); err != nil {
+				return scores{}, err
+			}
+			saver.flush()
 		}
 		if ctx.Err() != nil {
 			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver, at.step == total)

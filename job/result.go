@@ -19,6 +19,7 @@ type Result = record.Result[Recipe]
 
 // finish writes the teacher, its card and, last, the result.
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
+	j.live.Doing("writing the result")
 	index := j.data.Index
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	p := at.progress

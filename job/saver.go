@@ -102,6 +102,7 @@ func (s *saver) settle(o outcome) error {
 	if o.err == nil {
 		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
 		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
+		s.job.live.Saved(s.phase, o.task.step, o.size, o.took)
 		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
 		return nil
 	}
@@ -109,6 +110,7 @@ func (s *saver) settle(o outcome) error {
 		return o.err
 	}
 	s.failed = o.err
+	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
 		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), o.err)

@@ -21,6 +21,7 @@ type scores struct {
 // score runs both probes, and the kNN, over the validation split.
 func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{neighbours: -1, untrainedNeighbours: -1}
+	j.live.Doing("scoring the probe")
 	start, busy := time.Now(), j.device.Busy()
 	validation, err := j.evaluation(validationSplit)
 	if err != nil {
@@ -40,6 +41,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 			}
 			n.into.Add(one)
 		}
+		j.live.Moved()
 	}
 	if s.trained.N == 0 {
 		return s, errors.New("the validation split is empty")
@@ -72,6 +74,7 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 		return 0, err
 	}
 	right := 0
+	j.live.Doing("comparing neighbours")
 	err = interruptible(ctx, func() error {
 		for i, answer := range model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
 			if answer == labels[i] {
@@ -101,6 +104,7 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		if err != nil {
 			return nil, nil, err
 		}
+		j.live.Moved()
 		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
 		if err != nil {
 			return nil, nil, fmt.Errorf("features: %w", &DeviceError{err})

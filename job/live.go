@@ -1,0 +1,59 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/cijepa/cijepa/job/live"
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// margin is what a part of a run that tells of no progress in between may take: the compiler at one program, or the kNN
+// over a whole data set on few cores.
+const margin = 10 * time.Minute
+
+// stall is the time without progress after which the run counts as hung. A save that fails has been patient twice, for the
+// metrics and for the checkpoint, and then ends by itself; until then it is storage's to say.
+func (c Config) stall() time.Duration { return 2*c.Patience + margin }
+
+// listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned
+// function ends it.
+func (j *Job) listen() (quiet func(), err error) {
+	j.journal.follow(j.live.Line)
+	if j.cfg.Listen == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", j.cfg.Listen)
+	if err != nil {
+		why := err
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			why = op.Err
+		}
+		return nil, &SettingsError{[]Fault{{variable("Listen"), j.cfg.Listen, why.Error() + "; choose another address, or leave it empty"}}}
+	}
+	j.log.Info("listening", "address", listener.Addr().String())
+	return j.live.Serve(listener, live.Options{
+		Identity: live.Identity{Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths},
+		Limit:    j.cfg.stall(), Log: j.log,
+	}), nil
+}
+
+// countAttempts tells a scraper how often the run has been started. Nothing else needs it, so it costs nothing when
+// nobody listens, and no run fails over it.
+func (j *Job) countAttempts(ctx context.Context) {
+	if j.cfg.Listen == "" {
+		return
+	}
+	keys, err := j.bucket.List(ctx, j.key("metrics/"+record.Attempts+"-"))
+	if err != nil {
+		j.log.Warn("the attempts could not be counted", "error", err)
+		return
+	}
+	attempts := map[string]bool{}
+	for _, key := range keys {
+		attempts[attemptOf(key, record.Attempts)] = true
+	}
+	j.live.Started(len(attempts))
+}

@@ -1,0 +1,216 @@
+package live
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+func number(v float64) *float64 { return &v }
+
+// told is a View to which everything there is has been told.
+func told() (*View, Options) {
+	v := new(View)
+	v.Doing("compiling")
+	v.Transferred(1000, 20)
+	v.Started(3)
+	v.Stepped("pretrain", 40, 100)
+	v.Stepped("pretrain", 41, 100)
+	v.Stepped("pretrain", 42, 100)
+	v.Line(record.Health{Step: 40, Depths: []int{1, 11}, Deviation: []*float64{number(0.5), number(0.25)}, Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)}})
+	v.Line(record.Step{
+		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), Rate: 5e-4, Momentum: 0.996, ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
+		Table: [][]*float64{{number(0.9), number(0.8)}, {nil, number(0.7)}},
+	})
+	v.Line(record.Online{ProbeTop1: 41, KNNTop1: number(40)})
+	v.Line(record.Alarm{Alarm: "collapse"})
+	v.Line(record.Alarm{Alarm: "collapse"})
+	v.Line(record.Alarm{Alarm: "residual"})
+	v.Saved("pretrain", 40, 5000, 2*time.Second)
+	v.Saved("pretrain", 42, 5000, time.Second)
+	v.SaveFailed()
+	v.Stepped("probe", 0, 10)
+	v.Stepped("probe", 1, 10)
+	v.Line(record.Step{Phase: "probe", Step: 1, Epoch: 0.1, Loss: number(4.6), Rate: 3e-3, ImagesPerSecond: 900, DataWait: 0.5})
+	return v, Options{
+		Identity: Identity{Run: "r", Preset: "demo", Versions: record.Versions{Program: "v1", Commit: "c", Go: "go1", GoMLX: "g", Compute: "c", GoXLA: "x"}, Depths: []int{1, 11}},
+		Limit:    time.Minute, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// TestMetrics: every figure that a run tells is there, under a name that promlint has nothing against.
+func TestMetrics(t *testing.T) {
+	v, o := told()
+	problems, err := testutil.GatherAndLint(v.registry(o.Identity))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	got := get(t, v.handler(o), "/metrics", http.StatusOK)
+	for _, want := range []string{
+		`cijepa_build_info{commit="c",compute_version="c",go_version="go1",go_xla_version="x",gomlx_version="g",version="v1"} 1`,
+		`cijepa_run_info{preset="demo",run="r"} 1`,
+		`cijepa_attempts 3`,
+		`cijepa_bucket_read_bytes_total 1000`, `cijepa_bucket_written_bytes_total 20`,
+		`cijepa_steps_done{phase="pretrain"} 42`, `cijepa_steps_planned{phase="pretrain"} 100`, `cijepa_steps_computed_total{phase="pretrain"} 2`,
+		`cijepa_steps_done{phase="probe"} 1`,
+		`cijepa_epoch{phase="pretrain"} 1.5`, `cijepa_loss{phase="pretrain"} 0.75`, `cijepa_loss{phase="probe"} 4.6`,
+		`cijepa_learning_rate{phase="pretrain"} 0.0005`, `cijepa_ema_momentum 0.996`,
+		`cijepa_images_per_second{phase="pretrain"} 1500`, `cijepa_data_wait_ratio{phase="pretrain"} 0.01`,
+		`cijepa_skipped_updates_total 1`, `cijepa_bad_samples_total 2`,
+		`cijepa_pathway_updates_total{source="1"} 7`, `cijepa_pathway_updates_total{source="11"} 42`,
+		`cijepa_table_mse{source="1",target="11"} 0.8`, `cijepa_table_mse{source="11",target="11"} 0.7`,
+		`cijepa_feature_std{depth="11"} 0.25`, `cijepa_effective_rank{depth="1"} 30`, `cijepa_residual_rms{depth="11"} 2`,
+		`cijepa_online_probe_top1_ratio 0.41`, `cijepa_online_knn_top1_ratio 0.4`,
+		`cijepa_alarms_total{alarm="collapse"} 2`, `cijepa_alarms_total{alarm="residual"} 1`,
+		`cijepa_checkpoints_saved_total 2`, `cijepa_checkpoints_failed_total 1`, `cijepa_checkpoint_saved_bytes_total 10000`,
+		`cijepa_checkpoint_save_seconds_total 3`, `cijepa_checkpoint_step{phase="pretrain"} 42`,
+		`go_goroutines `, `process_cpu_seconds_total `,
+	} {
+		if !strings.Contains("\n"+got, "\n"+want) {
+			t.Errorf("no line %s", want)
+		}
+	}
+	for _, not := range []string{`cijepa_effective_rank{depth="11"}`, `cijepa_table_mse{source="11",target="1"}`} {
+		if strings.Contains(got, not) {
+			t.Errorf("%s is not known and is shown", not)
+		}
+	}
+	if strings.Contains(get(t, new(View).handler(o), "/metrics", http.StatusOK), "cijepa_loss") {
+		t.Error("a run that has not begun has a loss")
+	}
+}
+
+// TestHealth: each kind of progress puts the fault off by the whole limit, and nothing else does.
+func TestHealth(t *testing.T) {
+	kinds := map[string]func(*View){
+		"a stage":      func(v *View) { v.Doing("opening the data") },
+		"a part":       (*View).Moved,
+		"a step":       func(v *View) { v.Stepped("pretrain", 7, 100) },
+		"a byte in":    func(v *View) { v.Transferred(1, 0) },
+		"a byte out":   func(v *View) { v.Transferred(0, 1) },
+		"a checkpoint": func(v *View) { v.Saved("pretrain", 7, 1, time.Second) },
+		"a failure":    func(v *View) { v.SaveFailed() },
+	}
+	for name, progress := range kinds {
+		synctest.Test(t, func(t *testing.T) {
+			v := new(View)
+			v.Doing("compiling")
+			h := v.handler(Options{Limit: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			time.Sleep(time.Minute)
+			get(t, h, "/healthz", http.StatusOK)
+			progress(v)
+			time.Sleep(time.Minute)
+			get(t, h, "/healthz", http.StatusOK)
+			time.Sleep(time.Second)
+			v.Line(record.Alarm{Alarm: "collapse"})
+			v.Started(2)
+			got := get(t, h, "/healthz", http.StatusServiceUnavailable)
+			if !strings.HasPrefix(got, "no progress for 1m1s") {
+				t.Errorf("after %s: %s", name, got)
+			}
+			if name == "a step" && !strings.Contains(got, "pretrain, update 7 of 100") {
+				t.Errorf("it does not say where: %s", got)
+			}
+			progress(v)
+			get(t, h, "/healthz", http.StatusOK)
+		})
+	}
+}
+
+// TestReadersAndWriters is for the race detector, and sees to it that no step waits for a reader.
+func TestReadersAndWriters(t *testing.T) {
+	v, o := told()
+	h := v.handler(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for _, path := range []string{"/metrics", "/metrics", "/healthz"} {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				get(t, h, path, http.StatusOK)
+			}
+		})
+	}
+	var longest time.Duration
+	for step := range int64(2000) {
+		start := time.Now()
+		v.Stepped("pretrain", step, 2000)
+		longest = max(longest, time.Since(start))
+		v.Line(record.Step{Phase: "pretrain", Step: step, Table: [][]*float64{{number(1), nil}, {nil, nil}}})
+		v.Transferred(1, 1)
+	}
+	cancel()
+	readers.Wait()
+	t.Logf("the longest step under scrapes took %s", longest)
+	if !strings.Contains(get(t, h, "/metrics", http.StatusOK), `cijepa_steps_done{phase="pretrain"} 1999`) {
+		t.Error("the newest step is not shown")
+	}
+}
+
+// TestStopIsQuick: a reader that asks and never listens, or never asks, holds no exit up.
+func TestStopIsQuick(t *testing.T) {
+	v, o := told()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := v.Serve(listener, o)
+	url := "http://" + listener.Addr().String()
+	answer, err := http.Get(url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), "cijepa_loss") {
+		t.Fatalf("%v, %.100s", err, text)
+	}
+	answer.Body.Close()
+	mute, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	if _, err := io.WriteString(mute, "GET /metrics HTTP/1.1\r\nHost:"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // until the server has it
+	start := time.Now()
+	stop()
+	if took := time.Since(start); took > 4*farewell {
+		t.Errorf("stopping took %s", took)
+	}
+	if _, err := http.Get(url + "/healthz"); err == nil {
+		t.Error("it answers after its end")
+	}
+}
+
+func TestCheckAddress(t *testing.T) {
+	for address, ok := range map[string]bool{":9090": true, "127.0.0.1:0": true, "[::1]:9090": true, "9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false} {
+		if got := CheckAddress(address); (got == nil) != ok {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}
+
+func get(t *testing.T, h http.Handler, path string, code int) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	if w.Code != code {
+		t.Errorf("%s: %d, want %d: %s", path, w.Code, code, w.Body)
+	}
+	return w.Body.String()
+}
