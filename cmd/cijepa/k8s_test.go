@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,11 +23,15 @@ type manifest struct {
 			Rules []failureRule
 		} `yaml:"podFailurePolicy"`
 		Template struct {
-			Spec struct {
+			Metadata struct{ Annotations map[string]string }
+			Spec     struct {
 				Grace      int `yaml:"terminationGracePeriodSeconds"`
 				Containers []struct {
-					Name string
-					Env  []variable
+					Name  string
+					Env   []variable
+					Ports []struct {
+						Port int `yaml:"containerPort"`
+					}
 				}
 				Volumes []struct {
 					Name     string
@@ -55,6 +60,16 @@ type variable struct{ Name, Value string }
 type customization struct {
 	ConfigMapGenerator []struct{ Literals []string } `yaml:"configMapGenerator"`
 	Patches            []struct{ Patch string }
+}
+
+// setting is the value of a variable in its ConfigMap.
+func (c customization) setting(name string) string {
+	for _, l := range c.ConfigMapGenerator[0].Literals {
+		if v, ok := strings.CutPrefix(l, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // operation is one line of a JSON patch.
@@ -172,12 +187,8 @@ func TestCacheFitsItsVolume(t *testing.T) {
 	readYAML(t, "base/job.yaml", &m)
 	readYAML(t, "base/kustomization.yaml", &c)
 	var size, limit job.Bytes
-	for _, l := range c.ConfigMapGenerator[0].Literals {
-		if v, ok := strings.CutPrefix(l, "CIJEPA_CACHE_SIZE="); ok {
-			if err := size.Decode(v); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := size.Decode(c.setting("CIJEPA_CACHE_SIZE")); err != nil {
+		t.Fatal(err)
 	}
 	for _, v := range m.Spec.Template.Spec.Volumes {
 		if v.Name == "cache" {
@@ -189,6 +200,18 @@ func TestCacheFitsItsVolume(t *testing.T) {
 	const imagenet100 = 16e9 // bytes, at most: 131,689 images of about 110 kB, in tars
 	if size < imagenet100 || float64(limit) < 1.05*float64(size) {
 		t.Errorf("the data takes %.0f bytes, the cache may take %d, its volume %d", imagenet100, size, limit)
+	}
+}
+
+// TestProbeAndScrapeFindTheListener: a liveness probe on another port would end every run after three minutes.
+func TestProbeAndScrapeFindTheListener(t *testing.T) {
+	var m manifest
+	var c customization
+	readYAML(t, "base/job.yaml", &m)
+	readYAML(t, "base/kustomization.yaml", &c)
+	listen, scraped := c.setting("CIJEPA_LISTEN"), m.Spec.Template.Metadata.Annotations["prometheus.io/port"]
+	if ports := m.Spec.Template.Spec.Containers[0].Ports; len(ports) != 1 || listen != fmt.Sprintf(":%d", ports[0].Port) || listen != ":"+scraped {
+		t.Errorf("the run listens on %q, the container's ports are %v, and Prometheus asks %q", listen, ports, scraped)
 	}
 }
 
