@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
@@ -86,6 +85,7 @@ type Config struct {
 	StopDeadline time.Duration `desc:"Time for the last checkpoint after SIGTERM; it is skipped when it cannot fit."`
 	Patience     time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
+	OnlineEvery  int           `desc:"Epochs between looks of the online probe: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
 }
 
@@ -108,7 +108,7 @@ func defaults() Config {
 		},
 		Backend: "go:parallelism=64", CacheDir: "/tmp/cijepa", BadLimit: 0.001,
 		SaveEvery: 5 * time.Minute, KeepEvery: 50, SavePatience: time.Hour, StopDeadline: 12 * time.Second,
-		Patience: 10 * time.Minute, LogEvery: 50,
+		Patience: 10 * time.Minute, LogEvery: 50, OnlineEvery: 5,
 	}
 }
 
@@ -157,15 +157,6 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.orNil()
 }
 
-// deviceOptions are those with which the program opens its device. Programs may be nil: then nothing compiled is kept.
-func (c Config) deviceOptions(p *programs, log *slog.Logger) model.DeviceOptions {
-	o := model.DeviceOptions{Flags: os.Getenv("XLA_FLAGS"), Log: log}
-	if p != nil {
-		o.Programs = p
-	}
-	return o
-}
-
 // typed is the value of a variable as it was typed.
 func typed(variable string) (string, bool) { return os.LookupEnv(variable) }
 
@@ -205,6 +196,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.StopDeadline >= 0, "StopDeadline", c.StopDeadline, "0 or more, such as 12s")
 	want(c.Patience > 0, "Patience", c.Patience, "above 0, such as 10m")
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
+	want(c.OnlineEvery >= 0, "OnlineEvery", c.OnlineEvery, "0 or more")
 	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen, "an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)

@@ -77,5 +77,5 @@ func (c *Config) demo() {
 	c.CropScale = Range{0.7, 1} // little is left of 28 pixels at 0.3
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
 	c.KNNSamples = 1000
-	c.SaveEvery, c.KeepEvery, c.LogEvery = 20*time.Second, 1, 20
+	c.SaveEvery, c.KeepEvery, c.LogEvery, c.OnlineEvery = 20*time.Second, 1, 20, 1
 }

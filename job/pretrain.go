@@ -35,6 +35,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	perEpoch := loader.StepsPerEpoch()
 	total, keepEvery := int64(j.cfg.Epochs)*perEpoch, int64(j.cfg.KeepEvery)*perEpoch
 	schedule := j.cfg.Schedule(total)
+	judge := j.newJudge(at.progress, schedule, perEpoch)
+	online := j.newOnline(ctx, at.progress, perEpoch, total)
+	defer online.close()
 	if err := j.compile(ctx, at.learner, masker.Shapes()); err != nil {
 		return at, err
 	}
@@ -47,15 +50,22 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	if err := interruptible(ctx, func() error { return j.look(watch, at, at.step/perEpoch) }); err != nil {
 		return at, err
 	}
+	if err := online.look(ctx, watch.monitor, at); err != nil {
+		return at, err
+	}
 
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
 	meter := newMeter(j.bars, j.device, pretraining, at.step, total)
 	defer meter.end()
 	j.live.Stepped(pretraining, at.step, total)
+	stop := func(err error, keep bool) error {
+		online.stop()
+		return j.stopped(ctx, err, at, saver, keep)
+	}
 	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
 		if err != nil {
-			return at, j.stopped(ctx, err, at, saver, at.step%keepEvery == 0)
+			return at, stop(err, at.step%keepEvery == 0)
 		}
 		update := batch.step + 1
 		sources := model.SampleDepths(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.Seed, batch.step)
@@ -72,7 +82,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		at.step = update
 		j.live.Stepped(pretraining, update, total)
 		at.progress.observe(j.cfg.Depths, sources, out)
+		j.raise(judge.update(update, out.Skipped))
 		if n := at.progress.SkippedInARow; n >= maxSkipped {
+			saver.write(ctx)
 			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
 		}
 		at.progress.takeBad(loader)
@@ -90,21 +102,34 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			if err := j.look(watch, at, update/perEpoch); err != nil {
 				return at, err
 			}
+			if err := online.look(ctx, watch.monitor, at); err != nil {
+				return at, stop(err, update%keepEvery == 0)
+			}
 		}
 
 		keep := update%keepEvery == 0 || update == total
 		if ctx.Err() != nil {
-			return at, j.stopped(ctx, context.Cause(ctx), at, saver, keep)
+			return at, stop(context.Cause(ctx), keep)
 		}
 		due, err := saver.due()
 		if err != nil {
 			return at, err
 		}
-		if (due || keep) && update < total {
+		busy, err := online.busy()
+		if err != nil {
+			return at, err
+		}
+		if (due && !busy || keep) && update < total {
+			if err := online.settle(ctx); err != nil {
+				return at, stop(err, keep)
+			}
 			if err := saver.begin(ctx, at, keep); err != nil {
 				return at, err
 			}
 		}
+	}
+	if err := online.settle(ctx); err != nil {
+		return at, stop(err, true)
 	}
 	return j.enterProbe(ctx, at, saver)
 }

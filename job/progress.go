@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -20,7 +21,9 @@ type Progress struct {
 	Table   [][]*float64 `json:"table"`           // [L][L] last seen MSE, source depth x target depth; null: not yet
 	Updates []int64      `json:"pathway_updates"` // by source depth
 	Skipped int64        `json:"skipped_updates"`
-	Alarms  int          `json:"alarms"`
+
+	Alarms alarms         `json:"alarms"`
+	Online *record.Online `json:"online"` // the newest look of the online probe
 
 	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
 	// would never be stopped.

@@ -34,7 +34,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
 		Course: record.Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms,
+			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms.Count,
 			PretrainSeconds: p.PretrainSeconds, PretrainDevice: p.PretrainDevice, ProbeSeconds: p.ProbeSeconds, ProbeDevice: p.ProbeDevice,
 			ScoreSeconds: s.seconds, ScoreDevice: s.device,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),

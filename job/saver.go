@@ -166,6 +166,16 @@ func (s *saver) flush() {
 	}
 }
 
+// write hands the metrics over and waits a moment for them: the run ends with an error, and they tell of what led to it.
+func (s *saver) write(ctx context.Context) {
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if s.drain(short) == nil {
+		s.hand(task{})
+		_ = s.drain(short) // the run's own error is the one to tell
+	}
+}
+
 // drain waits until nothing is in hand, or the context ends.
 func (s *saver) drain(ctx context.Context) error {
 	for s.outstanding > 0 {

@@ -58,13 +58,42 @@ func (m *Monitor) Measure(enc *Encoder, images []byte) (h Health, err error) {
 // MeasureTeacher looks at a learner's teacher, without a copy of it. It must not run beside a Step.
 func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error) {
 	defer recovered(&err, "measuring")
-	if l.lost != nil {
-		return h, fmt.Errorf("measuring: the state was lost before: %w", l.lost)
-	}
-	if l.device != m.device {
-		return h, errors.New("measuring: the learner is on another device")
+	if err := m.mayRead(l); err != nil {
+		return h, fmt.Errorf("measuring: %w", err)
 	}
 	return m.measure(l.teacher, images)
+}
+
+// Batch is the number of images that a pass takes.
+func (m *Monitor) Batch() int { return m.batch }
+
+// TeacherFeatures gives the means over the tokens of the deepest collected depth, [n, D], of n <= Batch images, bytes
+// [n, S, S, 3], in a learner's teacher. It changes nothing in the learner, and must not run beside a Step.
+func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32, err error) {
+	defer recovered(&err, "reading the teacher's features")
+	if err := m.mayRead(l); err != nil {
+		return nil, fmt.Errorf("reading the teacher's features: %w", err)
+	}
+	pooled, _, err := m.look(l.teacher, images)
+	if err != nil {
+		return nil, fmt.Errorf("reading the teacher's features: %w", err)
+	}
+	stride := len(m.Depths) * m.Width
+	for first := stride - m.Width; first < len(pooled); first += stride {
+		features = append(features, pooled[first:first+m.Width]...)
+	}
+	return features, nil
+}
+
+// mayRead says whether a learner has a state that the monitor's program can read.
+func (m *Monitor) mayRead(l *Learner) error {
+	if l.lost != nil {
+		return fmt.Errorf("the state was lost before: %w", l.lost)
+	}
+	if l.device != m.device {
+		return errors.New("the learner is on another device")
+	}
+	return nil
 }
 
 // measure takes the images batch by batch.

@@ -56,13 +56,24 @@ type Alarm struct {
 	Time  time.Time `json:"time"`
 	Step  int64     `json:"step"`
 	Epoch float64   `json:"epoch"`
-	Alarm string    `json:"alarm"`            // what kind, such as collapse
+	Alarm string    `json:"alarm"`            // its kind, see below
 	Depth *int      `json:"depth,omitempty"`  // of the source pathway or the feature, where it has one
 	To    *int      `json:"target,omitempty"` // target depth, where it is about a pair
 	Value *float64  `json:"value"`            // null: not finite
 	Limit float64   `json:"limit"`
 	Text  string    `json:"text"` // one plain sentence with the figures and what to do
 }
+
+// The kinds of alarms.
+const (
+	AlarmCollapse  = "collapse"   // features of a depth are nearly the same for all images
+	AlarmRank      = "rank"       // features of a depth differ in few directions
+	AlarmResidual  = "residual"   // the residual stream grows out of bounds
+	AlarmPathway   = "pathway"    // a source depth is sampled too often or too seldom
+	AlarmTable     = "table"      // a pair is predicted worse than by zero, after the warm-up
+	AlarmNotFinite = "not_finite" // updates are skipped again and again
+	AlarmProbe     = "probe"      // the online probe falls
+)
 
 // Attempt is one line of attempt: an attempt writes one when it begins and, if it can, one when it is stopped.
 type Attempt struct {

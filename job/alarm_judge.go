@@ -1,0 +1,161 @@
+package job
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// judge holds what a run says of itself against the limits of alarm_limits.go. What it finds is a function of the lines,
+// in their order; times and restarts do not count.
+type judge struct {
+	depths           DepthSet
+	rows             int   // source depths sampled in an update beside the deepest
+	normed           bool  // targets are normalised
+	warmup, perEpoch int64 // updates
+	memory           *alarms
+}
+
+// settled says whether a run has warmed up.
+func (g judge) settled(step int64) bool { return step > max(g.warmup, settledAfter) }
+
+// line judges a line of the journal.
+func (g judge) line(line any) []record.Alarm {
+	switch l := line.(type) {
+	case record.Step:
+		if l.Phase == pretraining {
+			return slices.Concat(g.pathways(l), g.table(l))
+		}
+	case record.Health:
+		// Others are of attempts that began in the middle of an epoch.
+		if l.Step%g.perEpoch == 0 && l.Step > g.memory.Judged {
+			return g.health(l)
+		}
+	case record.Online:
+		if g.settled(l.Step) { // learning begins with a fall below the untrained encoder
+			return g.online(l)
+		}
+	}
+	return nil
+}
+
+// update takes note of one update.
+func (g judge) update(step int64, skipped bool) []record.Alarm {
+	m := g.memory
+	m.Skips = slices.DeleteFunc(m.Skips, func(s int64) bool { return s <= step-skipWindow })
+	if skipped {
+		m.Skips = append(m.Skips, step)
+	}
+	n := float64(len(m.Skips))
+	r := reading{value: &n, limit: mostSkips, bad: n > mostSkips, well: n == 0}
+	return g.ring(record.AlarmNotFinite, step, []reading{r}, func(r reading) string {
+		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; %d in a row end the run: lower %s", n, skipWindow, maxSkipped, variable("PeakRate"))
+	})
+}
+
+// pathways compares how often the sampled pathways were updated with how often they are by chance.
+func (g judge) pathways(line record.Step) []record.Alarm {
+	sampled, n := len(g.depths)-1, float64(line.Step-line.Skipped)
+	if g.rows == 0 || g.rows == sampled || n < settledAfter {
+		return nil // none is sampled, or all are, or it is too early to tell
+	}
+	share := float64(g.rows) / float64(sampled)
+	deviation := math.Sqrt(share * (1 - share) / n)
+	var all []reading
+	for i, depth := range g.depths[:sampled] {
+		got := float64(line.Updates[i]) / n
+		off := (got - share) / deviation
+		all = append(all, reading{
+			depth: &depth, value: finite(100 * got), limit: 100 * (share + math.Copysign(pathwayDeviations, off)*deviation), excess: math.Abs(off),
+			bad: math.Abs(off) > pathwayDeviations, well: math.Abs(off) < pathwayDeviations*(1-wellAgain),
+		})
+	}
+	return g.ring(record.AlarmPathway, line.Step, all, func(r reading) string {
+		return fmt.Sprintf("source depth %d took part in %s %% of the updates where %s %% is its share, and %s %% the most that chance explains: this is a fault of the program, and no result of the method", *r.depth, figure(r.value), short(100*share), short(r.limit))
+	})
+}
+
+// table looks for pairs that are predicted worse than by zero.
+func (g judge) table(line record.Step) []record.Alarm {
+	m := g.memory
+	if !g.normed || !g.settled(line.Step) {
+		return nil
+	}
+	if m.Settled == nil {
+		m.Settled = line.Updates
+	}
+	var all []reading
+	for i, row := range line.Table {
+		if line.Updates[i] == m.Settled[i] {
+			continue // what it shows is of the warm-up
+		}
+		worst := reading{excess: -1}
+		for t, mse := range row {
+			if x := above(mse); x > worst.excess {
+				worst = reading{depth: &g.depths[i], to: &g.depths[t], value: mse, limit: mostMSE, excess: x, bad: x > mostMSE, well: x < mostMSE*(1-wellAgain)}
+			}
+		}
+		all = append(all, worst)
+	}
+	return g.ring(record.AlarmTable, line.Step, all, func(r reading) string {
+		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone; lower %s", *r.depth, *r.to, figure(r.value), variable("PeakRate"))
+	})
+}
+
+// health judges the teacher at the end of an epoch.
+func (g judge) health(line record.Health) []record.Alarm {
+	m := g.memory
+	var deviation, rank, size []reading
+	for i := range line.Depths {
+		depth := &line.Depths[i]
+		if g.settled(line.Step) { // until then features may fall, and rise again
+			deviation = append(deviation, atLeast(leastDeviation, depth, line.Deviation[i]))
+			least := float64(leastRank)
+			if m.Ranks != nil {
+				least = max(least, m.Ranks[i]/mostRankFall)
+			}
+			rank = append(rank, atLeast(least, depth, line.Rank[i]))
+		}
+		most, x := float64(mostRMS), above(line.RMS[i])
+		if m.RMS != nil && m.RMS[i] != nil {
+			most = min(most, mostGrowth**m.RMS[i])
+		}
+		size = append(size, reading{depth: depth, value: line.RMS[i], limit: most, excess: x / most, bad: x > most, well: x < most*(1-wellAgain)})
+	}
+	if m.Judged = line.Step; g.settled(line.Step) {
+		m.RMS = line.RMS
+		if m.Ranks == nil {
+			m.Ranks = make([]float64, len(line.Depths))
+		}
+		for i, rank := range line.Rank {
+			if rank != nil {
+				m.Ranks[i] = max(m.Ranks[i], *rank)
+			}
+		}
+	}
+	advice := fmt.Sprintf("; lower %s, or raise %s", variable("PeakRate"), variable("FirstMomentum"))
+	return slices.Concat(
+		g.ring(record.AlarmCollapse, line.Step, deviation, func(r reading) string {
+			return fmt.Sprintf("the teacher's features of depth %d deviate by %s over images, and healthy ones by 0.3 to 1: images look alike to it", *r.depth, figure(r.value)) + advice
+		}),
+		g.ring(record.AlarmRank, line.Step, rank, func(r reading) string {
+			return fmt.Sprintf("the effective rank of the teacher's features of depth %d is %s, below %s: they differ in few directions", *r.depth, figure(r.value), short(r.limit)) + advice
+		}),
+		g.ring(record.AlarmResidual, line.Step, size, func(r reading) string {
+			return fmt.Sprintf("the teacher's residual stream after depth %d has grown to %s, above %s (%d times the epoch before, %d at most)", *r.depth, figure(r.value), short(r.limit), mostGrowth, mostRMS) + advice
+		}))
+}
+
+// online judges a look of the online probe.
+func (g judge) online(line record.Online) []record.Alarm {
+	m, top1 := g.memory, line.ProbeTop1
+	m.Top1 = max(m.Top1, top1)
+	variance := func(percent float64) float64 { return percent * (100 - percent) / float64(line.Images) }
+	fall := fallErrors * math.Sqrt(variance(m.Top1)+variance(top1))
+	r := reading{value: &top1, limit: m.Top1 - fall, bad: top1 < m.Top1-fall, well: top1 > m.Top1-fall/2}
+	return g.ring(record.AlarmProbe, line.Step, []reading{r}, func(r reading) string {
+		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s", short(top1), short(m.Top1), line.Images, variable("PeakRate"))
+	})
+}
