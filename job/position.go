@@ -83,7 +83,10 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 		if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
 			return &DeviceError{err}
 		}
-		return at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) })
+		if err := at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) }); err != nil {
+			return errors.Join(err, at.learner.Close()) // another checkpoint needs the memory
+		}
+		return nil
 	case probing:
 		at.probes, err = j.loadProbes(c)
 		return err

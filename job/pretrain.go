@@ -134,16 +134,22 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	return j.enterProbe(ctx, at, saver)
 }
 
-// stopped ends an attempt in the middle of a phase. When it was told to stop, it saves what fits into the deadline.
+// stopped ends an attempt in the middle of a phase and saves what fits into the deadline, which counts from the signal, or
+// from now when an error ends the attempt. After one of the device there is nothing whole to save, and asking for it may
+// never end.
 func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver, keep bool) error {
-	if !errors.Is(context.Cause(ctx), ErrStopped) {
+	cause := context.Cause(ctx)
+	if device := (*DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
 		return err
 	}
 	told := time.Now()
-	if stop := (Stop{}); errors.As(context.Cause(ctx), &stop) {
+	if stop := (Stop{}); errors.As(cause, &stop) {
 		told = stop.At
 	}
 	saved := saver.last(at, keep, told.Add(j.cfg.StopDeadline))
+	if !errors.Is(cause, ErrStopped) {
+		return err
+	}
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	j.recordAttempt(short, saver.from, at)
