@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type BenchOptions struct {
 	Target  int     // tokens of a target block, with Context: one shape alone, of any lengths; 0: all shapes of the run
 	Context int     // tokens of a context
 	Peak    float64 // FLOP/s of the device; 0: by the card's name, where it is known
+
+	Programs string // folder of compiled programs; empty: everything is compiled
 }
 
 // check refuses what cannot be measured.
@@ -73,7 +76,9 @@ type Benchmark struct {
 	UploadSeconds float64 `json:"upload_seconds"` // median of the copy of a batch of images to the device, alone
 	UploadBytes   int64   `json:"upload_bytes"`
 
-	StateBytes int64 `json:"state_bytes"`
+	StateBytes int64               `json:"state_bytes"`
+	Memory     *model.DeviceMemory `json:"device_memory"` // at the end
+	Programs   []BenchProgram      `json:"programs"`      // that XLA was asked for, those of the steps
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`
@@ -96,14 +101,22 @@ type BenchShape struct {
 	Operations      float64 `json:"flops_per_image"`
 }
 
+// BenchProgram is one that XLA was asked for.
+type BenchProgram struct {
+	Seconds float64              `json:"seconds"`
+	Stored  bool                 `json:"stored"` // it was read, not compiled
+	Bytes   int                  `json:"stored_bytes"`
+	Memory  *model.ProgramMemory `json:"memory"` // planned
+}
+
 // Bench times the training step of these settings on their device, without data: images are noise, the state begins as a
 // run's does. It writes one line of JSON, a Benchmark. It needs no bucket.
-func Bench(ctx context.Context, cfg Config, o BenchOptions, versions Versions, out io.Writer) error {
+func Bench(ctx context.Context, cfg Config, o BenchOptions, versions Versions, out io.Writer, log *slog.Logger) error {
 	m := cfg.Model()
 	if err := o.check(m); err != nil {
 		return err
 	}
-	b := &bench{cfg: cfg, model: m, options: o, smi: nvidiaSMI}
+	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: nvidiaSMI}
 	b.found = Benchmark{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, MicroBatch: m.MicroBatch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
 	if b.found.MicroBatch == 0 {
 		b.found.MicroBatch = m.Batch
@@ -127,6 +140,7 @@ type bench struct {
 	cfg     Config
 	model   model.Config
 	options BenchOptions
+	log     *slog.Logger
 	smi     func(ctx context.Context) ([]byte, error)
 	found   Benchmark
 
@@ -147,13 +161,17 @@ func (b *bench) run(ctx context.Context) (err error) {
 		clock = time.Now()
 		return seconds(clock.Sub(begin))
 	}
-	device, err := model.OpenDevice(b.cfg.Backend)
+	var kept *programs
+	if b.options.Programs != "" {
+		kept = &programs{b.options.Programs, nil, b.log}
+	}
+	device, err := b.cfg.deviceOptions(kept, b.log).Open(b.cfg.Backend)
 	if err != nil {
 		return fmt.Errorf("%s: %w", variable("Backend"), &DeviceError{err})
 	}
 	defer device.Close()
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
-	b.lookAtCard(ctx)
+	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
 		return fmt.Errorf("making the initial state: %w", &DeviceError{err})
@@ -181,16 +199,27 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	b.found.Memory = device.Memory()
+	for _, p := range device.Compiled() {
+		b.found.Programs = append(b.found.Programs, BenchProgram{p.Seconds, p.Stored, p.Bytes, p.Memory})
+	}
 	b.conclude()
 	return nil
 }
 
-// lookAtCard names the card, where the device is one, and finds its peak.
-func (b *bench) lookAtCard(ctx context.Context) {
+// lookAtCard names the card, if the device is one, and finds its peak.
+func (b *bench) lookAtCard(ctx context.Context, card string) {
 	if strings.HasPrefix(b.cfg.Backend, "xla") && strings.Contains(b.cfg.Backend, "cuda") {
-		if name, _, driver, ok := (&check{smi: b.smi}).card(ctx); ok {
-			b.found.Card, b.found.Driver = &name, &driver
+		name, _, driver, ok := (&check{smi: b.smi}).card(ctx)
+		if ok {
+			b.found.Driver = &driver
 		}
+		if card == "" {
+			card = name
+		}
+	}
+	if card != "" {
+		b.found.Card = &card
 	}
 	peak := b.options.Peak
 	if peak == 0 && b.found.Card != nil && b.model.Precision == model.BFloat16 {

@@ -24,7 +24,7 @@ func smallBench() (Config, BenchOptions) {
 func benchOf(t *testing.T, cfg Config, o BenchOptions) (found Benchmark) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Bench(t.Context(), cfg, o, Versions{Program: "this"}, &out); err != nil {
+	if err := Bench(t.Context(), cfg, o, Versions{Program: "this"}, &out, testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(out.String(), "\n") != 1 {
@@ -113,7 +113,7 @@ func TestBenchRefuses(t *testing.T) {
 		cfg, o := smallBench()
 		spoil(&cfg, &o)
 		var out bytes.Buffer
-		err := Bench(t.Context(), cfg, o, Versions{}, &out)
+		err := Bench(t.Context(), cfg, o, Versions{}, &out, testLog(t))
 		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%s: %v, printed %q", want, err, &out)
 		}
@@ -121,7 +121,7 @@ func TestBenchRefuses(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(ErrStopped)
 	cfg, o := smallBench()
-	if err := Bench(ctx, cfg, o, Versions{}, &bytes.Buffer{}); !errors.Is(err, ErrStopped) {
+	if err := Bench(ctx, cfg, o, Versions{}, &bytes.Buffer{}, testLog(t)); !errors.Is(err, ErrStopped) {
 		t.Errorf("stopped: %v", err)
 	}
 }
@@ -140,7 +140,7 @@ func TestPeakOf(t *testing.T) {
 		return []byte("NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n"), nil
 	}}
 	b.cfg.Backend = "xla:/plugin/xla_cuda_plugin.so"
-	if b.lookAtCard(t.Context()); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
+	if b.lookAtCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
 		t.Errorf("found %+v", b.found)
 	}
 }

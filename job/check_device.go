@@ -14,7 +14,7 @@ import (
 
 // lookAtDevice opens the device.
 func (c *check) lookAtDevice(ctx context.Context) {
-	device, err := model.OpenDevice(c.cfg.Backend)
+	device, err := c.cfg.deviceOptions(&programs{c.cfg.programsFolder(), nil, c.log}, c.log).Open(c.cfg.Backend)
 	var field *model.FieldError
 	switch {
 	case errors.As(err, &field):

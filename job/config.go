@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
@@ -155,6 +156,15 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	}
 	c.check(faults)
 	return c, faults.orNil()
+}
+
+// deviceOptions are those with which the program opens its device. Programs may be nil: then nothing compiled is kept.
+func (c Config) deviceOptions(p *programs, log *slog.Logger) model.DeviceOptions {
+	o := model.DeviceOptions{Flags: os.Getenv("XLA_FLAGS"), Log: log}
+	if p != nil {
+		o.Programs = p
+	}
+	return o
 }
 
 // typed is the value of a variable as it was typed.

@@ -141,7 +141,7 @@ func (j *Job) open(ctx context.Context) error {
 	}
 	j.live.Doing("opening the device")
 	err = interruptible(ctx, func() (err error) {
-		j.device, err = model.OpenDevice(j.cfg.Backend)
+		j.device, err = j.cfg.deviceOptions(&programs{j.cfg.programsFolder(), &runPrograms{ctx, j.bucket, j.run}, j.log}, j.log).Open(j.cfg.Backend)
 		return err
 	})
 	if err != nil {

@@ -33,7 +33,9 @@ type census struct {
 	attention  float64        // of attention inside calls of the device's own, forward and backward
 	calls      map[string]int // of the device's own, by name
 	transposes []string       // operands and results of real ones, without what a call of the device's own returns
+	scatters   int
 	inputs     int
+	outputs    int
 }
 
 var (
@@ -133,12 +135,15 @@ func takeCensus(t *testing.T, program string) census {
 		}
 	}
 	head := program[strings.Index(program, "@main("):]
-	c.inputs = strings.Count(head[:strings.Index(head, "->")], "tensor<")
+	arrow, end := strings.Index(head, "->"), strings.Index(head, "\n")
+	c.inputs, c.outputs = strings.Count(head[:arrow], "tensor<"), strings.Count(head[arrow:end], "tensor<")
+	c.scatters = strings.Count(program, "scatter\"")
 	return c
 }
 
-// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
-func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string) {
+// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's. It writes programs to the
+// folder that is returned.
+func buildPlugin(t *testing.T) (path, folder string) {
 	t.Helper()
 	compiler, err := exec.LookPath("gcc")
 	if err != nil {
@@ -148,20 +153,33 @@ func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string)
 	if err != nil {
 		t.Skipf("no folder of go-xla's header: %v", err)
 	}
-	folder := t.TempDir()
-	plugin := filepath.Join(folder, "pjrt_c_api_cuda_plugin.so")
-	build := exec.Command(compiler, "-shared", "-fPIC", "-o", plugin, "-I", filepath.Join(strings.TrimSpace(string(module)), "pjrt"),
+	folder = t.TempDir()
+	path = filepath.Join(folder, "pjrt_c_api_cuda_plugin.so")
+	build := exec.Command(compiler, "-O1", "-shared", "-fPIC", "-o", path, "-I", filepath.Join(strings.TrimSpace(string(module)), "pjrt"),
 		filepath.Join("testdata", "compiler.c"))
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the plugin: %v\n%s", err, output)
 	}
-	t.Setenv("CIJEPA_PROGRAMS", folder)
-	t.Setenv("GOPJRT_CUDA_CHECKS", "0")
-	d, err := OpenDevice("xla:" + plugin)
+	return path, folder
+}
+
+// openPlugin opens a device on a plugin.
+func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
+	t.Helper()
+	d, err := o.Open("xla:" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
+	return d
+}
+
+// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
+func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string) {
+	t.Helper()
+	path, folder := buildPlugin(t)
+	t.Setenv("CIJEPA_PROGRAMS", folder)
+	d := openPlugin(t, path, DeviceOptions{})
 	p, err := newPrograms(newNetwork(c, d), d)
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +210,9 @@ func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string)
 	return programs
 }
 
+// mostBuffers of a call: every one costs the host time in which the device waits.
+const mostBuffers = 260
+
 // The whole step of ViT-B/16 builds for a GPU, as four programs. All its large products are bf16, attention is one call
 // for each block, nothing but patches is transposed, and the floating-point operations are those of the sizes.
 func TestFullSizeStep(t *testing.T) {
@@ -215,6 +236,12 @@ func TestFullSizeStep(t *testing.T) {
 		blocks := c.Slots() * c.PredictorDepth
 		if want := map[string]int{"__cudnn$fmhaSoftmax": 2*c.Depth + blocks, "__cudnn$fmhaSoftmaxBackward": c.Depth + blocks}; fmt.Sprint(got.calls) != fmt.Sprint(want) {
 			t.Errorf("targets of %d: calls %v, want %v", s.Target, got.calls, want)
+		}
+		if got.scatters != 0 {
+			t.Errorf("targets of %d: %d scatters", s.Target, got.scatters)
+		}
+		if got.inputs > mostBuffers || got.outputs > mostBuffers {
+			t.Errorf("targets of %d: %d inputs and %d outputs, want at most %d", s.Target, got.inputs, got.outputs, mostBuffers)
 		}
 		activations := 0
 		for _, transposed := range got.transposes {

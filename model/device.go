@@ -3,7 +3,10 @@ package model
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +15,8 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/plugin"
 )
 
 // Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or "go:parallelism=64" for the pure Go
@@ -19,19 +24,45 @@ import (
 type Device struct {
 	backend compute.Backend
 	name    string
+	client  *plugin.Client // nil: not a plugin
 	close   sync.Once
 	busy    atomic.Int64 // nanoseconds
 }
 
+// DeviceOptions are what a device that is an XLA plugin may be given. Other devices ignore them.
+type DeviceOptions struct {
+	Programs Programs     // nil: every program is compiled
+	Flags    string       // the value of XLA_FLAGS
+	Log      *slog.Logger // nil: none
+}
+
+// What a plugin tells of its memory and its programs.
+type (
+	DeviceMemory    = plugin.DeviceMemory
+	CompiledProgram = plugin.Program
+	ProgramMemory   = plugin.ProgramMemory
+)
+
+// Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
+type Programs = plugin.Store
+
 // noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
 const noInstall = "GOMLX_NO_AUTO_INSTALL"
 
+// wantedFlags are what a GPU needs to compute the same bits in every process: no kernel whose sums depend on what comes first.
+// Which kernels are taken is part of a compiled program, so Programs keep that.
+var wantedFlags = []string{"--xla_gpu_exclude_nondeterministic_ops=true"}
+
 // OpenDevice opens a backend by its GoMLX name. The binary must import the backend. Nothing is ever downloaded. A plain
-// "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs.
-func OpenDevice(name string) (d *Device, err error) {
+// "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
+// with XLA_FLAGS as they are, and where it knows them, with the flags that make a GPU exact.
+func OpenDevice(name string) (*Device, error) { return DeviceOptions{}.Open(name) }
+
+// Open is OpenDevice with options.
+func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
-	if kind, options, _ := strings.Cut(name, ":"); kind == "go" && !strings.Contains(options, "ops_sequential") &&
-		!strings.Contains(options, "parallelism=") {
+	kind, options, _ := strings.Cut(name, ":")
+	if kind == "go" && !strings.Contains(options, "ops_sequential") && !strings.Contains(options, "parallelism=") {
 		return nil, &FieldError{"Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`}
 	}
 	if len(compute.List()) == 0 {
@@ -40,16 +71,29 @@ func OpenDevice(name string) (d *Device, err error) {
 	if err := os.Setenv(noInstall, "1"); err != nil {
 		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
-	backend, err := compute.NewWithConfig(name)
-	if err != nil {
+	d = &Device{name: name}
+	path, _, _ := strings.Cut(options, ",")
+	if kind == "xla" && filepath.IsAbs(path) && slices.Contains(compute.List(), kind) {
+		var loaded func()
+		d.client, loaded, err = plugin.Load(path, plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log})
+		if err != nil {
+			return nil, fmt.Errorf("opening device %s: %w", name, err)
+		}
+		defer loaded()
+	}
+	if d.backend, err = compute.NewWithConfig(name); err != nil {
 		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
-	return &Device{backend: backend, name: name}, nil
+	return d, nil
 }
 
 // Description says what the backend runs on, in its own words.
 func (d *Device) Description() string {
-	return d.backend.Description() + ", " + d.backend.DeviceDescription(0)
+	text := d.backend.Description() + ", " + d.backend.DeviceDescription(0)
+	if card := d.Card(); card != "" {
+		text += ", " + card
+	}
+	return text
 }
 
 // Busy is the time that programs have run so far, as their callers saw it: from the call to the results. What the first
@@ -58,6 +102,30 @@ func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
 
 // ran adds the time of a program that ends now.
 func (d *Device) ran(since time.Time) { d.busy.Add(int64(time.Since(since))) }
+
+// Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty where there is no plugin.
+func (d *Device) Card() string {
+	if d.client == nil {
+		return ""
+	}
+	return d.client.Card()
+}
+
+// Memory of the device now; nil where nobody tells.
+func (d *Device) Memory() *DeviceMemory {
+	if d.client == nil {
+		return nil
+	}
+	return d.client.Memory()
+}
+
+// Compiled lists the programs that a plugin was asked for so far, in order.
+func (d *Device) Compiled() []CompiledProgram {
+	if d.client == nil {
+		return nil
+	}
+	return d.client.Programs()
+}
 
 // Close gives the device's memory back. Whatever was made on it must not be used any more.
 func (d *Device) Close() { d.close.Do(d.backend.Finalize) }

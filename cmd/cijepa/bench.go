@@ -5,12 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/cijepa/cijepa/job"
 )
 
 // benchmark times the training step of the settings in the environment and prints one line of JSON.
-func benchmark(ctx context.Context, args []string, versions job.Versions, out io.Writer) error {
+func benchmark(ctx context.Context, args []string, versions job.Versions, out io.Writer, log *slog.Logger) error {
 	var o job.BenchOptions
 	var tera float64
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -20,6 +21,7 @@ func benchmark(ctx context.Context, args []string, versions job.Versions, out io
 	flags.IntVar(&o.Target, "target", 0, "with -context: tokens of a target block, one mask shape of any lengths instead of the run's own")
 	flags.IntVar(&o.Context, "context", 0, "with -target: tokens of a context")
 	flags.Float64Var(&tera, "peak", 0, "TFLOP/s of the device that the share counts from; 0: dense bfloat16 of the card, where its name is known")
+	flags.StringVar(&o.Programs, "programs", "", "`FOLDER` of compiled programs of XLA, so that a second call begins warm; empty: everything is compiled")
 	flags.Usage = func() {
 		fmt.Fprint(out, "cijepa bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON\n\n")
 		flags.PrintDefaults()
@@ -36,5 +38,5 @@ func benchmark(ctx context.Context, args []string, versions job.Versions, out io
 	if err != nil {
 		return err
 	}
-	return job.Bench(ctx, cfg, o, versions, out)
+	return job.Bench(ctx, cfg, o, versions, out, log)
 }

@@ -18,15 +18,16 @@ var rooms = map[string][]string{
 	"job/live":            {"job/record"},
 	"job/record":          {},
 	"job/report":          {"job/record", "storage"},
-	"model":               {"model/draw"},
+	"model":               {"model/draw", "model/plugin"},
 	"model/draw":          {},
+	"model/plugin":        {},
 	"storage":             {},
 	"storage/storagetest": {"storage"},
 }
 
 // owners are the packages that alone may import, directly, what begins with a prefix.
 var owners = map[string][]string{
-	"github.com/gomlx/":                    {"model", "cmd/cijepa"},
+	"github.com/gomlx/":                    {"model", "model/plugin", "cmd/cijepa"},
 	"gocloud.dev/":                         {"storage", "storage/storagetest", "cmd/cijepa"},
 	"github.com/kelseyhightower/envconfig": {"job"},
 	"github.com/aws/":                      {"storage", "storage/storagetest"},

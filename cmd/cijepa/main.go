@@ -88,7 +88,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		}
 		return job.Check(ctx, cfg, out, log)
 	case "bench":
-		return benchmark(ctx, rest, versions, out)
+		return benchmark(ctx, rest, versions, out, log)
 	case "demo":
 		return demonstrate(ctx, versions, out, bars, log)
 	case "pack":

@@ -1,6 +1,8 @@
-// A PJRT plugin that compiles nothing: it writes every program that it is given to the folder in CIJEPA_PROGRAMS, as
-// StableHLO text, and answers just enough for go-xla to believe in a device and in compiled programs. So the programs of a
-// GPU can be looked at where there is none. It cannot run them.
+// A PJRT plugin that computes nothing: it writes every program that it is given to the folder in CIJEPA_PROGRAMS, if there is
+// one, as StableHLO text, and answers just enough for go-xla to believe in a device, in compiled programs and in their
+// results, which are zeros. So the programs of a GPU can be looked at where there is none, and what they cost the host can
+// be timed. A program is nothing but the types of its inputs and outputs; that is also what it is stored as. With
+// CIJEPA_MEMORY, a number of bytes, it runs out of memory where inputs and outputs take more.
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,13 +11,20 @@
 
 #include "pjrt_c_api.h"
 
-struct PJRT_Error { const char *message; };
+typedef struct { PJRT_Buffer_Type type; size_t rank, bytes; int64_t dims[8]; } Type;
+typedef struct { size_t inputs, outputs, bytes_in, bytes_out; Type *types; char *text; } Program;
+
+struct PJRT_Error { const char *message; PJRT_Error_Code code; };
+struct PJRT_Event { int unused; };
 struct PJRT_Client { int unused; };
 struct PJRT_Device { int unused; };
 struct PJRT_DeviceDescription { int unused; };
-struct PJRT_LoadedExecutable { size_t outputs; };
-struct PJRT_Executable { size_t outputs; };
+struct PJRT_Buffer { Type type; };
+struct PJRT_LoadedExecutable { Program *program; };
+struct PJRT_Executable { Program *program; };
+struct PJRT_SerializedExecutable { int unused; };
 
+static PJRT_Event event; // everything has happened when it is asked for
 static PJRT_Client client;
 static PJRT_Device device;
 static PJRT_Device *devices[] = {&device};
@@ -24,15 +33,21 @@ static PJRT_DeviceDescription description;
 #define ANSWER(function) static PJRT_Error *function(PJRT_##function##_Args *args)
 #define TEXT(field, text) do { args->field = text; args->field##_size = strlen(text); } while (0)
 
-static PJRT_Error *fail(const char *message) {
+static PJRT_Error *fail(PJRT_Error_Code code, const char *message) {
   PJRT_Error *error = malloc(sizeof *error);
   error->message = message;
+  error->code = code;
   return error;
+}
+
+static int64_t memory(void) {
+  const char *limit = getenv("CIJEPA_MEMORY");
+  return limit ? atoll(limit) : 0;
 }
 
 static void Error_Destroy(PJRT_Error_Destroy_Args *args) { free(args->error); }
 static void Error_Message(PJRT_Error_Message_Args *args) { TEXT(message, args->error->message); }
-ANSWER(Error_GetCode) { args->code = PJRT_Error_Code_INTERNAL; return NULL; }
+ANSWER(Error_GetCode) { args->code = args->error->code; return NULL; }
 ANSWER(Plugin_Initialize) { return NULL; }
 ANSWER(Plugin_Attributes) { args->num_attributes = 0; return NULL; }
 ANSWER(Client_Create) { args->client = &client; return NULL; }
@@ -52,35 +67,126 @@ ANSWER(Device_LocalHardwareId) { args->local_hardware_id = 0; return NULL; }
 ANSWER(DeviceDescription_Id) { args->id = 0; return NULL; }
 ANSWER(DeviceDescription_ProcessIndex) { args->process_index = 0; return NULL; }
 ANSWER(DeviceDescription_DebugString) { TEXT(debug_string, "nothing"); return NULL; }
+ANSWER(DeviceDescription_Kind) { TEXT(device_kind, "No Card"); return NULL; }
+ANSWER(Device_MemoryStats) {
+  if (!memory()) return fail(PJRT_Error_Code_UNIMPLEMENTED, "no memory was given");
+  args->bytes_in_use = args->peak_bytes_in_use = 0;
+  args->peak_bytes_in_use_is_set = false;
+  args->bytes_limit = memory();
+  args->bytes_limit_is_set = true;
+  return NULL;
+}
+ANSWER(Event_Destroy) { return NULL; }
+ANSWER(Event_Await) { return NULL; }
+
+static size_t width(PJRT_Buffer_Type type) {
+  return type == PJRT_Buffer_Type_PRED || type == PJRT_Buffer_Type_U8 ? 1 : type == PJRT_Buffer_Type_BF16 ? 2 : 4;
+}
+
+static const char *end_of(const char *text) { const char *line = strchr(text, '\n'); return line ? line : text + strlen(text); }
+
+// parse reads the types on the line of a main function: "@main(%a: tensor<8x4xf32>, ...) -> (tensor<f32>, ...) {".
+static Program *parse(const char *text) {
+  static const struct { const char *name; PJRT_Buffer_Type type; } types[] = {
+      {"f32>", PJRT_Buffer_Type_F32}, {"ui8>", PJRT_Buffer_Type_U8}, {"i32>", PJRT_Buffer_Type_S32},
+      {"i1>", PJRT_Buffer_Type_PRED}, {"bf16>", PJRT_Buffer_Type_BF16}};
+  const char *end = end_of(text), *arrow = strstr(text, "->");
+  if (strncmp(text, "@main(", 6) || !arrow || arrow > end) return NULL;
+  Program *p = calloc(1, sizeof *p);
+  p->text = strndup(text, end - text);
+  p->types = calloc((end - text) / 8 + 1, sizeof(Type)); // "tensor<" and a letter each
+  for (const char *at = text; (at = strstr(at, "tensor<")) && at < end;) {
+    Type *t = &p->types[p->inputs + p->outputs];
+    bool in = at < arrow;
+    for (at += 7; *at >= '0' && *at <= '9'; at++) t->dims[t->rank++] = strtoll(at, (char **)&at, 10);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+      if (!strncmp(at, types[i].name, strlen(types[i].name))) t->type = types[i].type;
+    t->bytes = width(t->type);
+    for (size_t i = 0; i < t->rank; i++) t->bytes *= t->dims[i];
+    *(in ? &p->inputs : &p->outputs) += 1;
+    *(in ? &p->bytes_in : &p->bytes_out) += t->bytes;
+  }
+  return p;
+}
+
+static PJRT_LoadedExecutable *loaded(Program *p) {
+  PJRT_LoadedExecutable *executable = calloc(1, sizeof *executable);
+  executable->program = p;
+  return executable;
+}
 
 ANSWER(Client_Compile) {
   static int programs;
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%03d.mlir", getenv("CIJEPA_PROGRAMS"), programs++);
-  FILE *file = fopen(path, "w");
-  if (!file || fwrite(args->program->code, 1, args->program->code_size, file) != args->program->code_size || fclose(file))
-    return fail("the program could not be written to CIJEPA_PROGRAMS");
-
-  // The results of main stand on its first line, behind the arrow.
-  char *text = strndup(args->program->code, args->program->code_size);
-  char *at = strstr(text, "@main("), *end = at ? strchr(at, '\n') : NULL;
-  PJRT_LoadedExecutable *executable = calloc(1, sizeof *executable);
-  while (at && at < end && strncmp(at, "->", 2)) at++;
-  for (; at && at < end; at++) executable->outputs += !strncmp(at, "tensor<", 7);
+  if (getenv("CIJEPA_PROGRAMS")) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%03d.mlir", getenv("CIJEPA_PROGRAMS"), programs++);
+    FILE *file = fopen(path, "w");
+    if (!file || fwrite(args->program->code, 1, args->program->code_size, file) != args->program->code_size || fclose(file))
+      return fail(PJRT_Error_Code_INTERNAL, "the program could not be written to CIJEPA_PROGRAMS");
+  }
+  char *text = strndup(args->program->code, args->program->code_size), *at = strstr(text, "@main(");
+  Program *p = at ? parse(at) : NULL;
   free(text);
-  args->executable = executable;
+  if (!p) return fail(PJRT_Error_Code_INVALID_ARGUMENT, "the program has no main");
+  args->executable = loaded(p);
+  return NULL;
+}
+ANSWER(Executable_Serialize) {
+  TEXT(serialized_bytes, args->executable->program->text);
+  return NULL;
+}
+ANSWER(Executable_DeserializeAndLoad) {
+  char *text = strndup(args->serialized_executable, args->serialized_executable_size);
+  Program *p = parse(text);
+  free(text);
+  if (!p) return fail(PJRT_Error_Code_INVALID_ARGUMENT, "no program");
+  args->loaded_executable = loaded(p);
   return NULL;
 }
 ANSWER(LoadedExecutable_GetExecutable) {
   args->executable = calloc(1, sizeof *args->executable);
-  args->executable->outputs = args->loaded_executable->outputs;
+  args->executable->program = args->loaded_executable->program;
   return NULL;
 }
 ANSWER(LoadedExecutable_Destroy) { free(args->executable); return NULL; }
 ANSWER(Executable_Destroy) { free(args->executable); return NULL; }
 ANSWER(Executable_Name) { TEXT(executable_name, "nothing"); return NULL; }
-ANSWER(Executable_NumOutputs) { args->num_outputs = args->executable->outputs; return NULL; }
-ANSWER(Executable_GetCompiledMemoryStats) { return NULL; }
+ANSWER(Executable_NumOutputs) { args->num_outputs = args->executable->program->outputs; return NULL; }
+ANSWER(Executable_GetCompiledMemoryStats) {
+  args->argument_size_in_bytes = args->executable->program->bytes_in;
+  args->output_size_in_bytes = args->executable->program->bytes_out;
+  return NULL;
+}
+
+static PJRT_Buffer *buffer(Type type) {
+  PJRT_Buffer *b = malloc(sizeof *b);
+  b->type = type;
+  return b;
+}
+ANSWER(LoadedExecutable_Execute) {
+  Program *p = args->executable->program;
+  if (memory() && p->bytes_in + p->bytes_out > memory()) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Out of memory while trying to allocate");
+  for (size_t i = 0; i < p->outputs; i++) args->output_lists[0][i] = buffer(p->types[p->inputs + i]);
+  if (args->device_complete_events) args->device_complete_events[0] = &event;
+  return NULL;
+}
+ANSWER(Client_BufferFromHostBuffer) {
+  Type t = {.type = args->type, .rank = args->num_dims, .bytes = width(args->type)};
+  for (size_t i = 0; i < t.rank; i++) t.bytes *= t.dims[i] = args->dims[i];
+  args->buffer = buffer(t);
+  args->done_with_host_buffer = &event;
+  return NULL;
+}
+ANSWER(Buffer_Dimensions) { args->dims = args->buffer->type.dims; args->num_dims = args->buffer->type.rank; return NULL; }
+ANSWER(Buffer_ElementType) { args->type = args->buffer->type.type; return NULL; }
+ANSWER(Buffer_Device) { args->device = &device; return NULL; }
+ANSWER(Buffer_Destroy) { free(args->buffer); return NULL; }
+ANSWER(Buffer_ToHostBuffer) {
+  if (args->dst) memset(args->dst, 0, args->dst_size);
+  else args->dst_size = args->src->type.bytes;
+  args->event = &event;
+  return NULL;
+}
 
 const PJRT_Api *GetPjrtApi(void) {
   static PJRT_Api api = {
@@ -110,6 +216,19 @@ const PJRT_Api *GetPjrtApi(void) {
   OFFER(DeviceDescription_Id);
   OFFER(DeviceDescription_ProcessIndex);
   OFFER(DeviceDescription_DebugString);
+  OFFER(DeviceDescription_Kind);
+  OFFER(Device_MemoryStats);
+  OFFER(Event_Destroy);
+  OFFER(Event_Await);
+  OFFER(Executable_Serialize);
+  OFFER(Executable_DeserializeAndLoad);
+  OFFER(LoadedExecutable_Execute);
+  OFFER(Client_BufferFromHostBuffer);
+  OFFER(Buffer_Dimensions);
+  OFFER(Buffer_ElementType);
+  OFFER(Buffer_Device);
+  OFFER(Buffer_Destroy);
+  OFFER(Buffer_ToHostBuffer);
   OFFER(LoadedExecutable_GetExecutable);
   OFFER(LoadedExecutable_Destroy);
   OFFER(Executable_Destroy);

@@ -1,0 +1,141 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// programs keeps what XLA has compiled: in a folder beside the shard cache, so that an attempt on this machine begins sooner,
+// and beside the run's checkpoints, so that an attempt on another machine runs the very same kernels and goes on to the
+// bit. What the run keeps comes first: two machines that compile the same program may choose other kernels for it. It is
+// a help only: what fails is logged, and the program is compiled.
+type programs struct {
+	folder string
+	run    *runPrograms // nil: no run
+	log    *slog.Logger
+}
+
+// runPrograms are those of a run.
+type runPrograms struct {
+	ctx    context.Context // of the attempt
+	bucket *storage.Bucket
+	run    *storage.Run
+}
+
+const (
+	programPatience = time.Minute // for one transfer: after that, compiling is as good
+	keptPrograms    = 64          // files of the folder; a run has about ten
+)
+
+// programsFolder is where the programs of all runs on this machine lie.
+func (c Config) programsFolder() string { return filepath.Join(c.CacheDir, "programs") }
+
+// Get looks in the run, then in the folder. What the folder has becomes the run's.
+func (p *programs) Get(key string) []byte {
+	here, err := os.ReadFile(filepath.Join(p.folder, key))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.log.Warn("reading a compiled program", "error", err)
+	}
+	if p.run == nil {
+		return here
+	}
+	stored, err := p.run.get(key)
+	switch {
+	case err == nil:
+		if here == nil {
+			p.keep(key, stored)
+		}
+		return stored
+	case !errors.Is(err, storage.ErrNotFound):
+		p.log.Warn("reading the run's compiled program", "error", err)
+	case here != nil:
+		p.share(key, here)
+	}
+	return here
+}
+
+// Put keeps a program in both places.
+func (p *programs) Put(key string, program []byte) {
+	p.keep(key, program)
+	if p.run != nil {
+		p.share(key, program)
+	}
+}
+
+// share gives a program to the run.
+func (p *programs) share(key string, program []byte) {
+	if err := p.run.put(key, program); err != nil {
+		p.log.Warn("storing a compiled program with the run", "error", err)
+	}
+}
+
+// keep writes a program to the folder, whole or not at all, and lets the oldest ones go.
+func (p *programs) keep(key string, program []byte) {
+	if err := p.write(key, program); err != nil {
+		p.log.Warn("keeping a compiled program", "error", err)
+	}
+}
+
+func (p *programs) write(key string, program []byte) error {
+	if err := os.MkdirAll(p.folder, 0o755); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(p.folder, "."+key[:8]+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(program)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), filepath.Join(p.folder, key))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return p.sweep()
+}
+
+// sweep removes the oldest files beyond the number that is kept, and with them what a kill left half written.
+func (p *programs) sweep() error {
+	entries, err := os.ReadDir(p.folder)
+	if err != nil || len(entries) <= keptPrograms {
+		return err
+	}
+	age := func(e fs.DirEntry) time.Time {
+		info, err := e.Info()
+		if err != nil {
+			return time.Time{} // gone already
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return age(b).Compare(age(a)) })
+	var errs []error
+	for _, e := range entries[keptPrograms:] {
+		if err := os.Remove(filepath.Join(p.folder, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func programName(key string) string { return "programs/" + key }
+
+func (r *runPrograms) get(key string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, programPatience)
+	defer cancel()
+	return r.bucket.Get(ctx, r.run.Key(programName(key)))
+}
+
+func (r *runPrograms) put(key string, program []byte) error {
+	ctx, cancel := context.WithTimeout(r.ctx, programPatience)
+	defer cancel()
+	_, err := r.run.Put(ctx, programName(key), int64(len(program)), bytesPart("", program).Write)
+	return err
+}

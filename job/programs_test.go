@@ -1,0 +1,103 @@
+package job
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// TestProgramsAreKeptTwice: on the machine and with the run, whose own come first.
+func TestProgramsAreKeptTwice(t *testing.T) {
+	bucket, err := storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{Patience: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bucket.Close()
+	var log bytes.Buffer
+	machine := func(run string) *programs {
+		p := &programs{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
+		if run != "" {
+			p.run = &runPrograms{t.Context(), bucket, storage.OpenRun(bucket, run, "test", nil)}
+		}
+		return p
+	}
+	want := func(what string, got []byte, want string) {
+		t.Helper()
+		if string(got) != want || got == nil != (want == "") {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	key := strings.Repeat("a", 64)
+	first, second, other, none := machine("run"), machine("run"), machine("other"), machine("")
+	want("before", first.Get(key), "")
+	first.Put(key, []byte("one"))
+	want("its own", first.Get(key), "one")
+	second.Put("b"+key[1:], []byte("more"))
+	want("another machine", second.Get(key), "one")
+	want("and its folder", (&programs{folder: second.folder, log: second.log}).Get(key), "one")
+	want("another run", other.Get(key), "")
+	other.Put(key, []byte("two"))
+	other.run = second.run
+	want("the run comes first", other.Get(key), "one")
+	none.Put(key, []byte("three"))
+	want("no run", none.Get(key), "three")
+	none.run = machine("third").run
+	want("now of a run", none.Get(key), "three")
+	adopted := machine("third")
+	want("which has it from then on", adopted.Get(key), "three")
+	if log.Len() > 0 {
+		t.Errorf("logged %s", &log)
+	}
+}
+
+// TestProgramsNeverFail: what cannot be read or written is a line of the log.
+func TestProgramsNeverFail(t *testing.T) {
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &programs{folder: filepath.Join(file, "below"), log: slog.New(slog.NewTextHandler(&log, nil))}
+	key := strings.Repeat("a", 64)
+	p.Put(key, []byte("one"))
+	if got := p.Get(key); got != nil || !strings.Contains(log.String(), "keeping a compiled program") {
+		t.Errorf("read %q, logged %s", got, &log)
+	}
+}
+
+// TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
+func TestProgramsFolderStaysSmall(t *testing.T) {
+	p := &programs{folder: t.TempDir(), log: testLog(t)}
+	torn := filepath.Join(p.folder, ".aaaaaaaa-1")
+	if err := os.WriteFile(torn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(torn, time.Now(), time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	key := func(i int) string { return fmt.Sprintf("%064d", i) }
+	for i := range keptPrograms + 3 {
+		p.Put(key(i), []byte("program"))
+		at := time.Now().Add(time.Duration(i-1000) * time.Second)
+		if err := os.Chtimes(filepath.Join(p.folder, key(i)), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := os.ReadDir(p.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != keptPrograms || p.Get(key(0)) != nil || p.Get(key(keptPrograms+2)) == nil {
+		t.Errorf("%d files", len(files))
+	}
+	if _, err := os.Stat(torn); err == nil {
+		t.Error("what was torn is still there")
+	}
+}

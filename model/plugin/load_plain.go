@@ -1,0 +1,15 @@
+//go:build !cgo
+
+package plugin
+
+import "errors"
+
+type native struct{}
+
+// Load fails: without cgo this program cannot load a plugin.
+func Load(string, Options) (*Client, func(), error) {
+	return nil, nil, errors.New("this program was built without cgo and cannot load a plugin")
+}
+
+// Memory of the device: there is none.
+func (c *Client) Memory() *DeviceMemory { return nil }
