@@ -70,7 +70,7 @@ func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
 // environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, driver.
 func (j *Job) environment() string {
 	v := j.versions
-	here := fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.machine)
+	here := fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
 	for _, more := range []string{v.Plugin, v.Driver} {
 		if more != "" {
 			here += ", " + more

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -44,7 +44,6 @@ type Job struct {
 	data    *storage.Dataset
 	cache   *storage.Cache
 	device  *model.Device
-	machine string // what the device is, for a reader
 	journal journal
 	live    live.View
 	begun   time.Time // of the run, not of this attempt
@@ -147,15 +146,11 @@ func (j *Job) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s_BACKEND: %w", Prefix, &DeviceError{err}), j.cache.Close())
 	}
-	j.machine = j.device.Description()
-	if strings.HasPrefix(j.cfg.Backend, "xla") {
-		j.versions.Plugin = j.device.Plugin()
-		var cards string
-		if j.versions.Driver, cards = nvidia(nvidiaProc()); cards != "" {
-			j.machine += ", " + cards
-		}
+	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
+		text, _ := os.ReadFile(driverFile) // not there: another driver, or none
+		j.versions.Driver = nvidiaDriver(text)
 	}
-	j.log.Info("opened", "device", j.machine, "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
+	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))
 	return nil
 }

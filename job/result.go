@@ -24,7 +24,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	p := at.progress
 	r := Result{
-		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.machine,
+		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data: record.Data{
 			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
 			TrainSamples: train, ValidationSamples: validation,

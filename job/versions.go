@@ -1,12 +1,8 @@
 package job
 
 import (
-	"io/fs"
-	"os"
 	"regexp"
 	"runtime/debug"
-	"slices"
-	"strings"
 
 	"github.com/cijepa/cijepa/job/record"
 )
@@ -41,28 +37,15 @@ func BuildVersions(program string) Versions {
 	return v
 }
 
-// nvidiaProc is where the kernel's NVIDIA driver tells of itself; a container sees the cards that it was given.
-func nvidiaProc() fs.FS { return os.DirFS("/proc/driver/nvidia") }
+// driverFile is where the kernel's NVIDIA driver tells of itself.
+const driverFile = "/proc/driver/nvidia/version"
 
-var (
-	driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
-	cardModel     = regexp.MustCompile(`(?m)^Model:\s*(.+?)\s*$`)
-)
+var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
 
-// nvidia reads the version of the driver and the names of the cards, one of each kind. Both are empty where there is none.
-func nvidia(proc fs.FS) (driver, cards string) {
-	text, _ := fs.ReadFile(proc, "version") // not there: no driver
+// nvidiaDriver is the driver's version in what it tells, or empty.
+func nvidiaDriver(text []byte) string {
 	if m := driverVersion.FindSubmatch(text); m != nil {
-		driver = string(m[1])
+		return string(m[1])
 	}
-	files, _ := fs.Glob(proc, "gpus/*/information") // its only error is a bad pattern
-	var names []string
-	for _, file := range files {
-		text, _ := fs.ReadFile(proc, file)
-		if m := cardModel.FindSubmatch(text); m != nil {
-			names = append(names, string(m[1]))
-		}
-	}
-	slices.Sort(names)
-	return driver, strings.Join(slices.Compact(names), ", ")
+	return ""
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks and its
-// attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the pure Go backend.
+// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks, that of
+// its platform, and its attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the
+// pure Go backend.
 func (d *Device) Plugin() string {
 	path, ok := strings.CutPrefix(d.name, "xla:")
 	if !ok {
@@ -25,6 +26,9 @@ func (d *Device) Plugin() string {
 	}
 	major, minor := plugin.Version()
 	words := []string{fmt.Sprintf("PJRT %d.%d", major, minor)}
+	if d.client != nil && d.client.Version() != "" {
+		words = append(words, d.client.Version())
+	}
 	attributes := plugin.Attributes()
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		words = append(words, fmt.Sprintf("%s %v", name, attributes[name]))
