@@ -1,0 +1,26 @@
+package cluster
+
+import (
+	"os"
+	"os/signal"
+	"testing"
+	"time"
+)
+
+// TestHold keeps a cluster of two spot machines for a person to try k8s/ on, as long as CIJEPA_TEST_HOLD says (20m) or until ^C.
+func TestHold(t *testing.T) {
+	hold, err := time.ParseDuration(os.Getenv("CIJEPA_TEST_HOLD"))
+	if err != nil {
+		t.Skip("CIJEPA_TEST_HOLD is not a time")
+	}
+	for _, name := range []string{"spot-a", "spot-b"} {
+		newNode(t, trials, name, "spot", 1)
+	}
+	t.Logf("export KUBECONFIG=%s\nexport PATH=%s:$PATH\nCIJEPA_BUCKET=%s and these settings:\n%v", trials.plane.kubeconfig, trials.plane.bin, trials.url(dataBucket), tiny)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt)
+	select {
+	case <-stop:
+	case <-time.After(hold):
+	}
+}

@@ -1,0 +1,267 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	batch "k8s.io/api/batch/v1"
+	core "k8s.io/api/core/v1"
+)
+
+// demo is a submission of the demonstration's preset at tiny sizes, on machines and in a bucket of its own.
+func demo(name string, settings ...string) submission {
+	return submission{name: name, bucket: name, pool: name, overlays: []string{"gke-spot"}, settings: append([]string{"CIJEPA_PRESET=demo", "CIJEPA_EPOCHS=4"}, settings...)}
+}
+
+// once lets a Job have one pod that fails by itself, and no other: what must not count against its limit shows.
+var once = []string{"- {op: replace, path: /spec/backoffLimit, value: 0}"}
+
+func TestTrials(t *testing.T) {
+	s := trials
+	t.Run("a Job completes", func(t *testing.T) {
+		n := newNode(t, s, "alone", "alone", 1)
+		began := time.Now()
+		s.submit(t, demo("alone"))
+		j := s.until(t, "alone", batch.JobComplete)
+		f, attempts := s.figures(t, "alone", "demo-s0")
+		if attempts != 1 {
+			t.Errorf("%d attempts", attempts)
+		}
+		t.Logf("%s after %.1f s; result.json is there: top-1 %v, untrained %v, %v updates, state %.12s; exit codes %v", condition(j, batch.JobComplete), time.Since(began).Seconds(),
+			f["top1"], f["untrained_top1"], f["updates"], f["state_sha256"], exits("alone", n))
+	})
+	if t.Failed() {
+		return // nothing to compare with
+	}
+
+	t.Run("disturbed", func(t *testing.T) {
+		t.Run("pod deleted", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "deleted", "deleted", 1)
+			u := demo("deleted")
+			u.patch = once
+			s.submit(t, u)
+			s.begun(t, "deleted", 2)
+			first := s.pods(t, "deleted")[0].Name
+			s.plane.must(t, "delete", "pod", first)
+			j := s.until(t, "deleted", batch.JobComplete)
+			codes := exits("deleted", n)
+			if codes[first] != 143 || len(codes) != 2 || j.Status.Failed != 0 {
+				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
+			}
+			t.Logf("exit codes %v, failures counted %d of backoffLimit 0", codes, j.Status.Failed)
+			s.sameAsAlone(t, "deleted")
+		})
+
+		t.Run("node drained", func(t *testing.T) {
+			t.Parallel()
+			a, b := newNode(t, s, "drained-a", "drained", 1), newNode(t, s, "drained-b", "drained", 1)
+			u := demo("drained")
+			u.patch = once
+			s.submit(t, u)
+			s.begun(t, "drained", 2)
+			first := s.pods(t, "drained")[0]
+			s.plane.must(t, "drain", first.Spec.NodeName, "--ignore-daemonsets", "--delete-emptydir-data", "--force")
+			j := s.until(t, "drained", batch.JobComplete)
+			codes := exits("drained", a, b)
+			if codes[first.Name] != 143 || len(codes) != 2 || j.Status.Failed != 0 {
+				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
+			}
+			second := s.pods(t, "drained")[0]
+			t.Logf("drained %s, went on on %s; exit codes %v, failures counted %d of backoffLimit 0", first.Spec.NodeName, second.Spec.NodeName, codes, j.Status.Failed)
+			s.sameAsAlone(t, "drained")
+		})
+
+		t.Run("spot machine reclaimed", func(t *testing.T) {
+			t.Parallel()
+			nodes := map[string]*node{"reclaimed-a": newNode(t, s, "reclaimed-a", "reclaimed", 1), "reclaimed-b": newNode(t, s, "reclaimed-b", "reclaimed", 1)}
+			u := demo("reclaimed")
+			u.patch = once
+			s.submit(t, u)
+			s.begun(t, "reclaimed", 2)
+			first := s.pods(t, "reclaimed")[0]
+			seen := make(chan string, 1)
+			go func() { // the pod goes with its Node: look at it before
+				for range 200 {
+					for _, p := range s.pods(t, "reclaimed") {
+						for _, c := range p.Status.Conditions {
+							if p.Name == first.Name && c.Type == core.DisruptionTarget {
+								seen <- c.Reason
+								return
+							}
+						}
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+				seen <- "never seen"
+			}()
+			nodes[first.Spec.NodeName].preempt(15 * time.Second)
+			j := s.until(t, "reclaimed", batch.JobComplete)
+			codes := exits("reclaimed", nodes["reclaimed-a"], nodes["reclaimed-b"])
+			if codes[first.Name] != 143 || len(codes) != 2 || j.Status.Failed != 0 {
+				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
+			}
+			t.Logf("DisruptionTarget %s; exit codes %v, failures counted %d of backoffLimit 0", <-seen, codes, j.Status.Failed)
+			s.sameAsAlone(t, "reclaimed")
+		})
+
+		t.Run("suspended and resumed", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "suspended", "suspended", 1)
+			u := demo("suspended")
+			u.patch, u.overlays = once, append(u.overlays, "kueue")
+			s.submit(t, u)
+			s.until(t, "suspended", batch.JobSuspended)
+			if p := s.pods(t, "suspended"); len(p) != 0 {
+				t.Errorf("%d pods before the queue let it start", len(p))
+			}
+			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":false}}`)
+			s.begun(t, "suspended", 2)
+			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":true}}`)
+			s.until(t, "suspended", batch.JobSuspended)
+			for len(exits("suspended", n)) == 0 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			stopped := len(s.manifests("suspended"))
+			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":false}}`)
+			j := s.until(t, "suspended", batch.JobComplete)
+			codes := exits("suspended", n)
+			t.Logf("stopped with %d checkpoints; exit codes %v, failures counted %d of backoffLimit 0", stopped, codes, j.Status.Failed)
+			s.sameAsAlone(t, "suspended")
+		})
+
+		t.Run("a setting that can never work", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "settings", "settings", 1)
+			began := time.Now()
+			s.submit(t, demo("settings", "CIJEPA_EPOCH=3"))
+			j := s.until(t, "settings", batch.JobFailed)
+			why, codes := condition(j, batch.JobFailed), exits("settings", n)
+			if !strings.HasPrefix(why, "PodFailurePolicy: ") || !strings.Contains(why, "exit code 64") || len(codes) != 1 {
+				t.Errorf("%s; exit codes %v", why, codes)
+			}
+			t.Logf("after %.1f s and one pod (%v): %s\n%s", time.Since(began).Seconds(), codes, why, s.plane.must(t, "logs", "job/settings"))
+		})
+
+		t.Run("storage out of reach", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "unreachable", "unreachable", 1)
+			u := demo("unreachable", "CIJEPA_PATIENCE=1s", "CIJEPA_BUCKET=s3://nowhere?endpoint=http://127.0.0.1:1&use_path_style=true&region=us-east-1")
+			u.patch = []string{"- {op: replace, path: /spec/backoffLimit, value: 1}"}
+			s.submit(t, u)
+			j := s.until(t, "unreachable", batch.JobFailed)
+			why, codes := condition(j, batch.JobFailed), exits("unreachable", n)
+			var values []int
+			for _, c := range codes {
+				values = append(values, c)
+			}
+			if !strings.HasPrefix(why, "BackoffLimitExceeded: ") || !slices.Equal(values, []int{75, 75}) {
+				t.Errorf("%s; exit codes %v", why, codes)
+			}
+			t.Logf("%s; exit codes %v", why, codes)
+		})
+
+		t.Run("three rows, one fails alone", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "table", "table", 3)
+			// The second row's run is there already, and damaged: exit code 65. To the server a file with an etag is an object.
+			damaged := filepath.Join(s.buckets, "table", "runs", "L300-s0", "run.json")
+			err := os.MkdirAll(filepath.Dir(damaged), 0o755)
+			if err == nil {
+				err = os.WriteFile(damaged, []byte("{"), 0o644)
+			}
+			if err == nil {
+				err = syscall.Setxattr(damaged, "user.etag", []byte(`"0"`), 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := demo("table", "CIJEPA_EPOCHS=1")
+			u.overlays, u.patch = append(u.overlays, "table"), []string{"- {op: replace, path: /spec/completions, value: 3}"}
+			s.submit(t, u)
+			j := s.until(t, "table", batch.JobFailed)
+			why := condition(j, batch.JobFailed)
+			failed := ""
+			if j.Status.FailedIndexes != nil {
+				failed = *j.Status.FailedIndexes
+			}
+			if j.Status.CompletedIndexes != "0,2" || failed != "1" || !strings.HasPrefix(why, "FailedIndexes: ") {
+				t.Errorf("completed %q, failed %q, %s", j.Status.CompletedIndexes, failed, why)
+			}
+			for _, run := range []string{"L200-s0", "R-U-s0"} {
+				f, _ := s.figures(t, "table", run)
+				t.Logf("%s: %v updates, state %.12s", run, f["updates"], f["state_sha256"])
+			}
+			t.Logf("completed %s, failed %s: %s; exit codes %v", j.Status.CompletedIndexes, failed, why, exits("table", n))
+		})
+
+		t.Run("two pods of one run", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "twins", "twins", 2)
+			twins := []string{"twin-a", "twin-b"}
+			for _, name := range twins {
+				u := demo("twins")
+				u.name = name
+				s.submit(t, u)
+			}
+			overtaken := 0
+			for _, name := range twins {
+				s.until(t, name, batch.JobComplete)
+				codes := exits(name, n)
+				t.Logf("%s: exit codes %v", name, codes)
+				for _, c := range codes {
+					if c == 76 {
+						overtaken++
+					}
+				}
+			}
+			if overtaken == 0 {
+				t.Error("neither was overtaken, so they did not run at once")
+			}
+			writers := chain(t, s.manifests("twins"))
+			t.Logf("%d checkpoints in one unbroken chain, by %v", len(s.manifests("twins")), writers)
+			s.sameAsAlone(t, "twins")
+		})
+	})
+}
+
+// chain checks that each manifest names the one before it, and that no writer came back once another had written. It gives the writers.
+func chain(t *testing.T, manifests []string) (writers []string) {
+	t.Helper()
+	previous := ""
+	for i, name := range manifests {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m struct {
+			Manifest struct {
+				Sequence          int
+				Previous, Attempt string
+			}
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Manifest.Sequence != i+1 || m.Manifest.Previous != previous {
+			t.Errorf("%s: number %d after %q, want %d after %q", name, m.Manifest.Sequence, m.Manifest.Previous, i+1, previous)
+		}
+		sum := sha256.Sum256(text)
+		previous = hex.EncodeToString(sum[:])
+		if n := len(writers); n == 0 || writers[n-1] != m.Manifest.Attempt {
+			if slices.Contains(writers, m.Manifest.Attempt) {
+				t.Errorf("%s wrote again after it had been overtaken", m.Manifest.Attempt)
+			}
+			writers = append(writers, m.Manifest.Attempt)
+		}
+	}
+	return writers
+}
