@@ -27,8 +27,8 @@ type Progress struct {
 
 	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
 	// would never be stopped.
-	SkippedInARow int   `json:"skipped_in_a_row"` // newest updates without a finite gradient
-	Bad           []int `json:"bad_samples"`      // of the train split, found undecodable, by number
+	SkippedInARow int   `json:"skipped_in_a_row"`  // newest updates without a finite gradient
+	Bad           []int `json:"bad_train_samples"` // of the train split, found undecodable, by number
 
 	PretrainSeconds float64 `json:"pretrain_seconds"`
 	PretrainDevice  float64 `json:"pretrain_device_seconds"` // of them, in programs of the device

@@ -323,7 +323,7 @@ func waitFor(t *testing.T, log fmt.Stringer, text string) {
 func TestStopInEveryPhase(t *testing.T) {
 	want := finish(t, newBucket(t))
 	for _, event := range []string{
-		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`,
+		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"phase":"pretrain","step":36`,
 		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":7`,
 	} {
 		bucket := newBucket(t)
