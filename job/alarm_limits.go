@@ -6,7 +6,7 @@ package job
 const (
 	// leastDeviation of a feature over images. A healthy one is 0.3 to 1, and 0.40 at least in the demonstration, which falls to
 	// 0.05 with a teacher that is the student (momentum 0) and to 0.02 with 25 times its learning rate.
-	leastDeviation = 0.1
+	leastDeviation = 0.2
 
 	// leastRank is little more than the one direction that is left at the end. It cannot be higher: the effective rank of a small healthy
 	// network is 2.5 after an epoch, and less than that of the same network collapsed (3.8), whose features differ by little, but in

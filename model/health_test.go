@@ -195,3 +195,54 @@ func TestMonitorOfATeacher(t *testing.T) {
 		t.Error("no image was measured")
 	}
 }
+
+// A look at the teacher gives the deepest features that a probe has of the same encoder, in whatever batches.
+func TestTeacherFeatures(t *testing.T) {
+	cfg := probeConfig(1, 3)
+	d := testDevice(t)
+	l, err := NewLearner(d, cfg, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	initial, err := InitialEncoder(cfg, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 6, Rate: 1}, initial, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := NewMonitor(d, cfg, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _ := labelled(cfg, 6, 3, 0)
+	both, err := p.Features(images) // [6, 2, D]
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []float32
+	for image := range 6 {
+		want = append(want, both[(2*image+1)*cfg.Width:(2*image+2)*cfg.Width]...)
+	}
+	size := cfg.Image * cfg.Image * 3
+	for _, part := range [][]byte{images[:4*size], images[4*size:]} {
+		some, err := m.TeacherFeatures(l, part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, some...)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-5, 1e-6)); diff != "" {
+		t.Errorf("(-probe +look):\n%s", diff)
+	}
+	if _, err := m.TeacherFeatures(l, images); err == nil {
+		t.Error("six images passed through a program for four")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.TeacherFeatures(l, images[:size]); err == nil {
+		t.Error("a closed learner has features")
+	}
+}

@@ -24,6 +24,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // tinyRun are the settings of a run that takes seconds and has everything: several epochs, windows, all three sampled
-// depths, many checkpoints, both probes, the kNN.
+// depths, many checkpoints, looks of the online probe, both probes, the kNN.
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
 	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
@@ -215,8 +216,12 @@ func TestKills(t *testing.T) {
 	alone := newBucket(t)
 	want := finish(t, alone)
 	whole := time.Since(begin)
-	if want.Figures.Updates != 36 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 {
+	if want.Figures.Updates != 36 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 || want.Course.Alarms != 0 {
 		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
+	}
+	wantLooks := looks(t, alone)
+	if len(wantLooks) != 4 {
+		t.Fatalf("looks of the online probe: %v", wantLooks)
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	done, runs, phases := 0, 0, map[string]int{}
@@ -243,8 +248,44 @@ func TestKills(t *testing.T) {
 		if d := cmp.Diff(want.Figures, got.Figures); d != "" {
 			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
 		}
+		if d := cmp.Diff(wantLooks, looks(t, bucket)); d != "" {
+			t.Fatalf("run %d, after %d kills, has other looks of the online probe than the one that was left alone:\n%s", runs, done, d)
+		}
 	}
 	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Figures.StateSHA256, want.Figures.TeacherSHA256)
+}
+
+// looks are the figures of the online probe by step. A look that was taken twice must have found the same.
+func looks(t *testing.T, bucket string) map[int64][2]float64 {
+	t.Helper()
+	b, err := storage.Open(t.Context(), bucket, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	keys, err := b.List(t.Context(), "runs/tiny/metrics/"+record.Onlines+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[int64][2]float64{}
+	for _, key := range keys {
+		text, err := b.Get(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			var l record.Online
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatal(err)
+			}
+			figures := [2]float64{l.ProbeTop1, *l.KNNTop1}
+			if before, again := found[l.Step]; again && before != figures {
+				t.Errorf("step %d: looks of %v and %v", l.Step, before, figures)
+			}
+			found[l.Step] = figures
+		}
+	}
+	return found
 }
 
 // lastEvent is the message of the last line of a child's log.
@@ -323,7 +364,7 @@ func waitFor(t *testing.T, log fmt.Stringer, text string) {
 func TestStopInEveryPhase(t *testing.T) {
 	want := finish(t, newBucket(t))
 	for _, event := range []string{
-		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"phase":"pretrain","step":36`,
+		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"msg":"online probe"`, `"phase":"pretrain","step":36`,
 		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":7`,
 	} {
 		bucket := newBucket(t)

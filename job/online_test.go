@@ -1,0 +1,144 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// TestSpread: of every class the first samples, as many of each as of the others, in the order of the split.
+func TestSpread(t *testing.T) {
+	shards := []storage.Shard{
+		{Samples: storage.Samples{Labels: []int32{0, 0, 0, 1}}},
+		{Samples: storage.Samples{Labels: []int32{0, 1, 1, 1, 2}}},
+	}
+	for _, c := range []struct {
+		n    int
+		want []place
+	}{
+		{3, []place{{0, 0}, {0, 3}, {1, 4}}},
+		{6, []place{{0, 0}, {0, 1}, {0, 3}, {1, 1}, {1, 4}}}, // there is one of class 2
+		{4, []place{{0, 0}, {0, 1}, {0, 3}, {1, 1}}},
+		{100, []place{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {1, 0}, {1, 1}, {1, 2}, {1, 3}, {1, 4}}},
+	} {
+		if got := spread(shards, 3, c.n); !slices.Equal(got, c.want) {
+			t.Errorf("%d samples: %v, want %v", c.n, got, c.want)
+		}
+	}
+}
+
+// TestOnlineSampleBytes: the images of the online probe are those that the evaluation sees, one by one.
+func TestOnlineSampleBytes(t *testing.T) {
+	cfg, _ := fashionRun(t, func(c *Config) { c.ProbeBatch = 10 })
+	j := openTestJob(t, cfg)
+	got, err := j.samples(t.Context(), validationSplit, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loader, err := j.evaluation(validationSplit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 28 * 28 * 3
+	var labels []int32
+	var images []byte
+	count := map[int32]int{}
+	for b, err := range loader.Batches(t.Context(), 0, loader.StepsPerEpoch()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, label := range b.Labels[:b.N] {
+			if count[label]++; count[label] <= 2 { // 20 samples of 10 classes
+				labels, images = append(labels, label), append(images, b.Images[i*size:(i+1)*size]...)
+			}
+		}
+	}
+	if !slices.Equal(got.labels, labels) || !slices.Equal(got.images, images) {
+		t.Errorf("got labels %v, want %v, or other images", got.labels, labels)
+	}
+}
+
+// openTestJob opens the data and the device of a run.
+func openTestJob(t *testing.T, cfg Config) *Job {
+	t.Helper()
+	j := &Job{cfg: cfg, log: testLog(t)}
+	if err := j.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.close(context.Background()) })
+	return j
+}
+
+// TestStoppedLook: a look that a stop interrupts, whatever it was doing, leaves nothing behind, and the next attempt takes
+// it as if nothing had been; a look that was taken is not taken again.
+func TestStoppedLook(t *testing.T) {
+	cfg, bucket := fashionRun(t, func(c *Config) { c.Batch = 8 })
+	j := openTestJob(t, cfg)
+	j.run = storage.OpenRun(bucket, cfg.Run, "a", j.log)
+	at, err := j.restore(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := j.newWatch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []any
+	j.journal.follow(func(line any) { lines = append(lines, line) })
+
+	stopped, stop := context.WithCancelCause(t.Context())
+	stop(ErrStopped)
+	first := j.newOnline(stopped, at.progress, 21, 105)
+	if err := first.look(stopped, watch.monitor, at); !errors.Is(err, ErrStopped) {
+		t.Fatalf("a look after a stop: %v", err)
+	}
+	first.stop()
+	first.close()
+	if len(lines) > 0 || at.progress.Online != nil {
+		t.Fatalf("an interrupted look left %+v", lines)
+	}
+	for range 2 {
+		next := j.newOnline(t.Context(), at.progress, 21, 105)
+		if err := next.look(t.Context(), watch.monitor, at); err != nil {
+			t.Fatal(err)
+		}
+		for busy, err := next.busy(); busy || err != nil; busy, err = next.busy() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		next.close()
+	}
+	if len(lines) != 1 {
+		t.Fatalf("%d looks, want one: %+v", len(lines), lines)
+	}
+	got := lines[0].(record.Online)
+	if d := cmp.Diff(*at.progress.Online, got); d != "" {
+		t.Errorf("the checkpoint's look is another:\n%s", d)
+	}
+	// Nothing depends on how the images are passed through the encoder.
+	again := j.newOnline(t.Context(), &Progress{}, 21, 105)
+	defer again.close()
+	at.progress = again.progress
+	if err := again.look(t.Context(), watch.monitor, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if second := again.progress.Online; second.ProbeTop1 != got.ProbeTop1 || *second.KNNTop1 != *got.KNNTop1 {
+		t.Errorf("the same look again gives %+v, and gave %+v", second, got)
+	}
+	at.step = 20
+	if err := again.look(t.Context(), watch.monitor, at); err != nil || again.solving != nil {
+		t.Errorf("a look in the middle of an epoch: %v", err)
+	}
+}
