@@ -127,6 +127,17 @@ func TestDeadlineCountsFromTheSignal(t *testing.T) {
 	}
 }
 
+// TestAnErrorSavesFirst: data that cannot be read cost no steps; after an error of the device nothing is asked of it.
+func TestAnErrorSavesFirst(t *testing.T) {
+	for want, err := range map[int64]error{7: storage.ErrUnreachable, 0: &DeviceError{errors.New("gone")}} {
+		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
+		at.step = 7
+		if got := s.job.stopped(t.Context(), err, at, s, false); got != err || s.committed != want {
+			t.Errorf("after %v: committed %d, want %d; %v", err, s.committed, want, got)
+		}
+	}
+}
+
 // TestEndOfPhase: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
 // it leaves the upload to its deadline.
 func TestEndOfPhase(t *testing.T) {
