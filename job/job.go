@@ -155,11 +155,13 @@ func (j *Job) open(ctx context.Context) error {
 	return nil
 }
 
-// close leaves the device to the end of the process when the context has ended: a program or a compiler may still run on it.
+// close leaves what is open to the end of the process when the context has ended: a program or a compiler may still run on
+// the device, a worker of the cache may be at the checksum of a shard, and the time after a stop is short.
 func (j *Job) close(ctx context.Context) {
-	if ctx.Err() == nil {
-		j.device.Close()
+	if ctx.Err() != nil {
+		return
 	}
+	j.device.Close()
 	if err := j.cache.Close(); err != nil {
 		j.log.Warn("closing the shard cache", "error", err)
 	}

@@ -183,7 +183,7 @@ func (u unlessEnded) Write(p []byte) (int, error) {
 
 // interruptible runs what cannot be cancelled, such as a compiler. When the context ends first it leaves the goroutine
 // behind, and the end of the process, which is near then, ends it: so f must not write to what the caller still reads
-// after an error, and Job.close leaves the device open under it.
+// after an error, and Job.close leaves everything open under it.
 func interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

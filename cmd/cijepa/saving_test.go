@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -108,6 +110,31 @@ func TestSavingCostsLittle(t *testing.T) {
 	}
 	if median(beside) > 1.15*base {
 		t.Errorf("a step beside an upload is more than 15 %% slower")
+	}
+}
+
+// TestStopBesideAnUpload: a stop that finds an upload on a line too thin for its deadline ends the process at the deadline
+// all the same, and the run goes on from the checkpoint before.
+func TestStopBesideAnUpload(t *testing.T) {
+	want := finish(t, newBucket(t))
+	server := storagetest.Start(t, storagetest.S3, "")
+	packTiny(t, server.URL())
+	keys := []string{"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY")}
+	const deadline, thin = 2 * time.Second, 30e3 // bytes a second, of a state of 370 kB
+	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_DEADLINE="+deadline.String())...)
+	waitFor(t, log, `"step":10,`)
+	begin := time.Now()
+	_ = c.Process.Signal(syscall.SIGTERM)
+	code := wait(t, c)
+	if took := time.Since(begin); code != 143 || took < deadline || took > deadline+8*time.Second || !strings.Contains(log.String(), `"saved":0,`) {
+		t.Errorf("exit %d after %v\n%s", code, took, log)
+	}
+	c, log = start(t, server.URL(), keys...)
+	if code := wait(t, c); code != 0 {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	if d := cmp.Diff(want.Figures, result(t, server.URL()).Figures); d != "" {
+		t.Errorf("the run ended otherwise:\n%s", d)
 	}
 }
 
