@@ -29,6 +29,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
+  cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
   cijepa config             print all settings and presets
   cijepa version            print the versions of what would compute a run
 
@@ -95,6 +96,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return pack(ctx, rest, out, bars, log)
 	case "index":
 		return reindex(ctx, rest, out, bars, log)
+	case "report":
+		return collect(ctx, rest, out, log)
 	case "config":
 		_, err := io.WriteString(out, job.Usage())
 		return err

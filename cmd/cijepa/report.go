@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/report"
+)
+
+// reportPrefix is where -upload puts a report, beside the runs.
+const reportPrefix = "report/"
+
+// collect is cijepa report: it reads all runs of a bucket and lays them side by side.
+func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	flags := flag.NewFlagSet("report", flag.ContinueOnError)
+	flags.SetOutput(out)
+	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
+	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
+	flags.Usage = func() {
+		fmt.Fprint(out, "cijepa report [flags] BUCKET\n\nReads every run of a bucket, finished or not, and writes them side by side.\n\n")
+		flags.PrintDefaults()
+	}
+	var rest []string
+	for remaining := args; ; remaining = remaining[1:] { // flags may stand after the bucket
+		if err := flags.Parse(remaining); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+		if remaining = flags.Args(); len(remaining) == 0 {
+			break
+		}
+		rest = append(rest, remaining[0])
+	}
+	if len(rest) != 1 {
+		flags.Usage()
+		return fmt.Errorf("%w: report takes one bucket, not %d", errUsage, len(rest))
+	}
+	bucket, err := openBucket(ctx, rest[0], log)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	r, err := report.Read(ctx, bucket, job.References())
+	if err != nil {
+		return err
+	}
+	r.Bucket, _, _ = strings.Cut(rest[0], "?")
+	files, err := r.Files()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(*folder, 0o777); err != nil {
+		return fmt.Errorf("making the folder that -out names: %w", err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(*folder, f.Name), f.Data, 0o666); err != nil {
+			return err
+		}
+		if *upload {
+			if _, err := bucket.Put(ctx, reportPrefix+f.Name, int64(len(f.Data)), func(w io.Writer) error { _, err := w.Write(f.Data); return err }); err != nil {
+				return fmt.Errorf("uploading the report: %w", err)
+			}
+		}
+	}
+	summary(out, r, filepath.Join(*folder, "report.html"))
+	return nil
+}
+
+// summary says what the report holds, and what it could not read.
+func summary(out io.Writer, r *report.Report, page string) {
+	fmt.Fprintf(out, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.AlarmCount(), page)
+	for _, u := range r.Unreadable {
+		fmt.Fprintf(out, "could not be read: %s: %s\n", u.Run, u.Why)
+	}
+	for _, run := range r.Runs {
+		for _, t := range run.Trouble {
+			fmt.Fprintf(out, "could not be read in part: %s: %s\n", run.Name, t)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"image/color"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// chart is a picture of lines: in the page, where the colours are the reader's light or dark ones, and as a file.
+type chart struct {
+	Title string
+	X, Y  string // axes, with units
+	Alt   string // what it shows, with figures, for those who do not see it
+	lines []line
+	marks []float64 // values of y with a quiet line across, such as a limit
+	low   *float64  // least end of the y axis; nil: as the lines need
+}
+
+// line is one line of a chart, with its name at its right end.
+type line struct {
+	name   string // empty: none is written
+	points plotter.XYs
+	series int // its colour and, beyond the colours, its dashes
+}
+
+// Size of a chart in points: readable at a third less, which is a phone.
+const (
+	chartWidth  = 5.6 * vg.Inch
+	chartHeight = 3.5 * vg.Inch
+)
+
+// palette is what a chart is painted with.
+type palette struct {
+	ink, quiet, grid color.Color
+	series           []color.Color
+}
+
+// okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito, 2008), on white; the
+// yellow, which white swallows, is darker here.
+var okabeIto = []color.Color{
+	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
+	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x9a, 0x8a, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
+	color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x55, 0x55, 0x55, 0xff},
+}
+
+// onPaper are the colours of pictures in files.
+func onPaper() palette {
+	return palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: okabeIto}
+}
+
+// inPage are stand-ins, each of which themed makes a variable of the page's style sheet.
+func inPage() palette {
+	p := palette{ink: color.RGBA{1, 2, 3, 255}, quiet: color.RGBA{1, 2, 4, 255}, grid: color.RGBA{1, 2, 5, 255}}
+	for i := range okabeIto {
+		p.series = append(p.series, color.RGBA{1, 3, uint8(i), 255})
+	}
+	return p
+}
+
+// dashes of the lines beyond the colours.
+var dashes = [][]vg.Length{nil, {vg.Points(5), vg.Points(3)}, {vg.Points(1.5), vg.Points(2.5)}}
+
+func (p palette) style(series int) draw.LineStyle {
+	return draw.LineStyle{
+		Color: p.series[series%len(p.series)], Width: vg.Points(1.6),
+		Dashes: dashes[series/len(p.series)%len(dashes)],
+	}
+}
+
+// plot lays the chart out.
+func (c chart) plot(colours palette) (*plot.Plot, error) {
+	p := plot.New()
+	p.BackgroundColor = color.Transparent
+	p.X.Label.Text, p.Y.Label.Text = c.X, c.Y
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Color, axis.Tick.Label.Color = colours.quiet, colours.quiet
+		axis.Label.TextStyle.Font.Variant, axis.Tick.Label.Font.Variant = "Sans", "Sans"
+		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = vg.Points(11), vg.Points(11)
+		axis.Color, axis.Tick.Color = colours.grid, colours.grid
+		axis.Padding = vg.Points(3)
+		axis.Tick.Marker = fewTicks{}
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = nil, colours.grid
+	p.Add(grid)
+	for _, y := range c.marks {
+		mark := plotter.NewFunction(func(float64) float64 { return y })
+		mark.LineStyle = draw.LineStyle{Color: colours.quiet, Width: vg.Points(0.8), Dashes: dashes[1]}
+		mark.Samples = 2
+		p.Add(mark)
+	}
+	var ends []end
+	for _, l := range c.lines {
+		for _, run := range unbroken(l.points) {
+			drawn, err := plotter.NewLine(run)
+			if err != nil {
+				return nil, err
+			}
+			drawn.LineStyle = colours.style(l.series)
+			p.Add(drawn)
+			if len(run) == 1 || len(l.points) <= 14 {
+				dots, err := plotter.NewScatter(run)
+				if err != nil {
+					return nil, err
+				}
+				dots.GlyphStyle = draw.GlyphStyle{Color: colours.series[l.series%len(colours.series)], Radius: vg.Points(2), Shape: draw.CircleGlyph{}}
+				p.Add(dots)
+			}
+			ends = append(ends, end{l.name, run[len(run)-1], l.series})
+		}
+	}
+	slices.SortStableFunc(ends, func(a, b end) int { // of the pieces of a line the last one carries its name
+		return int(math.Copysign(1, a.at.X-b.at.X))
+	})
+	named := map[string]end{}
+	for _, e := range ends {
+		if e.name != "" {
+			named[e.name] = e
+		}
+	}
+	labels := endLabels{style: p.X.Tick.Label, colours: colours}
+	for _, e := range named {
+		labels.ends = append(labels.ends, e)
+	}
+	slices.SortFunc(labels.ends, func(a, b end) int { return strings.Compare(a.name, b.name) })
+	if len(labels.ends) > 0 {
+		p.Add(labels)
+	}
+	if c.low != nil {
+		p.Y.Min = min(p.Y.Min, *c.low)
+	}
+	if p.Y.Max-p.Y.Min < 1e-12 {
+		p.Y.Min, p.Y.Max = p.Y.Min-0.5, p.Y.Max+0.5
+	}
+	if p.X.Max-p.X.Min < 1e-12 {
+		p.X.Min, p.X.Max = p.X.Min-0.5, p.X.Max+0.5
+	}
+	return p, nil
+}
+
+// unbroken cuts a line where a figure is missing.
+func unbroken(points plotter.XYs) []plotter.XYs {
+	var pieces []plotter.XYs
+	var piece plotter.XYs
+	for _, p := range points {
+		if math.IsNaN(p.X) || math.IsNaN(p.Y) || math.IsInf(p.Y, 0) {
+			if len(piece) > 0 {
+				pieces = append(pieces, piece)
+			}
+			piece = nil
+			continue
+		}
+		piece = append(piece, p)
+	}
+	if len(piece) > 0 {
+		pieces = append(pieces, piece)
+	}
+	return pieces
+}
+
+// drawable says whether there is anything to see.
+func (c chart) drawable() bool {
+	for _, l := range c.lines {
+		if len(unbroken(l.points)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// PNG writes the chart as a picture, with its title.
+func (c chart) PNG(w io.Writer) error {
+	p, err := c.plot(onPaper())
+	if err != nil {
+		return err
+	}
+	p.BackgroundColor = color.White
+	p.Title.Text = c.Title
+	p.Title.TextStyle.Font.Variant = "Sans"
+	p.Title.TextStyle.Font.Size = vg.Points(13)
+	p.Title.Padding = vg.Points(6)
+	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(chartWidth, chartHeight), vgimg.UseDPI(192), vgimg.UseBackgroundColor(color.White))}
+	p.Draw(draw.Crop(draw.New(canvas), vg.Points(8), -vg.Points(8), vg.Points(8), -vg.Points(8)))
+	_, err = canvas.WriteTo(w)
+	return err
+}
+
+// SVG is the chart for the page, in the page's colours; empty when there is nothing to see.
+func (c chart) SVG() (template.HTML, error) {
+	if !c.drawable() {
+		return "", nil
+	}
+	p, err := c.plot(inPage())
+	if err != nil {
+		return "", err
+	}
+	canvas := vgsvg.New(chartWidth, chartHeight)
+	p.Draw(draw.New(canvas))
+	var text bytes.Buffer
+	if _, err := canvas.WriteTo(&text); err != nil {
+		return "", err
+	}
+	return themed(text.String(), c.Alt), nil
+}
+
+var (
+	svgHead = regexp.MustCompile(`(?s)^.*?<svg[^>]*?viewBox="([^"]+)"[^>]*>`)
+	svgFont = regexp.MustCompile(`font-family:[^;"]*;?`)
+)
+
+// themed makes gonum's SVG part of the page: it takes the page's width, font and colours, and says what it shows.
+func themed(svg, alt string) template.HTML {
+	svg = svgHead.ReplaceAllString(svg, `<svg viewBox="$1" role="img" aria-label="`+template.HTMLEscapeString(alt)+`">`)
+	svg = svgFont.ReplaceAllString(svg, "")
+	svg = strings.NewReplacer("#010203", "var(--ink)", "#010204", "var(--quiet)", "#010205", "var(--grid)").Replace(svg)
+	for i := range okabeIto {
+		svg = strings.ReplaceAll(svg, fmt.Sprintf("#0103%02X", i), fmt.Sprintf("var(--s%d)", i))
+	}
+	return template.HTML(svg)
+}
+
+// end is where a line ends, and its name is written.
+type end struct {
+	name   string
+	at     plotter.XY
+	series int
+}
+
+// endLabels writes the names of lines at their right ends, apart from each other.
+type endLabels struct {
+	ends    []end
+	style   text.Style
+	colours palette
+}
+
+// Plot is gonum's way to paint.
+func (l endLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
+	toX, toY := p.Transforms(&canvas)
+	height := l.style.Height("0") * 1.15
+	places := make([]vg.Length, len(l.ends))
+	order := make([]int, len(l.ends))
+	for i, e := range l.ends {
+		places[i], order[i] = toY(e.at.Y), i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(math.Copysign(1, float64(places[a]-places[b]))) })
+	spread(places, order, height, canvas.Min.Y, canvas.Max.Y)
+	for i, e := range l.ends {
+		style := l.style
+		style.Color = l.colours.series[e.series%len(l.colours.series)]
+		style.XAlign, style.YAlign = text.XLeft, text.YCenter
+		canvas.FillText(style, vg.Point{X: toX(p.X.Max) + vg.Points(5), Y: places[i]}, e.name)
+		if far := toX(e.at.X); toX(p.X.Max)-far > vg.Points(8) { // a thread from a line that ends early
+			canvas.StrokeLine2(draw.LineStyle{Color: l.colours.grid, Width: vg.Points(0.5)}, far, toY(e.at.Y), toX(p.X.Max)+vg.Points(3), places[i])
+		}
+	}
+}
+
+// spread pushes places apart, in order of height, until no two are nearer than gap, and keeps them between the ends.
+func spread(places []vg.Length, order []int, gap, bottom, top vg.Length) {
+	for n, i := range order {
+		floor := bottom
+		if n > 0 {
+			floor = places[order[n-1]] + gap
+		}
+		places[i] = max(places[i], floor)
+	}
+	ceiling := top
+	for _, i := range slices.Backward(order) {
+		places[i] = min(places[i], ceiling)
+		ceiling = places[i] - gap
+	}
+}
+
+// GlyphBoxes keeps room for the names.
+func (l endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
+	var boxes []plot.GlyphBox
+	for _, e := range l.ends {
+		boxes = append(boxes, plot.GlyphBox{X: 1, Y: p.Y.Norm(e.at.Y), Rectangle: vg.Rectangle{Max: vg.Point{X: l.style.Width(e.name) + vg.Points(6)}}})
+	}
+	return boxes
+}
+
+// fewTicks labels an axis in a handful of places.
+type fewTicks struct{}
+
+// Ticks leaves out the small ones, which have no label.
+func (fewTicks) Ticks(low, high float64) []plot.Tick {
+	var labelled []plot.Tick
+	for _, t := range (plot.DefaultTicks{}).Ticks(low, high) {
+		if t.Label != "" {
+			labelled = append(labelled, t)
+		}
+	}
+	return labelled
+}

@@ -1,0 +1,187 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot/plotter"
+)
+
+// most points of a line: more cannot be told apart at the width of a page.
+const mostPoints = 240
+
+// mostNames of lines that a chart of several runs writes; beyond, a name stands once for each preset.
+const mostNames = 14
+
+// points makes a line of n values, thinned out evenly when there are many; the last one always stays. A missing value is NaN.
+func points(n int, at func(i int) (x, y float64)) plotter.XYs {
+	stride := max(1, (n+mostPoints-1)/mostPoints)
+	var all plotter.XYs
+	for i := n - 1; i >= 0; i -= stride {
+		x, y := at(i)
+		all = append(all, plotter.XY{X: x, Y: y})
+	}
+	for i, k := 0, len(all)-1; i < k; i, k = i+1, k-1 {
+		all[i], all[k] = all[k], all[i]
+	}
+	return all
+}
+
+// orNaN is a figure that may be missing.
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}
+
+// described fills in what the chart shows, in words.
+func (c chart) described() chart {
+	var words []string
+	for _, l := range c.lines {
+		whole := unbroken(l.points)
+		if len(whole) == 0 {
+			continue
+		}
+		first, last := whole[0][0], whole[len(whole)-1][len(whole[len(whole)-1])-1]
+		name := l.name
+		if name == "" {
+			name = "a line"
+		}
+		words = append(words, fmt.Sprintf("%s from %.4g at %.4g to %.4g at %.4g", name, first.Y, first.X, last.Y, last.X))
+	}
+	const most = 12
+	if rest := len(words) - most; rest > 0 {
+		words = append(words[:most], fmt.Sprintf("and %d more", rest))
+	}
+	c.Alt = fmt.Sprintf("%s. %s over %s: %s.", c.Title, c.Y, c.X, strings.Join(words, "; "))
+	return c
+}
+
+// overRuns makes one line for each run, coloured by preset.
+func (r *Report) overRuns(c chart, of func(*Run) plotter.XYs) chart {
+	series, drawn := map[string]int{}, 0
+	for _, run := range r.Runs {
+		if _, known := series[run.Preset]; !known {
+			series[run.Preset] = len(series)
+		}
+		if len(of(run)) > 0 {
+			drawn++
+		}
+	}
+	named := map[string]bool{}
+	for _, run := range r.Runs {
+		xys := of(run)
+		if len(xys) == 0 {
+			continue
+		}
+		name := run.Name
+		if drawn > mostNames {
+			if name = run.Preset; named[name] {
+				name = ""
+			}
+			named[run.Preset] = true
+		}
+		c.lines = append(c.lines, line{name: name, points: xys, series: series[run.Preset]})
+	}
+	return c.described()
+}
+
+// profiles is the semantic profile: what a linear probe finds at every depth.
+func (r *Report) profiles() chart {
+	return r.overRuns(chart{Title: "Semantic profile: the probe at every depth", X: "depth", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+		if run.Result == nil {
+			return nil
+		}
+		d := run.Result.Figures.Depths
+		return points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 })
+	})
+}
+
+func (r *Report) losses() chart {
+	return r.overRuns(chart{Title: "Loss (its target moves: it ranks nothing)", X: "epoch", Y: "loss"}, lossOf)
+}
+
+func lossOf(run *Run) plotter.XYs {
+	return points(len(run.Steps), func(i int) (float64, float64) { return run.Steps[i].Epoch, orNaN(run.Steps[i].Loss) })
+}
+
+func (r *Report) onlines() chart {
+	return r.overRuns(chart{Title: "Online probe of the teacher's deepest features", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+		return points(len(run.Online), func(i int) (float64, float64) {
+			return float64(run.Online[i].Epoch), run.Online[i].ProbeTop1
+		})
+	})
+}
+
+func (r *Report) throughputs() chart {
+	zero := 0.0
+	return r.overRuns(chart{Title: "Throughput", X: "epoch", Y: "images/s", low: &zero}, func(run *Run) plotter.XYs {
+		return points(len(run.Steps), func(i int) (float64, float64) { return run.Steps[i].Epoch, run.Steps[i].ImagesPerSecond })
+	})
+}
+
+// compared are the charts that show runs beside each other.
+func (r *Report) compared() []chart {
+	return []chart{r.profiles(), r.losses(), r.onlines(), r.throughputs()}
+}
+
+// charts are those of one run.
+func (r *Run) charts() []chart {
+	zero := 0.0
+	steps := func(title, y string, of func(i int) float64) chart {
+		return chart{Title: title, X: "epoch", Y: y, low: &zero, lines: []line{{points: points(len(r.Steps), func(i int) (float64, float64) { return r.Steps[i].Epoch, of(i) })}}}.described()
+	}
+	all := []chart{
+		r.ownProfile(),
+		chart{Title: "Loss", X: "epoch", Y: "loss", lines: []line{{points: lossOf(r)}}}.described(),
+		steps("Learning rate", "rate", func(i int) float64 { return r.Steps[i].Rate }),
+		r.byDepth("Effective rank of the teacher's features", "effective rank", func(i int) []*float64 { return r.Health[i].Rank }),
+		r.byDepth("Spread of the teacher's features (healthy 0.3 to 1)", "standard deviation", func(i int) []*float64 { return r.Health[i].Deviation }),
+		r.byDepth("Residual stream", "RMS", func(i int) []*float64 { return r.Health[i].RMS }),
+		r.ownOnline(),
+		steps("Throughput", "images/s", func(i int) float64 { return r.Steps[i].ImagesPerSecond }),
+		steps("Waiting for images", "% of the time", func(i int) float64 { return 100 * r.Steps[i].DataWait }),
+	}
+	return all
+}
+
+// ownProfile sets the trained encoder's profile against the untrained one's.
+func (r *Run) ownProfile() chart {
+	c := chart{Title: "Semantic profile: the probe at every depth", X: "depth", Y: "top-1, %"}
+	if r.Result == nil {
+		return c
+	}
+	d := r.Result.Figures.Depths
+	c.lines = []line{
+		{"pretrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 }), 0},
+		{"untrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].UntrainedTop1 }), 7},
+	}
+	return c.described()
+}
+
+func (r *Run) ownOnline() chart {
+	c := chart{Title: "Online probe and kNN", X: "epoch", Y: "top-1, %"}
+	c.lines = []line{
+		{"probe", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), r.Online[i].ProbeTop1 }), 0},
+		{"kNN", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), orNaN(r.Online[i].KNNTop1) }), 1},
+	}
+	return c.described()
+}
+
+// byDepth has a line for each collected depth, over the epochs.
+func (r *Run) byDepth(title, y string, of func(i int) []*float64) chart {
+	zero := 0.0
+	c := chart{Title: title, X: "epoch", Y: y, low: &zero}
+	depths := r.Depths()
+	for d, depth := range depths {
+		c.lines = append(c.lines, line{fmt.Sprint("depth ", depth), points(len(r.Health), func(i int) (float64, float64) {
+			if values := of(i); d < len(values) {
+				return float64(r.Health[i].Epoch), orNaN(values[d])
+			}
+			return float64(r.Health[i].Epoch), math.NaN()
+		}), d})
+	}
+	return c.described()
+}

@@ -1,0 +1,220 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+//go:embed page.html.tmpl
+var pageText string
+
+//go:embed page.css
+var pageStyle string
+
+//go:embed page.js
+var pageScript string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"figure": func(v any, digits int) string {
+		switch v := v.(type) {
+		case *float64:
+			if v == nil {
+				return "–"
+			}
+			return fmt.Sprintf("%.*f", digits, *v)
+		case float64:
+			return fmt.Sprintf("%.*f", digits, v)
+		}
+		return fmt.Sprint(v)
+	},
+	"signed": func(v *float64) string {
+		if v == nil {
+			return "–"
+		}
+		return strings.Replace(fmt.Sprintf("%+.2f", *v), "-", "−", 1)
+	},
+	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"where": func(a record.Alarm) string {
+		switch {
+		case a.Depth != nil && a.To != nil:
+			return fmt.Sprintf("depth %d to %d", *a.Depth, *a.To)
+		case a.Depth != nil:
+			return fmt.Sprintf("depth %d", *a.Depth)
+		}
+		return ""
+	},
+	"given": func(text, otherwise string) string {
+		if text == "" {
+			return otherwise
+		}
+		return text
+	},
+}).Parse(pageText))
+
+// page is what the template shows.
+type page struct {
+	*Report
+	Style     template.CSS
+	Script    template.JS
+	Refresh   int // seconds; 0: never
+	Compared  []picture
+	AlphaBeta *heatMap
+	Details   []detail
+}
+
+// picture is a chart in the page.
+type picture struct {
+	Title string
+	SVG   template.HTML
+}
+
+// detail is one run's part of the page.
+type detail struct {
+	*Run
+	Pictures []picture
+	Heat     *heatMap
+	Timeline []span
+}
+
+// span is an attempt in the timeline: where it lies, in percent of the whole time.
+type span struct {
+	Attempt
+	Left, Width float64
+	Known       bool // when it ended
+}
+
+// HTML writes the page: one file that needs nothing else. With refresh above 0 the reader's browser asks for it again
+// after so many seconds.
+func (r *Report) HTML(w io.Writer, refresh int) error {
+	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), Refresh: refresh, AlphaBeta: r.alphaBeta()}
+	var err error
+	if len(r.Runs) > 1 {
+		if p.Compared, err = pictures(r.compared()); err != nil {
+			return err
+		}
+	}
+	for _, run := range r.Runs {
+		d := detail{Run: run, Heat: run.table(), Timeline: run.timeline(r.Read)}
+		if d.Pictures, err = pictures(run.charts()); err != nil {
+			return err
+		}
+		p.Details = append(p.Details, d)
+	}
+	return pageTemplate.Execute(w, p)
+}
+
+func pictures(charts []chart) ([]picture, error) {
+	var all []picture
+	for _, c := range charts {
+		svg, err := c.SVG()
+		if err != nil {
+			return nil, fmt.Errorf("drawing %q: %w", c.Title, err)
+		}
+		if svg != "" {
+			all = append(all, picture{c.Title, svg})
+		}
+	}
+	return all, nil
+}
+
+// timeline lays the attempts on one line of time. Nobody writes down when a killed attempt ended: it lasts, at most, until the next
+// began.
+func (r *Run) timeline(now time.Time) []span {
+	if len(r.Attempts) == 0 {
+		return nil
+	}
+	begin, last := r.Attempts[0].Begun, now
+	if r.Result != nil {
+		last = r.Result.Course.Ended
+	}
+	whole := math.Max(last.Sub(begin).Seconds(), 1e-3)
+	var all []span
+	for i, a := range r.Attempts {
+		s := span{Attempt: a, Known: a.Ended != nil}
+		end := last
+		switch {
+		case a.Ended != nil:
+			end = *a.Ended
+		case i+1 < len(r.Attempts):
+			end = r.Attempts[i+1].Begun
+		}
+		s.Left = min(max(100*a.Begun.Sub(begin).Seconds()/whole, 0), 100)
+		s.Width = min(max(100*end.Sub(a.Begun).Seconds()/whole, 0.4), 100-s.Left)
+		all = append(all, s)
+	}
+	return all
+}
+
+// Hours is how long the run has computed, as it says itself; nil before it has finished.
+func (r *Run) Hours() *float64 {
+	if r.Result == nil {
+		return nil
+	}
+	c := r.Result.Course
+	hours := (c.PretrainSeconds + c.ProbeSeconds + c.ScoreSeconds) / 3600
+	return &hours
+}
+
+// Speed is the newest throughput in images a second, or the whole run's.
+func (r *Run) Speed() *float64 {
+	if r.Result != nil {
+		return &r.Result.Course.ImagesPerSecond
+	}
+	if n := len(r.Steps); n > 0 {
+		return &r.Steps[n-1].ImagesPerSecond
+	}
+	return nil
+}
+
+// Wait is the share of pretraining spent waiting for images, in percent: the whole run's, or the newest.
+func (r *Run) Wait() *float64 {
+	var share float64
+	switch n := len(r.Steps); {
+	case r.Result != nil:
+		share = 100 * r.Result.Course.DataWait
+	case n > 0:
+		share = 100 * r.Steps[n-1].DataWait
+	default:
+		return nil
+	}
+	return &share
+}
+
+// Lost is how many updates had to be computed again, as far as the lines tell.
+func (r *Run) Lost() int64 {
+	if r.Result != nil {
+		return r.Result.Course.UpdatesLost
+	}
+	var lost int64
+	for i := 1; i < len(r.Attempts); i++ {
+		if before := r.Attempts[i-1]; before.Phase == r.Attempts[i].Phase {
+			lost += max(0, before.Reached-r.Attempts[i].From)
+		}
+	}
+	return lost
+}
+
+// TroubleCount of the whole report, for its heading.
+func (r *Report) TroubleCount() int {
+	n := len(r.Unreadable)
+	for _, run := range r.Runs {
+		n += len(run.Trouble)
+	}
+	return n
+}
+
+// AlarmCount of the whole report, for its heading.
+func (r *Report) AlarmCount() int {
+	n := 0
+	for _, run := range r.Runs {
+		n += len(run.Alarms)
+	}
+	return n
+}
