@@ -40,7 +40,9 @@ type node struct {
 
 	mu   sync.Mutex // guards what follows
 	pods map[types.UID]*process
-	down bool // the machine takes no more pods: it is being shut down
+	down bool // the machine takes no more pods
+
+	silent bool // nothing is reported any more
 }
 
 // spotTaints and spotLabels are those of a GKE node pool with GPUs.
@@ -226,8 +228,11 @@ func (n *node) run(p *process) {
 		s.Phase, s.Reason, s.Message = core.PodFailed, "Terminated", "Pod was terminated in response to imminent node shutdown."
 		s.Conditions = append(s.Conditions, core.PodCondition{Type: core.DisruptionTarget, Status: core.ConditionTrue, Reason: core.PodReasonTerminationByKubelet, Message: s.Message, LastTransitionTime: meta.Now()})
 	}
+	silent := n.silent
 	n.mu.Unlock()
-	n.report(p.pod, s)
+	if !silent {
+		n.report(p.pod, s)
+	}
 }
 
 func (n *node) report(pod *core.Pod, s core.PodStatus) {
@@ -270,21 +275,30 @@ func (n *node) environment(pod *core.Pod) ([]string, error) {
 	return env, nil
 }
 
-// preempt is what a cloud does to a spot machine: its kubelet ends the pods within the grace that ordinary ones get, then the machine and its Node go.
-func (n *node) preempt(grace time.Duration) {
+// shutDown is what a kubelet does when its machine is reclaimed: it ends the pods within the grace that ordinary ones get.
+func (n *node) shutDown(grace time.Duration) {
+	for _, p := range n.leave(false) {
+		p.stop(grace)
+		<-p.reported
+	}
+}
+
+// vanish is a machine that goes without a word: nobody reports its pods, and the cloud deletes the Node.
+func (n *node) vanish() {
+	n.leave(true)
+	n.remove()
+}
+
+// leave takes no more pods, and gives those that are there.
+func (n *node) leave(silently bool) (running []*process) {
 	n.mu.Lock()
-	n.down = true
-	var running []*process
+	defer n.mu.Unlock()
+	n.down, n.silent = true, silently
 	for _, p := range n.pods {
 		p.shutdown = true
 		running = append(running, p)
 	}
-	n.mu.Unlock()
-	for _, p := range running {
-		p.stop(grace)
-		<-p.reported
-	}
-	n.remove()
+	return running
 }
 
 // serveLog answers kubectl logs: /containerLogs/<namespace>/<pod>/<container>.

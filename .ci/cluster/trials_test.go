@@ -88,29 +88,41 @@ func TestTrials(t *testing.T) {
 			s.submit(t, u)
 			s.begun(t, "reclaimed", 2)
 			first := s.pods(t, "reclaimed")[0]
-			seen := make(chan string, 1)
-			go func() { // the pod goes with its Node: look at it before
-				for range 200 {
-					for _, p := range s.pods(t, "reclaimed") {
-						for _, c := range p.Status.Conditions {
-							if p.Name == first.Name && c.Type == core.DisruptionTarget {
-								seen <- c.Reason
-								return
-							}
-						}
-					}
-					time.Sleep(20 * time.Millisecond)
+			machine := nodes[first.Spec.NodeName]
+			machine.shutDown(15 * time.Second)
+			why := ""
+			for _, c := range s.pods(t, "reclaimed")[0].Status.Conditions {
+				if c.Type == core.DisruptionTarget {
+					why = c.Reason
 				}
-				seen <- "never seen"
-			}()
-			nodes[first.Spec.NodeName].preempt(15 * time.Second)
+			}
+			machine.remove()
 			j := s.until(t, "reclaimed", batch.JobComplete)
 			codes := exits("reclaimed", nodes["reclaimed-a"], nodes["reclaimed-b"])
 			if codes[first.Name] != 143 || len(codes) != 2 || j.Status.Failed != 0 {
 				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
 			}
-			t.Logf("DisruptionTarget %s; exit codes %v, failures counted %d of backoffLimit 0", <-seen, codes, j.Status.Failed)
+			t.Logf("DisruptionTarget %s; exit codes %v, failures counted %d of backoffLimit 0", why, codes, j.Status.Failed)
 			s.sameAsAlone(t, "reclaimed")
+		})
+
+		t.Run("spot machine gone without a word", func(t *testing.T) {
+			t.Parallel()
+			nodes := map[string]*node{"gone-a": newNode(t, s, "gone-a", "gone", 1), "gone-b": newNode(t, s, "gone-b", "gone", 1)}
+			u := demo("gone")
+			u.patch = once
+			s.submit(t, u)
+			s.begun(t, "gone", 2)
+			first, began := s.pods(t, "gone")[0], time.Now()
+			nodes[first.Spec.NodeName].vanish()
+			j := s.until(t, "gone", batch.JobComplete)
+			codes := exits("gone", nodes["gone-a"], nodes["gone-b"])
+			if codes[first.Name] != 137 || len(codes) != 2 || j.Status.Failed != 0 {
+				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
+			}
+			second := s.pods(t, "gone")[0]
+			t.Logf("the second pod began %.0f s after; exit codes %v, failures counted %d of backoffLimit 0", second.Status.StartTime.Sub(began).Seconds(), codes, j.Status.Failed)
+			s.sameAsAlone(t, "gone")
 		})
 
 		t.Run("suspended and resumed", func(t *testing.T) {

@@ -164,7 +164,7 @@ func TestTableHasAnIndexForEveryPreset(t *testing.T) {
 
 // TestStopFitsTheGracePeriod: the last save must have ended when SIGKILL comes.
 func TestStopFitsTheGracePeriod(t *testing.T) {
-	const margin = 3 * time.Second // a step in flight, and the way out
+	const margin = 3 * time.Second // for the way out: both count from SIGTERM
 	var m manifest
 	readYAML(t, "base/job.yaml", &m)
 	for overlay, most := range map[string]time.Duration{"base": 30 * time.Second, "gke-spot": 15 * time.Second, "eks-spot": 100 * time.Second, "aks-spot": 20 * time.Second} {
