@@ -55,25 +55,28 @@ func (g judge) update(step int64, skipped bool) []record.Alarm {
 	})
 }
 
-// pathways compares how often the sampled pathways were updated with how often they are by chance.
+// pathways compares how often the pathways were updated with how often they are by chance: the deepest always, the others
+// by the share that is sampled.
 func (g judge) pathways(line record.Step) []record.Alarm {
-	sampled, n := len(g.depths)-1, float64(line.Step-line.Skipped)
-	if g.rows == 0 || g.rows == sampled || n < settledAfter {
-		return nil // none is sampled, or all are, or it is too early to tell
+	n := float64(line.Step - line.Skipped)
+	if n < settledAfter {
+		return nil // too early to tell
 	}
-	share := float64(g.rows) / float64(sampled)
-	deviation := math.Sqrt(share * (1 - share) / n)
 	var all []reading
-	for i, depth := range g.depths[:sampled] {
-		got := float64(line.Updates[i]) / n
-		off := (got - share) / deviation
+	for i := range g.depths {
+		share := 1.0
+		if sampled := len(g.depths) - 1; i < sampled {
+			share = float64(g.rows) / float64(sampled)
+		}
+		got, most := float64(line.Updates[i])/n, pathwayDeviations*math.Sqrt(share*(1-share)/n)
+		off := math.Abs(got - share)
 		all = append(all, reading{
-			depth: &depth, value: finite(100 * got), limit: 100 * (share + math.Copysign(pathwayDeviations, off)*deviation), excess: math.Abs(off),
-			bad: math.Abs(off) > pathwayDeviations, well: math.Abs(off) < pathwayDeviations*(1-wellAgain),
+			depth: &g.depths[i], value: finite(100 * got), limit: 100 * (share + math.Copysign(most, got-share)), excess: off,
+			bad: off > most, well: off <= most*(1-wellAgain),
 		})
 	}
 	return g.ring(record.AlarmPathway, line.Step, all, func(r reading) string {
-		return fmt.Sprintf("source depth %d took part in %s %% of the updates where %s %% is its share, and %s %% the most that chance explains: this is a fault of the program, and no result of the method", *r.depth, figure(r.value), short(100*share), short(r.limit))
+		return fmt.Sprintf("source depth %d took part in %s %% of the updates, and chance explains no more than %s %%: this is a fault of the program, and what comes out is not the method's", *r.depth, figure(r.value), short(r.limit))
 	})
 }
 
@@ -100,7 +103,7 @@ func (g judge) table(line record.Step) []record.Alarm {
 		all = append(all, worst)
 	}
 	return g.ring(record.AlarmTable, line.Step, all, func(r reading) string {
-		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone; lower %s", *r.depth, *r.to, figure(r.value), variable("PeakRate"))
+		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone: look at %s", *r.depth, *r.to, figure(r.value), variable("PeakRate"))
 	})
 }
 

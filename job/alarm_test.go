@@ -113,6 +113,7 @@ var cases = []struct {
 	{"a pathway of 21.5 % shows at the end", []any{
 		changed(stepped(5000), func(l *record.Step) { l.Updates[3] = 1075 }), changed(stepped(49400), func(l *record.Step) { l.Updates[3] = 10621 }),
 	}, []string{"pathway 49400 4"}},
+	{"the deepest pathway left out once", []any{changed(stepped(500), func(l *record.Step) { l.Updates[10] = 499 })}, []string{"pathway 500 11"}},
 	{"an entry of the table above 1", []any{
 		stepped(1250), changed(stepped(1300), func(l *record.Step) { l.Table[2][9] = finite(1.02) }), changed(stepped(1350), func(l *record.Step) { l.Table[2][9] = finite(0.99) }),
 		changed(stepped(1400), func(l *record.Step) { l.Table[2][8] = finite(1.01) }), stepped(1450), changed(stepped(1500), func(l *record.Step) { l.Table[2][9] = nil }),
@@ -189,7 +190,7 @@ func TestHealthyPathways(t *testing.T) {
 		depths      DepthSet
 		rows, total int
 		favoured    bool
-	}{{span(1, 11), 2, 49400, false}, {span(0, 11), 2, 49400, false}, {span(0, 3), 2, 436, false}, {span(0, 3), 1, 5000, false}, {span(1, 11), 2, 49400, true}} {
+	}{{span(1, 11), 2, 49400, false}, {span(0, 11), 2, 49400, false}, {span(0, 3), 2, 436, false}, {span(0, 3), 1, 5000, false}, {span(1, 11), 0, 5000, false}, {span(1, 4), 3, 5000, false}, {span(11, 11), 0, 5000, false}, {span(1, 11), 2, 49400, true}} {
 		for seed := range uint64(4) {
 			g := judge{depths: c.depths, rows: c.rows, perEpoch: 247, memory: &alarms{}}
 			p := &Progress{Table: make([][]*float64, len(c.depths)), Updates: make([]int64, len(c.depths))}

@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// What a look of the online probe is made of. A look at full size takes 6,000 images through the encoder, at 35 GFLOP each
-// where an update takes 135 for each of its own: 0.25 % of the work of five epochs.
+// What a look of the online probe is made of. At full size it takes 6,000 images through the encoder, at 35 GFLOP each where
+// an update takes 135 for each of its own: 0.26 % of the work of five epochs, 0.41 % of the baseline's.
 const (
 	onlineImages   = 1000    // of the validation split, to be classified
 	onlinePerClass = 50      // of the train split, to learn from

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -31,6 +32,27 @@ func TestSpread(t *testing.T) {
 		if got := spread(shards, 3, c.n); !slices.Equal(got, c.want) {
 			t.Errorf("%d samples: %v, want %v", c.n, got, c.want)
 		}
+	}
+}
+
+// TestOnlinePrice: by operations the looks of every run of the table take less than a hundredth of its pretraining, and of
+// what is kept in memory no more than is said.
+func TestOnlinePrice(t *testing.T) {
+	for _, row := range Presets() {
+		cfg := defaults()
+		cfg.Preset = row.Name
+		if err := cfg.applyPreset(""); err != nil {
+			t.Fatal(err)
+		}
+		look := (onlineImages + onlineBank) * cfg.Model().EncoderOperations()
+		between := float64(cfg.OnlineEvery) * 247 * 512 * cfg.Model().Operations(model.MaskShape{Target: 35, Context: 48})
+		t.Logf("%s: a look is %.2f %% of the %d epochs between two", row.Name, 100*look/between, cfg.OnlineEvery)
+		if look > between/100 {
+			t.Errorf("%s: a look takes %g operations, the updates between two %g", row.Name, look, between)
+		}
+	}
+	if bytes := (onlineImages + onlineBank) * 224 * 224 * 3; bytes > onlineMemory {
+		t.Errorf("%d bytes of images at full size, at most %d are kept", bytes, onlineMemory)
 	}
 }
 
