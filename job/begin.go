@@ -21,6 +21,9 @@ type begun = record.Begun[Recipe]
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data.
 func (j *Job) begin(ctx context.Context) error {
+	if err := j.fit(ctx); err != nil {
+		return err
+	}
 	mine := begun{
 		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(),
 		Versions: j.versions, Begun: time.Now().UTC(),
@@ -93,6 +96,9 @@ func (j *Job) takePart(p *Progress) {
 // differences makes a settings error of what another attempt of the run was told otherwise.
 func differences(mine, theirs begun, key string) error {
 	faults := &SettingsError{}
+	if mine.Recipe.MicroBatch == 0 {
+		mine.Recipe.MicroBatch = theirs.Recipe.MicroBatch // it is the run's to choose, see fit
+	}
 	ours, other := settings(reflect.ValueOf(&mine.Recipe).Elem()), settings(reflect.ValueOf(&theirs.Recipe).Elem())
 	for i, s := range ours {
 		if got, was := fmt.Sprint(s.value), fmt.Sprint(other[i].value); got != was {

@@ -179,7 +179,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.learner.Close()) }()
 	b.found.StateSeconds = lap()
 	b.images = noise(b.model.Batch, b.model.Image*b.model.Image*3)
-	b.found.StateBytes = sizes{Config: b.model}.stateBytes()
+	b.found.StateBytes = b.model.StateBytes()
 	shapes, err := b.shapes()
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type check struct {
 
 	bucket *storage.Bucket  // nil: cannot be used
 	data   *storage.Dataset // nil: cannot be read
+	begun  *Recipe          // of the run, if it has begun
 	at     storage.Position // of the newest checkpoint
 	device *model.Device    // nil: cannot be opened
 	busy   bool             // a step that was left behind still runs on the device

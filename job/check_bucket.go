@@ -104,6 +104,7 @@ func (c *check) compare(text []byte, key string) error {
 	if err != nil {
 		return err
 	}
+	c.begun = &theirs.Recipe
 	mine := begun{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
 	if c.data != nil {
 		mine.Fingerprint = c.data.Fingerprint()
@@ -119,7 +120,7 @@ func (c *check) timeUpload(ctx context.Context) {
 	if c.bucket == nil {
 		return
 	}
-	data := make([]byte, min(c.sizes().stateBytes(), uploadSample))
+	data := make([]byte, min(c.cfg.Model().StateBytes(), uploadSample))
 	rand.Read(data) // never fails; nothing on the way can compress it
 	prefix := c.scratch()
 	begin := time.Now()

@@ -28,22 +28,51 @@ func (c *check) lookAtDevice(ctx context.Context) {
 	c.ok("device", "%s: %s", c.cfg.Backend, device.Description())
 }
 
-// lookAtMemory tells what the state takes, estimates the rest, and compares the sum with the card, if there is one.
+// lookAtMemory tells what the largest step of the run takes, and compares it with what the device gives, or else with the
+// card. A device that tells its memory takes such a step, as it will before the run's first update.
 func (c *check) lookAtMemory(ctx context.Context) {
-	s := c.sizes()
-	state, gradients, activations := float64(s.stateBytes()), float64(s.gradientBytes()), float64(s.activationBytes())
-	need := state + gradients + activations
-	c.ok("memory", "state %s, exact: %d trained weights with two moments each, and the teacher; gradients of a step %s", amount(state), s.trained(), amount(gradients))
-	c.ok("memory", "activations of one pass of %d images about %s, an estimate: %s; with state and gradients about %s", s.pass(), amount(activations), activationFormula, amount(need))
+	fits := false
+	if c.device != nil && c.device.Memory() != nil {
+		cfg, err := fitting(ctx, c.device, c.cfg, c.begun, c.log)
+		if c.busy = ctx.Err() != nil; err != nil {
+			c.fault(ctx, "memory", err)
+		} else {
+			c.cfg, fits = cfg, true
+		}
+	}
+	_, need, err := c.cfg.largestStep()
+	if err != nil {
+		return // Load refuses such settings
+	}
+	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, beside it", amount(float64(need.State)), amount(float64(need.Results)))
+	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, two batches of images %s: %s in all, an estimate for the largest mask shape",
+		c.cfg.pass(), amount(float64(need.Activations)), amount(float64(need.Gradients+need.Sums)), amount(float64(need.Images)), amount(float64(need.Total())))
 	name, memory, driver, ok := c.card(ctx)
+	if ok && !strings.HasPrefix(c.cfg.Backend, "xla") {
+		c.warn("card", "%s is here, but %s=%s does not use it", name, variable("Backend"), c.cfg.Backend)
+		return
+	}
+	on := fmt.Sprintf("%s, %s, driver %s", name, amount(memory), driver)
+	if c.device != nil {
+		if have := c.device.Memory(); have != nil && have.Limit > 0 {
+			if !ok {
+				on = c.device.Card()
+			}
+			ok, memory = true, float64(have.Limit)
+			on += fmt.Sprintf(", of which the program may take %s", amount(memory))
+		}
+	}
+	share := 100 * float64(need.Total()) / memory
 	switch {
 	case !ok:
-	case !strings.HasPrefix(c.cfg.Backend, "xla"):
-		c.warn("card", "%s is here, but %s=%s does not use it", name, variable("Backend"), c.cfg.Backend)
-	case need > 0.9*memory:
-		c.warn("card", "%s, %s, driver %s: the estimate is %.0f %% of its memory; lower %s or set %s=true", name, amount(memory), driver, 100*need/memory, variable("MicroBatch"), variable("Remat"))
+	case fits:
+		c.ok("card", "%s: the largest step was tried with passes of %d images, and fits; the estimate is %.0f %%", on, c.cfg.pass(), share)
+	case share <= 90:
+		c.ok("card", "%s: the estimate is %.0f %% of its memory", on, share)
+	case c.cfg.MicroBatch == 0:
+		c.warn("card", "%s: the estimate is %.0f %% of its memory; a run that begins here looks for the largest %s that fits", on, share, variable("MicroBatch"))
 	default:
-		c.ok("card", "%s, %s, driver %s: the estimate is %.0f %% of its memory", name, amount(memory), driver, 100*need/memory)
+		c.warn("card", "%s: the estimate is %.0f %% of its memory; lower %s or set %s=true", on, share, variable("MicroBatch"), variable("Remat"))
 	}
 }
 

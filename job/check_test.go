@@ -322,6 +322,7 @@ func TestCheckKnowsTheCard(t *testing.T) {
 	}{
 		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\nNVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n", "ok       card       NVIDIA H100 80GB HBM3, 85.52 GB, driver 580.1", 128},
 		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA L4, 23034 MiB, 580.1\n", "lower CIJEPA_MICRO_BATCH", 512},
+		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA L4, 23034 MiB, 580.1\n", "looks for the largest CIJEPA_MICRO_BATCH that fits", 0},
 		{"go:parallelism=64", "NVIDIA L4, 23034 MiB, 580.1\n", "CIJEPA_BACKEND=go:parallelism=64 does not use it", 512},
 		{"go:parallelism=64", "", "an estimate", 512},
 		{"go:parallelism=64", "NVIDIA-SMI has failed", "an estimate", 512},
@@ -397,16 +398,7 @@ func TestCheckTellsWhatAPreemptionCosts(t *testing.T) {
 // TestCheckCountsTheDefaults: method.md, section 10.
 func TestCheckCountsTheDefaults(t *testing.T) {
 	s := (&check{cfg: defaults()}).sizes()
-	if got := s.trained(); got != 241_797_888 {
-		t.Errorf("%d trained weights", got)
-	}
-	if got := s.encoder(); got != 85_645_056 {
-		t.Errorf("%d weights of the encoder", got)
-	}
-	if got := s.predictor(); got != 10_943_232+3_252_480 {
-		t.Errorf("%d weights of a pathway", got)
-	}
-	if got := s.stateBytes(); got != 4*(3*241_797_888+85_645_056) || math.Round(float64(got)/1e7) != 324 {
+	if got := s.StateBytes(); got != 4*(3*241_797_888+85_645_056) || math.Round(float64(got)/1e7) != 324 {
 		t.Errorf("%d bytes of state", got)
 	}
 	// The 135 there are of the mean shape, with the last block of each predictor taken on all its tokens.
@@ -443,7 +435,7 @@ func TestCheckCountsTheState(t *testing.T) {
 		}
 		held += n
 	}
-	if got := (&check{cfg: cfg}).sizes().stateBytes(); got != held {
+	if got := cfg.Model().StateBytes(); got != held {
 		t.Errorf("%d bytes of state, but a snapshot holds %d", got, held)
 	}
 }

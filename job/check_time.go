@@ -41,7 +41,7 @@ func (c *check) timeSteps(ctx context.Context) {
 	whole := cfg
 	if !strings.HasPrefix(c.cfg.Backend, "xla") {
 		cfg.Batch, cfg.MicroBatch = 1, 0
-		if whole = cfg; c.sizes().stateBytes() > largeState {
+		if whole = cfg; c.cfg.Model().StateBytes() > largeState {
 			cfg = oneBlock(cfg)
 		}
 	}
@@ -196,9 +196,8 @@ func noise(n, size int) []byte {
 
 // failedStep tells of a step that the device could not take.
 func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
-	s := c.sizes()
 	_, memory, _, ok := c.card(ctx)
-	if need := float64(s.stateBytes() + s.gradientBytes() + s.activationBytes()); ok && cfg.Batch == c.cfg.Batch && need > memory {
+	if _, need, _ := c.cfg.largestStep(); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
 		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", variable("Remat"), err)
 		return
 	}
@@ -288,7 +287,7 @@ func (c *check) tellPreemption(context.Context) {
 	if c.rate == 0 {
 		return
 	}
-	bytes := float64(c.sizes().stateBytes())
+	bytes := float64(c.cfg.Model().StateBytes())
 	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
 		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause", amount(bytes), readable(upload), variable("SaveEvery"), c.cfg.SaveEvery)

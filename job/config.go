@@ -46,7 +46,7 @@ type Recipe struct {
 	LastPlace        bool     `desc:"Let blocks also take the last legal row and column, which the official sampler never draws."`
 	Trim             string   `desc:"How contexts get one length: fixed (by target length) or official (shortest of 128)."`
 	Batch            int      `desc:"Images of an update."`
-	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: the whole batch."`
+	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: what fits a GPU when the run begins, elsewhere the whole batch."`
 	Remat            bool     `desc:"Recompute activations in the backward pass: less memory, more time, other last bits."`
 	PeakRate         float64  `desc:"Learning rate at the end of the warm-up."`
 	StartRate        float64  `desc:"Learning rate of the first update; 0: a tenth of PEAK_RATE."`

@@ -80,7 +80,7 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 	}
 	switch at.phase {
 	case pretraining:
-		if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
+		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
 			return &DeviceError{err}
 		}
 		if err := at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) }); err != nil {

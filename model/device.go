@@ -160,7 +160,15 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 	for _, t := range join(inputs, borrowed) {
 		arguments = append(arguments, t)
 	}
+	var given []compute.Buffer
 	for _, t := range owned {
+		if d.client != nil {
+			buffer, err := (*t).Buffer(d.backend, 0)
+			if err != nil {
+				return nil, fmt.Errorf("running %s: %w", program.Name(), err)
+			}
+			given = append(given, buffer)
+		}
 		donated, err := graph.DonateTensorBuffer(*t, d.backend, 0)
 		if err != nil {
 			return nil, fmt.Errorf("running %s: %w", program.Name(), err)
@@ -170,6 +178,9 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 	defer d.ran(time.Now())
 	outputs, err := program.Call(arguments...)
 	if err != nil {
+		for _, buffer := range given { // or they would keep the device's memory until Go collects them
+			err = errors.Join(err, buffer.Finalize())
+		}
 		return nil, fmt.Errorf("running %s: %w", program.Name(), err)
 	}
 	n := len(outputs) - len(owned)

@@ -41,12 +41,7 @@ type StepOutput struct {
 // Config that Validate refuses fails before anything touches the device.
 func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	defer recovered(&err, "making the learner")
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	cfg.Depths = slices.Clone(cfg.Depths)
-	l = &Learner{network: newNetwork(cfg, d), device: d}
-	if l.programs, err = newPrograms(l.network, d); err != nil {
+	if l, err = newLearner(d, cfg); err != nil {
 		return nil, err
 	}
 	if l.networks, err = newNetworks(d, cfg, seed); err != nil {
@@ -58,16 +53,45 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	return l, err
 }
 
+// BlankLearner makes a learner that has no state until Load gives it one: drawing the weights of a ViT-B/16 takes seconds, which
+// a run that goes on does not have to spend.
+func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
+	defer recovered(&err, "making the learner")
+	if l, err = newLearner(d, cfg); err != nil {
+		return nil, err
+	}
+	none := func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) }
+	blank := func(arrays []array) *group {
+		return &group{arrays: arrays, w: none(arrays), first: none(arrays), second: none(arrays)}
+	}
+	l.student, l.teacher = blank(cfg.encoderArrays()), none(cfg.encoderArrays())
+	l.predictors = map[int]*group{}
+	for _, depth := range cfg.Depths {
+		l.predictors[depth] = blank(cfg.predictorArrays())
+	}
+	l.lost = errors.New("none was loaded yet")
+	return l, nil
+}
+
+// newLearner makes one without a state.
+func newLearner(d *Device, cfg Config) (*Learner, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.Depths = slices.Clone(cfg.Depths)
+	l := &Learner{network: newNetwork(cfg, d), device: d}
+	var err error
+	l.programs, err = newPrograms(l.network, d)
+	return l, err
+}
+
 // Close gives the state and the programs back to the device. The learner must not be used any more.
 func (l *Learner) Close() (err error) {
 	defer recovered(&err, "closing the learner")
-	errs := []error{l.networks.free(l.Config)}
-	for _, t := range l.sums {
-		errs = append(errs, t.FinalizeAll())
-	}
+	err = l.freeState()
 	l.programs.free()
 	l.lost = errors.New("the learner is closed")
-	return errors.Join(errs...)
+	return err
 }
 
 // Compile builds the program for steps of a mask shape ahead of its first use.

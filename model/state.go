@@ -224,7 +224,9 @@ func (n *networks) free(c Config) error {
 	var errs []error
 	for _, p := range n.portions(c) {
 		for _, t := range join(p.group.w, p.group.first, p.group.second) {
-			errs = append(errs, t.FinalizeAll())
+			if t != nil { // of a blank learner
+				errs = append(errs, t.FinalizeAll())
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -2,7 +2,8 @@
 // one, as StableHLO text, and answers just enough for go-xla to believe in a device, in compiled programs and in their
 // results, which are zeros. So the programs of a GPU can be looked at where there is none, and what they cost the host can
 // be timed. A program is nothing but the types of its inputs and outputs; that is also what it is stored as. With
-// CIJEPA_MEMORY, a number of bytes, it runs out of memory where inputs and outputs take more.
+// CIJEPA_MEMORY, a number of bytes, it tells of so much memory; with CIJEPA_MEMORY_LEFT it runs out of it where the inputs and
+// outputs of a call take more.
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,9 +41,9 @@ static PJRT_Error *fail(PJRT_Error_Code code, const char *message) {
   return error;
 }
 
-static int64_t memory(void) {
-  const char *limit = getenv("CIJEPA_MEMORY");
-  return limit ? atoll(limit) : 0;
+static size_t number(const char *variable) {
+  const char *text = getenv(variable);
+  return text ? atoll(text) : 0;
 }
 
 static void Error_Destroy(PJRT_Error_Destroy_Args *args) { free(args->error); }
@@ -69,10 +70,10 @@ ANSWER(DeviceDescription_ProcessIndex) { args->process_index = 0; return NULL; }
 ANSWER(DeviceDescription_DebugString) { TEXT(debug_string, "nothing"); return NULL; }
 ANSWER(DeviceDescription_Kind) { TEXT(device_kind, "No Card"); return NULL; }
 ANSWER(Device_MemoryStats) {
-  if (!memory()) return fail(PJRT_Error_Code_UNIMPLEMENTED, "no memory was given");
+  if (!number("CIJEPA_MEMORY")) return fail(PJRT_Error_Code_UNIMPLEMENTED, "no memory was given");
   args->bytes_in_use = args->peak_bytes_in_use = 0;
   args->peak_bytes_in_use_is_set = false;
-  args->bytes_limit = memory();
+  args->bytes_limit = number("CIJEPA_MEMORY");
   args->bytes_limit_is_set = true;
   return NULL;
 }
@@ -165,7 +166,8 @@ static PJRT_Buffer *buffer(Type type) {
 }
 ANSWER(LoadedExecutable_Execute) {
   Program *p = args->executable->program;
-  if (memory() && p->bytes_in + p->bytes_out > memory()) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Out of memory while trying to allocate");
+  size_t left = number("CIJEPA_MEMORY_LEFT");
+  if (left && p->bytes_in + p->bytes_out > left) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Out of memory while trying to allocate");
   for (size_t i = 0; i < p->outputs; i++) args->output_lists[0][i] = buffer(p->types[p->inputs + i]);
   if (args->device_complete_events) args->device_complete_events[0] = &event;
   return NULL;

@@ -1,0 +1,141 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// MemoryError is a step that does not fit into the memory of its device.
+type MemoryError struct {
+	Need  int64 // bytes, as the compiler planned them
+	Limit int64 // bytes that the device gives
+	Err   error // of the device, if the step was tried
+}
+
+// Error tells the bytes.
+func (e *MemoryError) Error() string {
+	text := fmt.Sprintf("a step takes %.2f GB of memory, and the device gives %.2f GB", float64(e.Need)/1e9, float64(e.Limit)/1e9)
+	if e.Err != nil {
+		text += fmt.Sprintf(": %v", e.Err)
+	}
+	return text
+}
+
+// Unwrap gives the error of the device.
+func (e *MemoryError) Unwrap() error { return e.Err }
+
+// Try finds out whether steps of a mask shape fit into the memory of the device, with the whole state of a run beside them. It
+// compiles the step, adds up what the compiler planned, and where that seems to fit takes one step, on a state of zeros. It leaves
+// nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try
+// does nothing.
+func Try(d *Device, cfg Config, s MaskShape) (err error) {
+	defer recovered(&err, "trying a step")
+	have := d.Memory()
+	if have == nil || have.Limit == 0 {
+		return nil
+	}
+	before := len(d.Compiled())
+	l, err := newLearner(d, cfg)
+	if err != nil {
+		return err
+	}
+	defer l.programs.free()
+	if err := l.Compile(s); err != nil {
+		return outOfMemory(err, 0, have.Limit)
+	}
+	need := int64(0)
+	for _, p := range d.Compiled()[before:] {
+		if p.Memory != nil {
+			need = max(need, p.Memory.Total()-p.Memory.Arguments)
+		}
+	}
+	resident := cfg.Need(s, d.flash())
+	need += resident.State + resident.Sums + resident.Images
+	if need > have.Limit {
+		return &MemoryError{Need: need, Limit: have.Limit}
+	}
+	return outOfMemory(l.stepOnZeros(s), need, have.Limit)
+}
+
+// outOfMemory makes a *MemoryError of what a device that has run out of memory says. go-xla gives the code of PJRT's error as
+// text only: 8 is RESOURCE_EXHAUSTED.
+func outOfMemory(err error, need, limit int64) error {
+	if err != nil && strings.Contains(err.Error(), "PJRT error (code=8)") {
+		return &MemoryError{need, limit, err}
+	}
+	return err
+}
+
+// stepOnZeros gives a learner a state of zeros, takes a step on black images, and gives all back.
+func (l *Learner) stepOnZeros(s MaskShape) (err error) {
+	if err := l.fillZeros(); err != nil {
+		return errors.Join(err, l.freeState())
+	}
+	defer func() { err = errors.Join(err, l.freeState()) }()
+	images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))
+	if err != nil {
+		return err
+	}
+	next, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3)) // as in a run, where it comes while the step runs
+	if err != nil {
+		return errors.Join(err, images.Free())
+	}
+	m := Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
+	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
+	_, err = l.Step(StepInput{Images: images, Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), Rate: 1, Momentum: 1})
+	return errors.Join(err, next.Free())
+}
+
+// zeroLearner is a learner whose state is zeros.
+func zeroLearner(d *Device, cfg Config) (*Learner, error) {
+	l, err := newLearner(d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.fillZeros()
+}
+
+// fillZeros makes a state of zeros.
+func (l *Learner) fillZeros() (err error) {
+	largest := 0
+	for _, a := range join(l.encoderArrays(), l.predictorArrays()) {
+		largest = max(largest, 4*a.size())
+	}
+	zeros := make([]byte, largest)
+	fill := func(arrays []array) (list []*tensors.Tensor) {
+		for _, a := range arrays {
+			var t *tensors.Tensor
+			if err == nil {
+				t, err = l.device.upload(zeros[:4*a.size()], a.shape())
+			}
+			if err == nil {
+				list = append(list, t)
+			}
+		}
+		return list
+	}
+	newGroup := func(arrays []array) *group {
+		return &group{arrays: arrays, w: fill(arrays), first: fill(arrays), second: fill(arrays)}
+	}
+	l.student, l.teacher = newGroup(l.encoderArrays()), fill(l.encoderArrays())
+	l.predictors = map[int]*group{}
+	for _, depth := range l.Depths {
+		l.predictors[depth] = newGroup(l.predictorArrays())
+	}
+	if err == nil && l.passes() > 1 {
+		l.sums, err = newSums(l.device, l.Config)
+	}
+	return err
+}
+
+// freeState gives the state back, whatever is left of it.
+func (l *Learner) freeState() error {
+	errs := []error{l.networks.free(l.Config)}
+	for _, t := range l.sums {
+		errs = append(errs, t.FinalizeAll())
+	}
+	return errors.Join(errs...)
+}

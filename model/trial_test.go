@@ -1,0 +1,78 @@
+//go:build cgo
+
+package model
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/go-xla/pjrt"
+)
+
+// A step that does not fit is found out before a run begins, by the compiler's plan or by the step that is tried, and
+// nothing of it stays behind.
+func TestTryFindsWhatDoesNotFit(t *testing.T) {
+	path, _ := buildPlugin(t)
+	d := openPlugin(t, path, DeviceOptions{})
+	c := tiny()
+	s := tinyLengths[0]
+	before := pjrt.BuffersAlive()
+	if err := Try(d, c, s); err != nil || len(d.Compiled()) != 0 {
+		t.Errorf("on a device that does not tell its memory: %v, and compiled %d programs", err, len(d.Compiled()))
+	}
+	for _, micro := range []int{0, 1} {
+		c.MicroBatch = micro
+		need := c.Need(s, true)
+		exact := need.State + need.Sums + need.Images + need.Results // and summary, verdict
+		for _, k := range []struct {
+			limit, left int64
+			fits        bool
+		}{{exact + 1000, 0, true}, {exact - 1000, 0, false}, {exact + 1000, 1000, false}} {
+			t.Setenv("CIJEPA_MEMORY", fmt.Sprint(k.limit))
+			t.Setenv("CIJEPA_MEMORY_LEFT", fmt.Sprint(k.left))
+			err := Try(d, c, s)
+			var memory *MemoryError
+			switch {
+			case k.fits && err != nil:
+				t.Errorf("micro-batches of %d in %d bytes: %v", micro, k.limit, err)
+			case !k.fits && (!errors.As(err, &memory) || memory.Limit != k.limit || memory.Need < exact || (k.left > 0) != strings.Contains(err.Error(), "Out of memory")):
+				t.Errorf("micro-batches of %d in %d bytes, %d left: %v", micro, k.limit, k.left, err)
+			}
+		}
+	}
+	if after := pjrt.BuffersAlive(); after != before {
+		t.Errorf("%d buffers before, %d after", before, after)
+	}
+}
+
+// A blank learner has no state and takes any.
+func TestBlankLearnerLoads(t *testing.T) {
+	for _, micro := range []int{0, 1} {
+		c := tiny()
+		c.MicroBatch = micro
+		want := newTestLearner(t, c)
+		take(t, want, stepInput(t, want, 0))
+		blank, err := BlankLearner(want.device, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blank.Step(stepInput(t, blank, 1)); err == nil || !strings.Contains(err.Error(), "none was loaded") {
+			t.Errorf("a step without a state: %v", err)
+		}
+		if _, err := blank.Snapshot(); err == nil {
+			t.Error("a snapshot of no state")
+		}
+		if err := blank.Load(opener(stateFiles(t, want))); err != nil {
+			t.Fatal(err)
+		}
+		a, b := take(t, want, stepInput(t, want, 1)), take(t, blank, stepInput(t, blank, 1))
+		if a.Loss != b.Loss {
+			t.Errorf("loss %g, of the other %g", b.Loss, a.Loss)
+		}
+		if err := blank.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
