@@ -44,7 +44,8 @@ func (r *Report) alphaBeta() *heatMap {
 	}
 	h := &heatMap{
 		Name: "alpha-beta", RowName: "alpha", ColName: "beta", Rows: alphas, Columns: betas,
-		Caption: fmt.Sprintf("Top-1 in percent by the weight of the deepest target in every row (alpha) and in the deepest row (beta); - is uniform. Depths %s, %s epochs, %s intermediate rows", most.depths, most.epochs, most.rows),
+		Title:   "Top-1 by alpha and beta",
+		Caption: fmt.Sprintf("Percent, mean of the finished runs. Alpha is the weight of the deepest target in every row, beta in the deepest row; - is uniform. Depths %s, %s epochs, %s intermediate rows.", most.depths, most.epochs, most.rows),
 	}
 	cells := make([][]*float64, len(alphas))
 	for i, a := range alphas {

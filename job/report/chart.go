@@ -9,6 +9,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -92,7 +93,7 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = vg.Points(11), vg.Points(11)
 		axis.Color, axis.Tick.Color = colours.grid, colours.grid
 		axis.Padding = vg.Points(3)
-		axis.Tick.Marker = fewTicks{}
+		axis.Tick.Marker = fewTicks{whole: axis.Label.Text == "depth"}
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = nil, colours.grid
@@ -294,16 +295,24 @@ func (l endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	return boxes
 }
 
-// fewTicks labels an axis in a handful of places.
-type fewTicks struct{}
+// fewTicks labels an axis at round figures, four to six of them.
+type fewTicks struct{ whole bool } // whole numbers only
 
-// Ticks leaves out the small ones, which have no label.
-func (fewTicks) Ticks(low, high float64) []plot.Tick {
-	var labelled []plot.Tick
-	for _, t := range (plot.DefaultTicks{}).Ticks(low, high) {
-		if t.Label != "" {
-			labelled = append(labelled, t)
+// Ticks steps by 1, 2 or 5 times a power of ten.
+func (t fewTicks) Ticks(low, high float64) []plot.Tick {
+	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
+	for _, times := range []float64{5, 2} {
+		if (high-low)/(step*times) >= 3 {
+			step *= times
+			break
 		}
 	}
-	return labelled
+	if t.whole {
+		step = max(step, 1)
+	}
+	var ticks []plot.Tick
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(math.Round(i*step*1e9)/1e9+0, 'g', 6, 64)})
+	}
+	return ticks
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // most points of a line: more cannot be told apart at the width of a page.
-const mostPoints = 240
+const mostPoints = 150
 
 // mostNames of lines that a chart of several runs writes; beyond, a name stands once for each preset.
 const mostNames = 14
@@ -141,6 +141,7 @@ func (r *Run) charts() []chart {
 		r.byDepth("Spread of the teacher's features (healthy 0.3 to 1)", "standard deviation", func(i int) []*float64 { return r.Health[i].Deviation }),
 		r.byDepth("Residual stream", "RMS", func(i int) []*float64 { return r.Health[i].RMS }),
 		r.ownOnline(),
+		r.probeLoss(),
 		steps("Throughput", "images/s", func(i int) float64 { return r.Steps[i].ImagesPerSecond }),
 		steps("Waiting for images", "% of the time", func(i int) float64 { return 100 * r.Steps[i].DataWait }),
 	}
@@ -168,6 +169,13 @@ func (r *Run) ownOnline() chart {
 		{"kNN", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), orNaN(r.Online[i].KNNTop1) }), 1},
 	}
 	return c.described()
+}
+
+// probeLoss is that of the linear probe after pretraining.
+func (r *Run) probeLoss() chart {
+	return chart{Title: "Loss of the linear probe", X: "epoch", Y: "loss", lines: []line{{points: points(len(r.Probe), func(i int) (float64, float64) {
+		return r.Probe[i].Epoch, orNaN(r.Probe[i].Loss)
+	})}}}.described()
 }
 
 // byDepth has a line for each collected depth, over the epochs.

@@ -20,7 +20,8 @@ import (
 // and beta.
 type heatMap struct {
 	Name    string // unique in the page
-	Caption string
+	Title   string
+	Caption string   // what the figures are
 	Rows    []string // headings
 	Columns []string
 	RowName string // what the rows are
@@ -119,10 +120,12 @@ func (h *heatMap) JSON() (template.JS, error) {
 // table is the run's errors by source and target depth; nil while there are none.
 func (r *Run) table() *heatMap {
 	cells, depths := r.Table(), r.Depths()
-	if cells == nil || len(cells) != len(depths) {
+	if len(cells) != len(depths) || len(cells) < 2 { // one cell is no map
 		return nil
 	}
-	h := &heatMap{Name: "table-" + r.Name, Caption: "Error of predicting the teacher's depth (column) from the student's depth (row): mean squared error as last seen, 1 is what predicting zero scores", RowName: "source", ColName: "target"}
+	h := &heatMap{Name: "table-" + r.Name, Title: "Error by source and target depth",
+		Caption: "Mean squared error, as last seen, of predicting the teacher's depth (column) from the student's depth (row). Predicting zero scores 1.",
+		RowName: "source", ColName: "target"}
 	for _, d := range depths {
 		h.Rows = append(h.Rows, fmt.Sprint(d))
 	}

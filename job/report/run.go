@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type Run struct {
 	Begun    record.Begun[Recipe]
 	Result   *record.Result[Recipe] // nil: not finished
 	Steps    []record.Step          // of pretraining, by step
+	Probe    []record.Step          // of the probe, by step
 	Health   []record.Health        // by step
 	Online   []record.Online        // by step
 	Alarms   []record.Alarm         // by step
@@ -41,6 +43,9 @@ type Attempt struct {
 	Ended   *time.Time // nil: nobody wrote it down, so it was killed, or it is at work
 	How     string     // finished, stopped, killed, or the newest, of which nothing is known
 }
+
+// probing is the phase after pretraining in the lines.
+const probing = "probe"
 
 // readRun reads a run from its keys, which are below runs/<name>/.
 func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []string) (*Run, error) {
@@ -76,17 +81,18 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 		return nil, err
 	}
 	r.reached(steps)
-	r.Steps = merge(steps, order, func(l record.Step) int64 { return l.Step })
+	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != probing })
+	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == probing })
 	health, err := readLines[record.Health](ctx, bucket, r, prefix, keys, record.Healths)
 	if err != nil {
 		return nil, err
 	}
-	r.Health = merge(health, order, func(l record.Health) int64 { return l.Step })
+	r.Health = merge(health, order, func(l record.Health) (int64, bool) { return l.Step, true })
 	online, err := readLines[record.Online](ctx, bucket, r, prefix, keys, record.Onlines)
 	if err != nil {
 		return nil, err
 	}
-	r.Online = merge(online, order, func(l record.Online) int64 { return l.Step })
+	r.Online = merge(online, order, func(l record.Online) (int64, bool) { return l.Step, true })
 	alarms, err := readLines[record.Alarm](ctx, bucket, r, prefix, keys, record.Alarms)
 	if err != nil {
 		return nil, err
@@ -185,9 +191,9 @@ func (r *Run) reached(steps map[string][]record.Step) {
 	}
 }
 
-// merge puts the lines of all attempts into one row by step; of two lines with one step the newer attempt's holds.
-// Attempts that are not in order, because nobody wrote down when they began, come first.
-func merge[T any](byAttempt map[string][]T, order []string, step func(T) int64) []T {
+// merge puts the lines of all attempts that are wanted into one row by step; of two lines with one step the newer attempt's
+// holds. Attempts that are not in order, because nobody wrote down when they began, come first.
+func merge[T any](byAttempt map[string][]T, order []string, step func(T) (at int64, wanted bool)) []T {
 	held := map[int64]T{}
 	place := func(name string) int { return slices.Index(order, name) }
 	names := make([]string, 0, len(byAttempt))
@@ -197,14 +203,15 @@ func merge[T any](byAttempt map[string][]T, order []string, step func(T) int64) 
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
 	for _, name := range names {
 		for _, l := range byAttempt[name] {
-			held[step(l)] = l
+			if at, wanted := step(l); wanted {
+				held[at] = l
+			}
 		}
 	}
-	all := make([]T, 0, len(held))
-	for _, l := range held {
-		all = append(all, l)
+	var all []T
+	for _, at := range slices.Sorted(maps.Keys(held)) {
+		all = append(all, held[at])
 	}
-	slices.SortFunc(all, func(a, b T) int { return cmp.Compare(step(a), step(b)) })
 	return all
 }
 
@@ -256,7 +263,7 @@ func (r *Run) State() string {
 	if r.Result != nil {
 		return "finished"
 	}
-	if n := len(r.Attempts); n > 0 && r.Attempts[n-1].Phase == "probe" {
+	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == probing {
 		return "in the probe"
 	}
 	if n := len(r.Steps); n > 0 {
