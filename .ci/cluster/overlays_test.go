@@ -40,11 +40,10 @@ func TestOverlaysAreAccepted(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s: got %v\n%s\nwant %q", patch, err, out, want)
 		}
-		t.Logf("%s\n  %s", patch, firstLine(out))
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, want) {
+				t.Logf("%s\n  %.300s", patch, line)
+			}
+		}
 	}
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
 }
