@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
 	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
-	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential",
+	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_ONLINE_EVERY=2",
 }
 
 // packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a class's pattern.
@@ -220,7 +220,7 @@ func TestKills(t *testing.T) {
 		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
 	}
 	wantLooks := looks(t, alone)
-	if len(wantLooks) != 4 {
+	if len(wantLooks) != 3 {
 		t.Fatalf("looks of the online probe: %v", wantLooks)
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
@@ -350,7 +350,7 @@ func TestExitCodes(t *testing.T) {
 
 func waitFor(t *testing.T, log fmt.Stringer, text string) {
 	t.Helper()
-	for range 200 {
+	for range 1200 { // a minute: two busy cores are slow
 		if strings.Contains(log.String(), text) {
 			return
 		}
