@@ -10,17 +10,17 @@ import (
 // Versions names what computed a run.
 type Versions = record.Versions
 
-// BuildVersions reads them from the binary; program is what the linker stamped, if anything. Those of the plugin and the
+// BuildVersions reads them from the binary; program and commit are what the linker stamped, if anything. Those of the plugin and the
 // driver are known once the device is open.
-func BuildVersions(program string) Versions {
-	v := Versions{Program: program}
+func BuildVersions(program, commit string) Versions {
+	v := Versions{Program: program, Commit: commit}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
 	}
 	v.Go = info.GoVersion
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
+		if s.Key == "vcs.revision" && v.Commit == "" {
 			v.Commit = s.Value
 		}
 	}

@@ -18,8 +18,12 @@ import (
 	"github.com/cijepa/cijepa/job"
 )
 
-// version is stamped by the linker: -ldflags "-X main.version=...".
-var version = "devel"
+// version and commit are stamped by the linker: -ldflags "-X main.version=... -X main.commit=...". Without it the commit is
+// the checkout's, where Go knows it.
+var (
+	version = "devel"
+	commit  string
+)
 
 const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
 
@@ -74,7 +78,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if len(args) > 0 {
 		name, rest = args[0], args[1:]
 	}
-	versions := job.BuildVersions(version)
+	versions := job.BuildVersions(version, commit)
 	switch name {
 	case "":
 		cfg, err := job.Load("", nil)
