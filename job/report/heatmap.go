@@ -119,7 +119,7 @@ func (h *heatMap) JSON() (template.JS, error) {
 
 // table is the run's errors by source and target depth; nil while there are none.
 func (r *Run) table() *heatMap {
-	cells, depths := r.Table(), r.Depths()
+	cells, depths := rounded(r.Table()), r.Depths()
 	if len(cells) != len(depths) || len(cells) < 2 { // one cell is no map
 		return nil
 	}
