@@ -51,6 +51,9 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	r.Bucket, _, _ = strings.Cut(rest[0], "?")
+	if len(r.Runs)+len(r.Unreadable) == 0 {
+		return fmt.Errorf("%w: there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", errUsage, r.Bucket)
+	}
 	files, err := r.Files()
 	if err != nil {
 		return err
