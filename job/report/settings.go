@@ -40,12 +40,6 @@ func (r *Run) Setting(name string) string {
 	return compact.String()
 }
 
-// number is a setting as a number.
-func (r *Run) number(name string) (float64, bool) {
-	v, err := strconv.ParseFloat(r.Setting(name), 64)
-	return v, err == nil
-}
-
 // spans writes ascending depths as they are typed: 0,3,5-7.
 func spans(values []int) string {
 	var words []string
