@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/cijepa/cijepa/job/board"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -16,6 +17,7 @@ type journal struct {
 	mu        sync.Mutex
 	files     map[string][]byte // guarded by mu: the training loop adds, the saver flushes
 	followers []func(line any)  // set before the first line
+	board     board.Board       // the same for TensorBoard
 }
 
 // follow has f see every line, a record.Step, record.Health, record.Online or record.Alarm, as it is added. The training
@@ -34,6 +36,7 @@ func (j *journal) add(file string, line any) error {
 	}
 	j.files[file] = append(append(j.files[file], text...), '\n')
 	j.mu.Unlock()
+	j.board.Line(line)
 	for _, f := range j.followers {
 		f(line)
 	}
@@ -56,5 +59,12 @@ func (j *journal) flush(ctx context.Context, run *storage.Run) error {
 		j.files[file] = bytes.Clone(j.files[file][len(text):])
 		j.mu.Unlock()
 	}
-	return nil
+	events, undrawn := j.board.Files()
+	for _, f := range events {
+		if err := run.Append(ctx, f.Name, f.Data); err != nil {
+			return err
+		}
+		j.board.Written(f)
+	}
+	return undrawn
 }

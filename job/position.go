@@ -10,14 +10,14 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// The phases of a run, as manifests name them.
 const (
-	pretraining = "pretrain"
-	probing     = "probe"
+	pretraining = record.Pretraining
+	probing     = record.Probing
 )
 
 // progressPart is the part of a checkpoint that carries the figures of the run so far.

@@ -63,6 +63,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), bytesPart("", card.Bytes()).Write); err != nil {
 		return fmt.Errorf("writing the card: %w", err)
 	}
+	j.journal.board.Finish(r.Figures)
 	// The newest metrics are a diary: storage has tried for its whole patience, and no finished run is lost over them.
 	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
 		j.log.Error("the newest metrics are lost", "error", err)

@@ -9,7 +9,7 @@
 //	runs/<run>/run.json                               create-if-absent: settings, data fingerprint, seed, versions
 //	runs/<run>/state/<phase>-<step>-<attempt>/<part>  immutable, named once; an attempt never writes into another's folder
 //	runs/<run>/manifest/<sequence, 12 digits>.json    create-if-absent: the commit
-//	runs/<run>/metrics/<name>-<attempt>-<n>           one object per flush
+//	runs/<run>/metrics/[<phase>/]<name>-<attempt>-<n> one object per flush
 //	runs/<run>/programs/<key>                         compiled programs: the same kernels for every attempt
 //	runs/<run>/teacher.safetensors, README.md         the final teacher, its card
 //	runs/<run>/result.json                            create-if-absent: the last write

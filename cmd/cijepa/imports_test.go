@@ -12,7 +12,8 @@ const module = "github.com/cijepa/cijepa"
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
 var rooms = map[string][]string{
 	"cmd/cijepa":          {"job", "job/demo", "job/input", "job/record", "job/report", "model", "storage"},
-	"job":                 {"job/input", "job/live", "job/record", "job/report", "model", "model/draw", "storage"},
+	"job":                 {"job/board", "job/input", "job/live", "job/record", "job/report", "model", "model/draw", "storage"},
+	"job/board":           {"job/record"},
 	"job/demo":            {"job/input", "storage"},
 	"job/input":           {"model/draw"},
 	"job/live":            {"job/record"},

@@ -12,10 +12,16 @@ const (
 	Attempts = "attempt"
 )
 
+// The phases of a run, as lines and manifests name them.
+const (
+	Pretraining = "pretrain"
+	Probing     = "probe"
+)
+
 // Step is one line of steps: an update as it was seen when a log line was due. A figure that was not finite is null.
 type Step struct {
-	Phase           string       `json:"phase"` // pretrain or probe
-	Step            int64        `json:"step"`  // updates done in the phase
+	Phase           string       `json:"phase"`
+	Step            int64        `json:"step"` // updates done in the phase
 	Epoch           float64      `json:"epoch"`
 	Loss            *float64     `json:"loss"`
 	Rate            float64      `json:"rate"`

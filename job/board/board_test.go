@@ -1,0 +1,299 @@
+package board
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"hash/crc32"
+	"image"
+	"image/png"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+func at(v float64) *float64 { return &v }
+
+// seen is one event as a reader finds it: what stands in its fields, the first of a number.
+type seen struct {
+	step    int64
+	version string
+	start   bool
+	tag     string
+	value   float64
+	data    []byte // of the summary's value
+}
+
+// read takes an event file apart, and holds it to TFRecord's checksums.
+func read(t *testing.T, file []byte) (events []seen) {
+	t.Helper()
+	table := crc32.MakeTable(crc32.Castagnoli)
+	unmask := func(masked uint32) uint32 { masked -= 0xa282ead8; return masked>>17 | masked<<15 }
+	for len(file) > 0 {
+		if len(file) < 16 {
+			t.Fatalf("%d bytes at the end of a file", len(file))
+		}
+		n := binary.LittleEndian.Uint64(file)
+		if unmask(binary.LittleEndian.Uint32(file[8:])) != crc32.Checksum(file[:8], table) {
+			t.Fatal("the checksum of a length is wrong")
+		}
+		body := file[12 : 12+n]
+		if unmask(binary.LittleEndian.Uint32(file[12+n:])) != crc32.Checksum(body, table) {
+			t.Fatal("the checksum of an event is wrong")
+		}
+		file = file[16+n:]
+		var e seen
+		fields(t, body, func(number protowire.Number, raw []byte, value uint64) {
+			switch number {
+			case 2:
+				e.step = int64(value)
+			case 3:
+				e.version = string(raw)
+			case 5:
+				fields(t, raw, func(_ protowire.Number, raw []byte, _ uint64) {
+					e.data = raw
+					fields(t, raw, func(number protowire.Number, raw []byte, value uint64) {
+						switch number {
+						case 1:
+							e.tag = string(raw)
+						case 2:
+							e.value = float64(math.Float32frombits(uint32(value)))
+						}
+					})
+				})
+			case 7:
+				e.start = true
+			}
+		})
+		events = append(events, e)
+	}
+	return events
+}
+
+func fields(t *testing.T, b []byte, f func(number protowire.Number, raw []byte, value uint64)) {
+	t.Helper()
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		b = b[n:]
+		var raw []byte
+		var value uint64
+		switch kind {
+		case protowire.VarintType:
+			value, n = protowire.ConsumeVarint(b)
+		case protowire.Fixed64Type:
+			value, n = protowire.ConsumeFixed64(b)
+		case protowire.Fixed32Type:
+			var v uint32
+			v, n = protowire.ConsumeFixed32(b)
+			value = uint64(v)
+		default:
+			raw, n = protowire.ConsumeBytes(b)
+		}
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		f(number, raw, value)
+		b = b[n:]
+	}
+}
+
+func step(n int64, loss float64) record.Step {
+	return record.Step{Phase: record.Pretraining, Step: n, Loss: at(loss), Table: [][]*float64{{at(.9), nil}, {at(.8), at(.7)}}}
+}
+
+func files(t *testing.T, b *Board) map[string]File {
+	t.Helper()
+	all, err := b.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byFolder := map[string]File{}
+	for _, f := range all {
+		byFolder[f.folder] = f
+	}
+	return byFolder
+}
+
+// TestFiles: each flush is a file of its own that begins with the version; the first of an attempt voids what follows the
+// updates that it took over; what could not be written comes again, together with what has come since.
+func TestFiles(t *testing.T) {
+	b := &Board{}
+	b.Resume(record.Pretraining, 20)
+	b.Line(step(25, .5))
+	lost := files(t, b)["pretrain"]
+	b.Line(step(30, math.Pi))
+	f := files(t, b)["pretrain"]
+	if !strings.HasPrefix(f.Name, "pretrain/events.out.tfevents.") || f.Name != lost.Name {
+		t.Errorf("file %q, before %q", f.Name, lost.Name)
+	}
+	b.Line(step(35, .3))
+	b.Written(f)
+	next := files(t, b)["pretrain"]
+	b.Written(next)
+	if left := files(t, b); len(left) != 0 {
+		t.Errorf("%d files after all is written", len(left))
+	}
+
+	first := read(t, f.Data)
+	if first[0].version != "brain.Event:2" || !first[1].start || first[1].step != 21 {
+		t.Errorf("the first file begins with %+v", first[:2])
+	}
+	losses := func(events []seen) (all []seen) {
+		for _, e := range events {
+			if e.tag == "loss" {
+				all = append(all, seen{step: e.step, value: e.value})
+			}
+		}
+		return all
+	}
+	if got, want := losses(first), []seen{{step: 25, value: .5}, {step: 30, value: float64(float32(math.Pi))}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("losses %+v, want %+v", got, want)
+	}
+	second := read(t, next.Data)
+	if second[0].version == "" || second[1].start || len(losses(second)) != 1 {
+		t.Errorf("the second file: %+v", second)
+	}
+}
+
+// TestFigures: figures that are not there, or were not finite, are passed over; the others have their tags.
+func TestFigures(t *testing.T) {
+	b := &Board{}
+	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Table: [][]*float64{{nil}}})
+	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2)})
+	b.Line(record.Health{Step: 1, Depths: []int{3, 11}, Deviation: []*float64{at(.5), nil}, Rank: []*float64{at(7), at(8)}, RMS: []*float64{nil, nil}})
+	b.Line(record.Online{Step: 1, ProbeTop1: 40})
+	b.Line(record.Alarm{Step: 1, Alarm: record.AlarmCollapse, Text: "features of depth 3 are the same"})
+	b.Describe(map[string]any{"seed": 3.})
+	b.Finish(record.Figures{Updates: 9, Top1: 70, KNNTop1: at(60), Depths: []record.DepthFigure{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
+	want := map[string][]string{
+		"pretrain": {"learning_rate", "images_per_second", "data_wait", "bad_samples", "ema_momentum", "skipped_updates",
+			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "online/probe_top1", "alarms/collapse"},
+		"probe": {"loss", "learning_rate", "images_per_second", "data_wait", "bad_samples"},
+		"": {"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1",
+			"profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth", "profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth",
+			"_hparams_/session_end_info"},
+	}
+	for folder, f := range files(t, b) {
+		var tags []string
+		for _, e := range read(t, f.Data)[2:] {
+			tags = append(tags, e.tag)
+		}
+		if !reflect.DeepEqual(tags, want[folder]) {
+			t.Errorf("%q: %q, want %q", folder, tags, want[folder])
+		}
+		delete(want, folder)
+	}
+	if len(want) > 0 {
+		t.Errorf("no files for %v", want)
+	}
+}
+
+func blank(_ [][]*float64) ([]byte, error) {
+	var b bytes.Buffer
+	err := png.Encode(&b, image.NewRGBA(image.Rect(0, 0, 30, 20)))
+	return b.Bytes(), err
+}
+
+// TestPicture: the newest table is drawn once an epoch; one that cannot be drawn costs itself and nothing else.
+func TestPicture(t *testing.T) {
+	b := &Board{Draw: blank}
+	b.Line(record.Health{Step: 0}) // there is no table yet
+	b.Line(step(5, .5))
+	b.Line(record.Health{Step: 10})
+	var pictures []seen
+	for _, e := range read(t, files(t, b)["pretrain"].Data) {
+		if e.tag == "error/table" {
+			pictures = append(pictures, e)
+		}
+	}
+	if len(pictures) != 1 || pictures[0].step != 10 || !bytes.Contains(pictures[0].data, []byte("\x89PNG")) {
+		t.Errorf("%d pictures", len(pictures))
+	}
+
+	b = &Board{Draw: func([][]*float64) ([]byte, error) { return nil, errors.New("no ink") }}
+	b.Line(step(5, .5))
+	b.Line(record.Health{Step: 10})
+	all, err := b.Files()
+	if err == nil || !strings.Contains(err.Error(), "step 10: no ink") || len(all) != 1 {
+		t.Errorf("%d files, %v", len(all), err)
+	}
+	if _, err := b.Files(); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second computes updates again. It
+// needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
+func TestTensorBoardReads(t *testing.T) {
+	python := os.Getenv("CIJEPA_TENSORBOARD")
+	if python == "" {
+		t.Skip("CIJEPA_TENSORBOARD names no Python")
+	}
+	folder := t.TempDir()
+	write := func(b *Board, second string, n string) {
+		all, err := b.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range all {
+			// As storage names it; the tests' attempts begin in one second.
+			path := filepath.Join(folder, strings.NewReplacer(".v2", "-"+n+".v2", ".tfevents.1", ".tfevents."+second).Replace(f.Name))
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, f.Data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			b.Written(f)
+		}
+	}
+	killed := &Board{Draw: blank}
+	killed.Line(step(10, .9))
+	write(killed, "1", "a-000001")
+	killed.Line(step(20, .8))
+	killed.Line(step(30, .7))
+	write(killed, "1", "a-000002")
+	again := &Board{Draw: blank}
+	again.Resume(record.Pretraining, 15)
+	again.Line(step(20, .6))
+	again.Line(record.Health{Step: 20})
+	again.Line(record.Alarm{Step: 20, Alarm: record.AlarmTable, Text: "in **bold**"})
+	write(again, "2", "b-000001")
+	again.Line(step(30, .5))
+	write(again, "2", "b-000002")
+
+	out, err := exec.Command(python, "-c", `
+import json, sys
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.util import tensor_util
+acc = event_accumulator.EventAccumulator(sys.argv[1] + "/pretrain")
+acc.Reload()
+print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars("loss")],
+	[[e.step, e.width, e.height] for e in acc.Images("error/table")],
+	[[e.step, tensor_util.make_ndarray(e.tensor_proto).item().decode()] for e in acc.Tensors("alarms/table")]]))`, folder).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		errors.As(err, &exit)
+		t.Fatalf("%v: %s", err, exit.Stderr)
+	}
+	var got, want any
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	_ = json.Unmarshal([]byte(`[[[10, 0.9], [20, 0.6], [30, 0.5]], [[20, 30, 20]], [[20, "in **bold**"]]]`), &want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("TensorBoard reads %v, want %v", got, want)
+	}
+}
