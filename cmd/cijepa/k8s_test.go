@@ -228,9 +228,10 @@ func TestManifestsNameRealSettings(t *testing.T) {
 		if err != nil {
 			continue // a folder
 		}
-		for _, v := range regexp.MustCompile(`CIJEPA_[A-Z_]+`).FindAllString(string(text), -1) {
+		for _, found := range regexp.MustCompile(`(CIJEPA_[A-Z_]+)(: not a setting)?`).FindAllStringSubmatch(string(text), -1) {
+			v, quoted := found[1], found[2] != "" // the runbook quotes what the program says of a misspelt one
 			seen++
-			if !strings.Contains(usage, "| `"+v+"` |") {
+			if !quoted && !strings.Contains(usage, "| `"+v+"` |") {
 				t.Errorf("%s: %s is not a setting", name, v)
 			}
 		}
