@@ -64,13 +64,15 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 	}
 	slices.SortFunc(all, func(a, b *attempt) int { return a.begun.Time.Compare(b.begun.Time) })
 	for i, a := range all[:max(len(all)-1, 0)] {
-		if key := newest[a.name]; key != "" && a.reached.Phase == pretraining {
+		if key := newest[a.name]; key != "" {
 			line, err := lastLine[record.Step](ctx, bucket, key)
-			if err != nil {
+			switch {
+			case err != nil:
 				log.Warn("passed over in counting the lost updates", "error", err)
-			}
-			if line.Phase == pretraining { // its newest lines may be of the probe
+			case line.Phase == a.reached.Phase:
 				a.reached.Step = max(a.reached.Step, line.Step)
+			case line.Phase == probing: // it went on from pretraining, and was killed later
+				a.reached.Phase, a.reached.Step = line.Phase, line.Step
 			}
 		}
 		if next := all[i+1]; next.begun.Phase == a.reached.Phase {

@@ -17,7 +17,7 @@ import (
 
 // TestAttemptsMade: five attempts. The first was killed at 70 with metrics up to 60 and restored at 40; the second was
 // stopped at 90 with 90 saved; the third was stopped at 120 and restored at 100; the fourth ended pretraining and was
-// killed in the probe, which began again.
+// killed at 12 of the probe, which went on from 7.
 func TestAttemptsMade(t *testing.T) {
 	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
 	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -50,6 +50,7 @@ func TestAttemptsMade(t *testing.T) {
 	put("steps-x-3-000001.jsonl", record.Step{Phase: pretraining, Step: 100})
 	attempt("w-4", 1, 5, pretraining, 100, 100)
 	put("steps-w-4-000001.jsonl", record.Step{Phase: pretraining, Step: 200})
+	put("steps-w-4-000002.jsonl", record.Step{Phase: probing, Step: 12})
 	attempt("v-5", 1, 6, probing, 7, 7)
 	put("attempt-u-6-000001.jsonl") // empty: damaged
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -57,8 +58,8 @@ func TestAttemptsMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if attempts != 5 || lost != 20+0+20 {
-		t.Errorf("%d attempts and %d lost updates, want 5 and 40", attempts, lost)
+	if attempts != 5 || lost != 20+0+20+5 {
+		t.Errorf("%d attempts and %d lost updates, want 5 and 45", attempts, lost)
 	}
 	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/", log); attempts != 0 || lost != 0 || err != nil {
 		t.Errorf("of nothing: %d, %d, %v", attempts, lost, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -19,16 +20,22 @@ import (
 // begun is run.json as this package writes it.
 type begun = record.Begun[Recipe]
 
-// begin writes run.json, or checks that the one that is there asks for the same computation on the same data.
+// begin writes run.json, or checks that the one that is there asks for the same computation on the same data. Another
+// recipe is refused before anything is compiled for it.
 func (j *Job) begin(ctx context.Context) error {
-	if err := j.fit(ctx); err != nil {
+	mine := begun{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
+	switch stored, err := j.run.Record(ctx); {
+	case err == nil:
+		return j.join(ctx, mine, stored)
+	case !errors.Is(err, storage.ErrNotFound):
+		return fmt.Errorf("reading the record of the run: %w", err)
+	}
+	if err := j.fit(ctx, nil); err != nil {
 		return err
 	}
-	mine := begun{
-		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(),
-		Versions: j.versions, Begun: time.Now().UTC(),
-	}
-	text, err := json.MarshalIndent(mine, "", "  ")
+	own := mine
+	own.Recipe, own.Begun = j.cfg.Recipe, time.Now().UTC()
+	text, err := json.MarshalIndent(own, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -36,16 +43,24 @@ func (j *Job) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning the run: %w", err)
 	}
-	j.begun = mine.Begun
-	if bytes.Equal(stored, text) {
-		return nil
+	if !bytes.Equal(stored, text) { // another attempt has begun it meanwhile
+		return j.join(ctx, mine, stored)
 	}
+	j.begun = own.Begun
+	return nil
+}
+
+// join takes part in the run that run.json describes, with the micro-batch that stands there.
+func (j *Job) join(ctx context.Context, mine begun, stored []byte) error {
 	theirs, err := readRecord(stored, j.key("run.json"))
 	if err != nil {
 		return err
 	}
-	j.begun = theirs.Begun
-	return differences(mine, theirs, j.key("run.json"))
+	if err := differences(mine, theirs, j.key("run.json")); err != nil {
+		return err
+	}
+	j.begun, j.cfg.MicroBatch = theirs.Begun, theirs.Recipe.MicroBatch
+	return j.fit(ctx, &theirs.Recipe)
 }
 
 // readRecord reads run.json.
@@ -70,14 +85,22 @@ func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
 	return r, differences(begun{Recipe: recipe}, begun{Recipe: r.Recipe}, key)
 }
 
-// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, driver.
+// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, plugin,
+// driver and flags, or where there is no plugin the processor.
 func (j *Job) environment() string {
 	v := j.versions
-	here := fmt.Sprintf("cijepa %s %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
-	for _, more := range []string{v.Plugin, v.Driver} {
+	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
+	vectors := vectors()
+	if v.Plugin != "" {
+		vectors = "" // the host computes no sum of the run
+	}
+	for _, more := range []string{v.Plugin, v.Driver, j.device.Flags(), vectors} {
 		if more != "" {
 			here += ", " + more
 		}
+	}
+	if j.programs.strayed {
+		here += ", with programs of its own"
 	}
 	return here
 }

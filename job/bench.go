@@ -163,13 +163,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	var kept *programs
 	if b.options.Programs != "" {
-		kept = &programs{b.options.Programs, nil, b.log}
+		kept = &programs{folder: b.options.Programs, log: b.log}
 	}
-	device, err := b.cfg.deviceOptions(kept, b.log).Open(b.cfg.Backend)
+	device, err := b.cfg.openDevice(kept, b.log) // left to the end of the process, as arrays on it may be
 	if err != nil {
-		return fmt.Errorf("%s: %w", variable("Backend"), &DeviceError{err})
+		return err
 	}
-	defer device.Close()
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
 	b.lookAtCard(ctx, device.Card())
 	lap()

@@ -90,9 +90,6 @@ func (c *check) conclude() error {
 }
 
 func (c *check) close() {
-	if c.device != nil && !c.busy {
-		c.device.Close()
-	}
 	if c.bucket != nil {
 		if err := c.bucket.Close(); err != nil {
 			c.log.Warn("closing the bucket", "error", err)

@@ -74,7 +74,7 @@ func (c *check) lookAtRun(ctx context.Context) {
 		return
 	}
 	key := c.folder() + "run.json"
-	text, err := c.bucket.Get(ctx, key)
+	text, err := run.Record(ctx)
 	if errors.Is(err, storage.ErrNotFound) {
 		c.ok("run", "%s is new", c.cfg.Run)
 		return

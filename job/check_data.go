@@ -32,9 +32,9 @@ func (c *check) lookAtData(ctx context.Context) {
 	if bucket == nil {
 		return // the fault is told already
 	}
-	data, err := storage.OpenDataset(ctx, bucket, c.cfg.Data)
+	data, err := c.cfg.openDataset(ctx, bucket)
 	if err != nil {
-		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", variable("Data"), c.cfg.Data, err))
+		c.fault(ctx, "data", err)
 		return
 	}
 	c.data = data
@@ -44,33 +44,10 @@ func (c *check) lookAtData(ctx context.Context) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
 	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
-	c.lookAtSplits(ctx)
-}
-
-// lookAtSplits holds the splits against the batch and the probe.
-func (c *check) lookAtSplits(ctx context.Context) {
-	index := c.data.Index
-	for _, name := range []string{trainSplit, validationSplit} {
-		shards, ok := index.Splits[name]
-		if !ok {
-			c.wrong(ctx, "data", "Data", c.cfg.Data, "it has no split %q; pretraining needs %q, the probe both it and %q", name, trainSplit, validationSplit)
-			continue
-		}
-		bare := 0
-		for i := range shards {
-			for _, label := range shards[i].Samples.Labels {
-				if label == storage.NoLabel {
-					bare++
-				}
-			}
-		}
-		if bare > 0 {
-			c.wrong(ctx, "data", "Data", c.cfg.Data, "%d of the %d images of split %s have no label: it cannot be probed", bare, index.Counts[name], name)
-		}
+	if err := c.cfg.usable(index); err != nil {
+		c.fault(ctx, "data", err)
 	}
-	if n := index.Counts[trainSplit]; n > 0 && n < c.cfg.Batch {
-		c.wrong(ctx, "data", "Batch", c.cfg.Batch, "at most the %d images of the train split", n)
-	} else if n > 0 {
+	if n := index.Counts[trainSplit]; n >= c.cfg.Batch {
 		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
 	}
 }
@@ -88,42 +65,19 @@ func (c *check) lookAtCache(ctx context.Context) {
 	if c.data == nil {
 		return
 	}
-	if strings.HasPrefix(c.cfg.DataBucket, "file:") {
+	if c.data.InPlace() {
 		c.ok("cache", "not needed: shards of a file:// bucket are read in place")
 		return
 	}
-	if err := os.MkdirAll(c.cfg.CacheDir, 0o777); err != nil {
-		c.wrong(ctx, "cache", "CacheDir", c.cfg.CacheDir, "cannot be made: %v; choose a folder on a local disk that this process may write to", err)
-		return
-	}
-	if err := unix.Access(c.cfg.CacheDir, unix.W_OK|unix.X_OK); err != nil {
-		c.wrong(ctx, "cache", "CacheDir", c.cfg.CacheDir, "cannot be written: %v; choose a folder on a local disk that this process may write to", err)
-		return
-	}
-	cache, err := storage.NewCache(c.data, c.cfg.CacheDir, int64(c.cfg.CacheSize), c.log)
+	cache, err := c.cfg.openCache(c.data, c.log)
 	if err != nil {
-		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%v", err)
+		c.fault(ctx, "cache", err)
 		return
 	}
-	defer func() {
-		if err := cache.Close(); err != nil {
-			c.log.Warn("closing the shard cache", "error", err)
-		}
-	}()
-	fits := true
-	for _, name := range []string{trainSplit, validationSplit} {
-		split, err := cache.Split(name)
-		if err != nil {
-			continue // told with the data
-		}
-		if err := split.Require(c.cfg.Window); err != nil && fits {
-			fits = false
-			c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%v", err)
-		}
+	if err := cache.Close(); err != nil {
+		c.log.Warn("closing the shard cache", "error", err)
 	}
-	if fits {
-		c.lookAtSpace(ctx)
-	}
+	c.lookAtSpace(ctx)
 }
 
 // lookAtSpace compares what the cache will take with what the file system has left.

@@ -3,25 +3,17 @@ package job
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"time"
-
-	"github.com/cijepa/cijepa/model"
 )
 
 // lookAtDevice opens the device.
 func (c *check) lookAtDevice(ctx context.Context) {
-	device, err := c.cfg.deviceOptions(&programs{c.cfg.programsFolder(), nil, c.log}, c.log).Open(c.cfg.Backend)
-	var field *model.FieldError
-	switch {
-	case errors.As(err, &field):
-		c.wrong(ctx, "device", "Backend", c.cfg.Backend, "%s", field.Want)
-		return
-	case err != nil:
-		c.fault(ctx, "device", fmt.Errorf("%s: %w", variable("Backend"), &DeviceError{err}))
+	device, err := c.cfg.openDevice(&programs{folder: c.cfg.programsFolder(), log: c.log}, c.log)
+	if err != nil {
+		c.fault(ctx, "device", err)
 		return
 	}
 	c.device = device

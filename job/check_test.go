@@ -179,7 +179,6 @@ func TestCheckFindsFaults(t *testing.T) {
 	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
 	isSettings := func(err error) bool { var s *SettingsError; return errors.As(err, &s) }
-	isDevice := func(err error) bool { var d *DeviceError; return errors.As(err, &d) && !isSettings(err) }
 	is := func(sentinel error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, sentinel) && !isSettings(err) }
 	}
@@ -193,13 +192,15 @@ func TestCheckFindsFaults(t *testing.T) {
 		says   []string
 	}{
 		{"another recipe", func(c *Config) { c.Seed, c.Epochs = 7, 9 }, isSettings, []string{"CIJEPA_SEED=7: this run was begun with 0", "CIJEPA_EPOCHS=9: this run was begun with 4"}},
-		{"no data", func(c *Config) { c.Run, c.Data = "x", "nowhere" }, is(storage.ErrNotFound), []string{"CIJEPA_DATA=nowhere", "cijepa pack"}},
+		{"no data", func(c *Config) { c.Run, c.Data = "x", "nowhere" }, isSettings, []string{"CIJEPA_DATA=nowhere", "cijepa pack"}},
 		{"batch", func(c *Config) { c.Run, c.Batch = "x", 100 }, isSettings, []string{"CIJEPA_BATCH=100: at most the 64 images"}},
-		{"no validation split", func(c *Config) { c.Run, c.Data = "x", "trainonly" }, isSettings, []string{`no split "val"`}},
-		{"no labels", func(c *Config) { c.Run, c.Data = "x", "bare" }, isSettings, []string{"1 of the 2 images of split train have no label", "1 of the 2 images of split val have no label"}},
+		{"no validation split", func(c *Config) { c.Run, c.Data = "x", "trainonly" }, isSettings, []string{"no images in split val"}},
+		{"no labels", func(c *Config) { c.Run, c.Data = "x", "bare" }, isSettings, []string{"1 of the 2 images of split train have no class", "1 of the 2 images of split val have no class", "1 classes"}},
 		{"torn record", func(c *Config) { c.Run = "torn" }, is(storage.ErrCorrupt), []string{"runs/torn/run.json"}},
 		{"device that can hang", func(c *Config) { c.Run, c.Backend = "x", "go" }, isSettings, []string{"CIJEPA_BACKEND=go: must be"}},
-		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isDevice, []string{"CIJEPA_BACKEND"}},
+		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isSettings, []string{"CIJEPA_BACKEND=abacus: must be"}},
+		{"a plugin by name", func(c *Config) { c.Run, c.Backend = "x", "xla:cuda" }, isSettings, []string{"CIJEPA_BACKEND=xla:cuda"}},
+		{"data of no name", func(c *Config) { c.Run, c.Data = "x", "a//b" }, isSettings, []string{"CIJEPA_DATA=a//b"}},
 		{"scheme", func(c *Config) { c.Bucket = "ftp://x" }, isSettings, []string{"CIJEPA_BUCKET", "ftp"}},
 		{"unreachable", func(c *Config) { c.Bucket = unreachable; c.DataBucket = c.Bucket }, is(storage.ErrUnreachable), []string{"CIJEPA_BUCKET", "unreachable"}},
 		{"no data bucket", func(c *Config) { c.DataBucket = unreachable }, is(storage.ErrUnreachable), []string{"CIJEPA_DATA_BUCKET", "unreachable"}},

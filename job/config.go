@@ -167,6 +167,18 @@ func (c Config) deviceOptions(p *programs, log *slog.Logger) model.DeviceOptions
 	return o
 }
 
+// StopDeadline is Config.StopDeadline as the environment says it, or the default: for who has to know it before, and whether or
+// not, all settings can be read.
+func StopDeadline() time.Duration {
+	c := defaults()
+	for _, f := range settings(reflect.ValueOf(&c).Elem()) {
+		if f.field.Name == "StopDeadline" && f.read() != nil {
+			return defaults().StopDeadline
+		}
+	}
+	return c.StopDeadline
+}
+
 // typed is the value of a variable as it was typed.
 func typed(variable string) (string, bool) { return os.LookupEnv(variable) }
 

@@ -7,16 +7,11 @@ import (
 	"log/slog"
 
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/storage"
 )
 
 // fit settles the micro-batch before the run begins, and finds out before its first update whether the device has the memory
-// for it.
-func (j *Job) fit(ctx context.Context) error {
-	begun, err := j.begunWith(ctx)
-	if err != nil {
-		return err
-	}
+// for it. begun is the recipe of a run that has begun; nil: of none.
+func (j *Job) fit(ctx context.Context, begun *Recipe) (err error) {
 	j.live.Doing("trying the largest step")
 	j.cfg, err = fitting(ctx, j.device, j.cfg, begun, j.log)
 	return err
@@ -62,19 +57,6 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 
 // hopeless is how far an estimate must be above what there is.
 const hopeless = 1.15
-
-// begunWith is the recipe of the run, if it has begun.
-func (j *Job) begunWith(ctx context.Context) (*Recipe, error) {
-	text, err := j.bucket.Get(ctx, j.key("run.json"))
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the record of the run: %w", err)
-	}
-	record, err := readRecord(text, j.key("run.json"))
-	return &record.Recipe, err
-}
 
 // tooLarge says which setting to change. What the compiler has planned can never fit; what failed when it was tried may fit a
 // device that nobody else uses, and a run that has begun may go on elsewhere.

@@ -6,11 +6,9 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -39,14 +37,15 @@ type Job struct {
 	log      *slog.Logger
 	bars     io.Writer // of progress bars; nil: none
 
-	bucket  *storage.Bucket
-	run     *storage.Run
-	data    *storage.Dataset
-	cache   *storage.Cache
-	device  *model.Device
-	journal journal
-	live    live.View
-	begun   time.Time // of the run, not of this attempt
+	bucket   *storage.Bucket
+	run      *storage.Run
+	data     *storage.Dataset
+	cache    *storage.Cache
+	device   *model.Device
+	programs *programs
+	journal  journal
+	live     live.View
+	begun    time.Time // of the run, not of this attempt
 }
 
 // Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
@@ -102,19 +101,6 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	return j.finish(ctx, at, result)
 }
 
-// openBucket opens the bucket that a setting names. What is neither refused nor out of reach is a setting that can never
-// work.
-func openBucket(ctx context.Context, field, url string, o storage.Options) (*storage.Bucket, error) {
-	bucket, err := storage.Open(ctx, url, o)
-	switch {
-	case err == nil:
-		return bucket, nil
-	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), ctx.Err() != nil:
-		return nil, fmt.Errorf("%s: %w", variable(field), err)
-	}
-	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
-}
-
 // store says how this run's buckets behave.
 func (j *Job) store() storage.Options {
 	return storage.Options{Log: j.log, Patience: j.cfg.Patience, Moved: j.live.Transferred}
@@ -127,25 +113,23 @@ func (j *Job) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.data, err = storage.OpenDataset(ctx, bucket, j.cfg.Data); errors.Is(err, storage.ErrNotFound) {
-		err = &SettingsError{[]Fault{{variable("Data"), j.cfg.Data, err.Error()}}}
+	if j.data, err = j.cfg.openDataset(ctx, bucket); err == nil {
+		err = j.cfg.usable(j.data.Index)
 	}
 	if err == nil {
-		err = j.usable(j.data.Index)
+		j.cache, err = j.cfg.openCache(j.data, j.log)
 	}
 	if err != nil {
-		return errors.Join(err, bucket.Close())
-	}
-	if j.cache, err = storage.NewCache(j.data, j.cfg.CacheDir, int64(j.cfg.CacheSize), j.log); err != nil {
 		return errors.Join(err, bucket.Close())
 	}
 	j.live.Doing("opening the device")
+	j.programs = &programs{folder: j.cfg.programsFolder(), run: &runPrograms{ctx, j.bucket, j.run}, log: j.log}
 	err = interruptible(ctx, func() (err error) {
-		j.device, err = j.cfg.deviceOptions(&programs{j.cfg.programsFolder(), &runPrograms{ctx, j.bucket, j.run}, j.log}, j.log).Open(j.cfg.Backend)
+		j.device, err = j.cfg.openDevice(j.programs, j.log)
 		return err
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s_BACKEND: %w", Prefix, &DeviceError{err}), j.cache.Close())
+		return errors.Join(err, j.cache.Close())
 	}
 	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
 		text, _ := os.ReadFile(driverFile) // not there: another driver, or none
@@ -156,35 +140,16 @@ func (j *Job) open(ctx context.Context) error {
 	return nil
 }
 
-// close leaves what is open to the end of the process when the context has ended: a program or a compiler may still run on
-// the device, a worker of the cache may be at the checksum of a shard, and the time after a stop is short.
+// close leaves the cache to the end of the process when the context has ended: a worker may be at the checksum of a shard, and
+// the time after a stop is short. The device it always leaves: a program or a compiler may still run there, and arrays that Go
+// has not collected yet must not outlive it.
 func (j *Job) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	j.device.Close()
 	if err := j.cache.Close(); err != nil {
 		j.log.Warn("closing the shard cache", "error", err)
 	}
-}
-
-// usable says whether both phases can use the data: training and validation images, all with a class. It is looked at
-// before days of pretraining, not after.
-func (j *Job) usable(index storage.Index) error {
-	faults := &SettingsError{}
-	want := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults.add(variable("Data"), j.cfg.Data, fmt.Sprintf(format, args...)+"; pack it again, or take other data")
-		}
-	}
-	for _, split := range []string{trainSplit, validationSplit} {
-		want(index.Counts[split] > 0, "it has no split %s, and the probe needs one", split)
-		for _, shard := range index.Splits[split] {
-			want(!slices.Contains(shard.Samples.Labels, storage.NoLabel), "shard %s has images without a class, and the probe needs one", shard.Name)
-		}
-	}
-	want(len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
-	return faults.orNil()
 }
 
 // stepLevel is the level of the lines that tell the pace: beside a progress bar nobody needs them.

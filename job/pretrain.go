@@ -19,9 +19,6 @@ const maxSkipped = 20
 // pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
 // sampled depths, its rate and momentum; so it does not matter where an earlier attempt ended.
 func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
-	if n := j.data.Index.Counts[trainSplit]; n < j.cfg.Batch {
-		return at, &SettingsError{[]Fault{{variable("Batch"), fmt.Sprint(j.cfg.Batch), fmt.Sprintf("at most the %d images of the train split", n)}}}
-	}
 	crop := input.PretrainCrop()
 	crop.Scale = j.cfg.CropScale
 	loader, err := j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad})
@@ -40,6 +37,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	defer online.close()
 	if err := j.compile(ctx, at.learner, masker.Shapes()); err != nil {
 		return at, err
+	}
+	if j.programs.strayed {
+		j.takePart(at.progress)
 	}
 
 	watch, err := j.newWatch(ctx)
@@ -134,19 +134,23 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	return j.enterProbe(ctx, at, saver)
 }
 
-// stopped ends an attempt in the middle of a phase and saves what fits into the deadline, which counts from the signal, or
-// from now when an error ends the attempt. After one of the device there is nothing whole to save, and asking for it may
-// never end.
+// stopped ends an attempt in the middle of a phase and saves what fits into the deadline, which counts from the signal. When an
+// error ends the attempt nobody hurries it, until a signal does. After an error of the device there is nothing whole to save,
+// and asking for it may never end.
 func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver, keep bool) error {
 	cause := context.Cause(ctx)
 	if device := (*DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
 		return err
 	}
-	told := time.Now()
-	if stop := (Stop{}); errors.As(cause, &stop) {
-		told = stop.At
+	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	until := time.Now().Add(j.cfg.SavePatience)
+	if cause != nil {
+		until = j.deadline(cause)
+	} else {
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(time.Until(j.deadline(context.Cause(ctx))), cancel) })()
 	}
-	saved := saver.last(at, keep, told.Add(j.cfg.StopDeadline))
+	saved := saver.last(saving, at, keep, until)
 	if !errors.Is(cause, ErrStopped) {
 		return err
 	}
@@ -155,6 +159,15 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 	j.recordAttempt(short, saver.from, at)
 	j.log.Warn("stopped", "phase", at.phase, "step", at.step, "saved", saved, "lost", at.step-saved)
 	return ErrStopped
+}
+
+// deadline is when the last checkpoint must be committed, once the context has ended for a cause.
+func (j *Job) deadline(cause error) time.Time {
+	told := time.Now()
+	if stop := (Stop{}); errors.As(cause, &stop) {
+		told = stop.At
+	}
+	return told.Add(j.cfg.StopDeadline)
 }
 
 // compile builds the programs of all mask shapes before the first step needs one.

@@ -21,7 +21,19 @@ type programs struct {
 	folder string
 	run    *runPrograms // nil: no run
 	log    *slog.Logger
+
+	found   map[string]finding // in the run, by key
+	strayed bool               // this attempt runs a program that may not be the run's
 }
+
+// finding is what Get has found in the run.
+type finding int
+
+const (
+	absent finding = iota
+	there
+	unread // it could not be read: it may be there
+)
 
 // runPrograms are those of a run.
 type runPrograms struct {
@@ -47,22 +59,28 @@ func (p *programs) Get(key string) []byte {
 	if p.run == nil {
 		return here
 	}
+	if p.found == nil {
+		p.found = map[string]finding{}
+	}
 	stored, err := p.run.get(key)
 	switch {
 	case err == nil:
+		p.found[key] = there
 		if here == nil {
 			p.keep(key, stored)
 		}
 		return stored
 	case !errors.Is(err, storage.ErrNotFound):
+		p.found[key] = unread
 		p.log.Warn("reading the run's compiled program", "error", err)
-	case here != nil:
+	}
+	if here != nil {
 		p.share(key, here)
 	}
 	return here
 }
 
-// Put keeps a program in both places.
+// Put keeps a program in both places. Where the run has one that could be read, it is of no use.
 func (p *programs) Put(key string, program []byte) {
 	p.keep(key, program)
 	if p.run != nil {
@@ -70,11 +88,19 @@ func (p *programs) Put(key string, program []byte) {
 	}
 }
 
-// share gives a program to the run.
+// share gives a program to the run, which keeps the first one: later attempts are to run what earlier ones ran.
 func (p *programs) share(key string, program []byte) {
-	if err := p.run.put(key, program); err != nil {
+	stored, err := false, error(nil)
+	switch p.found[key] {
+	case absent:
+		stored, err = p.run.create(key, program)
+	case there:
+		stored, err = true, p.run.replace(key, program)
+	}
+	if err != nil {
 		p.log.Warn("storing a compiled program with the run", "error", err)
 	}
+	p.strayed = p.strayed || !stored && err == nil
 }
 
 // keep writes a program to the folder, whole or not at all, and lets the oldest ones go.
@@ -133,7 +159,14 @@ func (r *runPrograms) get(key string) ([]byte, error) {
 	return r.bucket.Get(ctx, r.run.Key(programName(key)))
 }
 
-func (r *runPrograms) put(key string, program []byte) error {
+// create says whether the program is the run's now: not when another attempt was first with another one.
+func (r *runPrograms) create(key string, program []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, programPatience)
+	defer cancel()
+	return r.bucket.Create(ctx, r.run.Key(programName(key)), program)
+}
+
+func (r *runPrograms) replace(key string, program []byte) error {
 	ctx, cancel := context.WithTimeout(r.ctx, programPatience)
 	defer cancel()
 	_, err := r.run.Put(ctx, programName(key), int64(len(program)), bytesPart("", program).Write)

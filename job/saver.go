@@ -26,7 +26,6 @@ type saver struct {
 	flushed     time.Time     // of the newest metrics that were handed over
 	good        time.Time     // of the newest commit
 	committed   int64         // step of the newest commit in this phase
-	failed      error         // of the newest checkpoint that failed
 	rate        float64       // bytes a second of the best upload: others had to be tried again, or were too small to tell
 	size        int64         // bytes of the newest upload
 	copying     time.Duration // of the newest copy of the state
@@ -36,6 +35,7 @@ type saver struct {
 type task struct {
 	step  int64
 	keep  bool
+	last  bool // the attempt ends with it
 	parts []storage.Part
 }
 
@@ -59,22 +59,33 @@ func (j *Job) newSaver(ctx context.Context, at position) *saver {
 	return s
 }
 
-// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps.
-func (s *saver) upload(ctx context.Context, t task) outcome {
-	start := time.Now()
-	o := outcome{task: t}
+// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps. The last
+// checkpoint has no time to lose, so there they come after it.
+func (s *saver) upload(ctx context.Context, t task) (o outcome) {
+	o.task = t
 	for _, p := range t.parts {
 		o.size += p.Size
 	}
+	if !t.last {
+		s.flushLines(ctx)
+	}
+	if t.parts != nil {
+		start := time.Now()
+		_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
+		o.took = time.Since(start)
+	}
+	return o
+}
+
+// flushPatience is how long metrics may hold up a checkpoint: they are a few small objects, and go with the next one.
+const flushPatience = 5 * time.Second
+
+func (s *saver) flushLines(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
 	if err := s.job.journal.flush(ctx, s.job.run); err != nil {
 		s.job.log.Warn("metrics not written yet", "error", err)
 	}
-	if t.parts == nil {
-		return o
-	}
-	_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
-	o.took = time.Since(start)
-	return o
 }
 
 // due says whether it is time for the next checkpoint, and takes note of uploads that have ended. It fails when the run
@@ -109,7 +120,6 @@ func (s *saver) settle(o outcome) error {
 	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
 		return o.err
 	}
-	s.failed = o.err
 	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
@@ -135,7 +145,7 @@ func (s *saver) begin(ctx context.Context, at position, keep bool) error {
 	if err != nil {
 		return err
 	}
-	s.hand(task{at.step, keep, parts})
+	s.hand(task{step: at.step, keep: keep, parts: parts})
 	return nil
 }
 
@@ -192,8 +202,8 @@ func (s *saver) drain(ctx context.Context) error {
 }
 
 // finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
-// must be in the bucket before the next begins, so here a failure is final. When ctx ends first, the upload goes on: last
-// gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
+// must be in the bucket before the next begins, so it is tried again for Config.SavePatience. When ctx ends first, the upload
+// goes on: last gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
 func (s *saver) finish(ctx context.Context, at position, meanwhile func([]storage.Part) error) error {
 	if err := s.drain(ctx); err != nil || s.committed == at.step && meanwhile == nil {
 		return err
@@ -202,27 +212,37 @@ func (s *saver) finish(ctx context.Context, at position, meanwhile func([]storag
 	if err != nil {
 		return err
 	}
-	if s.committed != at.step {
-		s.hand(task{at.step, true, parts})
-	}
-	if meanwhile != nil {
-		if err := meanwhile(parts); err != nil {
+	for first := true; s.committed != at.step || first; first = false {
+		if s.committed != at.step {
+			s.hand(task{step: at.step, keep: true, parts: parts})
+		}
+		if first && meanwhile != nil {
+			if err := meanwhile(parts); err != nil {
+				return err
+			}
+		}
+		if err := s.drain(ctx); err != nil {
 			return err
 		}
-	}
-	if err := s.drain(ctx); err != nil {
-		return err
-	}
-	if s.committed != at.step {
-		return fmt.Errorf("committing the end of phase %s: %w", s.phase, s.failed)
+		if s.committed != at.step {
+			s.job.log.Warn("the end of the phase is not committed: trying again", "phase", s.phase, "step", at.step, "after", againAfter.String())
+			select {
+			case <-time.After(againAfter):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 	}
 	return nil
 }
 
-// last saves what fits into the time that SIGTERM left and returns the newest committed step. keep is what the checkpoint
+// againAfter is the pause after a checkpoint of the end of a phase that has failed: a refusal comes at once.
+const againAfter = 10 * time.Second
+
+// last saves what fits into the time that is left and returns the newest committed step. keep is what the checkpoint
 // would have been committed with.
-func (s *saver) last(at position, keep bool, until time.Time) int64 {
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(s.ctx), until)
+func (s *saver) last(ctx context.Context, at position, keep bool, until time.Time) int64 {
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	if err := s.drain(ctx); err != nil || s.committed == at.step {
 		return s.committed
@@ -230,11 +250,15 @@ func (s *saver) last(at position, keep bool, until time.Time) int64 {
 	need, left := s.copying.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
 	if s.rate > 0 && need > left || left <= 0 {
 		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "left_seconds", short(left))
+		s.write(ctx)
 		return s.committed
 	}
-	err := s.begin(ctx, at, keep)
+	parts, err := s.copy(at)
 	if err == nil {
-		err = s.drain(ctx)
+		s.hand(task{step: at.step, keep: keep, last: true, parts: parts})
+		if err = s.drain(ctx); err == nil && s.committed == at.step {
+			s.write(ctx)
+		}
 	}
 	if err != nil {
 		s.job.log.Error("the last checkpoint failed", "error", err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
@@ -94,7 +95,7 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	soon := func() time.Time { return time.Now().Add(5 * time.Second) }
 	refused := func(why string, until time.Time) {
 		t.Helper()
-		if got := s.last(at, false, until); got != 0 || store.Calls() != calls {
+		if got := s.last(t.Context(), at, false, until); got != 0 || store.Calls() != calls {
 			t.Errorf("saved %d with %d calls; it could not fit: %s", got, store.Calls()-calls, why)
 		}
 	}
@@ -103,10 +104,10 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	refused("the copy takes too long", soon())
 	s.copying = 0
 	refused("the time is over", time.Now())
-	if got := s.last(at, false, soon()); got != 7 {
+	if got := s.last(t.Context(), at, false, soon()); got != 7 {
 		t.Errorf("saved %d, want 7", got)
 	}
-	if got := s.last(at, false, soon()); got != 7 {
+	if got := s.last(t.Context(), at, false, soon()); got != 7 {
 		t.Errorf("saved %d again, want 7", got)
 	}
 }
@@ -206,4 +207,105 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 	if len(lines) != 2 {
 		t.Errorf("%d lines in the bucket, want 2: %v", len(lines), lines)
 	}
+}
+
+// TestMetricsDoNotHoldUpTheState: metrics that the bucket does not take cost a checkpoint seconds, and the last one nothing;
+// they come with a later flush.
+func TestMetricsDoNotHoldUpTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		s, at := newTestSaver(t, store, "a")
+		hangs := func(c storagetest.Call) storagetest.Fault {
+			if strings.Contains(c.Key, "/metrics/") {
+				return storagetest.Silent
+			}
+			return storagetest.None
+		}
+		line := func(step int64) {
+			if err := s.job.journal.add(record.Steps, record.Step{Step: step}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		store.Plan(hangs)
+		line(1)
+		at.step = 1
+		begin := time.Now()
+		if err := s.begin(t.Context(), at, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := settleOne(s); err != nil || s.committed != 1 || time.Since(begin) > flushPatience+time.Second {
+			t.Errorf("committed %d after %v, %v", s.committed, time.Since(begin), err)
+		}
+		line(2)
+		at.step = 2
+		if saved := s.last(t.Context(), at, false, time.Now().Add(4*time.Second)); saved != 2 {
+			t.Errorf("the last checkpoint waited for metrics: saved %d, want 2", saved)
+		}
+		store.Plan(nil)
+		s.write(t.Context())
+		for key, data := range store.Objects() {
+			if strings.Contains(key, "metrics/steps-") && strings.Count(string(data), "\n") == 2 {
+				return
+			}
+		}
+		t.Errorf("the lines are lost: %v", slices.Sorted(maps.Keys(store.Objects())))
+	})
+}
+
+// TestEndOfPhaseOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
+// longer than the patience of the run ends it.
+func TestEndOfPhaseOutlivesAnOutage(t *testing.T) {
+	for _, outage := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storagetest.NewStore(t)
+			s, at := newTestSaver(t, store, "a")
+			until := time.Now().Add(outage)
+			store.Plan(func(c storagetest.Call) storagetest.Fault {
+				if c.Op == storagetest.Write && time.Now().Before(until) {
+					return storagetest.Denied // no retry of storage's own: it is refused at once, again and again
+				}
+				return storagetest.None
+			})
+			at.step = 9
+			err := s.finish(t.Context(), at, nil)
+			if outlived := outage < s.job.cfg.SavePatience; outlived != (err == nil && s.committed == 9) {
+				t.Errorf("an outage of %v: committed %d, %v", outage, s.committed, err)
+			} else if !outlived && !errors.Is(err, storage.ErrDenied) {
+				t.Errorf("an outage of %v: %v", outage, err)
+			}
+		})
+	}
+}
+
+// TestOneUploadAtATime: however fast checkpoints are asked for, no object is written while another checkpoint's is.
+func TestOneUploadAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		s, at := newTestSaver(t, store, "a")
+		var order []string
+		store.Plan(func(c storagetest.Call) storagetest.Fault {
+			if c.Op == storagetest.Write && !strings.Contains(c.Key, "/metrics/") {
+				order = append(order, c.Key) // the store calls one at a time
+				return storagetest.Slow
+			}
+			return storagetest.None
+		})
+		for step := range int64(5) {
+			at.step = step + 1
+			if err := s.begin(t.Context(), at, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.drain(t.Context()); err != nil || s.committed != 5 {
+			t.Fatalf("committed %d, %v", s.committed, err)
+		}
+		if len(order) != 10 {
+			t.Fatalf("writes %q", order)
+		}
+		for i, key := range order { // of each its part, then its manifest
+			if strings.Contains(key, "/manifest/") != (i%2 == 1) {
+				t.Errorf("write %d is of %s; all: %q", i, key, order)
+			}
+		}
+	})
 }

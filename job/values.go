@@ -129,7 +129,7 @@ func (b *Bytes) Decode(s string) error {
 		}
 	}
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || v < 0 || v*size > math.MaxInt64/2 {
+	if err != nil || !(v >= 0 && v*size <= math.MaxInt64/2) {
 		return errors.New("an amount such as 1500000, 20GB or 64GiB")
 	}
 	*b = Bytes(v * size)

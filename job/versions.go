@@ -1,8 +1,14 @@
 package job
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
 	"regexp"
 	"runtime/debug"
+
+	"golang.org/x/sys/cpu"
 
 	"github.com/cijepa/cijepa/job/record"
 )
@@ -13,7 +19,7 @@ type Versions = record.Versions
 // BuildVersions reads them from the binary; program and commit are what the linker stamped, if anything. Those of the plugin and the
 // driver are known once the device is open.
 func BuildVersions(program, commit string) Versions {
-	v := Versions{Program: program, Commit: commit}
+	v := Versions{Program: program, Commit: commit, Build: executable()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -35,6 +41,35 @@ func BuildVersions(program, commit string) Versions {
 		}
 	}
 	return v
+}
+
+// executable tells builds apart whose version is the same, such as devel; empty where the file cannot be read.
+func executable() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// vectors is the widest vector unit of this processor that GoMLX's Go backend knows. Sums of another width have other last bits.
+func vectors() string {
+	switch {
+	case cpu.X86.HasAVX512F:
+		return "AVX-512"
+	case cpu.X86.HasAVX2:
+		return "AVX2"
+	}
+	return ""
 }
 
 // driverFile is where the kernel's NVIDIA driver tells of itself.

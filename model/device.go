@@ -65,15 +65,22 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	if kind == "go" && !strings.Contains(options, "ops_sequential") && !strings.Contains(options, "parallelism=") {
 		return nil, &FieldError{"Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`}
 	}
-	if len(compute.List()) == 0 {
-		return nil, errors.New("opening device: this program contains no backend")
+	path, _, _ := strings.Cut(options, ",")
+	switch known := slices.Contains(compute.List(), kind); {
+	case kind != "go" && kind != "xla":
+		return nil, &FieldError{"Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`}
+	case kind == "xla" && !known:
+		return nil, &FieldError{"Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo"}
+	case kind == "xla" && !filepath.IsAbs(path):
+		return nil, &FieldError{"Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`}
+	case !known:
+		return nil, errors.New("opening device: this program does not contain the backend " + kind)
 	}
 	if err := os.Setenv(noInstall, "1"); err != nil {
 		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
 	d = &Device{name: name}
-	path, _, _ := strings.Cut(options, ",")
-	if kind == "xla" && filepath.IsAbs(path) && slices.Contains(compute.List(), kind) {
+	if kind == "xla" {
 		var loaded func()
 		d.client, loaded, err = plugin.Load(path, plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log})
 		if err != nil {
@@ -109,6 +116,14 @@ func (d *Device) Card() string {
 		return ""
 	}
 	return d.client.Card()
+}
+
+// Flags are XLA_FLAGS as a plugin has read them; empty where there is none.
+func (d *Device) Flags() string {
+	if d.client == nil {
+		return ""
+	}
+	return d.client.Flags()
 }
 
 // Memory of the device now; nil where nobody tells.

@@ -56,7 +56,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	}
 	c := &Cache{dataset: d, dir: dir, log: log, limit: limit, splits: map[string]*Split{}}
 	c.changed = sync.NewCond(&c.mu)
-	inPlace := d.bucket.dir != ""
+	inPlace := d.InPlace()
 	for name, shards := range d.Index.Splits {
 		split := &Split{cache: c, name: name}
 		for i := range shards {

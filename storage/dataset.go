@@ -35,6 +35,9 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 	return &Dataset{Index: ix, bucket: b, prefix: prefix, fingerprint: Fingerprint(data)}, nil
 }
 
+// InPlace says whether the shards are files that are read where they lie.
+func (d *Dataset) InPlace() bool { return d.bucket.dir != "" }
+
 // getAgreed reads a small object until two reads in a row agree. Nothing else vouches for an index, and a bit that flips on the way, which not
 // every driver notices, would make it another dataset's.
 func getAgreed(ctx context.Context, b *Bucket, key string) ([]byte, error) {

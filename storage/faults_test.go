@@ -25,6 +25,9 @@ func life(ctx context.Context, t *testing.T, b *Bucket) error {
 		return err
 	}
 	record := []byte(`{"recipe":1}`)
+	if _, err := r.Record(ctx); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	switch stored, err := r.Begin(ctx, record); {
 	case err != nil:
 		return err

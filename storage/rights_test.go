@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// Begin says which right is missing, and does not ask for one that is there.
-func TestBeginNamesTheMissingRight(t *testing.T) {
+// Record says which right is missing, and does not ask for one that is there.
+func TestRecordNamesTheMissingRight(t *testing.T) {
 	rights := map[storagetest.Op]string{storagetest.Write: "s3:PutObject", storagetest.Read: "s3:GetObject", storagetest.List: "s3:ListBucket"}
 	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
 		for refused := range rights {
@@ -19,7 +19,7 @@ func TestBeginNamesTheMissingRight(t *testing.T) {
 				b := New(store.Bucket(), Options{})
 				defer b.Close()
 				store.Plan(storagetest.Always(fault, refused))
-				_, err := OpenRun(b, "test", "pod", nil).Begin(t.Context(), nil)
+				_, err := OpenRun(b, "test", "pod", nil).Record(t.Context())
 				if !errors.Is(err, ErrDenied) {
 					t.Fatalf("%s of %s: %v", fault, refused, err)
 				}
@@ -59,7 +59,7 @@ func TestStoreWithoutConditionsIsRefused(t *testing.T) {
 		b = New(store.Bucket(), Options{})
 		defer b.Close()
 		store.Plan(storagetest.Always(storagetest.Unconditional, storagetest.Write))
-		if _, err := OpenRun(b, "test", "pod", nil).Begin(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
+		if _, err := OpenRun(b, "test", "pod", nil).Record(t.Context()); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
 			t.Errorf("a store that ignores conditions: %v", err)
 		}
 		if left := store.Objects(); len(left) > 0 {

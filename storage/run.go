@@ -50,12 +50,17 @@ func OpenRun(b *Bucket, name, attempt string, log *slog.Logger) *Run {
 // Key is the whole key of one of the run's objects, for messages.
 func (r *Run) Key(name string) string { return r.root + name }
 
-// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares. Before that it checks
-// that the attempt has every right that it is going to need: see [Bucket.Check].
-func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err error) {
+// Record returns the record of the run, run.json, or [ErrNotFound] when the run has not begun. Before that it checks that the attempt has every
+// right that it is going to need: see [Bucket.Check].
+func (r *Run) Record(ctx context.Context) ([]byte, error) {
 	if err := r.bucket.Check(ctx, r.root); err != nil {
 		return nil, err
 	}
+	return r.bucket.getTwice(ctx, r.root+"run.json")
+}
+
+// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares.
+func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err error) {
 	key := r.root + "run.json"
 	created, err := r.bucket.Create(ctx, key, record)
 	if err != nil {

@@ -20,10 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomlx/compute"
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
@@ -316,6 +318,16 @@ func TestStartAgainAfterTheEnd(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	bucket := newBucket(t)
 	finish(t, bucket)
+	for name, text := range map[string]string{"damaged/index.json": "{", "runs/torn/run.json": `{"version":1,`} {
+		path := filepath.Join(strings.TrimPrefix(bucket, "file://"), name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noPlugin := 64 // a program without XLA never has one
+	if slices.Contains(compute.List(), "xla") {
+		noPlugin = 75 // another machine may
+	}
 	for _, c := range []struct {
 		name string
 		more []string
@@ -331,7 +343,11 @@ func TestExitCodes(t *testing.T) {
 		{"batch too large", []string{"CIJEPA_BATCH=5000", "CIJEPA_RUN=y"}, 64, "200 images"},
 		{"scheme", []string{"CIJEPA_BUCKET=ftp://x"}, 64, "ftp"},
 		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_PATIENCE=2s"}, 75, "unreachable"},
-		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so", "CIJEPA_RUN=z"}, 75, "CIJEPA_BACKEND"},
+		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so", "CIJEPA_RUN=z"}, noPlugin, "CIJEPA_BACKEND"},
+		{"no such device", []string{"CIJEPA_BACKEND=gpu", "CIJEPA_RUN=z"}, 64, "CIJEPA_BACKEND=gpu: must be"},
+		{"damaged index", []string{"CIJEPA_DATA=damaged", "CIJEPA_RUN=z"}, 65, "damaged/index.json"},
+		{"damaged record", []string{"CIJEPA_RUN=torn"}, 65, "runs/torn/run.json"},
+		{"none of these has begun a run", []string{"CIJEPA_RUN=y"}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "another recipe" { // a run that has begun and not ended
@@ -345,6 +361,73 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("exit %d, want %d and %q in\n%s", code, c.code, c.says, log)
 			}
 		})
+	}
+}
+
+// TestExitCodeOfErrors: the code of every kind of error, alone and in the company of others.
+func TestExitCodeOfErrors(t *testing.T) {
+	wrapped := func(err error) error { return fmt.Errorf("in the middle of it: %w", err) }
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{nil, 0}, {errors.New("anything"), 1},
+		{wrapped(&job.SettingsError{}), 64}, {wrapped(errUsage), 64}, {errors.Join(storage.ErrUnreachable, &job.SettingsError{}), 64},
+		{wrapped(storage.ErrCorrupt), 65}, {wrapped(input.ErrBadSamples), 65},
+		{wrapped(storage.ErrUnreachable), 75}, {wrapped(storage.ErrDenied), 75}, {wrapped(&job.DeviceError{Err: errors.New("gone")}), 75},
+		{wrapped(storage.ErrOvertaken), 76}, {errors.Join(storage.ErrCorrupt, storage.ErrOvertaken), 76},
+		{wrapped(job.Stop{}), 143}, {errors.Join(&job.SettingsError{}, job.ErrStopped), 143},
+	} {
+		if got := exitCode(c.err); got != c.code {
+			t.Errorf("%v: exit %d, want %d", c.err, got, c.code)
+		}
+	}
+}
+
+// TestOvertaken: of two processes of one run the one that commits later than the other stops, with a code of its own, and the
+// run comes to the same end.
+func TestOvertaken(t *testing.T) {
+	const longer = "CIJEPA_EPOCHS=12"
+	alone, bucket := newBucket(t), newBucket(t)
+	quiet, log := start(t, alone, longer)
+	if code := wait(t, quiet); code != 0 {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	first, log := start(t, bucket, longer)
+	waitFor(t, log, `"msg":"saved"`)
+	signal := func(s syscall.Signal) {
+		if err := first.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP) // as a pod on a machine that nobody can reach
+	second, log2 := start(t, bucket, longer)
+	waitFor(t, log2, `"msg":"saved"`)
+	signal(syscall.SIGCONT)
+	if code := wait(t, first); code != 76 {
+		t.Errorf("exit %d, want 76\n%s", code, log)
+	}
+	if code := wait(t, second); code != 0 {
+		t.Fatalf("exit %d\n%s", code, log2)
+	}
+	if d := cmp.Diff(result(t, alone).Figures, result(t, bucket).Figures); d != "" {
+		t.Errorf("the run ended otherwise:\n%s", d)
+	}
+}
+
+// TestStopsInTimeWhateverItIsAt: a device that does not come back in time, here one at a step of half a minute, does not keep
+// the process.
+func TestStopsInTimeWhateverItIsAt(t *testing.T) {
+	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_ONLINE_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
+	waitFor(t, log, `"msg":"epoch"`)
+	time.Sleep(time.Second) // into the first step
+	begin := time.Now()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	code := wait(t, p)
+	if took := time.Since(begin); code != 143 || took > 10*time.Second || !strings.Contains(log.String(), "something did not stop in time") {
+		t.Errorf("exit %d after %v\n%s", code, took, log)
 	}
 }
 

@@ -40,6 +40,10 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
 Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
 `
 
+// lastResort is how long after the deadline of the last checkpoint the process ends whatever it is at: a device may never
+// answer. SIGKILL would come next, and 137 counts as a failure of the Job.
+const lastResort = 2 * time.Second
+
 // errUsage is a command line that means nothing.
 var errUsage = errors.New("see cijepa help")
 
@@ -48,21 +52,28 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	go func() {
-		for range signals {
-			cancel(job.Stop{At: time.Now()}) // the first counts
-		}
-	}()
 	var bars io.Writer
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		bars = os.Stderr
 	}
 	log := newLogger(os.Stderr, bars != nil)
 	slog.SetDefault(log) // the cloud libraries print through package log
+	go func() {
+		for range signals {
+			if ctx.Err() == nil { // the first counts
+				cancel(job.Stop{At: time.Now()})
+				time.AfterFunc(job.StopDeadline()+lastResort, func() {
+					log.Error("ended", "error", "something did not stop in time; what was committed is whole, start the same run again to go on", "exit", exitStopped)
+					os.Exit(exitStopped)
+				})
+			}
+		}
+	}()
 	out := os.Stdout
 	os.Stdout = os.Stderr // what a library prints is no output of a command
 	err := command(ctx, os.Args[1:], out, bars, log)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, job.ErrStopped) {
+		log.Warn("stopped in the middle of", "error", err.Error())
 		err = job.ErrStopped // whatever the stop made fail
 	}
 	code := exitCode(err)

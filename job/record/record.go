@@ -23,6 +23,7 @@ type Begun[R any] struct {
 type Versions struct {
 	Program string `json:"program"` // version stamped at build, or devel
 	Commit  string `json:"commit,omitempty"`
+	Build   string `json:"build,omitempty"` // the first digits of the executable's sha256
 	Go      string `json:"go"`
 	GoMLX   string `json:"gomlx"`
 	Compute string `json:"compute"`

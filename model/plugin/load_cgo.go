@@ -210,6 +210,9 @@ func (l *library) fault(fault unsafe.Pointer) error {
 	return err
 }
 
+// Flags are XLA_FLAGS as the plugin has read them.
+func (c *Client) Flags() string { return c.native.library.flags }
+
 // Memory of the device now, or nil where the plugin does not tell.
 func (c *Client) Memory() *DeviceMemory {
 	args := C.abi_memory{device: c.native.device}

@@ -11,5 +11,8 @@ func Load(string, Options) (*Client, func(), error) {
 	return nil, nil, errors.New("this program was built without cgo and cannot load a plugin")
 }
 
+// Flags are none.
+func (c *Client) Flags() string { return "" }
+
 // Memory of the device: there is none.
 func (c *Client) Memory() *DeviceMemory { return nil }

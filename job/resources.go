@@ -1,0 +1,115 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// What a run opens, for the run itself and for a check of it: both say the same of the same fault. What is neither refused,
+// nor damaged, nor out of reach is a setting that can never work.
+
+// openBucket opens the bucket that a setting names.
+func openBucket(ctx context.Context, field, url string, o storage.Options) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, o)
+	switch {
+	case err == nil:
+		return bucket, nil
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", variable(field), err)
+	}
+	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
+}
+
+// openDataset reads the index of the data.
+func (c Config) openDataset(ctx context.Context, bucket *storage.Bucket) (*storage.Dataset, error) {
+	data, err := storage.OpenDataset(ctx, bucket, c.Data)
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrCorrupt), ctx.Err() != nil:
+		return nil, fmt.Errorf("%s=%s: %w", variable("Data"), c.Data, err)
+	}
+	return nil, &SettingsError{[]Fault{{variable("Data"), c.Data, err.Error()}}}
+}
+
+// usable says whether both phases can use the data: training images for a batch or more, validation images, all with a class.
+// It is looked at before days of pretraining, not after.
+func (c Config) usable(index storage.Index) error {
+	faults := &SettingsError{}
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults.Faults = append(faults.Faults, Fault{variable("Data"), c.Data, fmt.Sprintf(format, args...) + "; pack it again, or take other data"})
+		}
+	}
+	for _, split := range []string{trainSplit, validationSplit} {
+		want(index.Counts[split] > 0, "it has no images in split %s; pretraining needs %s, the probe both it and %s", split, trainSplit, validationSplit)
+		bare := 0
+		for _, shard := range index.Splits[split] {
+			for _, label := range shard.Samples.Labels {
+				if label == storage.NoLabel {
+					bare++
+				}
+			}
+		}
+		want(bare == 0, "%d of the %d images of split %s have no class, and the probe needs one", bare, index.Counts[split], split)
+	}
+	want(len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
+	if n := index.Counts[trainSplit]; n > 0 && n < c.Batch {
+		faults.add(variable("Batch"), c.Batch, fmt.Sprintf("at most the %d images of the train split", n))
+	}
+	return faults.orNil()
+}
+
+// openCache makes the cache of shards ready, with room for a window of each split.
+func (c Config) openCache(data *storage.Dataset, log *slog.Logger) (*storage.Cache, error) {
+	folder := func(err error) error {
+		return &SettingsError{[]Fault{{variable("CacheDir"), c.CacheDir, fmt.Sprintf("%v; choose a folder on a local disk that this process may write to", err)}}}
+	}
+	if !data.InPlace() {
+		if err := os.MkdirAll(c.CacheDir, 0o777); err != nil {
+			return nil, folder(fmt.Errorf("cannot be made: %w", err))
+		}
+		if err := unix.Access(c.CacheDir, unix.W_OK|unix.X_OK); err != nil {
+			return nil, folder(fmt.Errorf("cannot be written: %w", err))
+		}
+	}
+	size := func(err error) error {
+		return &SettingsError{[]Fault{{variable("CacheSize"), c.CacheSize.String(), err.Error()}}}
+	}
+	cache, err := storage.NewCache(data, c.CacheDir, int64(c.CacheSize), log)
+	if err != nil {
+		return nil, size(err)
+	}
+	for _, name := range []string{trainSplit, validationSplit} {
+		split, err := cache.Split(name)
+		if err != nil {
+			return nil, errors.Join(err, cache.Close())
+		}
+		if err := split.Require(c.Window); err != nil {
+			return nil, errors.Join(size(err), cache.Close())
+		}
+	}
+	return cache, nil
+}
+
+// openDevice opens the device. A name that means nothing to this program can never work; what fails otherwise may do better on
+// another machine.
+func (c Config) openDevice(p *programs, log *slog.Logger) (*model.Device, error) {
+	device, err := c.deviceOptions(p, log).Open(c.Backend)
+	var field *model.FieldError
+	switch {
+	case err == nil:
+		return device, nil
+	case errors.As(err, &field):
+		return nil, &SettingsError{[]Fault{{variable("Backend"), c.Backend, field.Want}}}
+	}
+	return nil, fmt.Errorf("%s: %w", variable("Backend"), &DeviceError{err})
+}
