@@ -28,6 +28,7 @@ import (
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // asProgram makes the test binary behave as cijepa itself: the tests start real processes without a build of their own.
@@ -207,13 +208,7 @@ func checkTeacher(t *testing.T, b *storage.Bucket, r job.Result) {
 // TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it takes, and compares
 // every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number of kills.
 func TestKills(t *testing.T) {
-	kills := 10
-	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
-		var err error
-		if kills, err = strconv.Atoi(v); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kills := killsAsked(t)
 	begin := time.Now()
 	alone := newBucket(t)
 	want := finish(t, alone)
@@ -225,27 +220,12 @@ func TestKills(t *testing.T) {
 	if len(wantLooks) != 3 {
 		t.Fatalf("looks of the online probe: %v", wantLooks)
 	}
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	done, runs, phases := 0, 0, map[string]int{}
 	for done < kills {
 		bucket := newBucket(t)
 		runs++
 		backend := []string{"go:ops_sequential", "go:parallelism=64"}[runs%2] // they must not differ in a bit
-		for range min(10, kills-done) {
-			c, log := start(t, bucket, "CIJEPA_BACKEND="+backend)
-			time.Sleep(time.Duration(r.Int64N(int64(whole))))
-			signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[r.IntN(2)]
-			_ = c.Process.Signal(signal) // it may have ended by itself
-			code := wait(t, c)
-			phases[lastEvent(log.String())]++
-			if code == 0 {
-				break // done before the signal came
-			}
-			done++
-			if want := 128 + int(signal); code != want {
-				t.Fatalf("exit %d after %v, want %d\n%s", code, signal, want, log)
-			}
-		}
+		done += kill(t, bucket, min(10, kills-done), whole, phases, "CIJEPA_BACKEND="+backend)
 		got := finish(t, bucket)
 		if d := cmp.Diff(want.Figures, got.Figures); d != "" {
 			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
@@ -255,6 +235,60 @@ func TestKills(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Figures.StateSHA256, want.Figures.TeacherSHA256)
+}
+
+func killsAsked(t *testing.T) int {
+	t.Helper()
+	kills := 10
+	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
+		var err error
+		if kills, err = strconv.Atoi(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return kills
+}
+
+// kill starts a run again and again and kills it at random moments of the time that it takes, up to most times or until it is
+// done first. It counts the kills, and in phases what the program had told of last.
+func kill(t *testing.T, bucket string, most int, whole time.Duration, phases map[string]int, more ...string) (done int) {
+	t.Helper()
+	for range most {
+		c, log := start(t, bucket, more...)
+		time.Sleep(rand.N(whole))
+		signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[rand.IntN(2)]
+		_ = c.Process.Signal(signal) // it may have ended by itself
+		code := wait(t, c)
+		phases[lastEvent(log.String())]++
+		if code == 0 {
+			break // done before the signal came
+		}
+		done++
+		if want := 128 + int(signal); code != want {
+			t.Fatalf("exit %d after %v, want %d\n%s", code, signal, want, log)
+		}
+	}
+	return done
+}
+
+// TestKillsOverANetwork is TestKills on an S3 server behind a thin line, where every attempt begins with an empty cache: so it
+// is also killed in downloads and uploads.
+func TestKillsOverANetwork(t *testing.T) {
+	server := storagetest.Start(t, storagetest.S3, "")
+	want := finish(t, newBucket(t))
+	bucket := server.URLThrough(narrow(t, server.Address, 1e6))
+	packTiny(t, server.URL())
+	keys := []string{"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY")}
+	begin, phases := time.Now(), map[string]int{}
+	done := kill(t, bucket, max(3, killsAsked(t)/5), 8*time.Second, phases, keys...)
+	c, log := start(t, bucket, keys...)
+	if code := wait(t, c); code != 0 {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	if d := cmp.Diff(want.Figures, result(t, server.URL()).Figures); d != "" {
+		t.Fatalf("after %d kills it differs from the run that was left alone:\n%s", done, d)
+	}
+	t.Logf("%d kills in %.0f s; last event before each: %v", done, time.Since(begin).Seconds(), phases)
 }
 
 // looks are the figures of the online probe by step. A look that was taken twice must have found the same.
