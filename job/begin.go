@@ -99,7 +99,7 @@ func (j *Job) environment() string {
 			here += ", " + more
 		}
 	}
-	if j.programs.strayed {
+	if j.programs.own() {
 		here += ", with programs of its own"
 	}
 	return here

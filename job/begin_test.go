@@ -5,8 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"gocloud.dev/blob/memblob"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -40,5 +44,37 @@ func TestWhatIsThereMustMakeSense(t *testing.T) {
 	var settings *SettingsError
 	if _, err := finished(recipe, result, "k"); !errors.As(err, &settings) || len(settings.Faults) != 2 {
 		t.Errorf("a result of another recipe: %v", err)
+	}
+}
+
+// TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
+// another recipe is refused before anything is tried on the device.
+func TestTheFirstMicroBatchHolds(t *testing.T) {
+	device, err := model.OpenDevice("go:ops_sequential")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, _ := smallBench()
+	cfg.Run, cfg.MicroBatch = "r", 0
+	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+	defer bucket.Close()
+	theirs := begun{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&storage.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
+	theirs.Recipe.MicroBatch = 2
+	text, err := json.Marshal(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.OpenRun(bucket, "r", "first", nil).Begin(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	j := &Job{cfg: cfg, log: testLog(t), bucket: bucket, data: &storage.Dataset{}, device: device, run: storage.OpenRun(bucket, "r", "second", nil)}
+	if err := j.begin(t.Context()); err != nil || j.cfg.MicroBatch != 2 || !j.begun.Equal(theirs.Begun) {
+		t.Errorf("micro-batches of %d, begun %v: %v", j.cfg.MicroBatch, j.begun, err)
+	}
+	var settings *SettingsError
+	j = &Job{cfg: cfg, log: testLog(t), bucket: bucket, data: &storage.Dataset{}, run: storage.OpenRun(bucket, "r", "third", nil)} // without a device
+	j.cfg.Seed = 9
+	if err := j.begin(t.Context()); !errors.As(err, &settings) || !strings.Contains(err.Error(), "CIJEPA_SEED=9: this run was begun with 0") {
+		t.Errorf("another recipe: %v", err)
 	}
 }

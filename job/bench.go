@@ -262,7 +262,7 @@ func (b *bench) timeUpload() error {
 	return nil
 }
 
-// timeShape times steps of one mask shape. As in a run, the images of the next step are copied while this one runs.
+// timeShape times steps of one mask shape. As in a run, images of later steps are copied while one runs.
 func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
 	masks := scatter(b.model, model.MaskShape{Target: s.Target, Context: s.Context}, b.cfg.Seed)
 	type uploaded struct {
@@ -270,14 +270,26 @@ func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
 		err    error
 	}
 	next := make(chan uploaded, 1)
-	upload := func() {
-		images, err := b.learner.Upload(b.images)
-		next <- uploaded{images, err}
-	}
 	var laps []time.Duration
 	var returned time.Time
 	total := max(1, b.options.Warmup) + b.options.Steps
-	go upload()
+	enough := make(chan struct{})
+	go func() {
+		defer close(next)
+		for range total {
+			images, err := b.learner.Upload(b.images)
+			select {
+			case next <- uploaded{images, err}:
+			case <-enough:
+				return
+			}
+		}
+	}()
+	defer func() {
+		close(enough)
+		for range next { // the goroutine must be gone before the learner is
+		}
+	}()
 	for i := range total {
 		u := <-next
 		if u.err != nil {
@@ -288,9 +300,6 @@ func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
 		}
 		in := model.StepInput{Images: u.images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
 			Sources: model.SampleDepths(b.model.Depths, b.model.IntermediateRows, b.cfg.Seed, b.step)}
-		if i+1 < total {
-			go upload()
-		}
 		called := time.Now()
 		out, err := b.learner.Step(in)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
@@ -38,7 +40,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	if err := j.compile(ctx, at.learner, masker.Shapes()); err != nil {
 		return at, err
 	}
-	if j.programs.strayed {
+	if j.programs.own() {
 		j.takePart(at.progress)
 	}
 
@@ -170,14 +172,23 @@ func (j *Job) deadline(cause error) time.Time {
 	return told.Add(j.cfg.StopDeadline)
 }
 
-// compile builds the programs of all mask shapes before the first step needs one.
+// compile builds the programs of all mask shapes before the first step needs one: side by side, as a compiler keeps few cores
+// busy for minutes at full size.
 func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape) error {
 	return interruptible(ctx, func() error {
+		j.live.Doing("compiling")
+		var all errgroup.Group
 		for _, s := range shapes {
-			j.live.Doing("compiling")
-			if err := learner.Compile(s); err != nil {
-				return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
-			}
+			all.Go(func() error {
+				defer j.live.Moved()
+				if err := learner.Compile(s); err != nil {
+					return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
+				}
+				return nil
+			})
+		}
+		if err := all.Wait(); err != nil {
+			return err
 		}
 		in := learner.Inspect() // what GoMLX may have replaced by something slower shows here
 		j.log.Info("compiled", "programs", in.Programs, "products", in.Products, "fused_attention", in.FusedAttention)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cijepa/cijepa/storage"
@@ -22,6 +23,7 @@ type programs struct {
 	run    *runPrograms // nil: no run
 	log    *slog.Logger
 
+	mu      sync.Mutex         // guards what follows
 	found   map[string]finding // in the run, by key
 	strayed bool               // this attempt runs a program that may not be the run's
 }
@@ -59,25 +61,31 @@ func (p *programs) Get(key string) []byte {
 	if p.run == nil {
 		return here
 	}
-	if p.found == nil {
-		p.found = map[string]finding{}
-	}
 	stored, err := p.run.get(key)
 	switch {
 	case err == nil:
-		p.found[key] = there
+		p.find(key, there)
 		if here == nil {
 			p.keep(key, stored)
 		}
 		return stored
 	case !errors.Is(err, storage.ErrNotFound):
-		p.found[key] = unread
+		p.find(key, unread)
 		p.log.Warn("reading the run's compiled program", "error", err)
 	}
 	if here != nil {
 		p.share(key, here)
 	}
 	return here
+}
+
+func (p *programs) find(key string, f finding) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil {
+		p.found = map[string]finding{}
+	}
+	p.found[key] = f
 }
 
 // Put keeps a program in both places. Where the run has one that could be read, it is of no use.
@@ -90,8 +98,11 @@ func (p *programs) Put(key string, program []byte) {
 
 // share gives a program to the run, which keeps the first one: later attempts are to run what earlier ones ran.
 func (p *programs) share(key string, program []byte) {
+	p.mu.Lock()
+	found := p.found[key]
+	p.mu.Unlock()
 	stored, err := false, error(nil)
-	switch p.found[key] {
+	switch found {
 	case absent:
 		stored, err = p.run.create(key, program)
 	case there:
@@ -100,7 +111,18 @@ func (p *programs) share(key string, program []byte) {
 	if err != nil {
 		p.log.Warn("storing a compiled program with the run", "error", err)
 	}
-	p.strayed = p.strayed || !stored && err == nil
+	if !stored && err == nil {
+		p.mu.Lock()
+		p.strayed = true
+		p.mu.Unlock()
+	}
+}
+
+// own says whether this attempt runs a program that may not be the run's.
+func (p *programs) own() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.strayed
 }
 
 // keep writes a program to the folder, whole or not at all, and lets the oldest ones go.

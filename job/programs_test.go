@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // TestProgramsAreKeptTwice: on the machine and with the run, whose own come first.
@@ -54,6 +55,42 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	want("which has it from then on", adopted.Get(key), "three")
 	if log.Len() > 0 {
 		t.Errorf("logged %s", &log)
+	}
+}
+
+// TestTheRunsProgramStays: the first program that a run has is what later attempts run. One that cannot be read, and one that
+// another attempt has stored meanwhile, is not written over, and the attempt knows that it runs its own; one that is of no
+// use, as the compiler says by putting another in its place, is.
+func TestTheRunsProgramStays(t *testing.T) {
+	store := storagetest.NewStore(t)
+	bucket := storage.New(store.Bucket(), storage.Options{Patience: 10 * time.Millisecond})
+	defer bucket.Close()
+	attempt := func() *programs {
+		return &programs{folder: t.TempDir(), log: testLog(t), run: &runPrograms{t.Context(), bucket, storage.OpenRun(bucket, "r", "test", nil)}}
+	}
+	key := strings.Repeat("a", 64)
+	first, beside, unlucky := attempt(), attempt(), attempt()
+	if first.Get(key) != nil || beside.Get(key) != nil {
+		t.Fatal("a program before the first")
+	}
+	first.Put(key, []byte("one"))
+	beside.Put(key, []byte("two"))
+	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Read))
+	if unlucky.Get(key) != nil {
+		t.Error("read what cannot be read")
+	}
+	store.Plan(nil)
+	unlucky.Put(key, []byte("three"))
+	if first.own() || !beside.own() || !unlucky.own() {
+		t.Errorf("programs of their own: %v, %v, %v", first.own(), beside.own(), unlucky.own())
+	}
+	next := attempt()
+	if got := string(next.Get(key)); got != "one" {
+		t.Errorf("the run has %q", got)
+	}
+	next.Put(key, []byte("mended"))
+	if got := string(attempt().Get(key)); got != "mended" || next.own() {
+		t.Errorf("after a damaged one the run has %q", got)
 	}
 }
 

@@ -39,8 +39,9 @@ type deviceBatch struct {
 	wait   time.Duration // that the training loop stood still for it
 }
 
-// uploaded yields the batches of steps from..to-1 with their images on the device. One goroutine copies the next batch
-// while the step of this one runs; it ends with the iteration.
+// uploaded yields the batches of steps from..to-1 with their images on the device. One goroutine copies batches ahead; it ends
+// with the iteration. A copy that begins beside a step may have to wait on the device until that step is done, so it is the
+// one after the next that is copied while a step runs.
 func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader, from, to int64) iter.Seq2[deviceBatch, error] {
 	return func(yield func(deviceBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -48,7 +49,7 @@ func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader,
 			batch deviceBatch
 			err   error
 		}
-		next := make(chan item)
+		next := make(chan item, 1)
 		go func() {
 			defer close(next)
 			for b, err := range loader.Batches(ctx, from, to) {

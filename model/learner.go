@@ -94,13 +94,15 @@ func (l *Learner) Close() (err error) {
 	return err
 }
 
-// Compile builds the program for steps of a mask shape ahead of its first use.
+// Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may be compiled at once.
 func (l *Learner) Compile(s MaskShape) error {
 	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
 }
 
 // Inspect tells what the programs compiled so far consist of.
 func (l *Learner) Inspect() Inspection {
+	l.programs.mu.Lock()
+	defer l.programs.mu.Unlock()
 	found := l.programs.inspection
 	found.Products = maps.Clone(found.Products)
 	return found

@@ -141,8 +141,8 @@ func TestOneProgramServesAllDepths(t *testing.T) {
 	if want := 3; len(pairs) != want {
 		t.Errorf("%d choices of depths occurred, want %d", len(pairs), want)
 	}
-	if l.programs.built != len(tinyLengths) {
-		t.Errorf("%d programs were compiled for %d mask shapes", l.programs.built, len(tinyLengths))
+	if l.Inspect().Programs != len(tinyLengths) {
+		t.Errorf("%d programs were compiled for %d mask shapes", l.Inspect().Programs, len(tinyLengths))
 	}
 }
 
@@ -188,8 +188,8 @@ func TestMicroBatchesEqualOnePiece(t *testing.T) {
 				compareMoments(t, parts, whole)
 			}
 		}
-		if want := len(tinyLengths) + 1; parts.programs.built != want {
-			t.Errorf("%d programs for %d shapes, want %d: gradients of each, and one update", parts.programs.built, len(tinyLengths), want)
+		if want := len(tinyLengths) + 1; parts.Inspect().Programs != want {
+			t.Errorf("%d programs for %d shapes, want %d: gradients of each, and one update", parts.Inspect().Programs, len(tinyLengths), want)
 		}
 	}
 }

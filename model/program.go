@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -15,9 +16,11 @@ type programs struct {
 	network
 	whole            *graph.Exec
 	gradient, update *graph.Exec
-	ready            map[programShape]bool
-	built            int // programs compiled so far
-	inspection       Inspection
+
+	mu         sync.Mutex // guards what follows: programs of several shapes are compiled at once
+	ready      map[programShape]bool
+	seen       map[*graph.Graph]bool // in the inspection
+	inspection Inspection
 }
 
 // Inspection tells what the programs of a learner consist of. GoMLX falls back from fast forms to slow ones without a word,
@@ -31,7 +34,13 @@ type Inspection struct {
 
 // inspect adds a graph to the inspection.
 func (p *programs) inspect(g *graph.Graph) {
-	p.inspection.Programs = p.built
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[g] {
+		return // the update is one for all shapes
+	}
+	p.seen[g] = true
+	p.inspection.Programs++
 	for _, node := range g.Nodes() {
 		switch node.Type() {
 		case graph.NodeTypeDotGeneral:
@@ -58,12 +67,9 @@ type programShape struct {
 }
 
 func newPrograms(n network, d *Device) (*programs, error) {
-	p := &programs{network: n, ready: map[programShape]bool{}, inspection: Inspection{Products: map[string]int{}}}
+	p := &programs{network: n, ready: map[programShape]bool{}, seen: map[*graph.Graph]bool{}, inspection: Inspection{Products: map[string]int{}}}
 	program := func(name string, build func([]*graph.Node) []*graph.Node) (*graph.Exec, error) {
-		exec, err := graph.NewExec(d.backend, func(in []*graph.Node) []*graph.Node {
-			p.built++
-			return build(in)
-		})
+		exec, err := graph.NewExec(d.backend, build)
 		if err != nil {
 			return nil, fmt.Errorf("making the program %s: %w", name, err)
 		}
@@ -81,7 +87,10 @@ func newPrograms(n network, d *Device) (*programs, error) {
 
 // compile makes the programs of a shape, unless they are there.
 func (p *programs) compile(s programShape) (err error) {
-	if p.ready[s] {
+	p.mu.Lock()
+	ready := p.ready[s]
+	p.mu.Unlock()
+	if ready {
 		return nil
 	}
 	doing := fmt.Sprintf("compiling the step for targets of %d and contexts of %d tokens", s.target, s.context)
@@ -90,14 +99,11 @@ func (p *programs) compile(s programShape) (err error) {
 		return &FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
 	}
 	build := func(exec *graph.Exec, inputs ...[]shapes.Shape) error {
-		before := p.built
 		g, err := exec.Compile(join(inputs...)...)
 		if err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
-		if p.built > before {
-			p.inspect(g)
-		}
+		p.inspect(g)
 		return nil
 	}
 	if p.whole != nil {
@@ -110,7 +116,9 @@ func (p *programs) compile(s programShape) (err error) {
 	if err != nil {
 		return err
 	}
+	p.mu.Lock()
 	p.ready[s] = true
+	p.mu.Unlock()
 	return nil
 }
 

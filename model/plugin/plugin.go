@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Store keeps compiled programs. Its methods are called by one compilation at a time; what fails there they tell a log, as a
-// program that is not there is compiled.
+// Store keeps compiled programs. Its methods may be called by several compilations at once; what fails there they tell a log, as
+// a program that is not there is compiled.
 type Store interface {
 	// Get returns what Put stored under a key, or nil. It need not be whole.
 	Get(key string) []byte
