@@ -3,61 +3,88 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Row holds our runs of one of the post's presets against the post's.
 type Row struct {
 	Reference
-	Runs       int      // of ours that have finished
+	Runs       int      // of ours that the mean is of
 	Mean       *float64 // top-1 of ours, percent
 	Error      *float64 // its standard error: of the validation images, and of the seeds when there are several
-	Comparable bool     // ours were computed on data of the post's size
-	Difference *float64 // ours - the post's, points
+	Difference *float64 // ours - the post's, points; nil when the two are not of one kind
 	Noise      *float64 // standard error of the difference
-	Verdict    string   // one plain sentence
+	Verdict    string   // in plain sentences
 }
 
 // postImages is the size of the post's validation set.
 const postImages = 5000
 
-// Rows is the post's table with our runs beside it.
+// Rows is the post's table with our runs beside it. A preset is only where a run's settings begin: the mean is of the runs that
+// kept the post's recipe and data, and of the others only where there is none of these.
 func (r *Report) Rows() []Row {
 	var rows []Row
 	for _, reference := range r.References {
-		row := Row{Reference: reference, Comparable: true}
-		var tops []float64
-		images := math.Inf(1)
+		var alike, other []*Run
+		var why []string
 		for _, run := range r.Runs {
 			if run.Result == nil || run.Preset != reference.Preset {
 				continue
 			}
-			tops = append(tops, run.Result.Figures.Top1)
-			images = min(images, float64(run.Result.Data.ValidationSamples))
-			row.Comparable = row.Comparable && run.Result.PostTop1 != nil
+			departs := run.departs(reference)
+			if len(departs) == 0 {
+				alike = append(alike, run)
+				continue
+			}
+			other = append(other, run)
+			for _, what := range departs {
+				if !slices.Contains(why, what) {
+					why = append(why, what)
+				}
+			}
 		}
-		row.Runs = len(tops)
-		row.compare(tops, images)
+		row := Row{Reference: reference}
+		switch {
+		case len(alike) > 0:
+			row.compare(alike)
+			if n := len(other); n > 0 {
+				row.Verdict += fmt.Sprintf(" Left out: %d with %s.", n, strings.Join(why, ", "))
+			}
+		case len(other) > 0:
+			row.average(other)
+			row.Verdict = fmt.Sprintf("Not to be compared with the post's figure: %s.", strings.Join(why, ", "))
+		}
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// compare fills in mean, errors and the sentence. Seeds share their validation images, so more seeds do not lessen what the
-// choice of images leaves open.
-func (row *Row) compare(tops []float64, images float64) {
-	if len(tops) == 0 {
-		row.Comparable = false
-		return
+// departs says what of the run is not as in the post.
+func (r *Run) departs(from Reference) (what []string) {
+	for _, s := range []struct{ name, ours, posts string }{
+		{"epochs", r.Setting("Epochs"), strconv.Itoa(from.Epochs)},
+		{"depths", r.Setting("Depths"), from.Depths},
+		{"alpha", r.Setting("AllToLastWeight"), from.Alpha},
+		{"beta", r.Setting("LastToLastWeight"), from.Beta},
+		{"rows", r.Setting("IntermediateRows"), strconv.Itoa(from.Rows)},
+	} {
+		if s.ours != s.posts {
+			what = append(what, fmt.Sprintf("%s %s instead of %s", s.name, s.ours, s.posts))
+		}
 	}
-	mean, spread := meanAndDeviation(tops)
-	se := math.Hypot(binomialError(mean, images), spread/math.Sqrt(float64(len(tops))))
-	row.Mean, row.Error = &mean, &se
-	if !row.Comparable {
-		row.Verdict = "Other data than the post's: not to be compared with its figure."
-		return
+	if r.Result.PostTop1 == nil {
+		what = append(what, "other data")
 	}
-	difference := mean - row.PostTop1
-	noise := math.Hypot(se, binomialError(row.PostTop1, postImages))
+	return what
+}
+
+// compare sets runs that are of the post's kind against it.
+func (row *Row) compare(runs []*Run) {
+	row.average(runs)
+	difference := *row.Mean - row.PostTop1
+	noise := math.Hypot(*row.Error, binomialError(row.PostTop1, postImages))
 	row.Difference, row.Noise = &difference, &noise
 	switch {
 	case math.Abs(difference) <= 2*noise:
@@ -67,6 +94,22 @@ func (row *Row) compare(tops []float64, images float64) {
 	default:
 		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.", -difference, -difference/noise)
 	}
+	var more []string
+	for _, d := range settings(runs) {
+		if d.Setting != "Seed" {
+			more = append(more, d.Setting)
+		}
+	}
+	if len(more) > 0 {
+		row.Verdict += fmt.Sprintf(" The runs differ in more than their seed: %s.", strings.Join(more, ", "))
+	}
+}
+
+// average fills in the mean and its standard error.
+func (row *Row) average(runs []*Run) {
+	g := group{runs: runs}
+	mean, noise := g.top1()
+	row.Runs, row.Mean, row.Error = len(runs), &mean, &noise
 }
 
 // binomialError is the standard error of a share in percent, of so many images.
@@ -87,54 +130,4 @@ func meanAndDeviation(values []float64) (mean, deviation float64) {
 		deviation += (v - mean) * (v - mean)
 	}
 	return mean, math.Sqrt(deviation / float64(len(values)-1))
-}
-
-// Contrasts says of the best preset and of every other whether the gap is more than noise. It needs runs on the same data.
-func (r *Report) Contrasts() []string {
-	type group struct {
-		preset, data string
-		tops         []float64
-		images       float64
-	}
-	var groups []*group
-	for _, run := range r.Runs {
-		if run.Result == nil {
-			continue
-		}
-		var mine *group
-		for _, g := range groups {
-			if g.preset == run.Preset && g.data == run.Begun.Fingerprint {
-				mine = g
-			}
-		}
-		if mine == nil {
-			mine = &group{preset: run.Preset, data: run.Begun.Fingerprint, images: float64(run.Result.Data.ValidationSamples)}
-			groups = append(groups, mine)
-		}
-		mine.tops = append(mine.tops, run.Result.Figures.Top1)
-	}
-	var best *group
-	var bestMean float64
-	for _, g := range groups {
-		if mean, _ := meanAndDeviation(g.tops); best == nil || mean > bestMean {
-			best, bestMean = g, mean
-		}
-	}
-	var sentences []string
-	for _, g := range groups {
-		if g == best || g.data != best.data {
-			continue
-		}
-		mean, spread := meanAndDeviation(g.tops)
-		_, bestSpread := meanAndDeviation(best.tops)
-		noise := math.Hypot(
-			math.Hypot(binomialError(mean, g.images), spread/math.Sqrt(float64(len(g.tops)))),
-			math.Hypot(binomialError(bestMean, best.images), bestSpread/math.Sqrt(float64(len(best.tops)))))
-		word := "more than noise"
-		if bestMean-mean <= 2*noise {
-			word = "within noise"
-		}
-		sentences = append(sentences, fmt.Sprintf("%s is %.2f ± %.2f points above %s: %s.", best.preset, bestMean-mean, noise, g.preset, word))
-	}
-	return sentences
 }

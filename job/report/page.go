@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
 	"strings"
 	"time"
 
@@ -63,7 +62,6 @@ type page struct {
 	*Report
 	Style     template.CSS
 	Script    template.JS
-	Refresh   int // seconds; 0: never
 	Compared  []picture
 	AlphaBeta *heatMap
 	Details   []detail
@@ -80,20 +78,12 @@ type detail struct {
 	*Run
 	Pictures []picture
 	Heat     *heatMap
-	Timeline []span
+	Timeline *timeline
 }
 
-// span is an attempt in the timeline: where it lies, in percent of the whole time.
-type span struct {
-	Attempt
-	Left, Width float64
-	Known       bool // when it ended
-}
-
-// HTML writes the page: one file that needs nothing else. With refresh above 0 the reader's browser asks for it again
-// after so many seconds.
-func (r *Report) HTML(w io.Writer, refresh int) error {
-	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), Refresh: refresh, AlphaBeta: r.alphaBeta()}
+// HTML writes the page: one file that needs nothing else.
+func (r *Report) HTML(w io.Writer) error {
+	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
 	var err error
 	if len(r.Runs) > 1 {
 		if p.Compared, err = pictures(r.compared()); err != nil {
@@ -122,34 +112,6 @@ func pictures(charts []chart) ([]picture, error) {
 		}
 	}
 	return all, nil
-}
-
-// timeline lays the attempts on one line of time. Nobody writes down when a killed attempt ended: it lasts, at most, until the next
-// began.
-func (r *Run) timeline(now time.Time) []span {
-	if len(r.Attempts) == 0 {
-		return nil
-	}
-	begin, last := r.Attempts[0].Begun, now
-	if r.Result != nil {
-		last = r.Result.Course.Ended
-	}
-	whole := math.Max(last.Sub(begin).Seconds(), 1e-3)
-	var all []span
-	for i, a := range r.Attempts {
-		s := span{Attempt: a, Known: a.Ended != nil}
-		end := last
-		switch {
-		case a.Ended != nil:
-			end = *a.Ended
-		case i+1 < len(r.Attempts):
-			end = r.Attempts[i+1].Begun
-		}
-		s.Left = min(max(100*a.Begun.Sub(begin).Seconds()/whole, 0), 100)
-		s.Width = min(max(100*end.Sub(a.Begun).Seconds()/whole, 0.4), 100-s.Left)
-		all = append(all, s)
-	}
-	return all
 }
 
 // Hours is how long the run has computed, as it says itself; nil before it has finished.

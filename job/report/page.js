@@ -1,6 +1,6 @@
 "use strict";
 // Tables sort by a click on a heading, or Enter on it.
-for (const table of document.querySelectorAll("table.sort")) {
+function sorting(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -25,23 +25,6 @@ for (const table of document.querySelectorAll("table.sort")) {
   });
 }
 
-// One run at a time: the one chosen, kept in the address so that it can be shared.
-const chooser = document.getElementById("run");
-const runs = [...document.querySelectorAll("section.run")];
-function show(name) {
-  for (const section of runs) section.hidden = section.dataset.run !== name;
-  if (chooser) chooser.value = name;
-}
-if (chooser && runs.length > 1) {
-  const fromAddress = () => {
-    const name = decodeURIComponent(location.hash.slice(1));
-    show(runs.some((s) => s.dataset.run === name) ? name : runs[0].dataset.run);
-  };
-  chooser.addEventListener("change", () => { history.replaceState(null, "", "#" + encodeURIComponent(chooser.value)); show(chooser.value); });
-  addEventListener("hashchange", () => { fromAddress(); chooser.scrollIntoView(); });
-  fromAddress();
-}
-
 // The tables over time: the slider puts another frame into the cells.
 const stops = ["00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838"]
   .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
@@ -50,15 +33,16 @@ function shade(share) {
   const i = Math.min(Math.floor(place), stops.length - 2);
   return stops[i].map((v, c) => Math.round(v + (place - i) * (stops[i + 1][c] - v)));
 }
-for (const box of document.querySelectorAll(".heat-box")) {
+function sliding(box) {
   const slider = box.querySelector("input[type=range]");
-  if (!slider) continue;
+  if (!slider) return;
   const data = JSON.parse(box.querySelector("script[type='application/json']").textContent);
   const cells = [...box.querySelectorAll("td")];
-  const label = box.querySelector("output");
-  slider.addEventListener("input", () => {
+  const show = () => {
     const frame = data.frames[slider.value];
-    label.textContent = "epoch " + frame.epoch.toFixed(1);
+    const when = "epoch " + frame.epoch.toFixed(1);
+    box.querySelector("output").textContent = when;
+    slider.setAttribute("aria-valuetext", when);
     frame.cells.flat().forEach((value, i) => {
       if (value === null) { cells[i].textContent = "–"; cells[i].removeAttribute("style"); return; }
       const share = data.high > data.low ? (value - data.low) / (data.high - data.low) : 0.5;
@@ -66,5 +50,56 @@ for (const box of document.querySelectorAll(".heat-box")) {
       cells[i].style.background = `rgb(${shade(share).join()})`;
       cells[i].style.color = share > 0.52 ? "#000" : "#fff";
     });
-  });
+  };
+  slider.addEventListener("input", show);
+  show();
 }
+
+function bring(part) {
+  part.querySelectorAll("table.sort").forEach(sorting);
+  part.querySelectorAll(".heat-box").forEach(sliding);
+}
+bring(document);
+
+// One run at a time: the one chosen, kept in the address so that it can be shared.
+const chooser = document.getElementById("run");
+const runs = [...document.querySelectorAll("section.run")];
+function show(name) {
+  for (const section of runs) section.hidden = section.dataset.run !== name;
+  chooser.value = name;
+}
+if (chooser) {
+  const fromAddress = () => {
+    const name = decodeURIComponent(location.hash.slice(1));
+    const known = runs.some((s) => s.dataset.run === name);
+    show(known ? name : runs[0].dataset.run);
+    return known;
+  };
+  chooser.addEventListener("change", () => { history.replaceState(null, "", "#" + encodeURIComponent(chooser.value)); show(chooser.value); });
+  addEventListener("hashchange", () => { if (fromAddress()) chooser.scrollIntoView(); });
+  fromAddress();
+}
+
+// A run in progress: the page asks for itself again, and leaves what its reader has moved or opened as it is. When nobody
+// answers, the last state stays, and says so.
+const every = Number(document.querySelector("main").dataset.renew);
+async function renew() {
+  if (document.hidden) return;
+  const old = document.querySelector("main");
+  try {
+    const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(every * 1000) });
+    if (!answer.ok) throw new Error(answer.status);
+    const now = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+    const opened = [...old.querySelectorAll("details")].map((d) => d.open);
+    now.querySelectorAll("details").forEach((d, i) => { d.open = opened[i] ?? d.open; });
+    const before = old.querySelector("input[type=range]"), slider = now.querySelector("input[type=range]");
+    if (before && slider && before.value !== before.max) slider.value = before.value;
+    bring(now);
+    old.replaceWith(now);
+  } catch {
+    const silent = document.getElementById("silent");
+    silent.hidden = false;
+    silent.textContent ||= `No answer since ${new Date().toLocaleTimeString()}: the run has ended or was stopped, or it is out of reach. This is the last that was heard of it.`;
+  }
+}
+if (every) setInterval(renew, every * 1000);

@@ -23,6 +23,7 @@ type Report struct {
 	References []Reference // the post's runs, in its order
 	Runs       []*Run      // by preset in the order of the references, then by name
 	Unreadable []Unreadable
+	Watch      *Watch // of a report of one run in progress
 }
 
 // Reference is one run of the post: what ours is compared with.
@@ -76,9 +77,13 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 		return nil, context.Cause(ctx)
 	}
 	r := &Report{Read: time.Now().UTC(), References: references}
+	var denied error
 	for i, o := range read {
+		if errors.Is(o.err, storage.ErrDenied) {
+			denied = o.err
+		}
 		switch {
-		case errors.Is(o.err, storage.ErrUnreachable), errors.Is(o.err, storage.ErrDenied):
+		case errors.Is(o.err, storage.ErrUnreachable):
 			return nil, o.err // of the bucket, not of the run
 		case o.err != nil:
 			r.Unreadable = append(r.Unreadable, Unreadable{names[i], o.err.Error()})
@@ -86,12 +91,15 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 			r.Runs = append(r.Runs, o.run)
 		}
 	}
+	if len(r.Runs) == 0 && denied != nil {
+		return nil, denied
+	}
 	r.sort()
 	return r, nil
 }
 
-// ReadRun reads one run, in progress or finished, as a report of its own.
-func ReadRun(ctx context.Context, bucket *storage.Bucket, name string, references []Reference) (*Report, error) {
+// ReadRun reads one run, in progress or finished.
+func ReadRun(ctx context.Context, bucket *storage.Bucket, name string) (*Run, error) {
 	prefix := "runs/" + name + "/"
 	keys, err := bucket.List(ctx, prefix)
 	if err != nil {
@@ -100,11 +108,7 @@ func ReadRun(ctx context.Context, bucket *storage.Bucket, name string, reference
 	for i, key := range keys {
 		keys[i] = strings.TrimPrefix(key, prefix)
 	}
-	run, err := readRun(ctx, bucket, name, keys)
-	if err != nil {
-		return nil, err
-	}
-	return &Report{Read: time.Now().UTC(), References: references, Runs: []*Run{run}}, nil
+	return readRun(ctx, bucket, name, keys)
 }
 
 // sort puts the runs into the order in which a reader of the post looks for them.

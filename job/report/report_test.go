@@ -86,8 +86,12 @@ func table(l int, v float64) [][]*float64 {
 }
 
 func begun(preset string, seed int) record.Begun[map[string]any] {
+	rows := 2
+	if preset == "L200" {
+		rows = 0
+	}
 	return record.Begun[map[string]any]{Version: 1, Preset: preset, Fingerprint: "data", Begun: begin, Recipe: map[string]any{
-		"Seed": seed, "Epochs": 200, "Depths": []int{1, 2, 3, 5}, "AllToLastWeight": 0.5, "LastToLastWeight": nil, "CropScale": []float64{0.3, 1}, "Data": "imagenet-100",
+		"Seed": seed, "Epochs": 200, "IntermediateRows": rows, "Depths": []int{1, 2, 3, 5}, "AllToLastWeight": 0.5, "LastToLastWeight": nil, "CropScale": []float64{0.3, 1}, "Data": "imagenet-100",
 	}}
 }
 
@@ -104,7 +108,10 @@ func (f folder) finished(name, preset string, seed int, top1 float64) {
 		record.Step{Phase: "pretrain", Step: 50, Epoch: 0.5, Loss: of(1), Table: table(4, 0.9)}, record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: of(0.5), Table: table(4, 0.5)})
 }
 
-var references = []Reference{{Preset: "L200", Depths: "11", PostTop1: 64.04}, {Preset: "R-A05-B08", Depths: "1-11", PostTop1: 70.06}}
+var references = []Reference{
+	{Preset: "L200", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", PostTop1: 64.04},
+	{Preset: "R-A05-B08", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", Rows: 2, PostTop1: 70.06},
+}
 
 // TestReport reads finished, stopped, killed and damaged runs at once.
 func TestReport(t *testing.T) {
@@ -181,19 +188,35 @@ func TestReport(t *testing.T) {
 		t.Errorf("%d alarms, want 2: one was raised twice over the same update", len(open.Alarms))
 	}
 	t.Run("files", func(t *testing.T) { checkFiles(t, r) })
-	t.Run("one", func(t *testing.T) {
-		one, err := ReadRun(t.Context(), f.open(), "open", references)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page bytes.Buffer
-		if err := one.HTML(&page, 20); err != nil {
-			t.Fatal(err)
-		}
-		if text := page.String(); !strings.Contains(text, `http-equiv="refresh" content="20"`) || !strings.Contains(text, "Features of depth 3 are all alike.") {
-			t.Error("the page of a run in progress has no refresh, or not its alarm")
-		}
+	t.Run("watched", func(t *testing.T) { checkWatched(t, f) })
+}
+
+// checkWatched: the page of a run in progress has what its process has written since it read its folder, in the place of what earlier
+// attempts wrote of the same updates.
+func checkWatched(t *testing.T, f folder) {
+	before, err := ReadRun(t.Context(), f.open(), "open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := before.With(Lines{
+		Steps:  []record.Step{{Phase: "pretrain", Step: 60, Loss: of(7)}, {Phase: "pretrain", Step: 70, Loss: of(8)}, {Phase: "probe", Step: 9}},
+		Alarms: []record.Alarm{{Step: 80, Alarm: record.AlarmRank, Text: "Few directions."}}, Online: []record.Online{{Step: 70}},
 	})
+	if n := len(run.Steps); n != 4 || *run.Steps[2].Loss != 7 || *run.Steps[3].Loss != 8 || len(run.Probe) != 2 || len(run.Online) != 1 || len(run.Alarms) != 3 {
+		t.Errorf("%d steps, %d of the probe, %d alarms", n, len(run.Probe), len(run.Alarms))
+	}
+	if a := run.Attempts; a[2].Reached != 70 || before.Attempts[2].Reached != 60 || len(before.Steps) != 3 {
+		t.Errorf("the newest attempt came to %d, and to %d in what was read before", a[2].Reached, before.Attempts[2].Reached)
+	}
+	var page bytes.Buffer
+	if err := (&Report{Runs: []*Run{run}, Watch: &Watch{Doing: "pretrain, update 70 of 200", Done: 70, Total: 200, Remaining: 90 * time.Second}}).HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Features of depth 3 are all alike.", "Few directions.", "pretrain, update 70 of 200", "1 min 30 s left", `<progress max="200" value="70"`, "connect-src 'self'", "<svg "} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page of a run in progress lacks %s", want)
+		}
+	}
 }
 
 func checkFiles(t *testing.T, r *Report) {
@@ -217,12 +240,15 @@ func checkFiles(t *testing.T, r *Report) {
 	if strings.Contains(page, "<script>alert") {
 		t.Error("a preset's name got into the page as markup")
 	}
+	if strings.Contains(page, "connect-src") || strings.Contains(page, "data-renew") {
+		t.Error("the page of a file asks for itself again")
+	}
 	for _, outside := range []string{"http://", "https://", "src=", "@import", "url("} {
 		if strings.Contains(strings.ReplaceAll(page, `xmlns="http://www.w3.org`, ""), outside) {
 			t.Errorf("the page has %s: it must need nothing but itself", outside)
 		}
 	}
-	if n, alts := strings.Count(page, "<svg "), strings.Count(page, `role="img" aria-label="`); n == 0 || n != alts {
+	if n, alts := strings.Count(page, "<svg "), strings.Count(page, `<svg viewBox="0 0 403.2 252" role="img" aria-label="`); n == 0 || n != alts {
 		t.Errorf("%d charts, %d with a text of what they show", n, alts)
 	}
 	for _, left := range []string{"#010203", "#0103", "font-family:Liberation"} {
@@ -234,7 +260,7 @@ func checkFiles(t *testing.T, r *Report) {
 	if err != nil || len(rows) != 1+len(r.Runs) || rows[1][3] != "50" {
 		t.Errorf("runs.csv: %d rows, %v", len(rows), err)
 	}
-	for _, want := range []string{"| R-A05-B08 | 1-11 |", "could not be read: broken"} {
+	for _, want := range []string{"| R-A05-B08 | 1-3,5 |", "could not be read: broken"} {
 		if !strings.Contains(byName["report.md"], want) {
 			t.Errorf("report.md lacks %q", want)
 		}
@@ -267,8 +293,53 @@ func TestRows(t *testing.T) {
 		t.Error(d)
 	}
 	r.Runs[0].Result.PostTop1 = nil
-	if row := r.Rows()[0]; row.Difference != nil || !strings.HasPrefix(row.Verdict, "Other data") {
+	if row := r.Rows()[0]; row.Difference != nil || *row.Mean != 50 || row.Verdict != "Not to be compared with the post's figure: other data." {
 		t.Errorf("other data was compared with the post's: %q", row.Verdict)
+	}
+}
+
+// TestOtherRecipes: a run that only began with a preset's name is not compared with the post's figure, nor averaged with those that are.
+func TestOtherRecipes(t *testing.T) {
+	f := newFolder(t)
+	f.finished("R-A05-B08-s0", "R-A05-B08", 0, 69)
+	f.finished("R-A05-B08-s1", "R-A05-B08", 1, 71)
+	f.finished("short", "R-A05-B08", 0, 30)
+	f.finished("hot", "R-A05-B08", 2, 70)
+	f.finished("elsewhere", "R-A05-B08", 0, 90)
+	change := func(name string, recipe func(map[string]any)) {
+		other := begun("R-A05-B08", 2)
+		recipe(other.Recipe)
+		f.putJSON("runs/"+name+"/run.json", other)
+	}
+	change("short", func(r map[string]any) { r["Epochs"] = 3 })
+	change("hot", func(r map[string]any) { r["PeakRate"] = 0.1 })
+	other := begun("R-A05-B08", 0)
+	other.Fingerprint = "other data"
+	f.putJSON("runs/elsewhere/run.json", other)
+	r, err := Read(t.Context(), f.open(), references)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range r.Runs {
+		if run.Name == "elsewhere" {
+			run.Result.PostTop1 = nil
+		}
+	}
+	row := r.Rows()[1]
+	if row.Runs != 3 || *row.Mean != 70 {
+		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
+	}
+	for _, want := range []string{"Left out: 2 with ", "epochs 3 instead of 200", "other data", "The runs differ in more than their seed: PeakRate."} {
+		if !strings.Contains(row.Verdict, want) {
+			t.Errorf("%q lacks %q", row.Verdict, want)
+		}
+	}
+	want := []string{ // nothing is said of runs on other data
+		"R-A05-B08-s0 is 0.00 ± 1.36 points above hot: within noise.",
+		"R-A05-B08-s0 is 40.00 ± 1.36 points above short: more than noise.",
+	}
+	if d := cmp.Diff(want, r.Contrasts()); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -294,7 +365,7 @@ func TestDifferences(t *testing.T) {
 // TestAlphaBeta maps top-1 when the weights vary, and is silent when they do not.
 func TestAlphaBeta(t *testing.T) {
 	f := newFolder(t)
-	f.finished("a", "L200", 0, 50)
+	f.finished("a", "R-A05-B05", 0, 50)
 	r, err := Read(t.Context(), f.open(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,9 @@ const probing = "probe"
 func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []string) (*Run, error) {
 	r := &Run{Name: name}
 	prefix := "runs/" + name + "/"
+	if !slices.Contains(keys, "run.json") {
+		return nil, fmt.Errorf("%srun.json is not there: no run, or one that ended before it began", prefix)
+	}
 	if err := readJSON(ctx, bucket, prefix+"run.json", &r.Begun); err != nil {
 		return nil, err
 	}
@@ -61,10 +64,12 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 	if slices.Contains(keys, "result.json") {
 		var result record.Result[Recipe]
 		switch err := readJSON(ctx, bucket, prefix+"result.json", &result); {
-		case err != nil && ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, storage.ErrUnreachable):
 			return nil, err
 		case err != nil:
 			r.Trouble = append(r.Trouble, err.Error())
+		case result.Version != record.Version:
+			r.Trouble = append(r.Trouble, fmt.Sprintf("%sresult.json has version %d, and this program reads %d", prefix, result.Version, record.Version))
 		case len(result.Figures.Depths) == 0:
 			r.Trouble = append(r.Trouble, prefix+"result.json has no figures")
 		default:
@@ -119,7 +124,7 @@ func readJSON(ctx context.Context, bucket *storage.Bucket, key string, to any) e
 	return nil
 }
 
-// readLines reads the lines of one name, by attempt. A line that cannot be read is trouble, and the others hold.
+// readLines reads the lines of one name, by attempt. What cannot be read is trouble, and the other lines hold.
 func readLines[T any](ctx context.Context, bucket *storage.Bucket, r *Run, prefix string, keys []string, name string) (map[string][]T, error) {
 	all := map[string][]T{}
 	for _, key := range keys {
@@ -131,19 +136,23 @@ func readLines[T any](ctx context.Context, bucket *storage.Bucket, r *Run, prefi
 		attempt = attempt[:max(strings.LastIndexByte(attempt, '-'), 0)]
 		text, err := bucket.Get(ctx, prefix+key)
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) {
+			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
 				return nil, err
 			}
 			r.Trouble = append(r.Trouble, err.Error())
 			continue
 		}
+		damaged, why := 0, error(nil)
 		for line := range strings.Lines(string(text)) {
 			var l T
 			if err := json.Unmarshal([]byte(line), &l); err != nil {
-				r.Trouble = append(r.Trouble, fmt.Sprintf("%s%s has a damaged line: %v", prefix, key, err))
+				damaged, why = damaged+1, cmp.Or(why, err)
 				continue
 			}
 			all[attempt] = append(all[attempt], l)
+		}
+		if damaged > 0 {
+			r.Trouble = append(r.Trouble, fmt.Sprintf("%s%s has %d damaged lines, the first: %v", prefix, key, damaged, why))
 		}
 	}
 	return all, nil
@@ -241,6 +250,8 @@ func (r *Run) Depths() []int {
 		for _, d := range r.Result.Figures.Depths {
 			depths = append(depths, d.Depth)
 		}
+	} else if json.Unmarshal(r.Begun.Recipe["Depths"], &depths) != nil {
+		return nil
 	}
 	return depths
 }

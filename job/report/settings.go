@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,39 +65,41 @@ type Difference struct {
 	Values  []string
 }
 
-// Differences are the settings that are not the same in all runs, in alphabetical order, and last the data itself.
+// Differences are the settings that are not the same in all runs, in alphabetical order, and last the data itself and the program.
 func (r *Report) Differences() []Difference {
+	all := settings(r.Runs)
+	all = append(all, differing("Data, sha256", r.Runs, func(run *Run) string { return prefixOf(run.Begun.Fingerprint, 12) })...)
+	return append(all, differing("Program", r.Runs, func(run *Run) string {
+		return strings.TrimSpace(run.Begun.Versions.Program + " " + prefixOf(run.Begun.Versions.Commit, 8))
+	})...)
+}
+
+// settings are those in which some runs differ.
+func settings(runs []*Run) (all []Difference) {
 	names := map[string]bool{}
-	for _, run := range r.Runs {
+	for _, run := range runs {
 		for name := range run.Begun.Recipe {
 			names[name] = true
 		}
 	}
-	sorted := make([]string, 0, len(names))
-	for name := range names {
-		sorted = append(sorted, name)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		all = append(all, differing(name, runs, func(run *Run) string { return run.Setting(name) })...)
 	}
-	slices.Sort(sorted)
-	var all []Difference
-	add := func(name string, value func(*Run) string) {
-		d := Difference{Setting: name}
-		same := true
-		for _, run := range r.Runs {
-			d.Values = append(d.Values, value(run))
-			same = same && d.Values[0] == d.Values[len(d.Values)-1]
-		}
-		if !same {
-			all = append(all, d)
-		}
-	}
-	for _, name := range sorted {
-		add(name, func(run *Run) string { return run.Setting(name) })
-	}
-	add("index.json of the data, sha256", func(run *Run) string { return prefixOf(run.Begun.Fingerprint, 12) })
-	add("program", func(run *Run) string {
-		return strings.TrimSpace(run.Begun.Versions.Program + " " + prefixOf(run.Begun.Versions.Commit, 8))
-	})
 	return all
+}
+
+// differing is one Difference, or none when all runs have one value.
+func differing(name string, runs []*Run, value func(*Run) string) []Difference {
+	d := Difference{Setting: name}
+	same := true
+	for _, run := range runs {
+		d.Values = append(d.Values, value(run))
+		same = same && d.Values[0] == d.Values[len(d.Values)-1]
+	}
+	if same {
+		return nil
+	}
+	return []Difference{d}
 }
 
 func prefixOf(s string, n int) string { return s[:min(len(s), n)] }

@@ -27,7 +27,7 @@ func (r *Report) Files() ([]File, error) {
 		files = append(files, File{name, b.Bytes()})
 		return nil
 	}
-	if err := add("report.html", func(w io.Writer) error { return r.HTML(w, 0) }); err != nil {
+	if err := add("report.html", r.HTML); err != nil {
 		return nil, err
 	}
 	if err := add("report.md", r.Markdown); err != nil {
