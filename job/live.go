@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
-	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
 )
 
 // margin is what a part of a run that tells of no progress in between may take: the compiler at one program, or the kNN
@@ -40,20 +40,16 @@ func (j *Job) listen() (quiet func(), err error) {
 	}), nil
 }
 
-// countAttempts tells a scraper how often the run has been started. Nothing else needs it, so it costs nothing when
+// follow gives who watches the run what earlier attempts have left of it. Nothing else needs it, so it costs nothing when
 // nobody listens, and no run fails over it.
-func (j *Job) countAttempts(ctx context.Context) {
+func (j *Job) follow(ctx context.Context) {
 	if j.cfg.Listen == "" {
 		return
 	}
-	keys, err := j.bucket.List(ctx, j.key("metrics/"+record.Attempts+"-"))
+	run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
 	if err != nil {
-		j.log.Warn("the attempts could not be counted", "error", err)
+		j.log.Warn("what earlier attempts have left cannot be shown", "error", err)
 		return
 	}
-	attempts := map[string]bool{}
-	for _, key := range keys {
-		attempts[attemptOf(key, record.Attempts)] = true
-	}
-	j.live.Started(len(attempts))
+	j.live.Follows(run)
 }

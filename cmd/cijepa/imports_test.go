@@ -16,7 +16,7 @@ var rooms = map[string][]string{
 	"job/board":           {"job/record"},
 	"job/demo":            {"job/input", "storage"},
 	"job/input":           {"model/draw"},
-	"job/live":            {"job/record"},
+	"job/live":            {"job/record", "job/report"},
 	"job/record":          {},
 	"job/report":          {"job/record", "storage"},
 	"model":               {"model/draw", "model/plugin"},

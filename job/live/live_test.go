@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
 )
 
 func number(v float64) *float64 { return &v }
@@ -25,7 +26,7 @@ func told() (*View, Options) {
 	v := new(View)
 	v.Doing("compiling")
 	v.Transferred(1000, 20)
-	v.Started(3)
+	v.Follows(&report.Run{Name: "r", Attempts: make([]report.Attempt, 3)})
 	v.Stepped("pretrain", 40, 100)
 	v.Stepped("pretrain", 41, 100)
 	v.Stepped("pretrain", 42, 100)
@@ -118,7 +119,7 @@ func TestHealth(t *testing.T) {
 			get(t, h, "/healthz", http.StatusOK)
 			time.Sleep(time.Second)
 			v.Line(record.Alarm{Alarm: "collapse"})
-			v.Started(2)
+			v.Follows(&report.Run{})
 			got := get(t, h, "/healthz", http.StatusServiceUnavailable)
 			if !strings.HasPrefix(got, "no progress for 1m1s") {
 				t.Errorf("after %s: %s", name, got)

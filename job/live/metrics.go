@@ -42,8 +42,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	m.gauge("build_info", "What computes the run.", 1, "version", b.Program, "commit", b.Commit, "go_version", b.Go,
 		"gomlx_version", b.GoMLX, "compute_version", b.Compute, "go_xla_version", b.GoXLA)
 	m.gauge("run_info", "The run and the preset that it started from.", 1, "run", c.Run, "preset", c.Preset)
-	if s.starts > 0 {
-		m.gauge("attempts", "Starts of the program for this run, this one among them.", float64(s.starts))
+	if s.before != nil {
+		m.gauge("attempts", "Starts of the program for this run, this one among them.", float64(len(s.before.Attempts)))
 	}
 	moved, _ := c.view.pulse(time.Now())
 	m.gauge("progress_timestamp_seconds", "When anything last moved: a step, a compiled program, a byte from or to a bucket.", seconds(moved))
@@ -55,7 +55,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		m.gauge("steps_planned", "Updates that the phase has.", float64(p.total), "phase", p.name)
 		m.counter("steps_computed_total", "Updates that this process has computed.", float64(p.computed), "phase", p.name)
 	}
-	for _, line := range s.lines {
+	for _, phase := range s.steps {
+		line := *phase.newest()
 		m.known("loss", "Loss of the update at the newest line.", line.Loss, "phase", line.Phase)
 		m.gauge("epoch", "Epochs of the phase that are done.", line.Epoch, "phase", line.Phase)
 		m.gauge("learning_rate", "Learning rate.", line.Rate, "phase", line.Phase)
@@ -65,16 +66,16 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			c.pretraining(m, line)
 		}
 	}
-	if s.health != nil {
-		m.health(*s.health)
+	if h := s.healths.newest(); h != nil {
+		m.health(*h)
 	}
-	if o := s.online; o != nil {
+	if o := s.onlines.newest(); o != nil {
 		m.gauge("online_probe_top1_ratio", "Share of held-out images that the online probe gets right.", o.ProbeTop1/100)
 		if o.KNNTop1 != nil {
 			m.gauge("online_knn_top1_ratio", "Share of held-out images that the online kNN gets right.", *o.KNNTop1/100)
 		}
 	}
-	for kind, n := range s.alarms {
+	for kind, n := range s.rung {
 		m.counter("alarms_total", "Alarms that this process has raised.", float64(n), "alarm", kind)
 	}
 	m.counter("checkpoints_saved_total", "Checkpoints that this process has committed.", float64(s.saves.committed))

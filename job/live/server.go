@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,6 +35,7 @@ const (
 
 // Serve answers on a listener until the returned function is called, which takes 250 ms at most.
 func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
+	v.Doing("beginning") // health counts from here: what comes before a run's first word may hang too
 	errors := slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
 	server := &http.Server{
 		Handler:     v.handler(o),
@@ -66,9 +66,6 @@ func (v *View) handler(o Options) http.Handler {
 		EnableOpenMetrics: true, MaxRequestsInFlight: fewScrapes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
 	mux.HandleFunc("GET /healthz", v.healthz(o.Limit))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, `<!doctype html><title>cijepa</title><p><a href="metrics">metrics</a>, <a href="healthz">healthz</a>`)
-	})
+	mux.HandleFunc("GET /{$}", v.page(o.Identity, o.Log))
 	return mux
 }

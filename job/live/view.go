@@ -1,5 +1,6 @@
 // Package live shows a run while it runs: its figures to Prometheus, whether it moves to Kubernetes, its page to people.
-// It knows the lines of package record and what little else a run tells it; no settings, no storage, no model.
+// It knows the lines of package record, package report that draws them, and what little else a run tells it; no settings, no bucket,
+// no model.
 package live
 
 import (
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
 )
 
 // View is what is known of the run in progress. The zero View is ready. A run writes to it from any goroutine, and never
@@ -26,14 +28,14 @@ type View struct {
 type state struct {
 	moved   time.Time // newest progress that is not traffic
 	doing   string    // what the run does now, for people
-	current string    // the phase that it is in; empty before the first
 	phases  []phase
-	lines   []record.Step // the newest of each phase
-	health  *record.Health
-	online  *record.Online
-	alarms  map[string]int64 // by kind
+	before  *report.Run          // what earlier attempts have left; nil: not known
+	steps   []trail[record.Step] // one for each phase
+	healths trail[record.Health]
+	onlines trail[record.Online]
+	alarms  trail[record.Alarm]
+	rung    map[string]int64 // alarms by kind
 	saves   saves
-	starts  int // of the program for this run; 0: not known
 }
 
 // phase is how far a phase has come.
@@ -41,6 +43,8 @@ type phase struct {
 	name        string
 	done, total int64 // updates
 	computed    int64 // by this process
+	began       time.Time
+	moved       time.Time // by the newest update
 }
 
 // saves are the checkpoints of this process.
@@ -90,17 +94,18 @@ func (v *View) Transferred(read, written int) {
 // Stepped says how many updates of a phase are done, of how many.
 func (v *View) Stepped(name string, done, total int64) {
 	v.change(func(s *state) {
-		s.doing, s.current, s.moved = name, name, time.Now()
+		now := time.Now()
+		s.doing, s.moved = name, now
 		s.phases = slices.Clone(s.phases)
 		i := slices.IndexFunc(s.phases, func(p phase) bool { return p.name == name })
 		if i < 0 {
 			// The first call tells where this process began.
-			s.phases = append(s.phases, phase{name: name, done: done, total: total})
+			s.phases = append(s.phases, phase{name: name, done: done, total: total, began: now, moved: now})
 			return
 		}
 		p := &s.phases[i]
 		p.computed += done - p.done
-		p.done, p.total = done, total
+		p.done, p.total, p.moved = done, total, now
 	})
 }
 
@@ -124,25 +129,32 @@ func (v *View) SaveFailed() {
 	})
 }
 
-// Started tells how often the program has been started for this run.
-func (v *View) Started(times int) { v.change(func(s *state) { s.starts = times }) }
+// Follows tells what the run's folder held when this process began: the lines of earlier attempts, and how many there were. The
+// run is not changed any more.
+func (v *View) Follows(run *report.Run) { v.change(func(s *state) { s.before = run }) }
 
 // Line takes a line of the journal, which nobody changes any more.
 func (v *View) Line(line any) {
 	v.change(func(s *state) {
 		switch line := line.(type) {
 		case record.Step:
-			s.lines = append(slices.DeleteFunc(slices.Clone(s.lines), func(old record.Step) bool { return old.Phase == line.Phase }), line)
-		case record.Health:
-			s.health = &line
-		case record.Online:
-			s.online = &line
-		case record.Alarm:
-			s.alarms = maps.Clone(s.alarms)
-			if s.alarms == nil {
-				s.alarms = map[string]int64{}
+			s.steps = slices.Clone(s.steps)
+			i := slices.IndexFunc(s.steps, func(t trail[record.Step]) bool { return t.newest().Phase == line.Phase })
+			if i < 0 {
+				i, s.steps = len(s.steps), append(s.steps, trail[record.Step]{})
 			}
-			s.alarms[line.Alarm]++
+			s.steps[i] = s.steps[i].with(line)
+		case record.Health:
+			s.healths = s.healths.with(line)
+		case record.Online:
+			s.onlines = s.onlines.with(line)
+		case record.Alarm:
+			s.alarms = s.alarms.with(line)
+			s.rung = maps.Clone(s.rung)
+			if s.rung == nil {
+				s.rung = map[string]int64{}
+			}
+			s.rung[line.Alarm]++
 		}
 	})
 }
