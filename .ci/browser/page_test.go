@@ -105,7 +105,7 @@ func TestSort(t *testing.T) {
 	if err := chromedp.Run(ctx, chromedp.Focus(`#table-runs thead th:nth-child(5) button`), chromedp.KeyEvent("\r")); err != nil {
 		t.Fatal(err)
 	}
-	tops := eval[[]float64](t, ctx, `[...document.querySelectorAll("#table-runs tbody tr")].map(r => r.cells[4].textContent.trim()).filter(x => x !== "–").map(Number)`)
+	tops := eval[[]float64](t, ctx, `[...document.querySelectorAll("#table-runs tbody tr")].map(r => r.cells[4].textContent.trim()).filter(x => x !== "–").map(parseFloat)`)
 	if !slices.IsSortedFunc(tops, func(a, b float64) int { return int(1000 * (b - a)) }) || len(tops) < 6 {
 		t.Errorf("top-1, best first: %v", tops)
 	}

@@ -23,31 +23,48 @@ import (
 
 // chart is a picture of lines: in the page, where the colours are the reader's light or dark ones, and as a file.
 type chart struct {
+	name  string // of its file, when it has one
 	Title string
+	Note  string // what a reader must know to read it right
 	X, Y  string // axes, with units
 	Alt   string // what it shows, with figures, for those who do not see it
 	lines []line
 	marks []float64 // values of y with a quiet line across, such as a limit
 	low   *float64  // least end of the y axis; nil: as the lines need
+	wide  bool      // for many lines with long names
 }
 
 // line is one line of a chart, with its name at its right end.
 type line struct {
 	name   string // empty: none is written
 	points plotter.XYs
-	series int // its colour and, beyond the colours, its dashes
+	colour int // of the palette's
+	dash   int
 }
 
-// Size of a chart in points: readable at a third less, which is a phone.
-const (
-	chartWidth  = 5.6 * vg.Inch
-	chartHeight = 3.5 * vg.Inch
-)
+// look is how large a chart is, in points, and its letters: on a phone, which is 340 points wide, they are ten points high or more.
+type look struct{ width, height, letters vg.Length }
 
-// palette is what a chart is painted with.
+func (c chart) look() look {
+	if c.wide {
+		return look{390, 250, 11.5}
+	}
+	return look{330, 215, 11}
+}
+
+// palette is what a chart is painted with: okabeIto for what has no order, then steps of one colour for depths, the strongest for the
+// deepest.
 type palette struct {
 	ink, quiet, grid color.Color
 	series           []color.Color
+}
+
+// depthSteps of the palette, after okabeIto.
+const depthSteps = 12
+
+// depthColour is that of the i-th of n depths.
+func depthColour(i, n int) int {
+	return len(okabeIto) + int(math.Round(float64(i)*(depthSteps-1)/float64(max(n-1, 1))))
 }
 
 // okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito, 2008), on white; the
@@ -60,7 +77,11 @@ var okabeIto = []color.Color{
 
 // onPaper are the colours of pictures in files.
 func onPaper() palette {
-	return palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: okabeIto}
+	p := palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: slices.Clone(okabeIto)}
+	for i := range uint8(depthSteps) {
+		p.series = append(p.series, color.RGBA{0x7f - 11*i, 0x9d - 11*i, 0xbd - 10*i, 0xff})
+	}
+	return p
 }
 
 // inPage are stand-ins, each of which themed makes a variable of the page's style sheet.
@@ -69,17 +90,17 @@ func inPage() palette {
 	for i := range okabeIto {
 		p.series = append(p.series, color.RGBA{1, 3, uint8(i), 255})
 	}
+	for i := range uint8(depthSteps) {
+		p.series = append(p.series, color.RGBA{1, 4, i, 255})
+	}
 	return p
 }
 
-// dashes of the lines beyond the colours.
-var dashes = [][]vg.Length{nil, {vg.Points(5), vg.Points(3)}, {vg.Points(1.5), vg.Points(2.5)}}
+// dashes tell lines of one colour apart.
+var dashes = [][]vg.Length{nil, {5, 3}, {1.5, 2.5}, {9, 2.5}, {7, 2.5, 1.5, 2.5}, {2.5, 5}}
 
-func (p palette) style(series int) draw.LineStyle {
-	return draw.LineStyle{
-		Color: p.series[series%len(p.series)], Width: vg.Points(1.6),
-		Dashes: dashes[series/len(p.series)%len(dashes)],
-	}
+func (p palette) style(l line) draw.LineStyle {
+	return draw.LineStyle{Color: p.series[l.colour], Width: vg.Points(1.6), Dashes: dashes[l.dash%len(dashes)]}
 }
 
 // plot lays the chart out.
@@ -90,7 +111,7 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Label.TextStyle.Color, axis.Tick.Label.Color = colours.quiet, colours.quiet
 		axis.Label.TextStyle.Font.Variant, axis.Tick.Label.Font.Variant = "Sans", "Sans"
-		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = vg.Points(11), vg.Points(11)
+		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = c.look().letters, c.look().letters
 		axis.Color, axis.Tick.Color = colours.grid, colours.grid
 		axis.Padding = vg.Points(3)
 		axis.Tick.Marker = fewTicks{whole: axis.Label.Text == "depth"}
@@ -111,17 +132,20 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 			if err != nil {
 				return nil, err
 			}
-			drawn.LineStyle = colours.style(l.series)
+			drawn.LineStyle = colours.style(l)
 			p.Add(drawn)
 			if len(run) == 1 || len(l.points) <= 14 {
 				dots, err := plotter.NewScatter(run)
 				if err != nil {
 					return nil, err
 				}
-				dots.GlyphStyle = draw.GlyphStyle{Color: colours.series[l.series%len(colours.series)], Radius: vg.Points(2), Shape: draw.CircleGlyph{}}
+				dots.GlyphStyle = draw.GlyphStyle{Color: colours.series[l.colour], Radius: vg.Points(2), Shape: draw.CircleGlyph{}}
+				if len(run) == 1 {
+					dots.Radius = vg.Points(3.5) // all there is to see
+				}
 				p.Add(dots)
 			}
-			ends = append(ends, end{l.name, run[len(run)-1], l.series})
+			ends = append(ends, end{l.name, run[len(run)-1], l.colour})
 		}
 	}
 	slices.SortStableFunc(ends, func(a, b end) int { // of the pieces of a line the last one carries its name
@@ -144,9 +168,14 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 	if c.low != nil {
 		p.Y.Min = min(p.Y.Min, *c.low)
 	}
+	if c.X == "epoch" {
+		p.X.Min = min(p.X.Min, 0)
+	}
 	if p.Y.Max-p.Y.Min < 1e-12 {
 		p.Y.Min, p.Y.Max = p.Y.Min-0.5, p.Y.Max+0.5
 	}
+	step := roundStep(p.Y.Min, p.Y.Max)
+	p.Y.Min, p.Y.Max = math.Floor(p.Y.Min/step+1e-9)*step, math.Ceil(p.Y.Max/step-1e-9)*step
 	if p.X.Max-p.X.Min < 1e-12 {
 		p.X.Min, p.X.Max = p.X.Min-0.5, p.X.Max+0.5
 	}
@@ -194,7 +223,7 @@ func (c chart) PNG(w io.Writer) error {
 	p.Title.TextStyle.Font.Variant = "Sans"
 	p.Title.TextStyle.Font.Size = vg.Points(13)
 	p.Title.Padding = vg.Points(6)
-	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(chartWidth, chartHeight), vgimg.UseDPI(192), vgimg.UseBackgroundColor(color.White))}
+	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(c.look().width, c.look().height+24), vgimg.UseDPI(240), vgimg.UseBackgroundColor(color.White))}
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(8), -vg.Points(8), vg.Points(8), -vg.Points(8)))
 	_, err = canvas.WriteTo(w)
 	return err
@@ -209,8 +238,8 @@ func (c chart) SVG() (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
-	canvas := vgsvg.New(chartWidth, chartHeight)
-	p.Draw(draw.New(canvas))
+	canvas := vgsvg.New(c.look().width, c.look().height)
+	p.Draw(draw.Crop(draw.New(canvas), 0, 0, 0, -c.look().letters/2)) // room for half a letter above the highest line
 	var text bytes.Buffer
 	if _, err := canvas.WriteTo(&text); err != nil {
 		return "", err
@@ -231,6 +260,9 @@ func themed(svg, alt string) template.HTML {
 	for i := range okabeIto {
 		svg = strings.ReplaceAll(svg, fmt.Sprintf("#0103%02X", i), fmt.Sprintf("var(--s%d)", i))
 	}
+	for i := range depthSteps {
+		svg = strings.ReplaceAll(svg, fmt.Sprintf("#0104%02X", i), fmt.Sprintf("color-mix(in srgb,var(--deep) %d%%,var(--shallow))", 100*i/(depthSteps-1)))
+	}
 	return template.HTML(svg)
 }
 
@@ -238,7 +270,7 @@ func themed(svg, alt string) template.HTML {
 type end struct {
 	name   string
 	at     plotter.XY
-	series int
+	colour int
 }
 
 // endLabels writes the names of lines at their right ends, apart from each other.
@@ -261,7 +293,9 @@ func (l endLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	spread(places, order, height, canvas.Min.Y, canvas.Max.Y)
 	for i, e := range l.ends {
 		style := l.style
-		style.Color = l.colours.series[e.series%len(l.colours.series)]
+		if style.Color = l.colours.series[e.colour]; e.colour >= len(okabeIto) {
+			style.Color = l.colours.ink // the weaker of one colour are no letters
+		}
 		style.XAlign, style.YAlign = text.XLeft, text.YCenter
 		canvas.FillText(style, vg.Point{X: toX(p.X.Max) + vg.Points(5), Y: places[i]}, e.name)
 		if far := toX(e.at.X); toX(p.X.Max)-far > vg.Points(8) { // a thread from a line that ends early
@@ -295,24 +329,30 @@ func (l endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	return boxes
 }
 
-// fewTicks labels an axis at round figures, four to six of them.
+// fewTicks labels an axis at round figures, three to seven of them.
 type fewTicks struct{ whole bool } // whole numbers only
 
-// Ticks steps by 1, 2 or 5 times a power of ten.
-func (t fewTicks) Ticks(low, high float64) []plot.Tick {
+// roundStep between ticks is 1, 2 or 5 times a power of ten.
+func roundStep(low, high float64) float64 {
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
-	for _, times := range []float64{5, 2} {
+	for _, times := range []float64{10, 5, 2} {
 		if (high-low)/(step*times) >= 3 {
-			step *= times
-			break
+			return step * times
 		}
 	}
+	return step
+}
+
+// Ticks is gonum's way to ask.
+func (t fewTicks) Ticks(low, high float64) []plot.Tick {
+	step := roundStep(low, high)
 	if t.whole {
 		step = max(step, 1)
 	}
+	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var ticks []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(math.Round(i*step*1e9)/1e9+0, 'g', 6, 64)})
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step+0, 'f', digits, 64)}) // +0: no -0
 	}
 	return ticks
 }

@@ -46,8 +46,11 @@ func (c chart) described() chart {
 		}
 		first, last := whole[0][0], whole[len(whole)-1][len(whole[len(whole)-1])-1]
 		name := l.name
-		if name == "" {
+		switch {
+		case name == "":
 			name = "a line"
+		case l.colour >= len(okabeIto):
+			name = "depth " + name
 		}
 		words = append(words, fmt.Sprintf("%s from %.4g at %.4g to %.4g at %.4g", name, first.Y, first.X, last.Y, last.X))
 	}
@@ -59,38 +62,48 @@ func (c chart) described() chart {
 	return c
 }
 
-// overRuns makes one line for each run, coloured by preset.
+// seedDashes are the dashes that the runs of one preset take in turn; presets beyond the colours take the others.
+const seedDashes = 3
+
+// overRuns makes one line for each run: a colour for each preset, and dashes for its seeds.
 func (r *Report) overRuns(c chart, of func(*Run) plotter.XYs) chart {
-	series, drawn := map[string]int{}, 0
+	c.wide = true
+	preset, drawn := map[string]int{}, 0
 	for _, run := range r.Runs {
-		if _, known := series[run.Preset]; !known {
-			series[run.Preset] = len(series)
+		if _, known := preset[run.Preset]; !known {
+			preset[run.Preset] = len(preset)
 		}
 		if len(of(run)) > 0 {
 			drawn++
 		}
 	}
-	named := map[string]bool{}
+	seeds, named := map[string]int{}, map[string]bool{}
 	for _, run := range r.Runs {
-		xys := of(run)
-		if len(xys) == 0 {
+		xys, seed := of(run), seeds[run.Preset]
+		if seeds[run.Preset]++; len(xys) == 0 {
 			continue
 		}
-		name := run.Name
+		l := line{name: run.Name, points: xys, colour: preset[run.Preset] % len(okabeIto), dash: preset[run.Preset]/len(okabeIto)*seedDashes + seed%seedDashes}
 		if drawn > mostNames {
-			if name = run.Preset; named[name] {
-				name = ""
+			if l.name = run.Preset; named[run.Preset] {
+				l.name = ""
 			}
 			named[run.Preset] = true
 		}
-		c.lines = append(c.lines, line{name: name, points: xys, series: series[run.Preset]})
+		c.lines = append(c.lines, l)
 	}
 	return c.described()
 }
 
+const (
+	profileNote = "What a linear probe finds in the teacher's features of every collected depth."
+	lossNote    = "Its target moves: a lower loss is no better run."
+	depthNote   = "A line for each depth; the deepest is the strongest."
+)
+
 // profiles is the semantic profile: what a linear probe finds at every depth.
 func (r *Report) profiles() chart {
-	return r.overRuns(chart{Title: "Semantic profile: the probe at every depth", X: "depth", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+	return r.overRuns(chart{name: "profile", Title: "Semantic profile", Note: profileNote, X: "depth", Y: "top-1, %"}, func(run *Run) plotter.XYs {
 		if run.Result == nil {
 			return nil
 		}
@@ -100,7 +113,7 @@ func (r *Report) profiles() chart {
 }
 
 func (r *Report) losses() chart {
-	return r.overRuns(chart{Title: "Loss (its target moves: it ranks nothing)", X: "epoch", Y: "loss"}, lossOf)
+	return r.overRuns(chart{name: "loss", Title: "Loss", Note: lossNote, X: "epoch", Y: "loss"}, lossOf)
 }
 
 func lossOf(run *Run) plotter.XYs {
@@ -108,7 +121,7 @@ func lossOf(run *Run) plotter.XYs {
 }
 
 func (r *Report) onlines() chart {
-	return r.overRuns(chart{Title: "Online probe of the teacher's deepest features", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+	return r.overRuns(chart{name: "online", Title: "Online probe", Note: "Of the teacher's deepest features, on a held-out thousand of images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
 		return points(len(run.Online), func(i int) (float64, float64) {
 			return float64(run.Online[i].Epoch), run.Online[i].ProbeTop1
 		})
@@ -117,7 +130,7 @@ func (r *Report) onlines() chart {
 
 func (r *Report) throughputs() chart {
 	zero := 0.0
-	return r.overRuns(chart{Title: "Throughput", X: "epoch", Y: "images/s", low: &zero}, func(run *Run) plotter.XYs {
+	return r.overRuns(chart{name: "throughput", Title: "Throughput", X: "epoch", Y: "images/s", low: &zero}, func(run *Run) plotter.XYs {
 		return points(len(run.Steps), func(i int) (float64, float64) { return run.Steps[i].Epoch, run.Steps[i].ImagesPerSecond })
 	})
 }
@@ -135,11 +148,11 @@ func (r *Run) charts() []chart {
 	}
 	all := []chart{
 		r.ownProfile(),
-		chart{Title: "Loss", X: "epoch", Y: "loss", lines: []line{{points: lossOf(r)}}}.described(),
+		chart{Title: "Loss", Note: lossNote, X: "epoch", Y: "loss", lines: []line{{points: lossOf(r)}}}.described(),
 		steps("Learning rate", "rate", func(i int) float64 { return r.Steps[i].Rate }),
-		r.byDepth("Effective rank of the teacher's features", "effective rank", func(i int) []*float64 { return r.Health[i].Rank }),
-		r.byDepth("Spread of the teacher's features (healthy 0.3 to 1)", "standard deviation", func(i int) []*float64 { return r.Health[i].Deviation }),
-		r.byDepth("Residual stream", "RMS", func(i int) []*float64 { return r.Health[i].RMS }),
+		r.byDepth("Effective rank of the teacher's features", depthNote, "effective rank", func(i int) []*float64 { return r.Health[i].Rank }),
+		r.byDepth("Spread of the teacher's features", "Over images, healthy from 0.3 to 1. "+depthNote, "standard deviation", func(i int) []*float64 { return r.Health[i].Deviation }),
+		r.byDepth("Residual stream", depthNote, "RMS", func(i int) []*float64 { return r.Health[i].RMS }),
 		r.ownOnline(),
 		r.probeLoss(),
 		steps("Throughput", "images/s", func(i int) float64 { return r.Steps[i].ImagesPerSecond }),
@@ -150,14 +163,14 @@ func (r *Run) charts() []chart {
 
 // ownProfile sets the trained encoder's profile against the untrained one's.
 func (r *Run) ownProfile() chart {
-	c := chart{Title: "Semantic profile: the probe at every depth", X: "depth", Y: "top-1, %"}
+	c := chart{Title: "Semantic profile", Note: profileNote, X: "depth", Y: "top-1, %"}
 	if r.Result == nil {
 		return c
 	}
 	d := r.Result.Figures.Depths
 	c.lines = []line{
-		{"pretrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 }), 0},
-		{"untrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].UntrainedTop1 }), 7},
+		{"pretrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 }), 0, 0},
+		{"untrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].UntrainedTop1 }), 7, 1},
 	}
 	return c.described()
 }
@@ -165,8 +178,8 @@ func (r *Run) ownProfile() chart {
 func (r *Run) ownOnline() chart {
 	c := chart{Title: "Online probe and kNN", X: "epoch", Y: "top-1, %"}
 	c.lines = []line{
-		{"probe", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), r.Online[i].ProbeTop1 }), 0},
-		{"kNN", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), orNaN(r.Online[i].KNNTop1) }), 1},
+		{"probe", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), r.Online[i].ProbeTop1 }), 0, 0},
+		{"kNN", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), orNaN(r.Online[i].KNNTop1) }), 1, 1},
 	}
 	return c.described()
 }
@@ -179,17 +192,17 @@ func (r *Run) probeLoss() chart {
 }
 
 // byDepth has a line for each collected depth, over the epochs.
-func (r *Run) byDepth(title, y string, of func(i int) []*float64) chart {
+func (r *Run) byDepth(title, note, y string, of func(i int) []*float64) chart {
 	zero := 0.0
-	c := chart{Title: title, X: "epoch", Y: y, low: &zero}
+	c := chart{Title: title, Note: note, X: "epoch", Y: y, low: &zero}
 	depths := r.Depths()
 	for d, depth := range depths {
-		c.lines = append(c.lines, line{fmt.Sprint("depth ", depth), points(len(r.Health), func(i int) (float64, float64) {
+		c.lines = append(c.lines, line{fmt.Sprint(depth), points(len(r.Health), func(i int) (float64, float64) {
 			if values := of(i); d < len(values) {
 				return float64(r.Health[i].Epoch), orNaN(values[d])
 			}
 			return float64(r.Health[i].Epoch), math.NaN()
-		}), d})
+		}), depthColour(d, len(depths)), 0})
 	}
 	return c.described()
 }

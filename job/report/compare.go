@@ -16,6 +16,7 @@ type Row struct {
 	Error      *float64 // its standard error: of the validation images, and of the seeds when there are several
 	Difference *float64 // ours - the post's, points; nil when the two are not of one kind
 	Noise      *float64 // standard error of the difference
+	Word       string   // the verdict, short
 	Verdict    string   // in plain sentences
 }
 
@@ -54,6 +55,7 @@ func (r *Report) Rows() []Row {
 			}
 		case len(other) > 0:
 			row.average(other)
+			row.Word = "other recipe or data"
 			row.Verdict = fmt.Sprintf("Not to be compared with the post's figure: %s.", strings.Join(why, ", "))
 		}
 		rows = append(rows, row)
@@ -88,10 +90,13 @@ func (row *Row) compare(runs []*Run) {
 	row.Difference, row.Noise = &difference, &noise
 	switch {
 	case math.Abs(difference) <= 2*noise:
+		row.Word = "within noise"
 		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", math.Abs(difference), 2*noise)
 	case difference > 0:
+		row.Word = "above"
 		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.", difference, difference/noise)
 	default:
+		row.Word = "below"
 		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.", -difference, -difference/noise)
 	}
 	var more []string

@@ -29,7 +29,8 @@ type heatMap struct {
 	Low     float64
 	High    float64
 	Cells   [][]heatCell // the newest
-	Frames  []frame      // over time, the newest last; fewer than two: there is nothing to slide
+	newest  [][]*float64
+	Frames  []frame // over time, the newest last; fewer than two: there is nothing to slide
 }
 
 type heatCell struct {
@@ -66,6 +67,7 @@ func shade(share float64) (c color.RGBA, dark bool) {
 
 // fill colours the newest table, on one scale with all frames.
 func (h *heatMap) fill(cells [][]*float64, format string) {
+	h.newest = cells
 	h.Low, h.High = math.Inf(1), math.Inf(-1)
 	for _, f := range append([]frame{{Cells: cells}}, h.Frames...) {
 		for _, row := range f.Cells {
@@ -160,21 +162,22 @@ func rounded(cells [][]*float64) [][]*float64 {
 }
 
 // PNG writes the newest table as a picture.
-func (h *heatMap) PNG(w io.Writer, cells [][]*float64, title string) error {
+func (h *heatMap) PNG(w io.Writer, title string) error {
 	p := plot.New()
 	p.Title.Text = title
-	p.X.Label.Text, p.Y.Label.Text = h.ColName+" depth", h.RowName+" depth"
+	p.X.Label.Text, p.Y.Label.Text = h.ColName, h.RowName
 	p.X.Tick.Marker, p.Y.Tick.Marker = names(h.Columns, false), names(h.Rows, true)
 	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
 		style.Font.Variant = "Sans"
 	}
 	p.X.Width, p.Y.Width, p.X.Tick.Length, p.Y.Tick.Length = 0, 0, 0, 0
-	for i, row := range cells {
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -.5, float64(len(h.Columns))-.5, -.5, float64(len(h.Rows))-.5
+	for i, row := range h.newest {
 		for k, v := range row {
 			if v == nil {
 				continue
 			}
-			x, y := float64(k), float64(len(cells)-1-i)
+			x, y := float64(k), float64(len(h.newest)-1-i)
 			square, err := plotter.NewPolygon(plotter.XYs{{X: x - .5, Y: y - .5}, {X: x + .5, Y: y - .5}, {X: x + .5, Y: y + .5}, {X: x - .5, Y: y + .5}})
 			if err != nil {
 				return err
@@ -194,7 +197,7 @@ func (h *heatMap) PNG(w io.Writer, cells [][]*float64, title string) error {
 			p.Add(square, label)
 		}
 	}
-	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(chartWidth, chartWidth), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))}
+	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(400, 400), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))}
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(8), -vg.Points(8), vg.Points(8), -vg.Points(8)))
 	_, err := canvas.WriteTo(w)
 	return err

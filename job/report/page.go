@@ -69,8 +69,8 @@ type page struct {
 
 // picture is a chart in the page.
 type picture struct {
-	Title string
-	SVG   template.HTML
+	Title, Note string
+	SVG         template.HTML
 }
 
 // detail is one run's part of the page.
@@ -108,7 +108,7 @@ func pictures(charts []chart) ([]picture, error) {
 			return nil, fmt.Errorf("drawing %q: %w", c.Title, err)
 		}
 		if svg != "" {
-			all = append(all, picture{c.Title, svg})
+			all = append(all, picture{c.Title, c.Note, svg})
 		}
 	}
 	return all, nil

@@ -8,10 +8,10 @@ import (
 // TablePicture draws a table of errors by source and target depth as PNG. All tables of a run are on one scale: black at 0,
 // yellow at 1, which is what predicting zero scores, and beyond.
 func TablePicture(w io.Writer, depths []int, table [][]*float64, title string) error {
-	h := heatMap{RowName: "source", ColName: "target", High: 1}
+	h := heatMap{RowName: "source", ColName: "target", High: 1, newest: table}
 	for _, d := range depths {
 		h.Columns = append(h.Columns, fmt.Sprint(d))
 	}
 	h.Rows = h.Columns
-	return h.PNG(w, table, title)
+	return h.PNG(w, title)
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -248,7 +249,7 @@ func checkFiles(t *testing.T, r *Report) {
 			t.Errorf("the page has %s: it must need nothing but itself", outside)
 		}
 	}
-	if n, alts := strings.Count(page, "<svg "), strings.Count(page, `<svg viewBox="0 0 403.2 252" role="img" aria-label="`); n == 0 || n != alts {
+	if n, alts := strings.Count(page, "<svg "), len(regexp.MustCompile(`<svg viewBox="[^"]*" role="img" aria-label="[^"]{20,}"`).FindAllString(page, -1)); n == 0 || n != alts {
 		t.Errorf("%d charts, %d with a text of what they show", n, alts)
 	}
 	for _, left := range []string{"#010203", "#0103", "font-family:Liberation"} {
