@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -133,13 +134,97 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestSilence: a run that hangs before its first word is found too.
+func TestSilence(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, o := new(View), Options{Limit: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
+	defer v.Serve(listener, o)()
+	get(t, v.handler(o), "/healthz", http.StatusOK)
+	time.Sleep(2 * o.Limit)
+	get(t, v.handler(o), "/healthz", http.StatusServiceUnavailable)
+}
+
+// TestPage: the page has the charts of all that earlier attempts and this process have told, with a word each, and how far the run is. It
+// has them too when nothing of earlier attempts is known, and before the first line.
+func TestPage(t *testing.T) {
+	v, o := told()
+	v.Follows(&report.Run{
+		Name: "r", Attempts: []report.Attempt{{Name: "a", Phase: "pretrain"}}, Begun: record.Begun[report.Recipe]{Recipe: report.Recipe{"Depths": []byte("[1,11]")}},
+		Steps:  []record.Step{{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}}, {Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)}},
+		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Deviation: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
+	})
+	page := get(t, v.handler(o), "/", http.StatusOK)
+	for _, want := range []string{
+		"probe, update 1 of 10", "Loss. loss over epoch: a line from 0.9 at 0.5 to 0.75 at 1.5.", "Learning rate. ", "Throughput. ", "Waiting for images. ",
+		"Effective rank of the teacher&#39;s features. ", "Spread of the teacher&#39;s features. ", "Residual stream. ", "Online probe and kNN. ", "Loss of the linear probe. ",
+		`class="heat" aria-label="Error by source and target depth. `, `"epoch":1.5`, "Attempts over ", "<progress ",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "98765") {
+		t.Error("what an earlier attempt wrote of an update stands where this one has written of it")
+	}
+	v, o = told()
+	v.Follows(nil)
+	if page := get(t, v.handler(o), "/", http.StatusOK); !strings.Contains(page, "<svg ") || !strings.Contains(page, "cI-JEPA run r") {
+		t.Error("without anything of earlier attempts there is no page")
+	}
+	if page := get(t, new(View).handler(o), "/", http.StatusOK); strings.Contains(page, "<svg ") || !strings.Contains(page, "beginning") {
+		t.Error("before the first line there is no page, or it has charts")
+	}
+}
+
+// TestLooksAreNoProgress: who looks at a run that hangs does not keep it from being found.
+func TestLooksAreNoProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, o := told()
+		h := v.handler(o)
+		time.Sleep(o.Limit + time.Second)
+		for _, path := range []string{"/", "/metrics"} {
+			get(t, h, path, http.StatusOK)
+		}
+		get(t, h, "/healthz", http.StatusServiceUnavailable)
+	})
+}
+
+// TestTrail: a trail keeps its newest line and its order, is thinned out evenly, and leaves what a reader holds as it is.
+func TestTrail(t *testing.T) {
+	var held trail[int]
+	var at []int
+	for i := range 10*mostLines + 7 {
+		before := held
+		held = held.with(i)
+		if *held.newest() != i || len(held.lines) > mostLines {
+			t.Fatalf("after %d the newest is %d of %d", i, *held.newest(), len(held.lines))
+		}
+		if i == 3*mostLines+1 {
+			at = before.lines
+		}
+	}
+	widest := 0
+	for i := 1; i < len(held.lines)-1; i++ {
+		widest = max(widest, held.lines[i]-held.lines[i-1])
+	}
+	if held.lines[0] != 0 || widest != held.stride || len(held.lines) < mostLines/2 {
+		t.Errorf("%d lines, at most %d apart, with a stride of %d", len(held.lines), widest, held.stride)
+	}
+	if at[len(at)-1] != 3*mostLines || !slices.IsSorted(at) {
+		t.Errorf("what a reader held has become %d at its end", at[len(at)-1])
+	}
+}
+
 // TestReadersAndWriters is for the race detector, and sees to it that no step waits for a reader.
 func TestReadersAndWriters(t *testing.T) {
 	v, o := told()
 	h := v.handler(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
-	for _, path := range []string{"/metrics", "/metrics", "/healthz"} {
+	for _, path := range []string{"/metrics", "/metrics", "/healthz", "/"} {
 		readers.Go(func() {
 			for ctx.Err() == nil {
 				get(t, h, path, http.StatusOK)
