@@ -31,7 +31,8 @@ type chart struct {
 	lines []line
 	marks []float64 // values of y with a quiet line across, such as a limit
 	low   *float64  // least end of the y axis; nil: as the lines need
-	wide  bool      // for many lines with long names
+	wide  bool      // for lines with long names
+	crowd bool      // of lines that nobody can follow one by one
 }
 
 // line is one line of a chart, with its name at its right end.
@@ -133,8 +134,11 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 				return nil, err
 			}
 			drawn.LineStyle = colours.style(l)
+			if c.crowd {
+				drawn.Width = vg.Points(0.7)
+			}
 			p.Add(drawn)
-			if len(run) == 1 || len(l.points) <= 14 {
+			if len(run) == 1 || len(l.points) <= 14 && !c.crowd {
 				dots, err := plotter.NewScatter(run)
 				if err != nil {
 					return nil, err
@@ -174,9 +178,13 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 	if p.Y.Max-p.Y.Min < 1e-12 {
 		p.Y.Min, p.Y.Max = p.Y.Min-0.5, p.Y.Max+0.5
 	}
-	step := roundStep(p.Y.Min, p.Y.Max)
-	p.Y.Min, p.Y.Max = math.Floor(p.Y.Min/step+1e-9)*step, math.Ceil(p.Y.Max/step-1e-9)*step
-	if p.X.Max-p.X.Min < 1e-12 {
+	for range 2 { // a wider axis may have wider steps
+		step := roundStep(p.Y.Min, p.Y.Max)
+		p.Y.Min, p.Y.Max = math.Floor(p.Y.Min/step+1e-9)*step, math.Ceil(p.Y.Max/step-1e-9)*step
+	}
+	if p.X.Max-p.X.Min < 1e-12 && c.X == "epoch" {
+		p.X.Max++
+	} else if p.X.Max-p.X.Min < 1e-12 {
 		p.X.Min, p.X.Max = p.X.Min-0.5, p.X.Max+0.5
 	}
 	return p, nil
@@ -239,7 +247,7 @@ func (c chart) SVG() (template.HTML, error) {
 		return "", err
 	}
 	canvas := vgsvg.New(c.look().width, c.look().height)
-	p.Draw(draw.Crop(draw.New(canvas), 0, 0, 0, -c.look().letters/2)) // room for half a letter above the highest line
+	p.Draw(draw.Crop(draw.New(canvas), 0, -2, 0, -c.look().letters/2)) // room for half a dot and half a letter beyond the lines
 	var text bytes.Buffer
 	if _, err := canvas.WriteTo(&text); err != nil {
 		return "", err
@@ -352,7 +360,8 @@ func (t fewTicks) Ticks(low, high float64) []plot.Tick {
 	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var ticks []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step+0, 'f', digits, 64)}) // +0: no -0
+		ticks = append(ticks, plot.Tick{Value: min(max(i*step, low), high), // gonum keeps no room for a label beyond the axis, be it by a last bit
+			Label: strconv.FormatFloat(i*step+0, 'f', digits, 64)}) // +0: no -0
 	}
 	return ticks
 }

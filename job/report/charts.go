@@ -77,6 +77,7 @@ func (r *Report) overRuns(c chart, of func(*Run) plotter.XYs) chart {
 			drawn++
 		}
 	}
+	c.crowd = drawn > mostNames
 	seeds, named := map[string]int{}, map[string]bool{}
 	for _, run := range r.Runs {
 		xys, seed := of(run), seeds[run.Preset]
@@ -84,7 +85,7 @@ func (r *Report) overRuns(c chart, of func(*Run) plotter.XYs) chart {
 			continue
 		}
 		l := line{name: run.Name, points: xys, colour: preset[run.Preset] % len(okabeIto), dash: preset[run.Preset]/len(okabeIto)*seedDashes + seed%seedDashes}
-		if drawn > mostNames {
+		if c.crowd {
 			if l.name = run.Preset; named[run.Preset] {
 				l.name = ""
 			}
@@ -121,7 +122,7 @@ func lossOf(run *Run) plotter.XYs {
 }
 
 func (r *Report) onlines() chart {
-	return r.overRuns(chart{name: "online", Title: "Online probe", Note: "Of the teacher's deepest features, on a held-out thousand of images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+	return r.overRuns(chart{name: "online", Title: "Online probe", Note: "Of the teacher's deepest features, on held-out images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
 		return points(len(run.Online), func(i int) (float64, float64) {
 			return float64(run.Online[i].Epoch), run.Online[i].ProbeTop1
 		})

@@ -164,7 +164,7 @@ func rounded(cells [][]*float64) [][]*float64 {
 // PNG writes the newest table as a picture.
 func (h *heatMap) PNG(w io.Writer, title string) error {
 	p := plot.New()
-	p.Title.Text = title
+	p.Title.Text, p.Title.Padding = title, vg.Points(6)
 	p.X.Label.Text, p.Y.Label.Text = h.ColName, h.RowName
 	p.X.Tick.Marker, p.Y.Tick.Marker = names(h.Columns, false), names(h.Rows, true)
 	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {

@@ -179,7 +179,7 @@ func TestReport(t *testing.T) {
 	for _, a := range open.Attempts {
 		how = append(how, fmt.Sprintf("%s %d-%d %s", a.Name, a.From, a.Reached, a.How))
 	}
-	if d := cmp.Diff([]string{"first-1 0-30 stopped", "a-second-2 30-60 killed", "b-third-3 40-60 newest"}, how); d != "" {
+	if d := cmp.Diff([]string{"first-1 0-30 stopped", "a-second-2 30-60 killed", "b-third-3 40-60 at work or killed"}, how); d != "" {
 		t.Error("attempts:", d)
 	}
 	if open.Lost() != 20 {
@@ -206,7 +206,7 @@ func checkWatched(t *testing.T, f folder) {
 	if n := len(run.Steps); n != 4 || *run.Steps[2].Loss != 7 || *run.Steps[3].Loss != 8 || len(run.Probe) != 2 || len(run.Online) != 1 || len(run.Alarms) != 3 {
 		t.Errorf("%d steps, %d of the probe, %d alarms", n, len(run.Probe), len(run.Alarms))
 	}
-	if a := run.Attempts; a[2].Reached != 70 || before.Attempts[2].Reached != 60 || len(before.Steps) != 3 {
+	if a := run.Attempts; a[2].How != "at work" || a[2].Reached != 70 || before.Attempts[2].Reached != 60 || len(before.Steps) != 3 {
 		t.Errorf("the newest attempt came to %d, and to %d in what was read before", a[2].Reached, before.Attempts[2].Reached)
 	}
 	var page bytes.Buffer

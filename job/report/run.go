@@ -23,7 +23,8 @@ type Run struct {
 	Name     string
 	Preset   string
 	Begun    record.Begun[Recipe]
-	Result   *record.Result[Recipe] // nil: not finished
+	Result   *record.Result[Recipe] // nil: not finished, or torn
+	Torn     bool                   // it has finished, and what it found cannot be read
 	Steps    []record.Step          // of pretraining, by step
 	Probe    []record.Step          // of the probe, by step
 	Health   []record.Health        // by step
@@ -41,8 +42,17 @@ type Attempt struct {
 	From    int64      // updates done in the phase when it began
 	Reached int64      // updates done when it was last heard of
 	Ended   *time.Time // nil: nobody wrote it down, so it was killed, or it is at work
-	How     string     // finished, stopped, killed, or the newest, of which nothing is known
+	How     string
 }
+
+// How an attempt ended.
+const (
+	done    = "finished"
+	stopped = "stopped"
+	killed  = "killed"
+	atWork  = "at work"
+	unknown = "at work or killed" // the newest one, which wrote down no end
+)
 
 // probing is the phase after pretraining in the lines.
 const probing = "probe"
@@ -62,18 +72,10 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 	}
 	r.Preset = r.Begun.Preset
 	if slices.Contains(keys, "result.json") {
-		var result record.Result[Recipe]
-		switch err := readJSON(ctx, bucket, prefix+"result.json", &result); {
-		case ctx.Err() != nil, errors.Is(err, storage.ErrUnreachable):
+		if err := r.readResult(ctx, bucket, prefix); ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
 			return nil, err
-		case err != nil:
-			r.Trouble = append(r.Trouble, err.Error())
-		case result.Version != record.Version:
-			r.Trouble = append(r.Trouble, fmt.Sprintf("%sresult.json has version %d, and this program reads %d", prefix, result.Version, record.Version))
-		case len(result.Figures.Depths) == 0:
-			r.Trouble = append(r.Trouble, prefix+"result.json has no figures")
-		default:
-			r.Result = &result
+		} else if err != nil {
+			r.Trouble, r.Torn = append(r.Trouble, err.Error()), true
 		}
 	}
 	attempts, err := readLines[record.Attempt](ctx, bucket, r, prefix, keys, record.Attempts)
@@ -107,6 +109,22 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 	}
 	r.Alarms = distinct(r.Alarms)
 	return r, nil
+}
+
+// readResult reads what a finished run has found.
+func (r *Run) readResult(ctx context.Context, bucket *storage.Bucket, prefix string) error {
+	var result record.Result[Recipe]
+	if err := readJSON(ctx, bucket, prefix+"result.json", &result); err != nil {
+		return err
+	}
+	if result.Version != record.Version {
+		return fmt.Errorf("%sresult.json has version %d, and this program reads %d", prefix, result.Version, record.Version)
+	}
+	if len(result.Figures.Depths) == 0 {
+		return fmt.Errorf("%sresult.json has no figures", prefix)
+	}
+	r.Result = &result
+	return nil
 }
 
 // readJSON reads one object.
@@ -167,7 +185,7 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 		begun, last := of[0], of[len(of)-1]
 		a := Attempt{Name: name, Begun: begun.Time, Phase: begun.Phase, From: begun.From, Reached: last.Step}
 		if len(of) > 1 {
-			a.Ended, a.How = &last.Time, "stopped"
+			a.Ended, a.How = &last.Time, stopped
 		}
 		r.Attempts = append(r.Attempts, a)
 	}
@@ -175,14 +193,17 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		order = append(order, a.Name)
+		if i+1 < len(r.Attempts) && r.Attempts[i+1].Phase == a.Phase { // it or one before it saved what the next began from
+			a.Reached = max(a.Reached, r.Attempts[i+1].From)
+		}
 		switch last := i == len(r.Attempts)-1; {
 		case a.Ended != nil:
 		case last && r.Result != nil:
-			a.Ended, a.How = &r.Result.Course.Ended, "finished"
+			a.Ended, a.How = &r.Result.Course.Ended, done
 		case last:
-			a.How = "newest"
+			a.How = unknown
 		default:
-			a.How = "killed"
+			a.How = killed
 		}
 	}
 	return order
@@ -273,6 +294,9 @@ func (r *Run) Table() [][]*float64 {
 func (r *Run) State() string {
 	if r.Result != nil {
 		return "finished"
+	}
+	if r.Torn {
+		return "finished, unreadable"
 	}
 	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == probing {
 		return "in the probe"

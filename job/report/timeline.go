@@ -16,6 +16,7 @@ type timeline struct {
 type span struct {
 	Attempt
 	Left, Width float64
+	Unsure      bool // whether it is at work until the right end, and when it ended
 	Seconds     float64
 	Lasted      string
 }
@@ -43,10 +44,10 @@ func (r *Run) timeline(now time.Time) *timeline {
 		s.Left = min(max(100*a.Begun.Sub(t.Begin).Seconds()/whole, 0), 100)
 		s.Width = min(max(100*s.Seconds/whole, 0.4), 100-s.Left)
 		switch {
-		case a.How == "killed":
-			s.Lasted = "at most " + s.Lasted
-		case a.Ended == nil:
-			s.Lasted = "–" // it may be at work, or have been killed since
+		case a.How == killed:
+			s.Unsure, s.Lasted = true, "at most "+s.Lasted
+		case a.How == unknown:
+			s.Unsure, s.Lasted = true, "–"
 		}
 		t.Spans = append(t.Spans, s)
 	}

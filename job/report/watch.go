@@ -61,6 +61,7 @@ func (r *Run) With(newer Lines) *Run {
 	all.Alarms = distinct(slices.Concat(r.Alarms, newer.Alarms))
 	if n := len(all.Attempts); n > 0 {
 		all.Attempts = slices.Clone(r.Attempts)
+		all.Attempts[n-1].How = atWork
 		all.reached(map[string][]record.Step{all.Attempts[n-1].Name: newer.Steps})
 	}
 	return &all
