@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // TestReportCommand: what cannot be read is told and hides nothing; what makes no sense is a usage error.
@@ -49,5 +54,45 @@ func TestReportCommand(t *testing.T) {
 		if err := collect(t.Context(), args, &said, slog.New(slog.DiscardHandler)); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
+	}
+}
+
+// TestReportKnowsThePresets: a finished run of each preset, left as the post has it, is compared with the post's figure.
+func TestReportKnowsThePresets(t *testing.T) {
+	folder := t.TempDir()
+	presets := job.Presets()
+	for _, p := range presets {
+		t.Setenv("CIJEPA_PRESET", p.Name)
+		cfg, err := job.Load("", func(c *job.Config) { c.Bucket = "file://" + folder })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, v := range map[string]any{
+			"run.json": record.Begun[job.Recipe]{Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe},
+			"result.json": record.Result[job.Recipe]{
+				Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe, PostTop1: &p.PostTop1, Data: record.Data{ValidationSamples: 5000},
+				Figures: record.Figures{Top1: p.PostTop1, Depths: []record.DepthFigure{{Depth: 11}}},
+			},
+		} {
+			text, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(folder, "runs", cfg.Run, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, text, 0o666)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out := t.TempDir()
+	if err := collect(t.Context(), []string{"file://" + folder, "-out", out}, io.Discard, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "Within noise: 0.00 points"); n != len(presets) {
+		t.Errorf("%d of %d presets are compared with the post:\n%s", n, len(presets), text)
 	}
 }
