@@ -19,14 +19,20 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// page is the report that CIJEPA_REPORT_PAGE names, open in Chromium; what the browser complains of and what it asks of
-// the network fails the test at its end.
+// page is the report that CIJEPA_REPORT_PAGE names, open in Chromium.
 func page(t *testing.T, width, height int64, dark bool) context.Context {
 	t.Helper()
 	path := os.Getenv("CIJEPA_REPORT_PAGE")
 	if path == "" {
 		t.Skip("CIJEPA_REPORT_PAGE names no page")
 	}
+	return open(t, "file://"+path, width, height, dark, nil)
+}
+
+// open opens a page in Chromium. What the browser complains of, unless it is forgiven, and what it asks of others than the page's own
+// address, fails the test at its end.
+func open(t *testing.T, address string, width, height int64, dark bool, forgiven func(complaint string) bool) context.Context {
+	t.Helper()
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatal("no chromium: install the package of that name")
@@ -36,7 +42,7 @@ func page(t *testing.T, width, height int64, dark bool) context.Context {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	complaints := make(chan string, 100)
 	chromedp.ListenTarget(ctx, func(event any) {
@@ -48,24 +54,40 @@ func page(t *testing.T, width, height int64, dark bool) context.Context {
 		case *log.EventEntryAdded:
 			complaints <- "log: " + e.Entry.Text
 		case *network.EventRequestWillBeSent:
-			if url := e.Request.URL; !strings.HasPrefix(url, "file://"+path) && !strings.HasPrefix(url, "data:") {
+			if url := e.Request.URL; !strings.HasPrefix(url, address) && !strings.HasPrefix(url, "data:") {
 				complaints <- "a request left the page: " + url
 			}
 		}
 	})
 	t.Cleanup(func() {
 		for len(complaints) > 0 {
-			t.Error(<-complaints)
+			if c := <-complaints; forgiven == nil || !forgiven(c) {
+				t.Error(c)
+			}
 		}
 	})
-	scheme := map[bool]string{true: "dark", false: "light"}[dark]
 	err = chromedp.Run(ctx, network.Enable(), log.Enable(), emulation.SetDeviceMetricsOverride(width, height, 1, width < 600),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		chromedp.Navigate("file://"+path), chromedp.WaitReady("body"))
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: schemes[dark]}}),
+		chromedp.Navigate(address), chromedp.WaitReady("body"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ctx
+}
+
+// schemes by whether they are dark.
+var schemes = map[bool]string{true: "dark", false: "light"}
+
+// shoot takes a picture of the whole page.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	var picture []byte
+	if err := chromedp.Run(ctx, chromedp.FullScreenshot(&picture, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, picture, 0o666); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // eval runs a script in the page.
@@ -191,14 +213,7 @@ func TestPictures(t *testing.T) {
 			if run := os.Getenv("CIJEPA_REPORT_RUN"); run != "" {
 				eval[string](t, ctx, fmt.Sprintf(`location.hash = %q`, "#"+run))
 			}
-			var picture []byte
-			if err := chromedp.Run(ctx, chromedp.FullScreenshot(&picture, 100)); err != nil {
-				t.Fatal(err)
-			}
-			name := filepath.Join(folder, fmt.Sprintf("report-%d-%s.png", width, map[bool]string{true: "dark", false: "light"}[dark]))
-			if err := os.WriteFile(name, picture, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			shoot(t, ctx, filepath.Join(folder, fmt.Sprintf("report-%d-%s.png", width, schemes[dark])))
 		}
 	}
 }
