@@ -93,10 +93,10 @@ func (row *Row) compare(runs []*Run) {
 		row.Word = "within noise"
 		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", math.Abs(difference), 2*noise)
 	case difference > 0:
-		row.Word = "above"
+		row.Word = "above the post's"
 		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.", difference, difference/noise)
 	default:
-		row.Word = "below"
+		row.Word = "below the post's"
 		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.", -difference, -difference/noise)
 	}
 	var more []string

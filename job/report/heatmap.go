@@ -65,16 +65,15 @@ func shade(share float64) (c color.RGBA, dark bool) {
 	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}, share > 0.52
 }
 
-// fill colours the newest table, on one scale with all frames.
+// fill colours the newest table, on a scale of its own: earlier frames are shown on the same one, and may lie beyond it. A scale of all
+// frames would have one colour for what is left at the end.
 func (h *heatMap) fill(cells [][]*float64, format string) {
 	h.newest = cells
 	h.Low, h.High = math.Inf(1), math.Inf(-1)
-	for _, f := range append([]frame{{Cells: cells}}, h.Frames...) {
-		for _, row := range f.Cells {
-			for _, v := range row {
-				if v != nil {
-					h.Low, h.High = min(h.Low, *v), max(h.High, *v)
-				}
+	for _, row := range cells {
+		for _, v := range row {
+			if v != nil {
+				h.Low, h.High = min(h.Low, *v), max(h.High, *v)
 			}
 		}
 	}
