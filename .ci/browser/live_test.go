@@ -23,7 +23,12 @@ func demonstration(t *testing.T) (address string, stop func()) {
 	}
 	c := exec.Command(program, "demo")
 	c.Dir = t.TempDir()
-	c.Env = append(os.Environ(), "CIJEPA_LISTEN=127.0.0.1:0", "CIJEPA_LOG_EVERY=2")
+	c.Env = []string{"CIJEPA_LISTEN=127.0.0.1:0", "CIJEPA_LOG_EVERY=2"}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CIJEPA_") { // those of this test are no settings
+			c.Env = append(c.Env, v)
+		}
+	}
 	log, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -427,7 +428,7 @@ func TestManyRuns(t *testing.T) {
 		putLines(f, "runs/"+name+"/metrics/health-b-1-000001.jsonl", health...)
 	}
 	bucket := f.open()
-	start := time.Now()
+	start, before := time.Now(), computed(t)
 	r, err := Read(t.Context(), bucket, references)
 	if err != nil {
 		t.Fatal(err)
@@ -436,9 +437,18 @@ func TestManyRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(start)
-	t.Logf("200 runs in %.1f s, page of %.1f MB", took.Seconds(), float64(len(files[0].Data))/1e6)
-	if len(r.Runs) != 200 || took > time.Minute { // 10 s on a quiet machine; far beyond that something grows too fast
+	took := computed(t) - before
+	t.Logf("200 runs in %.1f s of computing, %.1f s on this machine as it is; page of %.1f MB", took.Seconds(), time.Since(start).Seconds(), float64(len(files[0].Data))/1e6)
+	if len(r.Runs) != 200 || took > 10*time.Second {
 		t.Errorf("%d runs in %s", len(r.Runs), took)
 	}
+}
+
+// computed is the processor time that this process has taken: what a report takes on a quiet machine, however busy this one is.
+func computed(t *testing.T) time.Duration {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
