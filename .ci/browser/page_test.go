@@ -108,6 +108,12 @@ func TestOpen(t *testing.T) {
 	if n := eval[int](t, ctx, `document.querySelectorAll("#table-post tbody tr").length`); n != 12 {
 		t.Errorf("%d rows of the post's table", n)
 	}
+	if bad := eval[[]string](t, ctx, `[...document.querySelectorAll("svg,.bar,table.heat,[role=region]")].filter(e => !(e.getAttribute("aria-label") || document.getElementById(e.getAttribute("aria-labelledby"))?.textContent)).map(e => e.outerHTML.slice(0, 80))`); len(bad) > 0 {
+		t.Errorf("without a text of what they show: %q", bad)
+	}
+	if n := eval[int](t, ctx, `[...document.querySelectorAll(".scroll")].filter(e => e.tabIndex < 0).length`); n > 0 {
+		t.Errorf("%d tables that are wider than a screen cannot be scrolled by key", n)
+	}
 }
 
 // TestSort sorts the runs by two columns, both ways, by mouse and by key.
@@ -124,17 +130,17 @@ func TestSort(t *testing.T) {
 	if !slices.IsSortedFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }) || len(names) != len(before) || len(names) < 6 {
 		t.Errorf("sorted by name: %q", names)
 	}
-	if err := chromedp.Run(ctx, chromedp.Focus(`#table-runs thead th:nth-child(5) button`), chromedp.KeyEvent("\r")); err != nil {
+	if err := chromedp.Run(ctx, chromedp.Focus(`#table-runs thead th:nth-child(4) button`), chromedp.KeyEvent("\r")); err != nil {
 		t.Fatal(err)
 	}
-	tops := eval[[]float64](t, ctx, `[...document.querySelectorAll("#table-runs tbody tr")].map(r => r.cells[4].textContent.trim()).filter(x => x !== "–").map(parseFloat)`)
+	tops := eval[[]float64](t, ctx, `[...document.querySelectorAll("#table-runs tbody tr")].map(r => r.cells[3].textContent.trim()).filter(x => x !== "–").map(parseFloat)`)
 	if !slices.IsSortedFunc(tops, func(a, b float64) int { return int(1000 * (b - a)) }) || len(tops) < 6 {
 		t.Errorf("top-1, best first: %v", tops)
 	}
-	if last := column(4); last[len(last)-1] != "–" && len(tops) < len(last) {
+	if last := column(3); last[len(last)-1] != "–" && len(tops) < len(last) {
 		t.Errorf("a run without a result stands among the others: %q", last)
 	}
-	if got := eval[string](t, ctx, `document.querySelector("#table-runs thead th:nth-child(5)").getAttribute("aria-sort")`); got != "descending" {
+	if got := eval[string](t, ctx, `document.querySelector("#table-runs thead th:nth-child(4)").getAttribute("aria-sort")`); got != "descending" {
 		t.Errorf("aria-sort is %q", got)
 	}
 }
