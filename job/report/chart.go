@@ -9,12 +9,10 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -51,57 +49,6 @@ func (c chart) look() look {
 		return look{390, 250, 11.5}
 	}
 	return look{330, 215, 11}
-}
-
-// palette is what a chart is painted with: okabeIto for what has no order, then steps of one colour for depths, the strongest for the
-// deepest.
-type palette struct {
-	ink, quiet, grid color.Color
-	series           []color.Color
-}
-
-// depthSteps of the palette, after okabeIto.
-const depthSteps = 12
-
-// depthColour is that of the i-th of n depths.
-func depthColour(i, n int) int {
-	return len(okabeIto) + int(math.Round(float64(i)*(depthSteps-1)/float64(max(n-1, 1))))
-}
-
-// okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito, 2008), on white; the
-// yellow, which white swallows, is darker here.
-var okabeIto = []color.Color{
-	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
-	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x9a, 0x8a, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
-	color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x55, 0x55, 0x55, 0xff},
-}
-
-// onPaper are the colours of pictures in files.
-func onPaper() palette {
-	p := palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: slices.Clone(okabeIto)}
-	for i := range uint8(depthSteps) {
-		p.series = append(p.series, color.RGBA{0x7f - 11*i, 0x9d - 11*i, 0xbd - 10*i, 0xff})
-	}
-	return p
-}
-
-// inPage are stand-ins, each of which themed makes a variable of the page's style sheet.
-func inPage() palette {
-	p := palette{ink: color.RGBA{1, 2, 3, 255}, quiet: color.RGBA{1, 2, 4, 255}, grid: color.RGBA{1, 2, 5, 255}}
-	for i := range okabeIto {
-		p.series = append(p.series, color.RGBA{1, 3, uint8(i), 255})
-	}
-	for i := range uint8(depthSteps) {
-		p.series = append(p.series, color.RGBA{1, 4, i, 255})
-	}
-	return p
-}
-
-// dashes tell lines of one colour apart.
-var dashes = [][]vg.Length{nil, {5, 3}, {1.5, 2.5}, {9, 2.5}, {7, 2.5, 1.5, 2.5}, {2.5, 5}}
-
-func (p palette) style(l line) draw.LineStyle {
-	return draw.LineStyle{Color: p.series[l.colour], Width: vg.Points(1.6), Dashes: dashes[l.dash%len(dashes)]}
 }
 
 // plot lays the chart out.
@@ -272,96 +219,4 @@ func themed(svg, alt string) template.HTML {
 		svg = strings.ReplaceAll(svg, fmt.Sprintf("#0104%02X", i), fmt.Sprintf("color-mix(in srgb,var(--deep) %d%%,var(--shallow))", 100*i/(depthSteps-1)))
 	}
 	return template.HTML(svg)
-}
-
-// end is where a line ends, and its name is written.
-type end struct {
-	name   string
-	at     plotter.XY
-	colour int
-}
-
-// endLabels writes the names of lines at their right ends, apart from each other.
-type endLabels struct {
-	ends    []end
-	style   text.Style
-	colours palette
-}
-
-// Plot is gonum's way to paint.
-func (l endLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
-	toX, toY := p.Transforms(&canvas)
-	height := l.style.Height("0") * 1.15
-	places := make([]vg.Length, len(l.ends))
-	order := make([]int, len(l.ends))
-	for i, e := range l.ends {
-		places[i], order[i] = toY(e.at.Y), i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(math.Copysign(1, float64(places[a]-places[b]))) })
-	spread(places, order, height, canvas.Min.Y, canvas.Max.Y)
-	for i, e := range l.ends {
-		style := l.style
-		if style.Color = l.colours.series[e.colour]; e.colour >= len(okabeIto) {
-			style.Color = l.colours.ink // the weaker of one colour are no letters
-		}
-		style.XAlign, style.YAlign = text.XLeft, text.YCenter
-		canvas.FillText(style, vg.Point{X: toX(p.X.Max) + vg.Points(5), Y: places[i]}, e.name)
-		if far := toX(e.at.X); toX(p.X.Max)-far > vg.Points(8) { // a thread from a line that ends early
-			canvas.StrokeLine2(draw.LineStyle{Color: l.colours.grid, Width: vg.Points(0.5)}, far, toY(e.at.Y), toX(p.X.Max)+vg.Points(3), places[i])
-		}
-	}
-}
-
-// spread pushes places apart, in order of height, until no two are nearer than gap, and keeps them between the ends.
-func spread(places []vg.Length, order []int, gap, bottom, top vg.Length) {
-	for n, i := range order {
-		floor := bottom
-		if n > 0 {
-			floor = places[order[n-1]] + gap
-		}
-		places[i] = max(places[i], floor)
-	}
-	ceiling := top
-	for _, i := range slices.Backward(order) {
-		places[i] = min(places[i], ceiling)
-		ceiling = places[i] - gap
-	}
-}
-
-// GlyphBoxes keeps room for the names.
-func (l endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
-	var boxes []plot.GlyphBox
-	for _, e := range l.ends {
-		boxes = append(boxes, plot.GlyphBox{X: 1, Y: p.Y.Norm(e.at.Y), Rectangle: vg.Rectangle{Max: vg.Point{X: l.style.Width(e.name) + vg.Points(6)}}})
-	}
-	return boxes
-}
-
-// fewTicks labels an axis at round figures, three to seven of them.
-type fewTicks struct{ whole bool } // whole numbers only
-
-// roundStep between ticks is 1, 2 or 5 times a power of ten.
-func roundStep(low, high float64) float64 {
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
-	for _, times := range []float64{10, 5, 2} {
-		if (high-low)/(step*times) >= 3 {
-			return step * times
-		}
-	}
-	return step
-}
-
-// Ticks is gonum's way to ask.
-func (t fewTicks) Ticks(low, high float64) []plot.Tick {
-	step := roundStep(low, high)
-	if t.whole {
-		step = max(step, 1)
-	}
-	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
-	var ticks []plot.Tick
-	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		ticks = append(ticks, plot.Tick{Value: min(max(i*step, low), high), // gonum keeps no room for a label beyond the axis, be it by a last bit
-			Label: strconv.FormatFloat(i*step+0, 'f', digits, 64)}) // +0: no -0
-	}
-	return ticks
 }

@@ -1,15 +1,11 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
@@ -33,26 +29,6 @@ type Run struct {
 	Attempts []Attempt              // by time
 	Trouble  []string               // objects that could not be read
 }
-
-// Attempt is one start of the program.
-type Attempt struct {
-	Name    string
-	Begun   time.Time
-	Phase   string
-	From    int64      // updates done in the phase when it began
-	Reached int64      // updates done when it was last heard of
-	Ended   *time.Time // nil: nobody wrote it down, so it was killed, or it is at work
-	How     string
-}
-
-// How an attempt ended.
-const (
-	done    = "finished"
-	stopped = "stopped"
-	killed  = "killed"
-	atWork  = "at work"
-	unknown = "at work or killed" // the newest one, which wrote down no end
-)
 
 // probing is the phase after pretraining in the lines.
 const probing = "probe"
@@ -140,125 +116,6 @@ func readJSON(ctx context.Context, bucket *storage.Bucket, key string, to any) e
 		return fmt.Errorf("%s is damaged: %w", key, err)
 	}
 	return nil
-}
-
-// readLines reads the lines of one name, by attempt. What cannot be read is trouble, and the other lines hold.
-func readLines[T any](ctx context.Context, bucket *storage.Bucket, r *Run, prefix string, keys []string, name string) (map[string][]T, error) {
-	all := map[string][]T{}
-	for _, key := range keys {
-		rest, ok := strings.CutPrefix(key, "metrics/"+name+"-")
-		attempt, isLines := strings.CutSuffix(rest, ".jsonl")
-		if !ok || !isLines {
-			continue
-		}
-		attempt = attempt[:max(strings.LastIndexByte(attempt, '-'), 0)]
-		text, err := bucket.Get(ctx, prefix+key)
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
-				return nil, err
-			}
-			r.Trouble = append(r.Trouble, err.Error())
-			continue
-		}
-		damaged, why := 0, error(nil)
-		for line := range strings.Lines(string(text)) {
-			var l T
-			if err := json.Unmarshal([]byte(line), &l); err != nil {
-				damaged, why = damaged+1, cmp.Or(why, err)
-				continue
-			}
-			all[attempt] = append(all[attempt], l)
-		}
-		if damaged > 0 {
-			r.Trouble = append(r.Trouble, fmt.Sprintf("%s%s has %d damaged lines, the first: %v", prefix, key, damaged, why))
-		}
-	}
-	return all, nil
-}
-
-// attempts fills in how each attempt went, and gives their names in order of time.
-func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
-	for name, of := range lines {
-		if len(of) == 0 {
-			continue
-		}
-		begun, last := of[0], of[len(of)-1]
-		a := Attempt{Name: name, Begun: begun.Time, Phase: begun.Phase, From: begun.From, Reached: last.Step}
-		if len(of) > 1 {
-			a.Ended, a.How = &last.Time, stopped
-		}
-		r.Attempts = append(r.Attempts, a)
-	}
-	slices.SortFunc(r.Attempts, func(a, b Attempt) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name)) })
-	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		order = append(order, a.Name)
-		if i+1 < len(r.Attempts) && r.Attempts[i+1].Phase == a.Phase { // it or one before it saved what the next began from
-			a.Reached = max(a.Reached, r.Attempts[i+1].From)
-		}
-		switch last := i == len(r.Attempts)-1; {
-		case a.Ended != nil:
-		case last && r.Result != nil:
-			a.Ended, a.How = &r.Result.Course.Ended, done
-		case last:
-			a.How = unknown
-		default:
-			a.How = killed
-		}
-	}
-	return order
-}
-
-// reached raises how far an attempt is known to have come by the lines that it wrote.
-func (r *Run) reached(steps map[string][]record.Step) {
-	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		for _, s := range steps[a.Name] {
-			if s.Phase == a.Phase {
-				a.Reached = max(a.Reached, s.Step)
-			}
-		}
-	}
-}
-
-// merge puts the lines of all attempts that are wanted into one row by step; of two lines with one step the newer attempt's
-// holds. Attempts that are not in order, because nobody wrote down when they began, come first.
-func merge[T any](byAttempt map[string][]T, order []string, step func(T) (at int64, wanted bool)) []T {
-	held := map[int64]T{}
-	place := func(name string) int { return slices.Index(order, name) }
-	names := make([]string, 0, len(byAttempt))
-	for name := range byAttempt {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
-	for _, name := range names {
-		for _, l := range byAttempt[name] {
-			if at, wanted := step(l); wanted {
-				held[at] = l
-			}
-		}
-	}
-	var all []T
-	for _, at := range slices.Sorted(maps.Keys(held)) {
-		all = append(all, held[at])
-	}
-	return all
-}
-
-// distinct leaves one of the alarms that several attempts raised over the same update.
-func distinct(alarms []record.Alarm) []record.Alarm {
-	at := func(p *int) int {
-		if p == nil {
-			return -1
-		}
-		return *p
-	}
-	slices.SortStableFunc(alarms, func(a, b record.Alarm) int {
-		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Alarm, b.Alarm), cmp.Compare(at(a.Depth), at(b.Depth)), cmp.Compare(at(a.To), at(b.To)), a.Time.Compare(b.Time))
-	})
-	return slices.CompactFunc(alarms, func(a, b record.Alarm) bool {
-		return a.Step == b.Step && a.Alarm == b.Alarm && at(a.Depth) == at(b.Depth) && at(a.To) == at(b.To)
-	})
 }
 
 // Depths are the collected depths.

@@ -1,0 +1,74 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// Attempt is one start of the program.
+type Attempt struct {
+	Name    string
+	Begun   time.Time
+	Phase   string
+	From    int64      // updates done in the phase when it began
+	Reached int64      // updates done when it was last heard of
+	Ended   *time.Time // nil: nobody wrote it down, so it was killed, or it is at work
+	How     string
+}
+
+// How an attempt ended.
+const (
+	done    = "finished"
+	stopped = "stopped"
+	killed  = "killed"
+	atWork  = "at work"
+	unknown = "at work or killed" // the newest one, which wrote down no end
+)
+
+// attempts fills in how each attempt went, and gives their names in order of time.
+func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
+	for name, of := range lines {
+		if len(of) == 0 {
+			continue
+		}
+		begun, last := of[0], of[len(of)-1]
+		a := Attempt{Name: name, Begun: begun.Time, Phase: begun.Phase, From: begun.From, Reached: last.Step}
+		if len(of) > 1 {
+			a.Ended, a.How = &last.Time, stopped
+		}
+		r.Attempts = append(r.Attempts, a)
+	}
+	slices.SortFunc(r.Attempts, func(a, b Attempt) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name)) })
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		order = append(order, a.Name)
+		if i+1 < len(r.Attempts) && r.Attempts[i+1].Phase == a.Phase { // it or one before it saved what the next began from
+			a.Reached = max(a.Reached, r.Attempts[i+1].From)
+		}
+		switch last := i == len(r.Attempts)-1; {
+		case a.Ended != nil:
+		case last && r.Result != nil:
+			a.Ended, a.How = &r.Result.Course.Ended, done
+		case last:
+			a.How = unknown
+		default:
+			a.How = killed
+		}
+	}
+	return order
+}
+
+// reached raises how far an attempt is known to have come by the lines that it wrote.
+func (r *Run) reached(steps map[string][]record.Step) {
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		for _, s := range steps[a.Name] {
+			if s.Phase == a.Phase {
+				a.Reached = max(a.Reached, s.Step)
+			}
+		}
+	}
+}
