@@ -4,12 +4,15 @@
 #   docker build --build-arg VERSION=$(git describe --always --dirty) --build-arg COMMIT=$(git rev-parse HEAD) -t cijepa .
 #
 # A tag can move, so the images that it begins from are named by digest, too. .ci/image/build puts others in their place.
-ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
+ARG GO_IMAGE=docker.io/library/golang:1.26.9-bookworm@sha256:d9c68c2c51161e12fd77e4c6320687c9cd86e1af1e3ad6e6cd63ff970641453c
 ARG PYTHON_IMAGE=docker.io/library/python:3.12.15-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3
 ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04@sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
 
-# The binary, with libjpeg-turbo linked into it. The builder's C library must not be newer than the base's.
+# The binary, with libjpeg-turbo linked into it. The builder's C library must not be newer than the base's. The version of Go is said
+# here, and Go fetches it by its checksum: images lag behind the fixes of its standard library.
 FROM ${GO_IMAGE} AS build
+ENV GOTOOLCHAIN=go1.26.11
+ENV CGO_LDFLAGS_ALLOW=-l:libjpeg.a
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev libjpeg62-turbo-dev
 WORKDIR /src
 COPY go.mod go.sum ./
