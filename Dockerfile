@@ -26,17 +26,10 @@ ARG COMMIT=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=1 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/cijepa ./cmd/cijepa
-# The licences of what is linked in: modules, Go itself, libjpeg-turbo, the demonstration's data. No tool sees a C library in a
-# binary, so a component list names it. The cache's folder belongs to the user of the image, for engines that mount nothing there.
+# The licences, and the cache's folder, which belongs to the user of the image: some engines mount nothing there.
+COPY .image/licenses /usr/local/bin/licenses
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOBIN=/usr/local/bin go install github.com/google/go-licenses@v1.6.0 && \
-    CGO_ENABLED=1 go-licenses save ./cmd/cijepa --ignore github.com/cijepa/cijepa --save_path /out/licenses && \
-    cp "$(go env GOROOT)/LICENSE" /out/licenses/go && \
-    cp /usr/share/doc/libjpeg62-turbo-dev/copyright /out/licenses/libjpeg-turbo && \
-    cp job/demo/data/LICENSE /out/licenses/fashion-mnist && \
-    dpkg-query -W -f '{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[{"type":"library","name":"libjpeg-turbo","version":"${source:Version}","licenses":[{"expression":"IJG AND BSD-3-Clause AND Zlib"}],"purl":"pkg:deb/debian/libjpeg-turbo@${source:Version}?distro=debian-12"}]}\n' \
-        libjpeg62-turbo-dev >/out/licenses/libjpeg-turbo.cdx.json && \
-    chmod -R u=rwX,go=rX /out/licenses && mkdir /out/cache
+    CGO_ENABLED=1 licenses /out/licenses && mkdir /out/cache
 
 # The CUDA plugin and NVIDIA's libraries, one folder for each layer. What only compiling for CUDA needs is left out; ptxas,
 # nvlink and libdevice are XLA's own tools.
