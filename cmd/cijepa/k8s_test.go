@@ -228,7 +228,10 @@ func TestManifestsNameRealSettings(t *testing.T) {
 		if err != nil {
 			continue // a folder
 		}
-		for _, v := range regexp.MustCompile(`CIJEPA_[A-Z_]+`).FindAllString(string(text), -1) {
+		for _, v := range regexp.MustCompile(`CIJEPA_[A-Z_]+(: not a setting)?`).FindAllString(string(text), -1) {
+			if strings.HasSuffix(v, ": not a setting") {
+				continue // the runbook quotes what the program says of a wrong one
+			}
 			seen++
 			if !strings.Contains(usage, "| `"+v+"` |") {
 				t.Errorf("%s: %s is not a setting", name, v)
