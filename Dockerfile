@@ -3,13 +3,16 @@
 #
 #   docker build --build-arg VERSION=$(git describe --always --dirty) --build-arg COMMIT=$(git rev-parse HEAD) -t cijepa .
 #
-# Pin the three images by digest in your build (name@sha256:...): a tag can move.
-ARG GO_IMAGE=docker.io/library/golang:1.26-bookworm
-ARG PYTHON_IMAGE=docker.io/library/python:3.12-slim-bookworm
-ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04
+# A tag can move, so the images that it begins from are named by digest, too. .ci/image/build puts others in their place.
+ARG GO_IMAGE=docker.io/library/golang:1.26.9-bookworm@sha256:d9c68c2c51161e12fd77e4c6320687c9cd86e1af1e3ad6e6cd63ff970641453c
+ARG PYTHON_IMAGE=docker.io/library/python:3.12.15-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3
+ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04@sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
 
-# The binary, with libjpeg-turbo linked into it. The builder's C library must not be newer than the base's.
+# The binary, with libjpeg-turbo linked into it. The builder's C library must not be newer than the base's. The version of Go is said
+# here, and Go fetches it by its checksum: images lag behind the fixes of its standard library.
 FROM ${GO_IMAGE} AS build
+ENV GOTOOLCHAIN=go1.26.11
+ENV CGO_LDFLAGS_ALLOW=-l:libjpeg.a
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev libjpeg62-turbo-dev
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -23,13 +26,10 @@ ARG COMMIT=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=1 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/cijepa ./cmd/cijepa
-# The licences of what is linked in, and the copyright file of libjpeg-turbo.
+# The licences, and the cache's folder, which belongs to the user of the image: some engines mount nothing there.
+COPY .image/licenses /usr/local/bin/licenses
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOBIN=/usr/local/bin go install github.com/google/go-licenses@v1.6.0 && \
-    CGO_ENABLED=1 go-licenses save ./cmd/cijepa --ignore github.com/cijepa/cijepa --save_path /out/licenses && \
-    cp /usr/share/doc/libjpeg62-turbo-dev/copyright /out/licenses/libjpeg-turbo && \
-    cp job/demo/data/LICENSE /out/licenses/fashion-mnist && \
-    chmod -R u=rwX,go=rX /out/licenses
+    CGO_ENABLED=1 licenses /out/licenses && mkdir /out/cache
 
 # The CUDA plugin and NVIDIA's libraries, one folder for each layer. What only compiling for CUDA needs is left out; ptxas,
 # nvlink and libdevice are XLA's own tools.
@@ -46,12 +46,14 @@ RUN for file in /wheels/*.txt; do \
     find /layers \( -name '*.a' -o -name 'libcusolverMg*' -o -name 'libcufftw*' -o -name 'libnvblas*' \) -delete
 
 FROM ${BASE_IMAGE}
+ARG BASE_IMAGE
 ARG VERSION=devel
 ARG COMMIT=
 LABEL org.opencontainers.image.title="cijepa" \
       org.opencontainers.image.description="Pretrains a ViT with cI-JEPA from a bucket, through any number of preemptions" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${COMMIT}"
+      org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"
 # What changes least comes first; after a change of the program one layer of tens of megabytes moves.
 COPY --from=cuda /layers/cudnn/ /opt/xla/
 COPY --from=cuda /layers/cublas/ /opt/xla/
@@ -60,6 +62,7 @@ COPY --from=cuda /layers/cufft/ /opt/xla/
 COPY --from=cuda /layers/nccl/ /opt/xla/
 COPY --from=cuda /layers/compiler/ /opt/xla/
 COPY --from=cuda /layers/plugin/ /opt/xla/
+COPY --from=build --chown=65532:65532 /out/cache/ /cache/
 COPY --from=build /out/licenses/ /licenses/
 COPY --from=build --chmod=0555 /out/cijepa /usr/local/bin/cijepa
 # LD_LIBRARY_PATH: the driver where GKE mounts it, and what NVIDIA's libraries load from each other's folders.
