@@ -12,7 +12,6 @@ ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04@sha256:f8ef28f579ea
 # here, and Go fetches it by its checksum: images lag behind the fixes of its standard library.
 FROM ${GO_IMAGE} AS build
 ENV GOTOOLCHAIN=go1.26.11
-ENV CGO_LDFLAGS_ALLOW=-l:libjpeg.a
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev libjpeg62-turbo-dev
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -4,7 +4,7 @@ package input
 
 /*
 #cgo CFLAGS: -O3 -Wall -Wextra
-#cgo LDFLAGS: -l:libjpeg.a
+#cgo LDFLAGS: -Wl,-Bstatic -ljpeg -Wl,-Bdynamic
 #cgo noescape cijepa_jpeg_size
 #cgo nocallback cijepa_jpeg_size
 #cgo noescape cijepa_jpeg_verify
