@@ -88,7 +88,7 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	}
 	j.recordAttempt(ctx, at, at)
 	j.openBoard(at)
-	j.follow(ctx)
+	defer j.follow(ctx)()
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
 			return err

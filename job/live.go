@@ -40,16 +40,26 @@ func (j *Job) listen() (quiet func(), err error) {
 	}), nil
 }
 
-// follow gives who watches the run what earlier attempts have left of it. Nothing else needs it, so it costs nothing when
-// nobody listens, and no run fails over it.
-func (j *Job) follow(ctx context.Context) {
+// follow gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs
+// it, and no run waits or fails for it. The returned function ends the reading.
+func (j *Job) follow(ctx context.Context) (end func()) {
 	if j.cfg.Listen == "" {
-		return
+		return func() {}
 	}
-	run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
-	if err != nil {
-		j.log.Warn("what earlier attempts have left cannot be shown", "error", err)
-		return
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
+		switch {
+		case err == nil:
+			j.live.Follows(run)
+		case ctx.Err() == nil:
+			j.log.Warn("what earlier attempts have left cannot be shown", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
-	j.live.Follows(run)
 }

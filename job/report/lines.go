@@ -10,21 +10,36 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
+// requests bounds how many objects of a run are asked for at once: a long run has hundreds, and a store takes its time for each.
+const requests = 8
+
 // readLines reads the lines of one name, by attempt. What cannot be read is trouble, and the other lines hold.
 func readLines[T any](ctx context.Context, bucket *storage.Bucket, r *Run, prefix string, keys []string, name string) (map[string][]T, error) {
-	all := map[string][]T{}
-	for _, key := range keys {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
 		rest, ok := strings.CutPrefix(key, "metrics/"+name+"-")
-		attempt, isLines := strings.CutSuffix(rest, ".jsonl")
-		if !ok || !isLines {
-			continue
-		}
+		return !ok || !strings.HasSuffix(rest, ".jsonl")
+	})
+	texts, errs := make([][]byte, len(keys)), make([]error, len(keys))
+	var group errgroup.Group
+	group.SetLimit(requests)
+	for i, key := range keys {
+		group.Go(func() error {
+			texts[i], errs[i] = bucket.Get(ctx, prefix+key)
+			return nil
+		})
+	}
+	_ = group.Wait() // each has its own error
+	all := map[string][]T{}
+	for i, key := range keys {
+		attempt := strings.TrimPrefix(key, "metrics/"+name+"-")
 		attempt = attempt[:max(strings.LastIndexByte(attempt, '-'), 0)]
-		text, err := bucket.Get(ctx, prefix+key)
+		text, err := texts[i], errs[i]
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
 				return nil, err
