@@ -41,6 +41,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// slow marks a test that lets whole runs come to their end, several times.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
+}
+
 // tinyRun are the settings of a run that takes seconds and has everything: several epochs, windows, all three sampled
 // depths, many checkpoints, looks of the online probe, both probes, the kNN.
 var tinyRun = []string{
@@ -208,6 +216,7 @@ func checkTeacher(t *testing.T, b *storage.Bucket, r job.Result) {
 // TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it takes, and compares
 // every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number of kills.
 func TestKills(t *testing.T) {
+	slow(t)
 	kills := killsAsked(t)
 	begin := time.Now()
 	alone := newBucket(t)
@@ -274,6 +283,7 @@ func kill(t *testing.T, bucket string, most int, whole time.Duration, phases map
 // TestKillsOverANetwork is TestKills on an S3 server behind a thin line, where every attempt begins with an empty cache: so it
 // is also killed in downloads and uploads.
 func TestKillsOverANetwork(t *testing.T) {
+	slow(t)
 	server := storagetest.Start(t, storagetest.S3, "")
 	want := finish(t, newBucket(t))
 	bucket := server.URLThrough(narrow(t, server.Address, 1e6))
@@ -426,6 +436,7 @@ func TestExitCodeOfErrors(t *testing.T) {
 // TestOvertaken: of two processes of one run the one that commits later than the other stops, with a code of its own, and the
 // run comes to the same end.
 func TestOvertaken(t *testing.T) {
+	slow(t)
 	const longer = "CIJEPA_EPOCHS=12"
 	alone, bucket := newBucket(t), newBucket(t)
 	quiet, log := start(t, alone, longer)
@@ -457,6 +468,7 @@ func TestOvertaken(t *testing.T) {
 // TestStopsInTimeWhateverItIsAt: a device that does not come back in time, here one at a step of half a minute, does not keep
 // the process.
 func TestStopsInTimeWhateverItIsAt(t *testing.T) {
+	slow(t)
 	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_ONLINE_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
 	waitFor(t, log, `"msg":"epoch"`)
 	time.Sleep(time.Second) // into the first step
@@ -484,6 +496,7 @@ func waitFor(t *testing.T, log fmt.Stringer, text string) {
 // TestStopInEveryPhase: wherever SIGTERM comes, and however often, the process is gone soon with 143, nothing that was
 // computed is lost when the save fits, and the run ends as if nothing had been.
 func TestStopInEveryPhase(t *testing.T) {
+	slow(t)
 	want := finish(t, newBucket(t))
 	for _, event := range []string{
 		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"msg":"online probe"`, `"phase":"pretrain","step":36`,
@@ -520,6 +533,7 @@ func TestStopInEveryPhase(t *testing.T) {
 
 // TestDeadlineTooShort: a stop that leaves no time to save costs the steps since the last checkpoint and nothing else.
 func TestDeadlineTooShort(t *testing.T) {
+	slow(t)
 	want := finish(t, newBucket(t))
 	bucket := newBucket(t)
 	c, log := start(t, bucket, "CIJEPA_STOP_DEADLINE=0s", "CIJEPA_SAVE_EVERY=1h")
@@ -539,6 +553,7 @@ func TestDeadlineTooShort(t *testing.T) {
 // TestDamagedCheckpoint: one flipped bit in the newest checkpoint, in the header or the data of a part, costs the steps
 // since the one before it, is counted, and changes nothing else.
 func TestDamagedCheckpoint(t *testing.T) {
+	slow(t)
 	want := finish(t, newBucket(t))
 	for _, damage := range []struct {
 		phase, part string

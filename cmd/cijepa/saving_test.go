@@ -116,6 +116,7 @@ func TestSavingCostsLittle(t *testing.T) {
 // TestStopBesideAnUpload: a stop that finds an upload on a line too thin for its deadline ends the process at the deadline
 // all the same, and the run goes on from the checkpoint before.
 func TestStopBesideAnUpload(t *testing.T) {
+	slow(t)
 	want := finish(t, newBucket(t))
 	server := storagetest.Start(t, storagetest.S3, "")
 	packTiny(t, server.URL())
