@@ -27,12 +27,11 @@ func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 	if n.Remat {
 		x = x.StopCheckpoint()
 	}
-	x = layerNorm(w.in("predictor_norm"), x) // [BM, K, P]
 	heads, biases := make([]*Node, len(n.Depths)), make([]*Node, len(n.Depths))
 	for i := range n.Depths {
-		heads[i], biases[i] = w.in("heads.%d", i).get("weight"), w.in("heads.%d", i).get("bias")
+		heads[i], biases[i] = folded(w.in("predictor_norm"), w.in("heads.%d", i))
 	}
-	y := n.affine(x, Concatenate(heads, 0), Concatenate(biases, 0)) // [BM, K, LD]
+	y := n.affine(layerNorm(x), Concatenate(heads, 0), Concatenate(biases, 0)) // [BM, K, LD]
 	return Reshape(y, b*m, k, len(n.Depths), n.Width)
 }
 

@@ -76,17 +76,18 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 // block is a pre-norm transformer block on x [B, T, D]. It returns the tokens from the given one on: the others serve
 // as keys and values only.
 func (n network) block(w weights, x *Node, heads int, turns turns, from int) *Node {
-	a := n.attention(w.in("attn"), layerNorm(w.in("norm1"), x), heads, turns, from)
-	x = Add(tokensFrom(x, from), a)
-	h := n.linear(w.in("mlp.fc1"), layerNorm(w.in("norm2"), x))
+	x = Add(tokensFrom(x, from), n.attention(w, x, heads, turns, from))
+	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
+	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
 	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
 }
 
-// attention is self-attention on x [B, T, D], for the queries of the tokens from the given one on.
+// attention is self-attention in a block on x [B, T, D], for the queries of the tokens from the given one on.
 func (n network) attention(w weights, x *Node, heads int, turns turns, from int) *Node {
 	b, t, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
 	head := width / heads
-	qkv := n.affine(x, pairsFirst(w.get("qkv.weight"), heads), pairsFirst(w.get("qkv.bias"), heads)) // [B, T, 3D]
+	weight, bias := folded(w.in("norm1"), w.in("attn.qkv"))
+	qkv := n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads)) // [B, T, 3D]
 	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
 	u, v := part(0), part(1) // [B, T, D]: of queries, then of keys
 	halves := []*Node{
@@ -108,7 +109,7 @@ func (n network) attention(w weights, x *Node, heads int, turns turns, from int)
 		y = dot(ConvertDType(shares, n.narrow), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
 		y = TransposeAllAxes(y, 0, 2, 1, 3)
 	}
-	return n.linear(w.in("proj"), Reshape(y, b, t-from, width))
+	return n.linear(w.in("attn.proj"), Reshape(y, b, t-from, width))
 }
 
 // tokensFrom drops the tokens before the given one: [B, T, ...] -> [B, T-from, ...].
@@ -119,9 +120,19 @@ func tokensFrom(x *Node, from int) *Node {
 	return Slice(x, AxisRange(), AxisRange(from))
 }
 
-// layerNorm normalises the features of float32 tokens [B, T, D], then scales and shifts them.
-func layerNorm(w weights, x *Node) *Node {
-	return nn.LayerNorm(x, []int{-1}, normEpsilon, w.get("weight"), w.get("bias"), nil)
+// layerNorm normalises the features of float32 tokens [B, T, D]. Gain and bias of the norm are in the layer behind it, see folded.
+func layerNorm(x *Node) *Node {
+	return nn.LayerNorm(x, []int{-1}, normEpsilon, nil, nil, nil) // one operation on the Go backend
+}
+
+// folded are the weight [out, in] and bias [out] of a linear layer behind a norm with the norm's gain g and bias b in them:
+// W (g x + b) + c = (W g) x + (W b + c). There are more tokens than weights: this spares a pass over all tokens forward, and the
+// sums over all tokens that are the gradients of g and b.
+func folded(norm, layer weights) (w, b *Node) {
+	w = layer.get("weight")
+	row := func(name string) *Node { return Reshape(norm.get(name), 1, -1) }
+	shift := ReduceSum(Mul(w, row("bias")), 1)
+	return Mul(w, row("weight")), Add(layer.get("bias"), shift)
 }
 
 // normalise gives every token of x [..., D] mean 0 and variance 1 over its features.
