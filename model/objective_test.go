@@ -95,7 +95,10 @@ func TestGoldenObjective(t *testing.T) {
 				}
 				add("hidden/student", collect(hidden))
 				add("hidden/teacher", collect(l.encode(teacher, patches, nil)))
-				depthsFirst := func(x *graph.Node) *graph.Node { return graph.TransposeAllAxes(x, 2, 0, 1, 3) } // [L, BM, K, D]
+				depthsFirst := func(x *graph.Node) *graph.Node { // [BMK, LD] -> [L, BM, K, D]
+					k := b.targets.Shape().Dim(2)
+					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
+				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
 				places := l.newPredictorPlaces(b.context, b.targets)
 				for slot, w := range predictors {

@@ -6,7 +6,7 @@ import (
 
 // predict runs the pathway of one source depth: a narrow ViT over the context and the places to predict, then one
 // linear head for every target depth. z [B, C, D] is the student's raw hidden state; context [B, C]
-// and targets [B, M, K] are places. It returns [BM, K, L, D]: every target block is predicted alone, as a sequence of the
+// and targets [B, M, K] are places. It returns [BMK, LD]: every target block is predicted alone, as a sequence of the
 // context tokens and one mask token for each of its cells, so blocks never see each other.
 func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 	b, c, m, k, p := places.b, places.c, places.m, places.k, n.PredictorWidth
@@ -32,7 +32,7 @@ func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 		heads[i], biases[i] = folded(w.in("predictor_norm"), w.in("heads.%d", i))
 	}
 	y := n.affine(layerNorm(x), Concatenate(heads, 0), Concatenate(biases, 0)) // [BM, K, LD]
-	return Reshape(y, b*m, k, len(n.Depths), n.Width)
+	return Reshape(y, b*m*k, len(n.Depths)*n.Width)
 }
 
 // predictorPlaces are the places of the sequences of a step, the same for all predictors.
