@@ -64,7 +64,8 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 		if n.Remat {
 			x = x.Checkpoint()
 		}
-		x = n.block(w.in("blocks.%d", i), x, n.Heads, turns, 0)
+		block := w.in("blocks.%d", i)
+		x = n.block(block, x, n.qkv(block, x, n.Heads), n.Heads, turns, 0)
 		hidden[i] = x
 		if n.Remat {
 			hidden[i] = x.StopCheckpoint() // or whatever is built on this exit would be computed twice too
@@ -73,21 +74,25 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 	return hidden
 }
 
-// block is a pre-norm transformer block on x [B, T, D]. It returns the tokens from the given one on: the others serve
-// as keys and values only.
-func (n network) block(w weights, x *Node, heads int, turns turns, from int) *Node {
-	x = Add(tokensFrom(x, from), n.attention(w, x, heads, turns, from))
+// block is a pre-norm transformer block on x [B, T, D], whose queries, keys and values are there. It returns the tokens from the
+// given one on: the others serve as keys and values only.
+func (n network) block(w weights, x, qkv *Node, heads int, turns turns, from int) *Node {
+	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, turns, from))
 	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
 	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
 	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
 }
 
-// attention is self-attention in a block on x [B, T, D], for the queries of the tokens from the given one on.
-func (n network) attention(w weights, x *Node, heads int, turns turns, from int) *Node {
-	b, t, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	head := width / heads
+// qkv are the queries, keys and values of a block, not turned yet, with the pairs first: x [B, T, D] -> [B, T, 3D].
+func (n network) qkv(w weights, x *Node, heads int) *Node {
 	weight, bias := folded(w.in("norm1"), w.in("attn.qkv"))
-	qkv := n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads)) // [B, T, 3D]
+	return n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads))
+}
+
+// attention is self-attention on qkv [B, T, 3D], for the queries of the tokens from the given one on.
+func (n network) attention(w weights, qkv *Node, heads int, turns turns, from int) *Node {
+	b, t, width := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2)/3
+	head := width / heads
 	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
 	u, v := part(0), part(1) // [B, T, D]: of queries, then of keys
 	halves := []*Node{
@@ -109,7 +114,7 @@ func (n network) attention(w weights, x *Node, heads int, turns turns, from int)
 		y = dot(ConvertDType(shares, n.narrow), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
 		y = TransposeAllAxes(y, 0, 2, 1, 3)
 	}
-	return n.linear(w.in("attn.proj"), Reshape(y, b, t-from, width))
+	return n.linear(w.in("proj"), Reshape(y, b, t-from, width))
 }
 
 // tokensFrom drops the tokens before the given one: [B, T, ...] -> [B, T-from, ...].
