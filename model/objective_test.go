@@ -77,7 +77,7 @@ func TestGoldenObjective(t *testing.T) {
 				names = nil
 				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
 				in := &inputs{nodes}
-				b, r := in.batch(), in.rows(l.network)
+				b, r := in.batch(), in.numbers().rows(l.Config)
 				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
 				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
 				var predictors []weights
@@ -135,7 +135,8 @@ func TestGoldenObjective(t *testing.T) {
 				groups = append(groups, l.predictors[s])
 			}
 			var arguments []any
-			for _, x := range join(l.passInputs(StepInput{Images: images, Masks: g.masks(0), Sources: sources}, 0), l.weights(groups)) {
+			step := StepInput{Images: images, Masks: g.masks(0), Sources: sources}
+			for _, x := range join(l.inputs(step, 0, l.rowInputs(step)), l.weights(groups)) {
 				arguments = append(arguments, x)
 			}
 			outputs, err := exec.Call(arguments...)
