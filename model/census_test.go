@@ -15,17 +15,6 @@ import (
 	"testing"
 )
 
-// vitB is the configuration of the post: ViT-B/16 at 224 px, eleven depths, two intermediate rows.
-func vitB() Config {
-	half, most := 0.5, 0.8
-	return Config{
-		Image: 224, Patch: 16, Width: 768, Depth: 12, Heads: 12, MLPRatio: 4,
-		PredictorWidth: 384, PredictorDepth: 6, PredictorHeads: 12, RopeTheta: 10000,
-		Depths: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, AllToLastWeight: &half, LastToLastWeight: &most, IntermediateRows: 2,
-		TargetNorm: true, Masks: DefaultMasks(), Batch: 8, Precision: BFloat16, WeightDecay: 0.05,
-	}
-}
-
 // census counts what a program in StableHLO consists of.
 type census struct {
 	products   map[string]int // by the types of operands and result
