@@ -54,6 +54,9 @@ func adamW(a array, scalars, w, first, second, gradient *Node) (w1, first1, seco
 	return whole(w, now), whole(first, m), whole(second, v)
 }
 
+// averagingScalars are the momentum of the teacher's average and 1 minus it.
+const averagingScalars = 2
+
 // average is the teacher's exponential moving average over the updated student. The weights are [2]: the momentum and
 // 1 minus it, taken apart on the host in float64.
 func average(weights, teacher, student *Node) *Node {

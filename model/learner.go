@@ -154,12 +154,13 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 // stepInOnePiece takes a step with one program. It returns the table with the loss after it, and whether the gradients
 // were finite.
 func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64, finite bool, err error) {
-	inputs := join(l.passInputs(in, 0), l.updateInputs(in, groups))
+	inputs := l.inputs(in, 0, append(l.rowInputs(in), l.updateInputs(in, groups)...))
 	results, err := l.device.run(l.programs.whole, inputs, nil, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
-	return results[0], results[1][0] == 1, nil
+	last := len(results[0]) - 1
+	return results[0][:last], results[0][last] == 1, nil
 }
 
 // stepInMicroBatches takes a step as gradients, one micro-batch after the other, then one update.
@@ -167,7 +168,11 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []flo
 	table = make([]float64, l.Slots()*len(l.Depths)+1)
 	share := 1 / float64(l.passes())
 	for pass := range l.passes() {
-		inputs := append(l.passInputs(in, pass), tensors.FromScalar(pass == 0), tensors.FromScalar(float32(share)))
+		first := float32(0)
+		if pass == 0 {
+			first = 1
+		}
+		inputs := l.inputs(in, pass, append(l.rowInputs(in), first, float32(share)))
 		results, err := l.device.run(l.programs.gradient, inputs, l.weights(groups), places(l.sums))
 		if err != nil {
 			return nil, false, err
@@ -176,18 +181,31 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []flo
 			table[i] += x * share
 		}
 	}
-	results, err := l.device.run(l.programs.update, l.updateInputs(in, groups), l.sums, l.state(groups))
+	results, err := l.device.run(l.programs.update, numberInputs(l.updateInputs(in, groups)), l.sums, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
 	return table, results[0][0] == 1, nil
 }
 
-// passInputs are the inputs of one pass over a micro-batch.
-func (l *Learner) passInputs(in StepInput, pass int) []*tensors.Tensor {
+// inputs are the inputs of one pass over a micro-batch.
+func (l *Learner) inputs(in StepInput, pass int, numbers []float32) []*tensors.Tensor {
 	m, micro := in.Masks, l.micro()
 	context := m.Context[pass*micro*m.C:][:micro*m.C]
 	targets := m.Targets[pass*micro*m.M*m.K:][:micro*m.M*m.K]
+	return append([]*tensors.Tensor{
+		in.Images.parts[pass],
+		tensors.FromFlatDataAndDimensions(context, micro, m.C),
+		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
+	}, numberInputs(numbers)...)
+}
+
+func numberInputs(numbers []float32) []*tensors.Tensor {
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(numbers, len(numbers))}
+}
+
+// rowInputs are the weights of a step's rows, then the choice of their sources.
+func (l *Learner) rowInputs(in StepInput) []float32 {
 	var weights, oneHot []float32
 	for _, s := range in.Sources {
 		for _, w := range RowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
@@ -199,30 +217,16 @@ func (l *Learner) passInputs(in StepInput, pass int) []*tensors.Tensor {
 			oneHot = append(oneHot, row...)
 		}
 	}
-	inputs := []*tensors.Tensor{
-		in.Images.parts[pass],
-		tensors.FromFlatDataAndDimensions(context, micro, m.C),
-		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
-		tensors.FromFlatDataAndDimensions(weights, l.Slots(), len(l.Depths)),
-	}
-	if l.Slots() > 1 {
-		inputs = append(inputs, tensors.FromFlatDataAndDimensions(oneHot, l.Slots()-1, len(l.Depths)-1))
-	}
-	return inputs
+	return append(weights, oneHot...)
 }
 
 // updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
-func (l *Learner) updateInputs(in StepInput, groups []*group) []*tensors.Tensor {
-	var scalars []float32
+func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32) {
 	for _, g := range groups {
 		s := updateScalars(in.Rate, l.WeightDecay, g.updates+1)
 		scalars = append(scalars, s[:]...)
 	}
-	averaging := []float32{float32(in.Momentum), float32(1 - in.Momentum)}
-	return []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(scalars, len(groups), scalarsOfAGroup),
-		tensors.FromFlatDataAndDimensions(averaging, len(averaging)),
-	}
+	return append(scalars, float32(in.Momentum), float32(1-in.Momentum))
 }
 
 // check refuses an input that does not fit the learner.

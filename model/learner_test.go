@@ -156,7 +156,7 @@ func TestBaselineHasOneSlot(t *testing.T) {
 	if got, want := len(l.programs.stateShapes()), len(full.programs.stateShapes()); got >= want {
 		t.Errorf("the baseline's program takes %d arrays, the hierarchy's %d", got, want)
 	}
-	for _, shape := range l.programs.passShapes(s) {
+	for _, shape := range l.programs.wholeShapes(s) {
 		if shape.Size() == 0 {
 			t.Errorf("an input of no elements: %s", shape)
 		}

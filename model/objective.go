@@ -25,13 +25,14 @@ type rows struct {
 // It returns the table of MSE [R, L] and the scalar loss.
 func (n network) objective(in batch, r rows, student, teacher weights, predictors []weights) (table, loss *Node) {
 	patches := n.patches(in.images)
-	y := n.targetFeatures(teacher, patches, in.targets)                        // [BM, K, L, D]
+	y := n.targetFeatures(teacher, patches, in.targets)                        // [BMK, LD]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
 	places := n.newPredictorPlaces(in.context, in.targets)
 	var rows []*Node
 	for slot, w := range predictors {
 		prediction := n.predict(w, n.source(hidden, r, slot), places)
-		rows = append(rows, ReduceMean(Square(Sub(prediction, y)), 0, 1, 3)) // [L]
+		errors := ReduceMean(Square(Sub(prediction, y)), 0)                         // [LD]
+		rows = append(rows, ReduceMean(Reshape(errors, len(n.Depths), n.Width), 1)) // [L]
 	}
 	table = Stack(rows, 0) // [R, L]
 	loss = DivScalar(ReduceAllSum(Mul(table, r.weights)), float64(len(predictors)))
@@ -39,7 +40,9 @@ func (n network) objective(in batch, r rows, student, teacher weights, predictor
 }
 
 // targetFeatures are the teacher's hidden states at the collected depths, at the cells of the target blocks, each
-// normalised over its features so that all cells of the table share one scale: [BM, K, L, D]. They have no gradient.
+// normalised over its features so that all cells of the table share one scale: [BMK, LD]. They have no gradient. They and the
+// predictions have two axes, the second as dense in memory as the heads' product makes it: with L as an axis of its own XLA puts
+// the tokens there, and then reads them far apart.
 func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
 	b, m, k := targets.Shape().Dim(0), targets.Shape().Dim(1), targets.Shape().Dim(2)
 	n.Remat = false                           // there is no backward pass to keep anything for
@@ -50,9 +53,9 @@ func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
 		if n.TargetNorm {
 			y = normalise(y, targetEpsilon)
 		}
-		features[i] = Reshape(y, b*m, k, 1, n.Width)
+		features[i] = Reshape(y, b*m*k, n.Width)
 	}
-	return StopGradient(Concatenate(features, 2))
+	return StopGradient(Concatenate(features, 1))
 }
 
 // source is the student's hidden state [B, C, D] that feeds a slot. It is a sum over the depths with one-hot factors:

@@ -77,7 +77,7 @@ func TestGoldenObjective(t *testing.T) {
 				names = nil
 				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
 				in := &inputs{nodes}
-				b, r := in.batch(), in.rows(l.network)
+				b, r := in.batch(), in.numbers().rows(l.Config)
 				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
 				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
 				var predictors []weights
@@ -95,7 +95,10 @@ func TestGoldenObjective(t *testing.T) {
 				}
 				add("hidden/student", collect(hidden))
 				add("hidden/teacher", collect(l.encode(teacher, patches, nil)))
-				depthsFirst := func(x *graph.Node) *graph.Node { return graph.TransposeAllAxes(x, 2, 0, 1, 3) } // [L, BM, K, D]
+				depthsFirst := func(x *graph.Node) *graph.Node { // [BMK, LD] -> [L, BM, K, D]
+					k := b.targets.Shape().Dim(2)
+					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
+				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
 				places := l.newPredictorPlaces(b.context, b.targets)
 				for slot, w := range predictors {
@@ -132,7 +135,8 @@ func TestGoldenObjective(t *testing.T) {
 				groups = append(groups, l.predictors[s])
 			}
 			var arguments []any
-			for _, x := range join(l.passInputs(StepInput{Images: images, Masks: g.masks(0), Sources: sources}, 0), l.weights(groups)) {
+			step := StepInput{Images: images, Masks: g.masks(0), Sources: sources}
+			for _, x := range join(l.inputs(step, 0, l.rowInputs(step)), l.weights(groups)) {
 				arguments = append(arguments, x)
 			}
 			outputs, err := exec.Call(arguments...)

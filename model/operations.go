@@ -2,8 +2,8 @@ package model
 
 // Operations counts the floating-point operations of one image in a step of a mask shape: those of the matrix products and of
 // attention, a multiplication and an addition being two. The teacher goes forward; what is trained goes forward and, at
-// twice the cost, back. The last block of a predictor computes nothing behind its attention for the context tokens, which no
-// head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
+// twice the cost, back. The first block of a predictor makes queries, keys and values of an image's context tokens and of the mask
+// token once for all target blocks; the last one computes nothing behind its attention for the context tokens, which no head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
 func (c Config) Operations(s MaskShape) float64 {
 	kernel := 2 * float64(3*c.Patch*c.Patch*c.Width)
 	teacher := c.EncoderOperations()
@@ -11,7 +11,8 @@ func (c Config) Operations(s MaskShape) float64 {
 	places, p := c.Masks.TargetBlocks*s.Target, float64(c.PredictorWidth)
 	predictor := 2*float64(s.Context*c.Width)*p +
 		float64(c.Masks.TargetBlocks)*(c.through(c.PredictorDepth, c.PredictorWidth, s.Context+s.Target)-
-			float64(s.Context)*float64(2+4*c.MLPRatio)*p*p) +
+			float64(s.Context)*float64(2+4*c.MLPRatio)*p*p) -
+		float64(c.Masks.TargetBlocks*(s.Context+s.Target)-(s.Context+1))*6*p*p +
 		2*float64(places)*p*float64(c.Width*len(c.Depths))
 	return teacher + student + 3*float64(c.Slots())*predictor
 }

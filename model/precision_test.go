@@ -17,9 +17,9 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 		t.Fatal(err)
 	}
 	s := programShape{context: 6, target: 3, blocks: c.Masks.TargetBlocks}
-	exec, inputs := p.whole, join(p.passShapes(s), p.updateShapes(), p.stateShapes())
+	exec, inputs := p.whole, p.wholeShapes(s)
 	if exec == nil {
-		exec, inputs = p.gradient, join(p.passShapes(s), p.flagShapes(), p.weightShapes(), p.sumShapes())
+		exec, inputs = p.gradient, p.gradientShapes(s)
 	}
 	g, err := exec.Compile(inputs...)
 	if err != nil {

@@ -6,14 +6,13 @@ import (
 
 // predict runs the pathway of one source depth: a narrow ViT over the context and the places to predict, then one
 // linear head for every target depth. z [B, C, D] is the student's raw hidden state; context [B, C]
-// and targets [B, M, K] are places. It returns [BM, K, L, D]: every target block is predicted alone, as a sequence of the
+// and targets [B, M, K] are places. It returns [BMK, LD]: every target block is predicted alone, as a sequence of the
 // context tokens and one mask token for each of its cells, so blocks never see each other.
 func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
-	b, c, m, k, p := places.b, places.c, places.m, places.k, n.PredictorWidth
-	x := n.linear(w.in("predictor_embed"), z)                                      // [B, C, P]
-	x = BroadcastToDims(InsertAxes(x, 1), b, m, c, p)                              // [B, M, C, P]
-	masks := BroadcastToDims(Reshape(w.get("mask_token"), 1, 1, 1, p), b, m, k, p) // [B, M, K, P]
-	x = Reshape(Concatenate([]*Node{x, masks}, 2), b*m, c+k, p)                    // [BM, C+K, P]
+	b, c, p := places.b, places.c, n.PredictorWidth
+	x := n.linear(w.in("predictor_embed"), z) // [B, C, P]
+	mask := BroadcastToDims(w.get("mask_token"), b, 1, p)
+	x = Concatenate([]*Node{x, mask}, 1) // [B, C+1, P]
 	for i := range n.PredictorDepth {
 		from := 0
 		if i == n.PredictorDepth-1 {
@@ -22,18 +21,23 @@ func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 		if n.Remat {
 			x = x.Checkpoint()
 		}
-		x = n.block(w.in("predictor_blocks.%d", i), x, n.PredictorHeads, places.turns, from)
+		block := w.in("predictor_blocks.%d", i)
+		qkv := n.qkv(block, x, n.PredictorHeads)
+		if i == 0 {
+			// Before the first attention all sequences of an image consist of the same C+1 vectors, so only here they are spread.
+			x, qkv = places.spread(x), places.spread(qkv) // [BM, C+K, P] and [BM, C+K, 3P]
+		}
+		x = n.block(block, x, qkv, n.PredictorHeads, places.turns, from)
 	}
 	if n.Remat {
 		x = x.StopCheckpoint()
 	}
-	x = layerNorm(w.in("predictor_norm"), x) // [BM, K, P]
 	heads, biases := make([]*Node, len(n.Depths)), make([]*Node, len(n.Depths))
 	for i := range n.Depths {
-		heads[i], biases[i] = w.in("heads.%d", i).get("weight"), w.in("heads.%d", i).get("bias")
+		heads[i], biases[i] = folded(w.in("predictor_norm"), w.in("heads.%d", i))
 	}
-	y := n.affine(x, Concatenate(heads, 0), Concatenate(biases, 0)) // [BM, K, LD]
-	return Reshape(y, b*m, k, len(n.Depths), n.Width)
+	y := n.affine(layerNorm(x), Concatenate(heads, 0), Concatenate(biases, 0)) // [BM, K, LD]
+	return Reshape(y, b*places.m*places.k, len(n.Depths)*n.Width)
 }
 
 // predictorPlaces are the places of the sequences of a step, the same for all predictors.
@@ -48,4 +52,15 @@ func (n network) newPredictorPlaces(context, targets *Node) predictorPlaces {
 	places := Reshape(Concatenate([]*Node{context, targets}, 2), s.b*s.m, s.c+s.k) // [BM, C+K]
 	s.turns = newTurns(context.Graph(), s.b*s.m, n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, places)
 	return s
+}
+
+// spread makes the sequences of the target blocks of what belongs to context tokens and to a mask token: [B, C+1, W] ->
+// [BM, C+K, W].
+func (s predictorPlaces) spread(x *Node) *Node {
+	width := x.Shape().Dim(2)
+	part := func(from, to, copies int) *Node {
+		return BroadcastToDims(InsertAxes(Slice(x, AxisRange(), AxisRange(from, to)), 1), s.b, s.m, copies, width)
+	}
+	y := Concatenate([]*Node{part(0, s.c, s.c), part(s.c, s.c+1, s.k)}, 2) // [B, M, C+K, W]
+	return Reshape(y, s.b*s.m, s.c+s.k, width)
 }

@@ -98,8 +98,8 @@ func (p *programs) compile(s programShape) (err error) {
 	if n := p.tokens(); s.target < 1 || s.target > n || s.context < 1 || s.context > n {
 		return &FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
 	}
-	build := func(exec *graph.Exec, inputs ...[]shapes.Shape) error {
-		g, err := exec.Compile(join(inputs...)...)
+	build := func(exec *graph.Exec, inputs []shapes.Shape) error {
+		g, err := exec.Compile(inputs...)
 		if err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
@@ -107,11 +107,9 @@ func (p *programs) compile(s programShape) (err error) {
 		return nil
 	}
 	if p.whole != nil {
-		err = build(p.whole, p.passShapes(s), p.updateShapes(), p.stateShapes())
+		err = build(p.whole, p.wholeShapes(s))
 	} else {
-		err = errors.Join(
-			build(p.gradient, p.passShapes(s), p.flagShapes(), p.weightShapes(), p.sumShapes()),
-			build(p.update, p.updateShapes(), p.sumShapes(), p.stateShapes()))
+		err = errors.Join(build(p.gradient, p.gradientShapes(s)), build(p.update, p.updateShapes()))
 	}
 	if err != nil {
 		return err
@@ -126,31 +124,41 @@ func (p *programs) compile(s programShape) (err error) {
 
 func floatShape(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
 
-func (p *programs) passShapes(s programShape) []shapes.Shape {
+func (p *programs) wholeShapes(s programShape) []shapes.Shape {
+	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+p.updateNumbers()), p.stateShapes())
+}
+
+func (p *programs) gradientShapes(s programShape) []shapes.Shape {
+	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+passNumbers), p.weightShapes(), p.sumShapes())
+}
+
+func (p *programs) updateShapes() []shapes.Shape {
+	return join(numberShapes(p.updateNumbers()), p.sumShapes(), p.stateShapes())
+}
+
+func (p *programs) batchShapes(s programShape) []shapes.Shape {
 	images := dtypes.Uint8
 	if s.floats {
 		images = dtypes.Float32
 	}
-	inputs := []shapes.Shape{
+	return []shapes.Shape{
 		shapes.Make(images, p.micro(), p.Image, p.Image, 3),
 		shapes.Make(dtypes.Int32, p.micro(), s.context),
 		shapes.Make(dtypes.Int32, p.micro(), s.blocks, s.target),
-		floatShape(p.Slots(), len(p.Depths)),
 	}
-	if p.Slots() > 1 {
-		inputs = append(inputs, floatShape(p.Slots()-1, len(p.Depths)-1))
-	}
-	return inputs
 }
 
-// flagShapes are whether a micro-batch is the first of its step, and its share.
-func (p *programs) flagShapes() []shapes.Shape {
-	return []shapes.Shape{shapes.Make(dtypes.Bool), floatShape()}
+// rowNumbers are the weights of a step's rows and the choice of their sources, updateNumbers the scalars of an update, and
+// passNumbers whether a micro-batch is the first of its step, and its share.
+func (c Config) rowNumbers() int {
+	return c.Slots()*len(c.Depths) + (c.Slots()-1)*(len(c.Depths)-1)
 }
 
-func (p *programs) updateShapes() []shapes.Shape {
-	return []shapes.Shape{floatShape(1+p.Slots(), scalarsOfAGroup), floatShape(2)}
-}
+func (c Config) updateNumbers() int { return (1+c.Slots())*scalarsOfAGroup + averagingScalars }
+
+const passNumbers = 2
+
+func numberShapes(n int) []shapes.Shape { return []shapes.Shape{floatShape(n)} }
 
 func arrayShapes(arrays []array) (list []shapes.Shape) {
 	for _, a := range arrays {

@@ -35,10 +35,24 @@ func (in *inputs) trained(n int) trainedNodes {
 
 func (in *inputs) batch() batch { return batch{in.one(), in.one(), in.one()} }
 
-func (in *inputs) rows(n network) rows {
-	r := rows{weights: in.one()}
-	if n.Slots() > 1 {
-		r.sources = in.one()
+// numbers hands out the small float32 inputs of a program. They come as one array: the device waits while the host uploads.
+type numbers struct {
+	all   *Node // [n]
+	taken int
+}
+
+func (in *inputs) numbers() *numbers { return &numbers{all: in.one()} }
+
+func (n *numbers) take(dims ...int) *Node {
+	from := n.taken
+	n.taken += floatShape(dims...).Size()
+	return Reshape(Slice(n.all, AxisRange(from, n.taken)), dims...)
+}
+
+func (n *numbers) rows(c Config) rows {
+	r := rows{weights: n.take(c.Slots(), len(c.Depths))}
+	if c.Slots() > 1 {
+		r.sources = n.take(c.Slots()-1, len(c.Depths)-1)
 	}
 	return r
 }
@@ -73,25 +87,27 @@ func (s stateNodes) flat() []*Node {
 	return nodes
 }
 
-// wholeStep is a step in one piece. Inputs: images, context, targets, row weights, sources (with more than one slot),
-// group scalars [1+R, 3], averaging weights [2], state. Outputs: summary, finite, state.
+// wholeStep is a step in one piece. Inputs: images, context, targets, numbers, state. The numbers are row weights, sources (with
+// more than one slot), group scalars [1+R, 3], averaging weights [2]. Outputs: summary with the verdict behind it, state.
 func (n network) wholeStep(nodes []*Node) []*Node {
 	in := &inputs{nodes}
-	b, r := in.batch(), in.rows(n)
-	scalars, averaging := in.one(), in.one()
+	b, numbers := in.batch(), in.numbers()
 	s := in.state(n)
-	summary, gradients := n.differentiate(b, r, s.student.w, s.teacher, predictorWeights(s))
+	summary, gradients := n.differentiate(b, numbers.rows(n.Config), s.student.w, s.teacher, predictorWeights(s))
 	ok := finite(gradients)
-	return append([]*Node{summary, verdict(ok)}, n.update(s, gradients, ok, scalars, averaging).flat()...)
+	summary = Concatenate([]*Node{summary, verdict(ok)}, 0)
+	return append([]*Node{summary}, n.update(s, gradients, ok, numbers).flat()...)
 }
 
 // gradientStep is the first half of a step on one micro-batch: it adds the gradients of its share to sums. Inputs:
-// images, context, targets, row weights, sources (with more than one slot), whether this is the first micro-batch (the
-// sums before it do not count), its share, student, teacher, predictors (weights alone), sums. Outputs: summary, sums.
+// images, context, targets, numbers, student, teacher, predictors (weights alone), sums. The numbers are row weights, sources
+// (with more than one slot), whether this is the first micro-batch (the sums before it do not count), its share. Outputs:
+// summary, sums.
 func (n network) gradientStep(nodes []*Node) []*Node {
 	in := &inputs{nodes}
-	b, r := in.batch(), in.rows(n)
-	first, share := in.one(), in.one()
+	b, numbers := in.batch(), in.numbers()
+	r := numbers.rows(n.Config)
+	first, share := ConvertDType(numbers.take(), dtypes.Bool), numbers.take()
 	encoder, predictor := len(n.encoderArrays()), len(n.predictorArrays())
 	student, teacher := in.take(encoder), in.take(encoder)
 	var predictors [][]*Node
@@ -110,14 +126,13 @@ func (n network) gradientStep(nodes []*Node) []*Node {
 	return outputs
 }
 
-// updateStep is the second half of a step. Inputs: group scalars [1+R, 3], averaging weights [2], the sums of the
-// gradients, state. Outputs: finite, state.
+// updateStep is the second half of a step. Inputs: numbers, the sums of the gradients, state. The numbers are group scalars
+// [1+R, 3], averaging weights [2]. Outputs: verdict, state.
 func (n network) updateStep(nodes []*Node) []*Node {
 	in := &inputs{nodes}
-	scalars, averaging := in.one(), in.one()
-	gradients := in.sums(n)
+	numbers, gradients := in.numbers(), in.sums(n)
 	ok := finite(gradients)
-	return append([]*Node{verdict(ok)}, n.update(in.state(n), gradients, ok, scalars, averaging).flat()...)
+	return append([]*Node{verdict(ok)}, n.update(in.state(n), gradients, ok, numbers).flat()...)
 }
 
 // differentiate builds the objective and its gradients, stacked as the arrays are: the student's, then each predictor's.
@@ -135,7 +150,8 @@ func (n network) differentiate(b batch, r rows, student, teacher []*Node, predic
 
 // update is AdamW on the student and the predictors in the slots, then the teacher's average over the updated student.
 // If the gradients are not finite, all stays as it was.
-func (n network) update(s stateNodes, gradients [][]*Node, ok, scalars, averaging *Node) stateNodes {
+func (n network) update(s stateNodes, gradients [][]*Node, ok *Node, numbers *numbers) stateNodes {
+	scalars, averaging := numbers.take(1+n.Slots(), scalarsOfAGroup), numbers.take(averagingScalars)
 	optimise := func(arrays []array, t trainedNodes, gradients []*Node, group int) (after trainedNodes) {
 		own := Reshape(Slice(scalars, AxisElem(group)), scalarsOfAGroup)
 		for i, a := range arrays {
@@ -163,5 +179,5 @@ func predictorWeights(s stateNodes) (stacked [][]*Node) {
 	return stacked
 }
 
-// verdict turns a truth value into a number that crosses to the host: 1 for true.
-func verdict(ok *Node) *Node { return ConvertDType(ok, dtypes.Float32) }
+// verdict turns a truth value into a number that crosses to the host: 1 for true, [1].
+func verdict(ok *Node) *Node { return Reshape(ConvertDType(ok, dtypes.Float32), 1) }

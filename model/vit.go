@@ -64,7 +64,8 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 		if n.Remat {
 			x = x.Checkpoint()
 		}
-		x = n.block(w.in("blocks.%d", i), x, n.Heads, turns, 0)
+		block := w.in("blocks.%d", i)
+		x = n.block(block, x, n.qkv(block, x, n.Heads), n.Heads, turns, 0)
 		hidden[i] = x
 		if n.Remat {
 			hidden[i] = x.StopCheckpoint() // or whatever is built on this exit would be computed twice too
@@ -73,20 +74,25 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 	return hidden
 }
 
-// block is a pre-norm transformer block on x [B, T, D]. It returns the tokens from the given one on: the others serve
-// as keys and values only.
-func (n network) block(w weights, x *Node, heads int, turns turns, from int) *Node {
-	a := n.attention(w.in("attn"), layerNorm(w.in("norm1"), x), heads, turns, from)
-	x = Add(tokensFrom(x, from), a)
-	h := n.linear(w.in("mlp.fc1"), layerNorm(w.in("norm2"), x))
+// block is a pre-norm transformer block on x [B, T, D], whose queries, keys and values are there. It returns the tokens from the
+// given one on: the others serve as keys and values only.
+func (n network) block(w weights, x, qkv *Node, heads int, turns turns, from int) *Node {
+	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, turns, from))
+	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
+	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
 	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
 }
 
-// attention is self-attention on x [B, T, D], for the queries of the tokens from the given one on.
-func (n network) attention(w weights, x *Node, heads int, turns turns, from int) *Node {
-	b, t, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+// qkv are the queries, keys and values of a block, not turned yet, with the pairs first: x [B, T, D] -> [B, T, 3D].
+func (n network) qkv(w weights, x *Node, heads int) *Node {
+	weight, bias := folded(w.in("norm1"), w.in("attn.qkv"))
+	return n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads))
+}
+
+// attention is self-attention on qkv [B, T, 3D], for the queries of the tokens from the given one on.
+func (n network) attention(w weights, qkv *Node, heads int, turns turns, from int) *Node {
+	b, t, width := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2)/3
 	head := width / heads
-	qkv := n.affine(x, pairsFirst(w.get("qkv.weight"), heads), pairsFirst(w.get("qkv.bias"), heads)) // [B, T, 3D]
 	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
 	u, v := part(0), part(1) // [B, T, D]: of queries, then of keys
 	halves := []*Node{
@@ -119,9 +125,19 @@ func tokensFrom(x *Node, from int) *Node {
 	return Slice(x, AxisRange(), AxisRange(from))
 }
 
-// layerNorm normalises the features of float32 tokens [B, T, D], then scales and shifts them.
-func layerNorm(w weights, x *Node) *Node {
-	return nn.LayerNorm(x, []int{-1}, normEpsilon, w.get("weight"), w.get("bias"), nil)
+// layerNorm normalises the features of float32 tokens [B, T, D]. Gain and bias of the norm are in the layer behind it, see folded.
+func layerNorm(x *Node) *Node {
+	return nn.LayerNorm(x, []int{-1}, normEpsilon, nil, nil, nil) // one operation on the Go backend
+}
+
+// folded are the weight [out, in] and bias [out] of a linear layer behind a norm with the norm's gain g and bias b in them:
+// W (g x + b) + c = (W g) x + (W b + c). There are more tokens than weights: this spares a pass over all tokens forward, and the
+// sums over all tokens that are the gradients of g and b.
+func folded(norm, layer weights) (w, b *Node) {
+	w = layer.get("weight")
+	row := func(name string) *Node { return Reshape(norm.get(name), 1, -1) }
+	shift := ReduceSum(Mul(w, row("bias")), 1)
+	return Mul(w, row("weight")), Add(layer.get("bias"), shift)
 }
 
 // normalise gives every token of x [..., D] mean 0 and variance 1 over its features.

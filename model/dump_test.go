@@ -1,0 +1,30 @@
+//go:build cgo
+
+package model
+
+import (
+	"os"
+	"testing"
+)
+
+// TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile. CIJEPA_DUMP is JSON: the fields of
+// Config that differ from vitB's at batch 128, the mask shape, and the file.
+func TestDumpStep(t *testing.T) {
+	text := os.Getenv("CIJEPA_DUMP")
+	if text == "" {
+		t.Skip("CIJEPA_DUMP names no file")
+	}
+	dump := struct {
+		Config
+		Shape MaskShape
+		File  string
+	}{Config: vitB(), Shape: MaskShape{Target: 35, Context: 48}}
+	dump.Batch = 128
+	decode(t, []byte(text), &dump)
+	program := gpuPrograms(t, dump.Config, []MaskShape{dump.Shape})[0]
+	if err := os.WriteFile(dump.File, []byte(program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	need := dump.Need(dump.Shape, true)
+	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Gradients+need.Activations)/1e9, float64(need.Total())/1e9)
+}
