@@ -11,7 +11,7 @@ import (
 )
 
 // What a look of the online probe is made of. At full size it takes 6,000 images through the encoder, at 35 GFLOP each where
-// an update takes 135 for each of its own: 0.26 % of the work of five epochs, 0.41 % of the baseline's.
+// an update takes 128 for each of its own: 0.26 % of the work of five epochs, 0.41 % of the baseline's.
 const (
 	onlineImages   = 1000    // of the validation split, to be classified
 	onlinePerClass = 50      // of the train split, to learn from
