@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ type Dataset struct {
 // cannot be true is ErrCorrupt.
 func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error) {
 	key := under(prefix) + IndexName
-	data, err := getAgreed(ctx, b, key)
+	data, err := b.getTwice(ctx, key) // or a bit that flips on the way would make it another dataset
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, or index the shards of another tool with `cijepa index`", err)
 	}
@@ -37,26 +36,6 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 
 // InPlace says whether the shards are files that are read where they lie.
 func (d *Dataset) InPlace() bool { return d.bucket.dir != "" }
-
-// getAgreed reads a small object until two reads in a row agree. Nothing else vouches for an index, and a bit that flips on the way, which not
-// every driver notices, would make it another dataset's.
-func getAgreed(ctx context.Context, b *Bucket, key string) ([]byte, error) {
-	last, err := b.Get(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	for range downloadTries {
-		again, err := b.Get(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(last, again) {
-			return last, nil
-		}
-		last = again
-	}
-	return nil, fmt.Errorf("reading %s: %w: it is different every time it is read", key, ErrCorrupt)
-}
 
 // Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].
 func (d *Dataset) Fingerprint() string { return d.fingerprint }

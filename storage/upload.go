@@ -22,7 +22,7 @@ func (p *packer) findStored(ctx context.Context) error {
 	}
 	// The index is asked for by its name: were it missing from a listing that lags behind, the shards of a whole dataset would be replaced.
 	key := under(p.prefix) + IndexName
-	data, err := getAgreed(ctx, p.dst, key)
+	data, err := p.dst.getTwice(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
