@@ -18,7 +18,7 @@ func (j *Job) openBoard(at position) {
 		return png.Bytes(), err
 	}
 	b.Describe(j.cfg.Recipe.hyperparameters())
-	b.Resume(at.phase, at.step)
+	b.Resume(at.phase, at.step, at.progress.Table)
 }
 
 // hyperparameters are the settings as TensorBoard takes them: numbers, truth values and words, named as they are typed.

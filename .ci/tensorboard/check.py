@@ -49,8 +49,10 @@ def check_loader(run):
     for phase in "pretrain", "probe":
         of_phase = [l for (p, _), l in sorted(lines(run, "steps").items()) if p == phase]
         want[phase] = {"loss": {l["step"]: l["loss"] for l in of_phase}, "learning_rate": {l["step"]: l["rate"] for l in of_phase}}
+    epoch = result["figures"]["updates"] // result["recipe"]["Epochs"]
+    health = [l for l in lines(run, "health").values() if l["step"] % epoch == 0]  # others tell where an attempt began
     for i, depth in enumerate(result["recipe"]["Depths"]):
-        want["pretrain"][f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in lines(run, "health").values()}
+        want["pretrain"][f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in health}
     want["pretrain"]["online/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "online").values()}
     for folder, tags in want.items():
         acc = event_accumulator.EventAccumulator(f"{run}/metrics/{folder}", size_guidance={"scalars": 0, "images": 0})
@@ -61,7 +63,7 @@ def check_loader(run):
             figures += len(got)
         if folder == "pretrain" and len(result["recipe"]["Depths"]) > 1:
             pictures = acc.Images("error/table")
-            epochs = [l["step"] for l in lines(run, "health").values() if l["step"] >= min(want["pretrain"]["loss"])]
+            epochs = [l["step"] for l in health if l["step"] > 0]
             assert [p.step for p in pictures] == sorted(epochs), f"{run}: pictures of {[p.step for p in pictures]}, want {epochs}"
             assert all(p.encoded_image_string[:4] == b"\x89PNG" and p.width == p.height > 400 for p in pictures), run
     return figures

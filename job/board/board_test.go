@@ -130,7 +130,7 @@ func files(t *testing.T, b *Board) map[string]File {
 // updates that it took over; what could not be written comes again, together with what has come since.
 func TestFiles(t *testing.T) {
 	b := &Board{}
-	b.Resume(record.Pretraining, 20)
+	b.Resume(record.Pretraining, 20, nil)
 	b.Line(step(25, .5))
 	lost := files(t, b)["pretrain"]
 	b.Line(step(30, math.Pi))
@@ -222,6 +222,14 @@ func TestPicture(t *testing.T) {
 		t.Errorf("%d pictures", len(pictures))
 	}
 
+	b = &Board{Draw: blank}
+	b.Resume(record.Pretraining, 15, step(15, .5).Table)
+	b.Line(record.Health{Step: 15})
+	b.Line(record.Health{Step: 20}) // before the first line: the table is the one of the checkpoint
+	if all, text := read(t, files(t, b)["pretrain"].Data), []byte("\x89PNG"); len(all) != 3 || all[2].step != 20 || !bytes.Contains(all[2].data, text) {
+		t.Errorf("after a restart: %d events", len(all))
+	}
+
 	b = &Board{Draw: func([][]*float64) ([]byte, error) { return nil, errors.New("no ink") }}
 	b.Line(step(5, .5))
 	b.Line(record.Health{Step: 10})
@@ -266,7 +274,8 @@ func TestTensorBoardReads(t *testing.T) {
 	killed.Line(step(30, .7))
 	write(killed, "1", "a-000002")
 	again := &Board{Draw: blank}
-	again.Resume(record.Pretraining, 15)
+	again.Resume(record.Pretraining, 15, step(15, .8).Table)
+	again.Line(record.Health{Step: 15}) // where it begins: the first attempt has told
 	again.Line(step(20, .6))
 	again.Line(record.Health{Step: 20})
 	again.Line(record.Alarm{Step: 20, Alarm: record.AlarmTable, Text: "in **bold**"})
