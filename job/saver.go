@@ -59,16 +59,14 @@ func (j *Job) newSaver(ctx context.Context, at position) *saver {
 	return s
 }
 
-// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps. The last
-// checkpoint has no time to lose, so there they come after it.
+// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps, and what its
+// progress says of looks and alarms is on record.
 func (s *saver) upload(ctx context.Context, t task) (o outcome) {
 	o.task = t
 	for _, p := range t.parts {
 		o.size += p.Size
 	}
-	if !t.last {
-		s.flushLines(ctx)
-	}
+	s.flushLines(ctx, t.last)
 	if t.parts != nil {
 		start := time.Now()
 		_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
@@ -77,11 +75,19 @@ func (s *saver) upload(ctx context.Context, t task) (o outcome) {
 	return o
 }
 
-// flushPatience is how long metrics may hold up a checkpoint: they are a few small objects, and go with the next one.
-const flushPatience = 5 * time.Second
+// How long metrics may hold up a checkpoint, and the last one, which has no time to lose: they are a few small objects, and go
+// with the next flush.
+const (
+	flushPatience = 5 * time.Second
+	lastPatience  = time.Second
+)
 
-func (s *saver) flushLines(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+func (s *saver) flushLines(ctx context.Context, last bool) {
+	patience := flushPatience
+	if last {
+		patience = lastPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := s.job.journal.flush(ctx, s.job.run); err != nil {
 		s.job.log.Warn("metrics not written yet", "error", err)
@@ -256,9 +262,7 @@ func (s *saver) last(ctx context.Context, at position, keep bool, until time.Tim
 	parts, err := s.copy(at)
 	if err == nil {
 		s.hand(task{step: at.step, keep: keep, last: true, parts: parts})
-		if err = s.drain(ctx); err == nil && s.committed == at.step {
-			s.write(ctx)
-		}
+		err = s.drain(ctx)
 	}
 	if err != nil {
 		s.job.log.Error("the last checkpoint failed", "error", err)

@@ -209,7 +209,7 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 	}
 }
 
-// TestMetricsDoNotHoldUpTheState: metrics that the bucket does not take cost a checkpoint seconds, and the last one nothing;
+// TestMetricsDoNotHoldUpTheState: metrics that the bucket does not take cost a checkpoint seconds, and the last one a second;
 // they come with a later flush.
 func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
