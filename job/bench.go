@@ -76,9 +76,11 @@ type Benchmark struct {
 	UploadSeconds float64 `json:"upload_seconds"` // median of the copy of a batch of images to the device, alone
 	UploadBytes   int64   `json:"upload_bytes"`
 
-	StateBytes int64               `json:"state_bytes"`
-	Memory     *model.DeviceMemory `json:"device_memory"` // at the end
-	Programs   []BenchProgram      `json:"programs"`      // that XLA was asked for, those of the steps
+	PauseSeconds float64             `json:"snapshot_pause_seconds"`    // of the steps, for a copy of the state: the longer of two
+	SavingRate   float64             `json:"snapshot_bytes_per_second"` // at which such a copy comes to the host
+	StateBytes   int64               `json:"state_bytes"`
+	Memory       *model.DeviceMemory `json:"device_memory"` // at the end
+	Programs     []BenchProgram      `json:"programs"`      // that XLA was asked for
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`
@@ -198,6 +200,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.timeSnapshot(); err != nil {
+		return err
+	}
 	b.found.Memory = device.Memory()
 	for _, p := range device.Compiled() {
 		b.found.Programs = append(b.found.Programs, BenchProgram{p.Seconds, p.Stored, p.Bytes, p.Memory})
@@ -259,6 +264,28 @@ func (b *bench) timeUpload() error {
 		}
 	}
 	b.found.UploadSeconds, b.found.UploadBytes = seconds(median(laps)), int64(len(b.images))
+	return nil
+}
+
+// timeSnapshot times what a checkpoint takes of the device: twice, as the first one finds less memory ready.
+func (b *bench) timeSnapshot() error {
+	if err := b.learner.CompileSnapshot(); err != nil {
+		return &DeviceError{err}
+	}
+	for range 2 {
+		begin := time.Now()
+		state, err := b.learner.Snapshot()
+		if err != nil {
+			return &DeviceError{err}
+		}
+		b.found.PauseSeconds = max(b.found.PauseSeconds, seconds(time.Since(begin)))
+		for _, p := range state.Parts() {
+			if err := p.Write(io.Discard); err != nil {
+				return &DeviceError{err}
+			}
+		}
+		b.found.SavingRate = max(b.found.SavingRate, float64(b.found.StateBytes)/time.Since(begin).Seconds())
+	}
 	return nil
 }
 

@@ -81,7 +81,7 @@ func TestBenchMeasures(t *testing.T) {
 		near("operations a second", f.Operations, 4*operations/step)
 		near("share", *f.MFU, 4*operations/step/1e12)
 		near("peak", *f.Peak, 1e12)
-		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 {
+		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
 			t.Errorf("figures %+v", f)
 		}
 		if math.Abs(f.FirstLoss-1) > 0.3 || f.LastLoss == f.FirstLoss || f.Skipped != 0 {

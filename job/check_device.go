@@ -36,7 +36,7 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	if err != nil {
 		return // Load refuses such settings
 	}
-	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, beside it", amount(float64(need.State)), amount(float64(need.Results)))
+	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, and a checkpoint copies it, beside it", amount(float64(need.State)), amount(float64(need.Results)))
 	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: %s in all, an estimate for the largest mask shape",
 		c.cfg.pass(), amount(float64(need.Activations)), amount(float64(need.Gradients+need.Sums)), amount(float64(need.Images)), amount(float64(need.Total())))
 	name, memory, driver, ok := c.card(ctx)

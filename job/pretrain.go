@@ -187,6 +187,12 @@ func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mode
 				return nil
 			})
 		}
+		all.Go(func() error {
+			if err := learner.CompileSnapshot(); err != nil {
+				return &DeviceError{err}
+			}
+			return nil
+		})
 		if err := all.Wait(); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ type saver struct {
 	committed   int64         // step of the newest commit in this phase
 	rate        float64       // bytes a second of the best upload: others had to be tried again, or were too small to tell
 	size        int64         // bytes of the newest upload
-	copying     time.Duration // of the newest copy of the state
+	pause       time.Duration // of the steps, for the newest copy of the state
 }
 
 // task is a checkpoint to commit or, without parts, metrics to write.
@@ -37,6 +37,7 @@ type task struct {
 	keep  bool
 	last  bool // the attempt ends with it
 	parts []storage.Part
+	pause time.Duration // of the steps, for the copy
 }
 
 type outcome struct {
@@ -120,7 +121,7 @@ func (s *saver) settle(o outcome) error {
 		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
 		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
 		s.job.live.Saved(s.phase, o.task.step, o.size, o.took)
-		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()))
+		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()), "pause", short(o.task.pause.Seconds()))
 		return nil
 	}
 	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
@@ -151,15 +152,15 @@ func (s *saver) begin(ctx context.Context, at position, keep bool) error {
 	if err != nil {
 		return err
 	}
-	s.hand(task{step: at.step, keep: keep, parts: parts})
+	s.hand(task{step: at.step, keep: keep, parts: parts, pause: s.pause})
 	return nil
 }
 
-// copy takes a copy of the position.
+// copy takes a copy of the position. On a device with memory of its own it is still on its way to the host when the steps go on.
 func (s *saver) copy(at position) ([]storage.Part, error) {
 	start := time.Now()
 	parts, err := at.parts()
-	s.copying = time.Since(start)
+	s.pause = time.Since(start)
 	return parts, err
 }
 
@@ -220,7 +221,7 @@ func (s *saver) finish(ctx context.Context, at position, meanwhile func([]storag
 	}
 	for first := true; s.committed != at.step || first; first = false {
 		if s.committed != at.step {
-			s.hand(task{step: at.step, keep: true, parts: parts})
+			s.hand(task{step: at.step, keep: true, parts: parts, pause: s.pause})
 		}
 		if first && meanwhile != nil {
 			if err := meanwhile(parts); err != nil {
@@ -253,7 +254,7 @@ func (s *saver) last(ctx context.Context, at position, keep bool, until time.Tim
 	if err := s.drain(ctx); err != nil || s.committed == at.step {
 		return s.committed
 	}
-	need, left := s.copying.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
+	need, left := s.pause.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
 	if s.rate > 0 && need > left || left <= 0 {
 		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "left_seconds", short(left))
 		s.write(ctx)
@@ -261,7 +262,7 @@ func (s *saver) last(ctx context.Context, at position, keep bool, until time.Tim
 	}
 	parts, err := s.copy(at)
 	if err == nil {
-		s.hand(task{step: at.step, keep: keep, last: true, parts: parts})
+		s.hand(task{step: at.step, keep: keep, last: true, parts: parts, pause: s.pause})
 		err = s.drain(ctx)
 	}
 	if err != nil {

@@ -100,9 +100,9 @@ func TestLastFitsItsDeadline(t *testing.T) {
 		}
 	}
 	refused("the upload takes too long", soon())
-	s.rate, s.copying = 1e6, 6*time.Second
+	s.rate, s.pause = 1e6, 6*time.Second
 	refused("the copy takes too long", soon())
-	s.copying = 0
+	s.pause = 0
 	refused("the time is over", time.Now())
 	if got := s.last(t.Context(), at, false, soon()); got != 7 {
 		t.Errorf("saved %d, want 7", got)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -225,13 +226,15 @@ func (d *Device) upload(data []byte, dims []int) (*tensors.Tensor, error) {
 	return t, nil
 }
 
-// download copies an array to the host, as bytes, and leaves no copy of it attached to the array.
-func download(t *tensors.Tensor) (data []byte, err error) {
-	if err := t.ConstBytes(func(b []byte) { data = append([]byte(nil), b...) }); err != nil {
-		return nil, fmt.Errorf("downloading an array: %w", err)
+// download copies an array to the host, as bytes.
+func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
+	values := make([]float32, t.Shape().Size())
+	buffer, err := t.Buffer(d.backend, 0)
+	if err == nil {
+		err = buffer.ToFlatData(values) // and leaves no copy attached to the array, as the ways of Tensor do
 	}
-	if t.IsOnAnyDevice() && !t.IsShared() {
-		t.FinalizeLocal()
+	if err != nil {
+		return nil, fmt.Errorf("downloading an array %v: %w", t.Shape().Dimensions, err)
 	}
-	return data, nil
+	return dtypes.UnsafeByteSliceFromAny(values), nil
 }

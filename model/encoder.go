@@ -34,7 +34,7 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 	}
 	e = &Encoder{cfg: l.Config}
 	for i, a := range l.encoderArrays() {
-		data, err := download(l.teacher[i])
+		data, err := l.device.download(l.teacher[i])
 		if err != nil {
 			return nil, fmt.Errorf("copying the teacher: %w", err)
 		}

@@ -245,7 +245,7 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 		good := stateFiles(t, l)
 		poison := stepInput(t, l, 1)
 		broken := l.predictors[poison.Sources[0]]
-		bias, err := download(broken.w[1])
+		bias, err := l.device.download(broken.w[1])
 		if err != nil {
 			t.Fatal(err)
 		}

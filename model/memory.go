@@ -1,9 +1,10 @@
 package model
 
-// Need is what steps of a mask shape take of a device's memory, in bytes. State, Sums, Images and Results are exact;
+// Need is what steps of a mask shape take of a device's memory, in bytes. State, Copy, Sums, Images and Results are exact;
 // Gradients and Activations are what the arrays of a step come to by a rule, see Config.Need.
 type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
+	Copy        int64 // of the state, while a checkpoint takes it to the host
 	Sums        int64 // of gradients over micro-batches
 	Images      int64 // of three batches: of the step, of the next one, and what is copied meanwhile
 	Results     int64 // the state that a step returns lies beside the one that it was given
@@ -13,7 +14,7 @@ type Need struct {
 
 // Total is the sum of them.
 func (n Need) Total() int64 {
-	return n.State + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
+	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
 }
 
 // Need counts what steps take. fused says that attention is one operation of the device, which keeps no scores.
@@ -33,6 +34,7 @@ func (c Config) Need(s MaskShape, fused bool) Need {
 	slots := int64(c.Slots())
 	n := Need{
 		State:     c.StateBytes(),
+		Copy:      c.StateBytes(),
 		Images:    3 * int64(c.Batch) * int64(c.Image*c.Image*3),
 		Results:   4*encoder + 3*slots*predictor,
 		Gradients: encoder + slots*predictor,

@@ -24,7 +24,7 @@ func newNetworks(d *Device, c Config, seed uint64) (n networks, err error) {
 		return n, err
 	}
 	for i, a := range n.student.arrays {
-		data, err := download(n.student.w[i])
+		data, err := d.download(n.student.w[i])
 		if err != nil {
 			return n, err
 		}

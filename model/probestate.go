@@ -19,7 +19,10 @@ func (p *Probe) Parts() (parts []Part, err error) {
 	if p.lost != nil {
 		return nil, fmt.Errorf("copying the probe: the state was lost before: %w", p.lost)
 	}
-	part, err := p.portion().part()
+	part, fetch, err := p.portion().part(p.device)
+	if err == nil {
+		err = fetch()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("copying the probe: %w", err)
 	}
@@ -45,25 +48,4 @@ func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) 
 		errs = append(errs, t.FinalizeAll())
 	}
 	return errors.Join(errs...)
-}
-
-// part copies a portion to the host.
-func (p portion) part() (Part, error) {
-	stacks, err := p.stacks(func(_ array, on *tensors.Tensor) ([]byte, error) { return download(on) })
-	if err != nil {
-		return Part{}, err
-	}
-	arrays := p.counts(p.group.updates)
-	for _, s := range stacks {
-		arrays = append(arrays, s.named()...)
-	}
-	header, err := safetensorsHeader(arrays, formatMetadata)
-	if err != nil {
-		return Part{}, err
-	}
-	size := int64(len(header))
-	for _, a := range arrays {
-		size += int64(len(a.data))
-	}
-	return Part{p.name, size, func(w io.Writer) error { return writeSafetensors(w, arrays, formatMetadata) }}, nil
 }

@@ -16,6 +16,7 @@ type programs struct {
 	network
 	whole            *graph.Exec
 	gradient, update *graph.Exec
+	copy             *graph.Exec // of the state, for a snapshot
 
 	mu         sync.Mutex // guards what follows: programs of several shapes are compiled at once
 	ready      map[programShape]bool
@@ -53,7 +54,7 @@ func (p *programs) inspect(g *graph.Graph) {
 
 // free gives the programs back to the device.
 func (p *programs) free() {
-	for _, exec := range []*graph.Exec{p.whole, p.gradient, p.update} {
+	for _, exec := range []*graph.Exec{p.whole, p.gradient, p.update, p.copy} {
 		if exec != nil {
 			exec.Finalize()
 		}
@@ -75,7 +76,8 @@ func newPrograms(n network, d *Device) (*programs, error) {
 		}
 		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has more shapes than the default allows
 	}
-	var errs [3]error
+	var errs [4]error
+	p.copy, errs[3] = program("copy", copyArrays)
 	if n.passes() == 1 {
 		p.whole, errs[0] = program("step", n.wholeStep)
 	} else {

@@ -20,6 +20,15 @@ type namedArray struct {
 	data []byte // little-endian
 }
 
+// size is the array's in bytes.
+func (a namedArray) size() int64 {
+	n := int64(4)
+	for _, d := range a.dims {
+		n *= int64(d)
+	}
+	return n
+}
+
 // headerEntry is an array in the header of a file.
 type headerEntry struct {
 	DType   string   `json:"dtype"`
@@ -41,7 +50,7 @@ func safetensorsHeader(arrays []namedArray, metadata map[string]string) ([]byte,
 	}
 	var offset int64
 	for _, a := range arrays {
-		end := offset + int64(len(a.data))
+		end := offset + a.size()
 		header[a.name] = headerEntry{"F32", append([]int{}, a.dims...), [2]int64{offset, end}}
 		offset = end
 	}

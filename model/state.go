@@ -11,14 +11,14 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// State is a copy on the host of all that a Learner moves, of one moment. Later steps do not change it.
+// State is a copy of all that a Learner moves, of one moment. Later steps do not change it.
 type State struct{ parts []Part }
 
 // Part is one file of a state.
 type Part struct {
 	Name string // as "student.safetensors"
 	Size int64  // bytes
-	// Write writes the whole file. It may be called again, and from any goroutine.
+	// Write writes the whole file, once it has come from the device. It may be called again, and from any goroutine.
 	Write func(io.Writer) error
 }
 
@@ -55,39 +55,48 @@ func (n *networks) portions(c Config) []portion {
 	return list
 }
 
-// stack is an array in the memory of the host.
+// stack is an array of a portion, on the device and in the memory of the host.
 type stack struct {
 	array
 	prefix string // before the names of its rows
-	data   []byte // of all rows, little-endian float32
+	on     *tensors.Tensor
+	data   []byte // of all rows, little-endian float32; nil: not there yet
 }
 
 // named are the rows of the stack, which share its memory.
 func (s stack) named() (list []namedArray) {
 	size := 4 * s.rowSize()
 	for i, name := range s.names() {
-		list = append(list, namedArray{s.prefix + name, s.dims, s.data[i*size:][:size]})
+		row := namedArray{name: s.prefix + name, dims: s.dims}
+		if s.data != nil {
+			row.data = s.data[i*size:][:size]
+		}
+		list = append(list, row)
 	}
 	return list
 }
 
-// stacks pairs the arrays of a portion with memory: from the device, or new.
-func (p portion) stacks(memory func(a array, on *tensors.Tensor) ([]byte, error)) (list []stack, err error) {
+// stacks lists the arrays of a portion: weights, then both moments.
+func (p portion) stacks() (list []stack) {
 	kinds := []struct {
 		prefix string
 		on     []*tensors.Tensor
 	}{{"", p.group.w}, {firstMoment, p.group.first}, {secondMoment, p.group.second}}
 	for _, kind := range kinds {
 		for i, on := range kind.on {
-			a := p.group.arrays[i]
-			data, err := memory(a, on)
-			if err != nil {
-				return nil, fmt.Errorf("%s%s%s: %w", kind.prefix, p.prefix, a.name, err)
-			}
-			list = append(list, stack{a, kind.prefix + p.prefix, data})
+			list = append(list, stack{array: p.group.arrays[i], prefix: kind.prefix + p.prefix, on: on})
 		}
 	}
-	return list, nil
+	return list
+}
+
+// file lists what the file of a portion holds, in its order.
+func (p portion) file(stacks []stack) []namedArray {
+	arrays := p.counts(p.group.updates)
+	for _, st := range stacks {
+		arrays = append(arrays, st.named()...)
+	}
+	return arrays
 }
 
 // counts are the step counts of a portion's rows, if it is trained.
@@ -106,36 +115,6 @@ func (p portion) counts(updates int64) (list []namedArray) {
 		}
 	}
 	return list
-}
-
-// Snapshot copies the state to the host.
-func (l *Learner) Snapshot() (s *State, err error) {
-	defer recovered(&err, "taking a snapshot")
-	if l.lost != nil {
-		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
-	}
-	s = &State{}
-	for _, p := range l.portions(l.Config) {
-		stacks, err := p.stacks(func(_ array, on *tensors.Tensor) ([]byte, error) { return download(on) })
-		if err != nil {
-			return nil, fmt.Errorf("taking a snapshot: %w", err)
-		}
-		arrays := p.counts(p.group.updates)
-		for _, st := range stacks {
-			arrays = append(arrays, st.named()...)
-		}
-		header, err := safetensorsHeader(arrays, formatMetadata)
-		if err != nil {
-			return nil, err
-		}
-		size := int64(len(header))
-		for _, a := range arrays {
-			size += int64(len(a.data))
-		}
-		write := func(w io.Writer) error { return writeSafetensors(w, arrays, formatMetadata) }
-		s.parts = append(s.parts, Part{p.name, size, write})
-	}
-	return s, nil
 }
 
 // formatMetadata marks a file as one of PyTorch's layout: some readers insist on it.
@@ -180,11 +159,9 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 
 // load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
 func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made *[]*tensors.Tensor) (*group, error) {
-	stacks, err := p.stacks(func(a array, _ *tensors.Tensor) ([]byte, error) {
-		return make([]byte, 4*a.size()), nil
-	})
-	if err != nil {
-		return nil, err
+	stacks := p.stacks()
+	for i, st := range stacks {
+		stacks[i].data = make([]byte, 4*st.size())
 	}
 	counts := p.counts(0)
 	arrays := slices.Clone(counts)
@@ -223,11 +200,7 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made 
 func (n *networks) free(c Config) error {
 	var errs []error
 	for _, p := range n.portions(c) {
-		for _, t := range join(p.group.w, p.group.first, p.group.second) {
-			if t != nil { // of a blank learner
-				errs = append(errs, t.FinalizeAll())
-			}
-		}
+		errs = append(errs, p.free())
 	}
 	return errors.Join(errs...)
 }

@@ -53,28 +53,40 @@ func Try(d *Device, cfg Config, s MaskShape) (err error) {
 		}
 	}
 	resident := cfg.Need(s, d.flash())
-	need += resident.State + resident.Sums + resident.Images
+	need += resident.State + resident.Copy + resident.Sums + resident.Images
 	if need > have.Limit {
 		return &MemoryError{Need: need, Limit: have.Limit}
 	}
 	return outOfMemory(l.stepOnZeros(s), need, have.Limit)
 }
 
-// outOfMemory makes a *MemoryError of what a device that has run out of memory says. go-xla gives the code of PJRT's error as
-// text only: 8 is RESOURCE_EXHAUSTED.
+// outOfMemory makes a *MemoryError of what a device that has run out of memory says.
 func outOfMemory(err error, need, limit int64) error {
-	if err != nil && strings.Contains(err.Error(), "PJRT error (code=8)") {
+	if err != nil && ranOut(err) {
 		return &MemoryError{need, limit, err}
 	}
 	return err
 }
 
-// stepOnZeros gives a learner a state of zeros, takes a step on black images, and gives all back.
+// ranOut says whether an error is that of a device without memory. go-xla gives the code of PJRT's error as text only: 8 is
+// RESOURCE_EXHAUSTED.
+func ranOut(err error) bool { return strings.Contains(err.Error(), "PJRT error (code=8)") }
+
+// stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the state, and gives all back.
 func (l *Learner) stepOnZeros(s MaskShape) (err error) {
 	if err := l.fillZeros(); err != nil {
 		return errors.Join(err, l.freeState())
 	}
 	defer func() { err = errors.Join(err, l.freeState()) }()
+	copies, err := l.copies()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, p := range copies {
+			err = errors.Join(err, p.free())
+		}
+	}()
 	images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func TestTryFindsWhatDoesNotFit(t *testing.T) {
 	for _, micro := range []int{0, 1} {
 		c.MicroBatch = micro
 		need := c.Need(s, true)
-		exact := need.State + need.Sums + need.Images + need.Results // and summary, verdict
+		exact := need.State + need.Copy + need.Sums + need.Images + need.Results // and summary, verdict
 		for _, k := range []struct {
 			limit, left int64
 			fits        bool

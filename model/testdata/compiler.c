@@ -1,26 +1,29 @@
 // A PJRT plugin that computes nothing: it writes every program that it is given to the folder in CIJEPA_PROGRAMS, if there is
 // one, as StableHLO text, and answers just enough for go-xla to believe in a device, in compiled programs and in their
-// results, which are zeros. So the programs of a GPU can be looked at where there is none, and what they cost the host can
-// be timed. A program is nothing but the types of its inputs and outputs; that is also what it is stored as. With
-// CIJEPA_MEMORY, a number of bytes, it tells of so much memory; with CIJEPA_MEMORY_LEFT it runs out of it where the inputs and
-// outputs of a call take more.
+// results, which are zeros, or copies of inputs where a program returns those. So the programs of a GPU can be looked at where
+// there is none, and what they cost the host can be timed. A program is nothing but the types of its inputs and outputs and what
+// it returns; that is also what it is stored as. With CIJEPA_MEMORY, a number of bytes, it tells of so much memory; with
+// CIJEPA_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more. CIJEPA_STEP and CIJEPA_READ are
+// microseconds: of a call that takes a batch, and of an array on its way to the host, which "fails" makes fail. With CIJEPA_KEEP its arrays are what it was given.
+#define _GNU_SOURCE
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pjrt_c_api.h"
 
 typedef struct { PJRT_Buffer_Type type; size_t rank, bytes; int64_t dims[8]; } Type;
-typedef struct { size_t inputs, outputs, bytes_in, bytes_out; Type *types; char *text; } Program;
+typedef struct { size_t inputs, outputs, bytes_in, bytes_out; Type *types; int *returns; bool batch; char *text; } Program;
 
 struct PJRT_Error { const char *message; PJRT_Error_Code code; };
 struct PJRT_Event { int unused; };
 struct PJRT_Client { int unused; };
 struct PJRT_Device { int unused; };
 struct PJRT_DeviceDescription { int unused; };
-struct PJRT_Buffer { Type type; };
+struct PJRT_Buffer { Type type; void *data; }; // no data: zeros
 struct PJRT_LoadedExecutable { Program *program; };
 struct PJRT_Executable { Program *program; };
 struct PJRT_SerializedExecutable { int unused; };
@@ -86,15 +89,21 @@ static size_t width(PJRT_Buffer_Type type) {
 
 static const char *end_of(const char *text) { const char *line = strchr(text, '\n'); return line ? line : text + strlen(text); }
 
-// parse reads the types on the line of a main function: "@main(%a: tensor<8x4xf32>, ...) -> (tensor<f32>, ...) {".
+static const char *last(const char *text, const char *word) {
+  const char *found = NULL;
+  for (const char *at = text; (at = strstr(at, word)); at++) found = at;
+  return found;
+}
+
+// parse reads the types on the line of a main function, "@main(%arg0: tensor<8x4xf32>, ...) -> (tensor<f32>, ...) {", and which
+// inputs the last line that returns something names: "stablehlo.return"(%7, %arg0).
 static Program *parse(const char *text) {
   static const struct { const char *name; PJRT_Buffer_Type type; } types[] = {
       {"f32>", PJRT_Buffer_Type_F32}, {"ui8>", PJRT_Buffer_Type_U8}, {"i32>", PJRT_Buffer_Type_S32},
       {"i1>", PJRT_Buffer_Type_PRED}, {"bf16>", PJRT_Buffer_Type_BF16}};
-  const char *end = end_of(text), *arrow = strstr(text, "->");
-  if (strncmp(text, "@main(", 6) || !arrow || arrow > end) return NULL;
+  const char *end = end_of(text), *arrow = strstr(text, "->"), *returns = last(text, "\"stablehlo.return\"(");
+  if (strncmp(text, "@main(", 6) || !arrow || arrow > end || !returns) return NULL;
   Program *p = calloc(1, sizeof *p);
-  p->text = strndup(text, end - text);
   p->types = calloc((end - text) / 8 + 1, sizeof(Type)); // "tensor<" and a letter each
   for (const char *at = text; (at = strstr(at, "tensor<")) && at < end;) {
     Type *t = &p->types[p->inputs + p->outputs];
@@ -107,6 +116,12 @@ static Program *parse(const char *text) {
     *(in ? &p->inputs : &p->outputs) += 1;
     *(in ? &p->bytes_in : &p->bytes_out) += t->bytes;
   }
+  p->batch = p->inputs && p->types[0].type == PJRT_Buffer_Type_U8;
+  p->returns = calloc(p->outputs, sizeof *p->returns);
+  const char *at = strchr(returns, '(');
+  for (size_t i = 0; i < p->outputs; i++, at = strchr(at + 1, ','))
+    if (sscanf(at + 1, " %%arg%d", &p->returns[i]) != 1) p->returns[i] = -1;
+  if (asprintf(&p->text, "%.*s\n%.*s", (int)(end - text), text, (int)(end_of(returns) - returns), returns) < 0) return NULL;
   return p;
 }
 
@@ -159,33 +174,44 @@ ANSWER(Executable_GetCompiledMemoryStats) {
   return NULL;
 }
 
-static PJRT_Buffer *buffer(Type type) {
-  PJRT_Buffer *b = malloc(sizeof *b);
+static PJRT_Buffer *buffer(Type type, const void *data) {
+  PJRT_Buffer *b = calloc(1, sizeof *b);
   b->type = type;
+  if (data && getenv("CIJEPA_KEEP")) b->data = memcpy(malloc(type.bytes), data, type.bytes);
   return b;
 }
 ANSWER(LoadedExecutable_Execute) {
   Program *p = args->executable->program;
   size_t left = number("CIJEPA_MEMORY_LEFT");
   if (left && p->bytes_in + p->bytes_out > left) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Out of memory while trying to allocate");
-  for (size_t i = 0; i < p->outputs; i++) args->output_lists[0][i] = buffer(p->types[p->inputs + i]);
+  if (p->batch) usleep(number("CIJEPA_STEP"));
+  for (size_t i = 0; i < p->outputs; i++)
+    args->output_lists[0][i] = buffer(p->types[p->inputs + i], p->returns[i] < 0 ? NULL : args->argument_lists[0][p->returns[i]]->data);
   if (args->device_complete_events) args->device_complete_events[0] = &event;
   return NULL;
 }
 ANSWER(Client_BufferFromHostBuffer) {
   Type t = {.type = args->type, .rank = args->num_dims, .bytes = width(args->type)};
   for (size_t i = 0; i < t.rank; i++) t.bytes *= t.dims[i] = args->dims[i];
-  args->buffer = buffer(t);
+  args->buffer = buffer(t, args->data);
   args->done_with_host_buffer = &event;
   return NULL;
 }
 ANSWER(Buffer_Dimensions) { args->dims = args->buffer->type.dims; args->num_dims = args->buffer->type.rank; return NULL; }
 ANSWER(Buffer_ElementType) { args->type = args->buffer->type.type; return NULL; }
 ANSWER(Buffer_Device) { args->device = &device; return NULL; }
-ANSWER(Buffer_Destroy) { free(args->buffer); return NULL; }
+ANSWER(Buffer_Destroy) {
+  free(args->buffer->data);
+  free(args->buffer);
+  return NULL;
+}
 ANSWER(Buffer_ToHostBuffer) {
-  if (args->dst) memset(args->dst, 0, args->dst_size);
-  else args->dst_size = args->src->type.bytes;
+  const char *read = getenv("CIJEPA_READ");
+  if (read && !strcmp(read, "fails")) return fail(PJRT_Error_Code_INTERNAL, "nothing can be read");
+  usleep(number("CIJEPA_READ"));
+  if (!args->dst) args->dst_size = args->src->type.bytes;
+  else if (args->src->data) memcpy(args->dst, args->src->data, args->dst_size);
+  else memset(args->dst, 0, args->dst_size);
   args->event = &event;
   return NULL;
 }

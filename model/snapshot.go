@@ -1,0 +1,151 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
+// comes to the host beside them. Where there is no room for it, the state comes to the host at once.
+func (l *Learner) Snapshot() (s *State, err error) {
+	defer recovered(&err, "taking a snapshot")
+	if l.lost != nil {
+		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
+	}
+	portions, copied := l.portions(l.Config), false
+	if l.device.client != nil {
+		copies, err := l.copies()
+		switch {
+		case err == nil:
+			portions, copied = copies, true
+		case !ranOut(err):
+			return nil, fmt.Errorf("taking a snapshot: %w", err)
+		}
+	}
+	s = &State{}
+	var fetches []func() error
+	for _, p := range portions {
+		part, fetch, err := p.part(l.device)
+		if err != nil {
+			return nil, fmt.Errorf("taking a snapshot: %w", err)
+		}
+		s.parts, fetches = append(s.parts, part), append(fetches, fetch)
+	}
+	fetch := func() error {
+		var errs []error
+		for i, fetch := range fetches {
+			errs = append(errs, fetch())
+			if copied {
+				errs = append(errs, portions[i].free())
+			}
+		}
+		return errors.Join(errs...)
+	}
+	if copied {
+		go fetch() // what fails there, Part.Write tells
+		return s, nil
+	}
+	if err := fetch(); err != nil {
+		return nil, fmt.Errorf("taking a snapshot: %w", err)
+	}
+	return s, nil
+}
+
+// CompileSnapshot builds the programs with which Snapshot copies, ahead of their first use.
+func (l *Learner) CompileSnapshot() (err error) {
+	defer recovered(&err, "compiling the snapshot")
+	if l.device.client == nil {
+		return nil
+	}
+	encoder, predictor := arrayShapes(l.encoderArrays()), arrayShapes(l.predictorArrays())
+	_, err = l.programs.copy.Compile(join(encoder, encoder, encoder)...)
+	_, teacher := l.programs.copy.Compile(encoder...)
+	_, predictors := l.programs.copy.Compile(join(predictor, predictor, predictor)...)
+	if err = errors.Join(err, teacher, predictors); err != nil {
+		return fmt.Errorf("compiling the snapshot: %w", err)
+	}
+	return nil
+}
+
+// copyArrays is a program that returns what it is given: its results are arrays of their own, unless they are donated.
+func copyArrays(nodes []*graph.Node) []*graph.Node {
+	copies := make([]*graph.Node, len(nodes))
+	for i, node := range nodes {
+		copies[i] = graph.Identity(node)
+	}
+	return copies
+}
+
+// copies are the portions of the state in other arrays on the device.
+func (l *Learner) copies() (list []portion, err error) {
+	for _, p := range l.portions(l.Config) {
+		var arguments []any
+		for _, st := range p.stacks() {
+			arguments = append(arguments, st.on)
+		}
+		outputs, err := l.programs.copy.Call(arguments...)
+		if err != nil {
+			for _, p := range list {
+				err = errors.Join(err, p.free())
+			}
+			return nil, fmt.Errorf("copying %s on the device: %w", p.name, err)
+		}
+		g := &group{arrays: p.group.arrays, updates: p.group.updates}
+		n := len(g.arrays)
+		if g.w = outputs[:n]; len(outputs) > n {
+			g.first, g.second = outputs[n:2*n], outputs[2*n:]
+		}
+		list = append(list, portion{p.name, p.prefix, g})
+	}
+	return list, nil
+}
+
+// part is a portion as a file, whose Write waits until fetch has brought the arrays to the host, and gives the error if it could not.
+func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
+	stacks := p.stacks()
+	arrays := p.file(stacks)
+	header, err := safetensorsHeader(arrays, formatMetadata)
+	if err != nil {
+		return Part{}, nil, err
+	}
+	size := int64(len(header))
+	for _, a := range arrays {
+		size += a.size()
+	}
+	arrived, failed := make(chan struct{}), error(nil)
+	fetch = func() (err error) {
+		defer func() {
+			failed = err
+			close(arrived)
+		}()
+		defer recovered(&err, p.name)
+		for i, st := range stacks {
+			if stacks[i].data, err = d.download(st.on); err != nil {
+				return fmt.Errorf("%s%s: %w", st.prefix, st.name, err)
+			}
+		}
+		arrays = p.file(stacks)
+		return nil
+	}
+	write := func(w io.Writer) error {
+		if <-arrived; failed != nil {
+			return failed
+		}
+		return writeSafetensors(w, arrays, formatMetadata)
+	}
+	return Part{p.name, size, write}, fetch, nil
+}
+
+// free gives a portion's memory on the device back.
+func (p portion) free() error {
+	var errs []error
+	for _, st := range p.stacks() {
+		if st.on != nil { // of a blank learner
+			errs = append(errs, st.on.FinalizeAll())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+//go:build cgo
+
+package model
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomlx/go-xla/pjrt"
+)
+
+// A device with memory of its own keeps a snapshot until it has come to the host: steps do not wait for that, and do not change
+// it. Where it has no room for the copy, the snapshot is the same.
+func TestSnapshotComesBesideSteps(t *testing.T) {
+	path, _ := buildPlugin(t)
+	t.Setenv("CIJEPA_KEEP", "1")
+	c := tiny()
+	host, err := NewLearner(testDevice(t), c, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := stateFiles(t, host)
+	d := openPlugin(t, path, DeviceOptions{})
+	for _, room := range []bool{true, false} {
+		before := pjrt.BuffersAlive()
+		l, err := NewLearner(d, c, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.CompileSnapshot(); err != nil {
+			t.Fatal(err)
+		}
+		take(t, l, stepInput(t, l, 0)) // compiles
+		if err := l.Load(opener(want)); err != nil {
+			t.Fatal(err)
+		}
+		arrays := 0
+		for _, p := range l.portions(c) {
+			arrays += len(p.stacks())
+		}
+		const each = 4 * time.Millisecond
+		t.Setenv("CIJEPA_READ", fmt.Sprint(each.Microseconds()))
+		if !room {
+			t.Setenv("CIJEPA_MEMORY_LEFT", "1000")
+		}
+		begun := time.Now()
+		s, err := l.Snapshot()
+		held := time.Since(begun)
+		t.Setenv("CIJEPA_MEMORY_LEFT", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := time.Duration(arrays) * each
+		t.Logf("with room for a copy: %t; held up for %v, of %d arrays that take %v to come to the host", room, held, arrays, all)
+		if room && held > all/2 || !room && held < all {
+			t.Errorf("with room for a copy: %t; held up for %v, where the host has all after %v", room, held, all)
+		}
+		take(t, l, stepInput(t, l, 1)) // and all is zero
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, p := range s.Parts() {
+			var file bytes.Buffer
+			if err := p.Write(&file); err != nil || int64(file.Len()) != p.Size || !bytes.Equal(file.Bytes(), want[p.Name]) {
+				t.Errorf("with room for a copy: %t; %s is not the file of the moment of the snapshot: %d bytes, %v", room, p.Name, file.Len(), err)
+			}
+		}
+		if after := eventually(before, pjrt.BuffersAlive); after != before {
+			t.Errorf("with room for a copy: %t; %d buffers before, %d after", room, before, after)
+		}
+	}
+}
+
+// eventually asks until the answer is the wanted one, for a second.
+func eventually(want int64, ask func() int64) (got int64) {
+	for range 100 {
+		if got = ask(); got == want {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return got
+}
+
+// What cannot be read from the device is an error of whoever writes the part, and nothing is left on the device.
+func TestSnapshotThatCannotBeRead(t *testing.T) {
+	path, _ := buildPlugin(t)
+	d := openPlugin(t, path, DeviceOptions{})
+	l, err := zeroLearner(d, tiny())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := pjrt.BuffersAlive()
+	t.Setenv("CIJEPA_READ", "fails")
+	s, err := l.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Parts() {
+		if err := p.Write(new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "nothing can be read") {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+	if after := eventually(before, pjrt.BuffersAlive); after != before {
+		t.Errorf("%d buffers before, %d after", before, after)
+	}
+}
