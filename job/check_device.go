@@ -25,14 +25,14 @@ func (c *check) lookAtDevice(ctx context.Context) {
 func (c *check) lookAtMemory(ctx context.Context) {
 	fits := false
 	if c.device != nil && c.device.Memory() != nil {
-		cfg, err := fitting(ctx, c.device, c.cfg, c.begun, c.log)
+		cfg, err := fitting(ctx, c.device, c.cfg, c.begun, false, c.log)
 		if c.busy = ctx.Err() != nil; err != nil {
 			c.fault(ctx, "memory", err)
 		} else {
 			c.cfg, fits = cfg, true
 		}
 	}
-	_, need, err := c.cfg.largestStep()
+	_, need, err := c.cfg.largestSteps()
 	if err != nil {
 		return // Load refuses such settings
 	}

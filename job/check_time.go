@@ -197,7 +197,7 @@ func noise(n, size int) []byte {
 // failedStep tells of a step that the device could not take.
 func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
 	_, memory, _, ok := c.card(ctx)
-	if _, need, _ := c.cfg.largestStep(); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
+	if _, need, _ := c.cfg.largestSteps(); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
 		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", variable("Remat"), err)
 		return
 	}

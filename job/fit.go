@@ -1,10 +1,12 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/cijepa/cijepa/model"
 )
@@ -13,14 +15,15 @@ import (
 // for it. begun is the recipe of a run that has begun; nil: of none.
 func (j *Job) fit(ctx context.Context, begun *Recipe) (err error) {
 	j.live.Doing("trying the largest step")
-	j.cfg, err = fitting(ctx, j.device, j.cfg, begun, j.log)
+	j.cfg, err = fitting(ctx, j.device, j.cfg, begun, begun == nil, j.log)
 	return err
 }
 
 // fitting is cfg with the micro-batch that the run takes. It decides the last bits of a run, so a run keeps the one that run.json
 // names on every device; where there is no run.json and no setting, it is the largest that fits: the whole batch, or
-// the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch.
-func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recipe, log *slog.Logger) (Config, error) {
+// the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch. With all, the
+// steps of all mask shapes are compiled beside the largest one: a compiler keeps few cores busy, and the run will need them.
+func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recipe, all bool, log *slog.Logger) (Config, error) {
 	candidates := []int{cfg.MicroBatch}
 	switch {
 	case begun != nil && cfg.MicroBatch == 0:
@@ -35,20 +38,23 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 		if have == nil || have.Limit == 0 {
 			return cfg, nil
 		}
-		shape, need, err := cfg.largestStep()
+		shapes, need, err := cfg.largestSteps()
 		if err != nil {
 			return cfg, err
+		}
+		if !all {
+			shapes = shapes[:1]
 		}
 		if i < len(candidates)-1 && float64(need.Total()) > hopeless*float64(have.Limit) {
 			continue // and spare the time to compile it
 		}
-		err = interruptible(ctx, func() error { return model.Try(device, cfg.Model(), shape) })
+		err = interruptible(ctx, func() error { return model.Try(device, cfg.Model(), shapes...) })
 		if err == nil {
 			log.Info("the largest step fits", "batch", cfg.Batch, "micro_batch", cfg.pass(), "memory", have.Limit)
 			return cfg, nil
 		}
 		if !errors.As(err, &last) {
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shape.Target, &DeviceError{err})
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, &DeviceError{err})
 		}
 		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", cfg.pass(), "error", last)
 	}
@@ -95,17 +101,15 @@ func (c Config) pass() int {
 	return c.MicroBatch
 }
 
-// largestStep is the mask shape of the run whose steps need the most memory, and what they need.
-func (c Config) largestStep() (largest model.MaskShape, most model.Need, err error) {
+// largestSteps are the mask shapes of the run, those first whose steps need the most memory, and what the first ones need.
+func (c Config) largestSteps() (shapes []model.MaskShape, most model.Need, err error) {
 	m := c.Model()
 	masker, err := model.NewMasker(m.Grid(), m.Masks)
 	if err != nil {
-		return largest, most, err
+		return nil, most, err
 	}
-	for _, s := range masker.Shapes() {
-		if need := m.Need(s, c.fused()); need.Total() > most.Total() {
-			largest, most = s, need
-		}
-	}
-	return largest, most, nil
+	total := func(s model.MaskShape) int64 { return m.Need(s, c.fused()).Total() }
+	shapes = masker.Shapes()
+	slices.SortStableFunc(shapes, func(a, b model.MaskShape) int { return cmp.Compare(total(b), total(a)) })
+	return shapes, m.Need(shapes[0], c.fused()), nil
 }

@@ -49,7 +49,7 @@ func TestFitting(t *testing.T) {
 	needs := func(micro int) int64 { // of what the plugin plans: it knows of nothing that is not returned
 		c := cfg
 		c.MicroBatch = micro
-		_, need, err := c.largestStep()
+		_, need, err := c.largestSteps()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestFitting(t *testing.T) {
 	estimate := func(micro int) int64 {
 		c := cfg
 		c.MicroBatch = micro
-		_, need, err := c.largestStep()
+		_, need, err := c.largestSteps()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,11 +88,11 @@ func TestFitting(t *testing.T) {
 		{"others use all of it", 1 << 40, 1000, 0, nil, 0, &failed, "not even one image at a time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("CIJEPA_MEMORY", fmt.Sprint(c.memory))
-			t.Setenv("CIJEPA_MEMORY_LEFT", fmt.Sprint(c.left))
+			t.Setenv("PLUGIN_MEMORY", fmt.Sprint(c.memory))
+			t.Setenv("PLUGIN_MEMORY_LEFT", fmt.Sprint(c.left))
 			cfg := cfg
 			cfg.MicroBatch = c.micro
-			got, err := fitting(t.Context(), device, cfg, c.begun, testLog(t))
+			got, err := fitting(t.Context(), device, cfg, c.begun, c.begun == nil, testLog(t))
 			if c.err == nil {
 				if err != nil || got.MicroBatch != c.want {
 					t.Errorf("micro-batches of %d, want %d: %v", got.MicroBatch, c.want, err)
@@ -111,7 +111,7 @@ func TestCheckTriesTheLargestStep(t *testing.T) {
 	for memory, says := range map[string]string{"1000000000": "was tried with passes of 4 images, and fits", "1000": "CIJEPA_REMAT=false"} {
 		var out strings.Builder
 		k := &check{cfg: cfg, out: &out, log: testLog(t), smi: nvidiaSMI, device: emptyPlugin(t)}
-		t.Setenv("CIJEPA_MEMORY", memory)
+		t.Setenv("PLUGIN_MEMORY", memory)
 		if k.lookAtMemory(t.Context()); !strings.Contains(out.String(), says) {
 			t.Errorf("no %q in\n%s", says, &out)
 		}

@@ -167,7 +167,7 @@ func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
 func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string) {
 	t.Helper()
 	path, folder := buildPlugin(t)
-	t.Setenv("CIJEPA_PROGRAMS", folder)
+	t.Setenv("PLUGIN_PROGRAMS", folder)
 	d := openPlugin(t, path, DeviceOptions{})
 	p, err := newPrograms(newNetwork(c, d), d)
 	if err != nil {

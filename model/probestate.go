@@ -1,11 +1,8 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 	"io"
-
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // portion is the probe's state as a part of a checkpoint.
@@ -33,19 +30,11 @@ func (p *Probe) Parts() (parts []Part, err error) {
 // it was, and the error wraps that of the reader.
 func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the probe")
-	var made []*tensors.Tensor
-	heads, err := p.portion().load(p.device, open, &made)
+	heads, err := p.portion().load(p.device, open)
 	if err != nil {
-		for _, t := range made {
-			err = errors.Join(err, t.FinalizeAll())
-		}
 		return fmt.Errorf("loading the probe: %w", err)
 	}
 	old := p.heads
 	p.heads, p.lost = heads, nil
-	var errs []error
-	for _, t := range join(old.w, old.first, old.second) {
-		errs = append(errs, t.FinalizeAll())
-	}
-	return errors.Join(errs...)
+	return old.free()
 }

@@ -104,7 +104,7 @@ func TestPluginTellsOfItsDevice(t *testing.T) {
 	if got := d.Memory(); got != nil {
 		t.Errorf("memory of nothing: %+v", got)
 	}
-	t.Setenv("CIJEPA_MEMORY", "1000")
+	t.Setenv("PLUGIN_MEMORY", "1000")
 	if got := d.Memory(); got == nil || got.Limit != 1000 {
 		t.Errorf("memory %+v, want a limit of 1000", got)
 	}

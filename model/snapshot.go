@@ -39,7 +39,7 @@ func (l *Learner) Snapshot() (s *State, err error) {
 		for i, fetch := range fetches {
 			errs = append(errs, fetch())
 			if copied {
-				errs = append(errs, portions[i].free())
+				errs = append(errs, portions[i].group.free())
 			}
 		}
 		return errors.Join(errs...)
@@ -89,7 +89,7 @@ func (l *Learner) copies() (list []portion, err error) {
 		outputs, err := l.programs.copy.Call(arguments...)
 		if err != nil {
 			for _, p := range list {
-				err = errors.Join(err, p.free())
+				err = errors.Join(err, p.group.free())
 			}
 			return nil, fmt.Errorf("copying %s on the device: %w", p.name, err)
 		}
@@ -137,15 +137,4 @@ func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
 		return writeSafetensors(w, arrays, formatMetadata)
 	}
 	return Part{p.name, size, write}, fetch, nil
-}
-
-// free gives a portion's memory on the device back.
-func (p portion) free() error {
-	var errs []error
-	for _, st := range p.stacks() {
-		if st.on != nil { // of a blank learner
-			errs = append(errs, st.on.FinalizeAll())
-		}
-	}
-	return errors.Join(errs...)
 }

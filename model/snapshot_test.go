@@ -16,7 +16,7 @@ import (
 // it. Where it has no room for the copy, the snapshot is the same.
 func TestSnapshotComesBesideSteps(t *testing.T) {
 	path, _ := buildPlugin(t)
-	t.Setenv("CIJEPA_KEEP", "1")
+	t.Setenv("PLUGIN_KEEP", "1")
 	c := tiny()
 	host, err := NewLearner(testDevice(t), c, 5)
 	if err != nil {
@@ -42,14 +42,14 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 			arrays += len(p.stacks())
 		}
 		const each = 4 * time.Millisecond
-		t.Setenv("CIJEPA_READ", fmt.Sprint(each.Microseconds()))
+		t.Setenv("PLUGIN_READ", fmt.Sprint(each.Microseconds()))
 		if !room {
-			t.Setenv("CIJEPA_MEMORY_LEFT", "1000")
+			t.Setenv("PLUGIN_MEMORY_LEFT", "1000")
 		}
 		begun := time.Now()
 		s, err := l.Snapshot()
 		held := time.Since(begun)
-		t.Setenv("CIJEPA_MEMORY_LEFT", "")
+		t.Setenv("PLUGIN_MEMORY_LEFT", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 		if room && held > all/2 || !room && held < all {
 			t.Errorf("with room for a copy: %t; held up for %v, where the host has all after %v", room, held, all)
 		}
-		take(t, l, stepInput(t, l, 1)) // and all is zero
+		take(t, l, stepInput(t, l, 1)) // and all is one
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
@@ -94,7 +94,7 @@ func TestSnapshotThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := pjrt.BuffersAlive()
-	t.Setenv("CIJEPA_READ", "fails")
+	t.Setenv("PLUGIN_READ", "fails")
 	s, err := l.Snapshot()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
 )
 
 // State is a copy of all that a Learner moves, of one moment. Later steps do not change it.
@@ -120,45 +121,49 @@ func (p portion) counts(updates int64) (list []namedArray) {
 // formatMetadata marks a file as one of PyTorch's layout: some readers insist on it.
 var formatMetadata = map[string]string{"format": "pt"}
 
-// Load replaces the whole state by the parts that `open` opens by name. Each is read to its end before the next. If any
-// part cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader.
+// Load replaces the whole state by the parts that `open` opens by name, several at once. Each is read to its end. If any part
+// cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader.
 func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the state")
-	fresh := networks{predictors: map[int]*group{}}
-	var made []*tensors.Tensor
-	defer func() {
-		if err != nil {
-			for _, t := range made {
-				err = errors.Join(err, t.FinalizeAll())
+	portions := l.portions(l.Config)
+	groups := make([]*group, len(portions))
+	var parts errgroup.Group
+	parts.SetLimit(partsAtOnce)
+	for i, p := range portions {
+		parts.Go(func() (err error) {
+			defer recovered(&err, "loading "+p.name)
+			if groups[i], err = p.load(l.device, open); err != nil {
+				return fmt.Errorf("loading %s: %w", p.name, err)
+			}
+			return nil
+		})
+	}
+	err = parts.Wait()
+	if err == nil && l.lost != nil && l.passes() > 1 { // they may be gone with the state
+		l.sums, err = newSums(l.device, l.Config)
+	}
+	if err != nil {
+		for _, g := range groups {
+			if g != nil {
+				err = errors.Join(err, g.free())
 			}
 		}
-	}()
-	for i, p := range l.portions(l.Config) {
-		g, err := p.load(l.device, open, &made)
-		if err != nil {
-			return fmt.Errorf("loading %s: %w", p.name, err)
-		}
-		switch i {
-		case 0:
-			fresh.student = g
-		case 1:
-			fresh.teacher = g.w
-		default:
-			fresh.predictors[l.Depths[i-2]] = g
-		}
-	}
-	if l.lost != nil && l.passes() > 1 { // they may be gone with the state
-		if l.sums, err = newSums(l.device, l.Config); err != nil {
-			return err
-		}
+		return err
 	}
 	old := l.networks
-	l.networks, l.lost = fresh, nil
+	l.networks, l.lost = networks{student: groups[0], teacher: groups[1].w, predictors: map[int]*group{}}, nil
+	for i, depth := range l.Depths {
+		l.predictors[depth] = groups[2+i]
+	}
 	return old.free(l.Config)
 }
 
+// partsAtOnce is how many parts of a state are loaded at once: one core computes a part's checksum, and what is read lies in the
+// memory of the host until the whole part is there.
+const partsAtOnce = 4
+
 // load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
-func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made *[]*tensors.Tensor) (*group, error) {
+func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *group, err error) {
 	stacks := p.stacks()
 	for i, st := range stacks {
 		stacks[i].data = make([]byte, 4*st.size())
@@ -175,16 +180,7 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made 
 	if err := errors.Join(readSafetensors(r, arrays), r.Close()); err != nil {
 		return nil, err
 	}
-	g := &group{arrays: p.group.arrays}
-	for i, st := range stacks {
-		t, err := d.upload(st.data, st.shape())
-		if err != nil {
-			return nil, err
-		}
-		*made = append(*made, t)
-		list := []*[]*tensors.Tensor{&g.w, &g.first, &g.second}[i/len(g.arrays)]
-		*list = append(*list, t)
-	}
+	g = &group{arrays: p.group.arrays}
 	if len(counts) > 0 {
 		g.updates = int64(math.Float32frombits(binary.LittleEndian.Uint32(counts[0].data)))
 	}
@@ -193,6 +189,14 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made 
 			return nil, fmt.Errorf("%s differs from the step count of the other arrays, %d", want.name, g.updates)
 		}
 	}
+	for i, st := range stacks {
+		t, err := d.upload(st.data, st.shape())
+		if err != nil {
+			return nil, errors.Join(err, g.free())
+		}
+		list := []*[]*tensors.Tensor{&g.w, &g.first, &g.second}[i/len(g.arrays)]
+		*list = append(*list, t)
+	}
 	return g, nil
 }
 
@@ -200,7 +204,18 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error), made 
 func (n *networks) free(c Config) error {
 	var errs []error
 	for _, p := range n.portions(c) {
-		errs = append(errs, p.free())
+		errs = append(errs, p.group.free())
+	}
+	return errors.Join(errs...)
+}
+
+// free gives the device's memory back.
+func (g *group) free() error {
+	var errs []error
+	for _, t := range join(g.w, g.first, g.second) {
+		if t != nil { // of a blank learner
+			errs = append(errs, t.FinalizeAll())
+		}
 	}
 	return errors.Join(errs...)
 }

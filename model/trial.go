@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
 )
 
 // MemoryError is a step that does not fit into the memory of its device.
@@ -27,11 +28,11 @@ func (e *MemoryError) Error() string {
 // Unwrap gives the error of the device.
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Try finds out whether steps of a mask shape fit into the memory of the device, with the whole state of a run beside them. It
-// compiles the step, adds up what the compiler planned, and where that seems to fit takes one step, on a state of zeros. It leaves
-// nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try
-// does nothing.
-func Try(d *Device, cfg Config, s MaskShape) (err error) {
+// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
+// beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
+// the first shape, on a state of zeros. It leaves nothing on the device. A step that does not fit is a *MemoryError. Where the
+// device does not tell what it has, Try does nothing.
+func Try(d *Device, cfg Config, shapes ...MaskShape) (err error) {
 	defer recovered(&err, "trying a step")
 	have := d.Memory()
 	if have == nil || have.Limit == 0 {
@@ -43,7 +44,11 @@ func Try(d *Device, cfg Config, s MaskShape) (err error) {
 		return err
 	}
 	defer l.programs.free()
-	if err := l.Compile(s); err != nil {
+	var compiled errgroup.Group
+	for _, s := range shapes {
+		compiled.Go(func() error { return l.Compile(s) })
+	}
+	if err := compiled.Wait(); err != nil {
 		return outOfMemory(err, 0, have.Limit)
 	}
 	need := int64(0)
@@ -52,12 +57,12 @@ func Try(d *Device, cfg Config, s MaskShape) (err error) {
 			need = max(need, p.Memory.Total()-p.Memory.Arguments)
 		}
 	}
-	resident := cfg.Need(s, d.flash())
+	resident := cfg.Need(shapes[0], d.flash())
 	need += resident.State + resident.Copy + resident.Sums + resident.Images
 	if need > have.Limit {
 		return &MemoryError{Need: need, Limit: have.Limit}
 	}
-	return outOfMemory(l.stepOnZeros(s), need, have.Limit)
+	return outOfMemory(l.stepOnZeros(shapes[0]), need, have.Limit)
 }
 
 // outOfMemory makes a *MemoryError of what a device that has run out of memory says.
@@ -84,7 +89,7 @@ func (l *Learner) stepOnZeros(s MaskShape) (err error) {
 	}
 	defer func() {
 		for _, p := range copies {
-			err = errors.Join(err, p.free())
+			err = errors.Join(err, p.group.free())
 		}
 	}()
 	images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))

@@ -30,8 +30,8 @@ func TestTryFindsWhatDoesNotFit(t *testing.T) {
 			limit, left int64
 			fits        bool
 		}{{exact + 1000, 0, true}, {exact - 1000, 0, false}, {exact + 1000, 1000, false}} {
-			t.Setenv("CIJEPA_MEMORY", fmt.Sprint(k.limit))
-			t.Setenv("CIJEPA_MEMORY_LEFT", fmt.Sprint(k.left))
+			t.Setenv("PLUGIN_MEMORY", fmt.Sprint(k.limit))
+			t.Setenv("PLUGIN_MEMORY_LEFT", fmt.Sprint(k.left))
 			err := Try(d, c, s)
 			var memory *MemoryError
 			switch {

@@ -1,10 +1,10 @@
-// A PJRT plugin that computes nothing: it writes every program that it is given to the folder in CIJEPA_PROGRAMS, if there is
+// A PJRT plugin that computes nothing: it writes every program that it is given to the folder in PLUGIN_PROGRAMS, if there is
 // one, as StableHLO text, and answers just enough for go-xla to believe in a device, in compiled programs and in their
-// results, which are zeros, or copies of inputs where a program returns those. So the programs of a GPU can be looked at where
+// results, which are ones, or copies of inputs where a program returns those. So the programs of a GPU can be looked at where
 // there is none, and what they cost the host can be timed. A program is nothing but the types of its inputs and outputs and what
-// it returns; that is also what it is stored as. With CIJEPA_MEMORY, a number of bytes, it tells of so much memory; with
-// CIJEPA_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more. CIJEPA_STEP and CIJEPA_READ are
-// microseconds: of a call that takes a batch, and of an array on its way to the host, which "fails" makes fail. With CIJEPA_KEEP its arrays are what it was given.
+// it returns; that is also what it is stored as. With PLUGIN_MEMORY, a number of bytes, it tells of so much memory; with
+// PLUGIN_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more. PLUGIN_STEP and PLUGIN_READ are
+// microseconds: of a call that takes a batch, and of an array on its way to the host, which "fails" makes fail. With PLUGIN_KEEP its arrays are what it was given.
 #define _GNU_SOURCE
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ struct PJRT_Event { int unused; };
 struct PJRT_Client { int unused; };
 struct PJRT_Device { int unused; };
 struct PJRT_DeviceDescription { int unused; };
-struct PJRT_Buffer { Type type; void *data; }; // no data: zeros
+struct PJRT_Buffer { Type type; void *data; }; // no data: ones
 struct PJRT_LoadedExecutable { Program *program; };
 struct PJRT_Executable { Program *program; };
 struct PJRT_SerializedExecutable { int unused; };
@@ -73,10 +73,10 @@ ANSWER(DeviceDescription_ProcessIndex) { args->process_index = 0; return NULL; }
 ANSWER(DeviceDescription_DebugString) { TEXT(debug_string, "nothing"); return NULL; }
 ANSWER(DeviceDescription_Kind) { TEXT(device_kind, "No Card"); return NULL; }
 ANSWER(Device_MemoryStats) {
-  if (!number("CIJEPA_MEMORY")) return fail(PJRT_Error_Code_UNIMPLEMENTED, "no memory was given");
+  if (!number("PLUGIN_MEMORY")) return fail(PJRT_Error_Code_UNIMPLEMENTED, "no memory was given");
   args->bytes_in_use = args->peak_bytes_in_use = 0;
   args->peak_bytes_in_use_is_set = false;
-  args->bytes_limit = number("CIJEPA_MEMORY");
+  args->bytes_limit = number("PLUGIN_MEMORY");
   args->bytes_limit_is_set = true;
   return NULL;
 }
@@ -133,12 +133,12 @@ static PJRT_LoadedExecutable *loaded(Program *p) {
 
 ANSWER(Client_Compile) {
   static int programs;
-  if (getenv("CIJEPA_PROGRAMS")) {
+  if (getenv("PLUGIN_PROGRAMS")) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%03d.mlir", getenv("CIJEPA_PROGRAMS"), programs++);
+    snprintf(path, sizeof path, "%s/%03d.mlir", getenv("PLUGIN_PROGRAMS"), programs++);
     FILE *file = fopen(path, "w");
     if (!file || fwrite(args->program->code, 1, args->program->code_size, file) != args->program->code_size || fclose(file))
-      return fail(PJRT_Error_Code_INTERNAL, "the program could not be written to CIJEPA_PROGRAMS");
+      return fail(PJRT_Error_Code_INTERNAL, "the program could not be written to PLUGIN_PROGRAMS");
   }
   char *text = strndup(args->program->code, args->program->code_size), *at = strstr(text, "@main(");
   Program *p = at ? parse(at) : NULL;
@@ -177,14 +177,14 @@ ANSWER(Executable_GetCompiledMemoryStats) {
 static PJRT_Buffer *buffer(Type type, const void *data) {
   PJRT_Buffer *b = calloc(1, sizeof *b);
   b->type = type;
-  if (data && getenv("CIJEPA_KEEP")) b->data = memcpy(malloc(type.bytes), data, type.bytes);
+  if (data && getenv("PLUGIN_KEEP")) b->data = memcpy(malloc(type.bytes), data, type.bytes);
   return b;
 }
 ANSWER(LoadedExecutable_Execute) {
   Program *p = args->executable->program;
-  size_t left = number("CIJEPA_MEMORY_LEFT");
+  size_t left = number("PLUGIN_MEMORY_LEFT");
   if (left && p->bytes_in + p->bytes_out > left) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Out of memory while trying to allocate");
-  if (p->batch) usleep(number("CIJEPA_STEP"));
+  if (p->batch) usleep(number("PLUGIN_STEP"));
   for (size_t i = 0; i < p->outputs; i++)
     args->output_lists[0][i] = buffer(p->types[p->inputs + i], p->returns[i] < 0 ? NULL : args->argument_lists[0][p->returns[i]]->data);
   if (args->device_complete_events) args->device_complete_events[0] = &event;
@@ -206,12 +206,13 @@ ANSWER(Buffer_Destroy) {
   return NULL;
 }
 ANSWER(Buffer_ToHostBuffer) {
-  const char *read = getenv("CIJEPA_READ");
+  const char *read = getenv("PLUGIN_READ");
   if (read && !strcmp(read, "fails")) return fail(PJRT_Error_Code_INTERNAL, "nothing can be read");
-  usleep(number("CIJEPA_READ"));
+  usleep(number("PLUGIN_READ"));
   if (!args->dst) args->dst_size = args->src->type.bytes;
   else if (args->src->data) memcpy(args->dst, args->src->data, args->dst_size);
-  else memset(args->dst, 0, args->dst_size);
+  else if (args->src->type.type == PJRT_Buffer_Type_F32) for (size_t i = 0; i < args->dst_size / 4; i++) ((float *)args->dst)[i] = 1;
+  else memset(args->dst, 1, args->dst_size);
   args->event = &event;
   return NULL;
 }
