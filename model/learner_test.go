@@ -208,7 +208,7 @@ func compareMoments(t *testing.T, got, want *Learner) {
 	x, y := parse(t, a), parse(t, b)
 	for name := range y {
 		if strings.HasPrefix(name, firstMoment) {
-			if worst, _ := compare(t, name, x[name], y[name]); worst > 1e-5 {
+			if worst, _ := compare(t, name, x[name], y[name], 1e-5); worst > 1e-5 {
 				t.Errorf("%s differs by %.3g of its largest value", name, worst)
 			}
 		}

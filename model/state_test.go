@@ -307,7 +307,7 @@ func TestTimmComputesTheSameFeatures(t *testing.T) {
 	// Ours are those of the deepest depth in the test vectors, which TestGoldenObjective holds.
 	hidden := g.tensors["step0/hidden/teacher"].values
 	want := hidden[len(hidden)-len(hidden)/len(g.Depths):]
-	worst, _ := compare(t, "timm's features", got, want)
+	worst, _ := compare(t, "timm's features", got, want, goldenTolerance)
 	if worst > 1e-4 {
 		t.Errorf("timm's features differ by %.3g of the largest", worst)
 	}
