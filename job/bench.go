@@ -119,10 +119,7 @@ func Bench(ctx context.Context, cfg Config, o BenchOptions, versions Versions, o
 		return err
 	}
 	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: nvidiaSMI}
-	b.found = Benchmark{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, MicroBatch: m.MicroBatch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
-	if b.found.MicroBatch == 0 {
-		b.found.MicroBatch = m.Batch
-	}
+	b.found = Benchmark{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
 	// What runs on a device cannot be interrupted; it is left to the end of the process.
 	if err := interruptible(ctx, func() error { return b.run(ctx) }); err != nil {
 		return err
@@ -172,6 +169,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
+	b.cfg = likely(b.cfg, device.Memory())
+	b.model, b.found.MicroBatch = b.cfg.Model(), b.cfg.pass()
 	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {

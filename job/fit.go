@@ -45,10 +45,18 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 		if !all {
 			shapes = shapes[:1]
 		}
-		if i < len(candidates)-1 && float64(need.Total()) > hopeless*float64(have.Limit) {
+		choice := i < len(candidates)-1 // there are smaller ones
+		if choice && float64(need.Total()+need.Temporary()) > hopeless*float64(have.Limit) {
 			continue // and spare the time to compile it
 		}
-		err = interruptible(ctx, func() error { return model.Try(device, cfg.Model(), shapes...) })
+		var plan model.Plan
+		err = interruptible(ctx, func() (err error) {
+			plan, err = model.Try(device, cfg.Model(), shapes...)
+			return err
+		})
+		if choice && err == nil && plan.Need+plan.Temporary > have.Limit {
+			continue
+		}
 		if err == nil {
 			log.Info("the largest step fits", "batch", cfg.Batch, "micro_batch", cfg.pass(), "memory", have.Limit)
 			return cfg, nil
@@ -61,7 +69,23 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 	return cfg, tooLarge(cfg, begun, len(candidates) > 1, last)
 }
 
-// hopeless is how far an estimate must be above what there is.
+// likely is cfg with the micro-batch that fitting is likely to find, by the sizes alone.
+func likely(cfg Config, have *model.DeviceMemory) Config {
+	if cfg.MicroBatch > 0 || have == nil || have.Limit == 0 {
+		return cfg
+	}
+	for _, micro := range microBatches(cfg.Batch) {
+		cfg.MicroBatch = micro
+		if _, need, err := cfg.largestSteps(); err != nil || need.Total()+need.Temporary() <= have.Limit {
+			break
+		}
+	}
+	return cfg
+}
+
+// hopeless is how far an estimate must be above what there is. To what a step needs comes the block that it works in once more: it is
+// given back after every step, the next one may need a larger one, and images that were copied meanwhile may lie in its place. A run
+// that cannot find room for a block in the middle of the night has chosen too much.
 const hopeless = 1.15
 
 // tooLarge says which setting to change. What the compiler has planned can never fit; what failed when it was tried may fit a

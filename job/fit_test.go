@@ -55,14 +55,14 @@ func TestFitting(t *testing.T) {
 		}
 		return need.Total() - need.Gradients - need.Activations + 1000
 	}
-	estimate := func(micro int) int64 {
+	estimate := func(micro int) int64 { // with room for another place to work in
 		c := cfg
 		c.MicroBatch = micro
 		_, need, err := c.largestSteps()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return need.Total()
+		return need.Total() + need.Temporary()
 	}
 	var settings *SettingsError
 	var failed *DeviceError
@@ -101,6 +101,31 @@ func TestFitting(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.says)
 			}
 		})
+	}
+}
+
+// TestLikely is what fitting finds, where the estimate is right.
+func TestLikely(t *testing.T) {
+	cfg, _ := smallBench()
+	cfg.Backend, cfg.Batch = "xla:/cuda", 16
+	cfg.MicroBatch = 4
+	_, need, err := cfg.largestSteps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := need.Total() + need.Temporary()
+	for _, c := range []struct {
+		memory      *model.DeviceMemory
+		micro, want int
+	}{
+		{nil, 0, 0}, {&model.DeviceMemory{}, 0, 0}, {&model.DeviceMemory{Limit: 1 << 40}, 0, 0},
+		{&model.DeviceMemory{Limit: enough}, 0, 4}, {&model.DeviceMemory{Limit: enough - 1}, 0, 2}, {&model.DeviceMemory{Limit: 1}, 0, 1},
+		{&model.DeviceMemory{Limit: 1}, 8, 8},
+	} {
+		cfg.MicroBatch = c.micro
+		if got := likely(cfg, c.memory); got.MicroBatch != c.want {
+			t.Errorf("of %+v and %d: %d, want %d", c.memory, c.micro, got.MicroBatch, c.want)
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
@@ -83,7 +85,14 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
 			return &DeviceError{err}
 		}
-		if err := at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) }); err != nil {
+		masker, err := model.NewMasker(j.cfg.Model().Grid(), j.cfg.Model().Masks)
+		if err != nil {
+			return err
+		}
+		var programs errgroup.Group // they come from the bucket too, or take a compiler a minute
+		programs.Go(func() error { return j.compileSteps(at.learner, masker.Shapes()) })
+		err = at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) })
+		if err = errors.Join(err, programs.Wait()); err != nil {
 			return errors.Join(err, at.learner.Close()) // another checkpoint needs the memory
 		}
 		return nil

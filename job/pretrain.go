@@ -34,23 +34,24 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	perEpoch := loader.StepsPerEpoch()
 	total, keepEvery := int64(j.cfg.Epochs)*perEpoch, int64(j.cfg.KeepEvery)*perEpoch
 	schedule := j.cfg.Schedule(total)
+	loader.Ahead(at.step, total) // while programs are compiled
 	judge := j.newJudge(at.progress, schedule, perEpoch)
 	online := j.newOnline(ctx, at.progress, perEpoch, total)
 	defer online.close()
-	if err := j.compile(ctx, at.learner, masker.Shapes()); err != nil {
+	watch, err := j.newWatch(ctx)
+	if err != nil {
+		return at, err
+	}
+	if err := j.compile(ctx, at.learner, masker.Shapes(), watch.monitor); err != nil {
 		return at, err
 	}
 	if j.programs.own() {
 		j.takePart(at.progress)
 	}
-
-	watch, err := j.newWatch(ctx)
-	if err != nil {
-		return at, err
-	}
-	// The first look compiles the monitor's program, which cannot be interrupted: not between two steps, therefore.
-	if err := interruptible(ctx, func() error { return j.look(watch, at, at.step/perEpoch) }); err != nil {
-		return at, err
+	if at.step == 0 {
+		if err := interruptible(ctx, func() error { return j.look(watch, at, 0) }); err != nil {
+			return at, err
+		}
 	}
 	if err := online.look(ctx, watch.monitor, at); err != nil {
 		return at, err
@@ -172,34 +173,41 @@ func (j *Job) deadline(cause error) time.Time {
 	return told.Add(j.cfg.StopDeadline)
 }
 
-// compile builds the programs of all mask shapes before the first step needs one: side by side, as a compiler keeps few cores
-// busy for minutes at full size.
-func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape) error {
+// compile builds all programs before the first step, as that cannot be interrupted.
+func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape, monitor *model.Monitor) error {
 	return interruptible(ctx, func() error {
 		j.live.Doing("compiling")
-		var all errgroup.Group
-		for _, s := range shapes {
-			all.Go(func() error {
-				defer j.live.Moved()
-				if err := learner.Compile(s); err != nil {
-					return fmt.Errorf("compiling the step for targets of %d tokens: %w", s.Target, &DeviceError{err})
-				}
-				return nil
-			})
-		}
-		all.Go(func() error {
-			if err := learner.CompileSnapshot(); err != nil {
-				return &DeviceError{err}
-			}
-			return nil
-		})
-		if err := all.Wait(); err != nil {
+		if err := j.compileAll(monitor.Compile, learner.CompileSnapshot, func() error { return j.compileSteps(learner, shapes) }); err != nil {
 			return err
 		}
 		in := learner.Inspect() // what GoMLX may have replaced by something slower shows here
 		j.log.Info("compiled", "programs", in.Programs, "products", in.Products, "fused_attention", in.FusedAttention)
 		return nil
 	})
+}
+
+// compileSteps builds the programs of all mask shapes.
+func (j *Job) compileSteps(learner *model.Learner, shapes []model.MaskShape) error {
+	var steps []func() error
+	for _, s := range shapes {
+		steps = append(steps, func() error { return learner.Compile(s) })
+	}
+	return j.compileAll(steps...)
+}
+
+// compileAll builds programs side by side: a compiler keeps few cores busy for a minute at full size.
+func (j *Job) compileAll(programs ...func() error) error {
+	var all errgroup.Group
+	for _, compile := range programs {
+		all.Go(func() error {
+			defer j.live.Moved()
+			return compile()
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return &DeviceError{err}
+	}
+	return nil
 }
 
 // report writes the log line and the metrics of a step.

@@ -50,9 +50,19 @@ type Programs = plugin.Store
 // noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
 const noInstall = "GOMLX_NO_AUTO_INSTALL"
 
-// wantedFlags are what a GPU needs to compute the same bits in every process: no kernel whose sums depend on what comes first.
-// Which kernels are taken is part of a compiled program, so Programs keep that.
-var wantedFlags = []string{"--xla_gpu_exclude_nondeterministic_ops=true"}
+// wantedFlags are what a GPU is told unless XLA_FLAGS names the same flag.
+var wantedFlags = []string{
+	// The same bits in every process: no kernel whose sums depend on what comes first. Which kernels are taken is part of a compiled
+	// program, so Programs keep that.
+	"--xla_gpu_exclude_nondeterministic_ops=true",
+	// The flag before it takes Triton's kernels from the choice, but not before every product has been made one for Triton.
+	"--xla_gpu_enable_triton_gemm=false",
+	// Arrays change their places from step to step, and a CUDA graph is recorded anew when they do, while the device waits. Plain
+	// launches are ahead of kernels of this size.
+	"--xla_gpu_enable_command_buffer=",
+	// A part of the memory for collectives, of which one GPU has none, leaves less room for the large arrays of a step.
+	"--xla_gpu_enable_allocator_spatial_partitioning=false",
+}
 
 // OpenDevice opens a backend by its GoMLX name. The binary must import the backend. Nothing is ever downloaded. A plain
 // "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
@@ -89,7 +99,11 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 		}
 		defer loaded()
 	}
-	if d.backend, err = compute.NewWithConfig(name); err != nil {
+	config := name
+	if kind == "xla" && !strings.Contains(options, ",tf32=") {
+		config += ",tf32=false" // or go-xla makes less of float32 on a GPU
+	}
+	if d.backend, err = compute.NewWithConfig(config); err != nil {
 		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
 	return d, nil

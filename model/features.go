@@ -33,6 +33,16 @@ func newReader(d *Device, c Config, batch int) (*reader, error) {
 	return r, nil
 }
 
+// Compile builds the program ahead of its first use.
+func (r *reader) Compile() (err error) {
+	defer recovered(&err, "compiling the program features")
+	inputs := []shapes.Shape{shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)}
+	if _, err := r.program.Compile(append(inputs, arrayShapes(r.encoderArrays())...)...); err != nil {
+		return fmt.Errorf("compiling the program features: %w", err)
+	}
+	return nil
+}
+
 // pool is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean over the tokens of every
 // collected hidden state [B, L, D], and the mean of its squares over tokens and features [B, L].
 func (r *reader) pool(nodes []*Node) []*Node {

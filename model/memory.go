@@ -17,6 +17,9 @@ func (n Need) Total() int64 {
 	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
 }
 
+// Temporary is the block that a step works in.
+func (n Need) Temporary() int64 { return n.Gradients + n.Activations }
+
 // Need counts what steps take. fused says that attention is one operation of the device, which keeps no scores.
 //
 // Activations are what the forward pass of one micro-batch leaves for the backward pass, beyond the place of the results, which is

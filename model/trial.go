@@ -28,20 +28,27 @@ func (e *MemoryError) Error() string {
 // Unwrap gives the error of the device.
 func (e *MemoryError) Unwrap() error { return e.Err }
 
+// Plan is what the compiler has planned for the most demanding of some steps, in bytes.
+type Plan struct {
+	Need      int64 // of all that lies on the device beside it
+	Temporary int64 // of Need: the block that a step works in
+}
+
 // Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
 // beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
-// the first shape, on a state of zeros. It leaves nothing on the device. A step that does not fit is a *MemoryError. Where the
-// device does not tell what it has, Try does nothing.
-func Try(d *Device, cfg Config, shapes ...MaskShape) (err error) {
+// the first shape, on a state of zeros; but not if its programs were there already, as another process has taken such steps. It
+// leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try does
+// nothing.
+func Try(d *Device, cfg Config, shapes ...MaskShape) (plan Plan, err error) {
 	defer recovered(&err, "trying a step")
 	have := d.Memory()
 	if have == nil || have.Limit == 0 {
-		return nil
+		return plan, nil
 	}
 	before := len(d.Compiled())
 	l, err := newLearner(d, cfg)
 	if err != nil {
-		return err
+		return plan, err
 	}
 	defer l.programs.free()
 	var compiled errgroup.Group
@@ -49,20 +56,25 @@ func Try(d *Device, cfg Config, shapes ...MaskShape) (err error) {
 		compiled.Go(func() error { return l.Compile(s) })
 	}
 	if err := compiled.Wait(); err != nil {
-		return outOfMemory(err, 0, have.Limit)
+		return plan, outOfMemory(err, 0, have.Limit)
 	}
-	need := int64(0)
+	stored := true
 	for _, p := range d.Compiled()[before:] {
+		stored = stored && p.Stored
 		if p.Memory != nil {
-			need = max(need, p.Memory.Total()-p.Memory.Arguments)
+			plan.Need = max(plan.Need, p.Memory.Total()-p.Memory.Arguments)
+			plan.Temporary = max(plan.Temporary, p.Memory.Temporary)
 		}
 	}
 	resident := cfg.Need(shapes[0], d.flash())
-	need += resident.State + resident.Copy + resident.Sums + resident.Images
-	if need > have.Limit {
-		return &MemoryError{Need: need, Limit: have.Limit}
+	plan.Need += resident.State + resident.Copy + resident.Sums + resident.Images
+	if plan.Need > have.Limit {
+		return plan, &MemoryError{Need: plan.Need, Limit: have.Limit}
 	}
-	return outOfMemory(l.stepOnZeros(shapes[0]), need, have.Limit)
+	if stored {
+		return plan, nil
+	}
+	return plan, outOfMemory(l.stepOnZeros(shapes[0]), plan.Need, have.Limit)
 }
 
 // outOfMemory makes a *MemoryError of what a device that has run out of memory says.

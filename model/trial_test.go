@@ -19,7 +19,7 @@ func TestTryFindsWhatDoesNotFit(t *testing.T) {
 	c := tiny()
 	s := tinyLengths[0]
 	before := pjrt.BuffersAlive()
-	if err := Try(d, c, s); err != nil || len(d.Compiled()) != 0 {
+	if _, err := Try(d, c, s); err != nil || len(d.Compiled()) != 0 {
 		t.Errorf("on a device that does not tell its memory: %v, and compiled %d programs", err, len(d.Compiled()))
 	}
 	for _, micro := range []int{0, 1} {
@@ -32,7 +32,7 @@ func TestTryFindsWhatDoesNotFit(t *testing.T) {
 		}{{exact + 1000, 0, true}, {exact - 1000, 0, false}, {exact + 1000, 1000, false}} {
 			t.Setenv("PLUGIN_MEMORY", fmt.Sprint(k.limit))
 			t.Setenv("PLUGIN_MEMORY_LEFT", fmt.Sprint(k.left))
-			err := Try(d, c, s)
+			_, err := Try(d, c, s)
 			var memory *MemoryError
 			switch {
 			case k.fits && err != nil:

@@ -15,8 +15,8 @@ BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "f32": 4, "s32": 4, "
 ARRAY = re.compile(r"\b(%s)\[([\d,]*)\](?:\{([\d,]*))?" % "|".join(BYTES))
 HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*?)\)(?:, (.*))?$")
-FLAGS = ["--xla_dump_hlo_as_text", "--xla_dump_hlo_as_long_text=false", "--xla_gpu_enable_triton_gemm=false",
-         "--xla_gpu_exclude_nondeterministic_ops=true"]
+FLAGS = ["--xla_dump_hlo_as_text", "--xla_dump_hlo_as_long_text=false", "--xla_gpu_exclude_nondeterministic_ops=true",
+         "--xla_gpu_enable_triton_gemm=false", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_allocator_spatial_partitioning=false"]
 
 
 def compile(program, folder, flags):

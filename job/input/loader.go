@@ -60,6 +60,9 @@ func (l *Loader) Stats() Stats {
 // Bad returns the numbers of the samples that Stats counts as bad, ascending: Config.Bad of the next Loader of the split.
 func (l *Loader) Bad() []int { return l.bad.samples() }
 
+// Ahead tells the source what steps from..to-1 will need, before Batches does.
+func (l *Loader) Ahead(from, to int64) { l.newOutlook(to).from(from) }
+
 // Batches yields the batches of steps from..to-1 in order, counted from 0 through all epochs. A batch is a function of the
 // step, whatever the iteration began with. The first error ends the iteration: one of the source, one of the context, or
 // ErrBadSamples. All goroutines of an iteration have ended when it ends.

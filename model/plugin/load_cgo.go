@@ -37,9 +37,9 @@ import (
 // library is a plugin in this process. It is never unloaded: XLA does not bear that.
 type library struct {
 	path  string
-	table *C.abi_table // the plugin's own
-	sum   []byte       // of its file
-	flags string       // XLA_FLAGS as the plugin has read it, which it does once
+	table *C.abi_table  // the plugin's own
+	parts func() []byte // sha256 of its file, and what lies beside it; known a while after it was opened
+	flags string        // XLA_FLAGS as the plugin has read it, which it does once
 }
 
 // native is a client on the other side.
@@ -86,7 +86,7 @@ func open(path string, o Options) (*library, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("the plugin %s: must be an absolute path", path)
 	}
-	sum, flags, err := read(path, o)
+	parts, flags, err := read(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("the plugin: %w", err)
 	}
@@ -118,12 +118,13 @@ func open(path string, o Options) (*library, error) {
 	if err := pjrt.RegisterPreloadedPlugin(path, uintptr(unsafe.Pointer(own))); err != nil {
 		return nil, fmt.Errorf("loading the plugin %s: %w", path, err)
 	}
-	return &library{path: path, table: table, sum: sum, flags: flags}, nil
+	return &library{path: path, table: table, parts: parts, flags: flags}, nil
 }
 
-// read gives the sha256 of a plugin's file, and the flags with the wanted ones that the plugin knows: XLA ends the process at
-// a flag that it does not know, and a plugin that knows one has its name among its strings.
-func read(path string, o Options) (sum []byte, flags string, err error) {
+// read gives what a plugin consists of, for keys, and the flags with the wanted ones that the plugin knows: XLA ends the process at
+// a flag that it does not know, and a plugin that knows one has its name among its strings. CUDA's plugin is 400 MB, whose
+// checksum takes a second: it is computed while the plugin is loaded and finds its device.
+func read(path string, o Options) (parts func() []byte, flags string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, "", err
@@ -140,8 +141,6 @@ func read(path string, o Options) (sum []byte, flags string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("reading %s: %w", path, err)
 	}
-	defer syscall.Munmap(text)
-	h := sha256.Sum256(text)
 	flags = o.Flags
 	for _, flag := range o.Wanted {
 		name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
@@ -149,7 +148,25 @@ func read(path string, o Options) (sum []byte, flags string, err error) {
 			flags = strings.TrimSpace(flags + " " + flag)
 		}
 	}
-	return h[:], flags, nil
+	parts = sync.OnceValue(func() []byte {
+		defer syscall.Munmap(text)
+		sum := sha256.Sum256(text)
+		return append(sum[:], beside(path)...)
+	})
+	go parts()
+	return parts, flags, nil
+}
+
+// beside names the packages of CUDA's libraries that lie where Python's installer puts them: a program is compiled for those, and may
+// hold plans of cuDNN.
+func beside(path string) []byte {
+	site := filepath.Dir(filepath.Dir(filepath.Dir(path)))
+	found, _ := filepath.Glob(filepath.Join(site, "nvidia_*.dist-info")) // the pattern is a good one
+	var names []byte
+	for _, f := range found {
+		names = append(names, filepath.Base(f)+"\n"...)
+	}
+	return names
 }
 
 //export cijepaCreate
@@ -289,7 +306,7 @@ func bytesOf(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.
 
 func (c *Client) key(a *C.abi_compile) string {
 	p := a.program
-	return keyOf(c.native.library.sum, []byte(c.version), []byte(c.kind), []byte(c.native.library.flags), bytesOf(p.format, p.format_size),
+	return keyOf(c.native.library.parts(), []byte(c.version), []byte(c.kind), []byte(c.native.library.flags), bytesOf(p.format, p.format_size),
 		bytesOf(p.code, p.code_size), bytesOf(a.options, a.options_size))
 }
 
