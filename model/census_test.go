@@ -193,7 +193,11 @@ func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string)
 		}
 		programs = append(programs, string(text))
 	}
-	if len(programs) != len(shapes) {
+	want := len(shapes)
+	if p.gradient != nil {
+		want++ // the update, behind the first gradient
+	}
+	if len(programs) != want {
 		t.Fatalf("%d programs for %d shapes", len(programs), len(shapes))
 	}
 	return programs

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile. CIJEPA_DUMP is JSON: the fields of
-// Config that differ from vitB's at batch 128, the mask shape, and the file.
+// TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile; with micro-batches that of a pass, or
+// with Update that of the update. CIJEPA_DUMP is JSON: the fields of Config that differ from vitB's at batch 128, the mask shape, and
+// the file.
 func TestDumpStep(t *testing.T) {
 	text := os.Getenv("CIJEPA_DUMP")
 	if text == "" {
@@ -16,13 +17,18 @@ func TestDumpStep(t *testing.T) {
 	}
 	dump := struct {
 		Config
-		Shape MaskShape
-		File  string
+		Shape  MaskShape
+		Update bool
+		File   string
 	}{Config: vitB(), Shape: MaskShape{Target: 35, Context: 48}}
 	dump.Batch = 128
 	decode(t, []byte(text), &dump)
-	program := gpuPrograms(t, dump.Config, []MaskShape{dump.Shape})[0]
-	if err := os.WriteFile(dump.File, []byte(program), 0o644); err != nil {
+	program := 0
+	if dump.Update {
+		program = 1
+	}
+	programs := gpuPrograms(t, dump.Config, []MaskShape{dump.Shape})
+	if err := os.WriteFile(dump.File, []byte(programs[program]), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	need := dump.Need(dump.Shape, true)
