@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"gonum.org/v1/gonum/mat"
@@ -142,25 +143,33 @@ func (m *Monitor) look(encoder []*tensors.Tensor, images []byte) (pooled, square
 	return pooled[:n*depths*m.Width], squares[:n*depths], nil
 }
 
-// Spread gives the deviation and the effective rank of pooled features [n, L, D] at every depth, as Health defines them.
+// Spread gives the deviation and the effective rank of pooled features [n, L, D] at every depth, as Health defines them. Depths are
+// computed side by side: the device waits for it.
 func Spread(features []float32, depths, width int) (deviation, rank []float64) {
-	n := len(features) / (depths * width)
+	deviation, rank = make([]float64, depths), make([]float64, depths)
+	var all sync.WaitGroup
 	for depth := range depths {
-		x := mat.NewDense(n, width, nil)
-		for image := range n {
-			row := x.RawRowView(image)
-			for f, v := range features[(image*depths+depth)*width:][:width] {
-				row[f] = float64(v)
-			}
-			standardise(row)
-		}
-		d, r := center(x), math.NaN()
-		if !math.IsNaN(d) {
-			r = effectiveRank(x)
-		}
-		deviation, rank = append(deviation, d), append(rank, r)
+		all.Go(func() { deviation[depth], rank[depth] = spreadOf(features, depth, depths, width) })
 	}
+	all.Wait()
 	return deviation, rank
+}
+
+// spreadOf is Spread at one depth.
+func spreadOf(features []float32, depth, depths, width int) (deviation, rank float64) {
+	n := len(features) / (depths * width)
+	x := mat.NewDense(n, width, nil)
+	for image := range n {
+		row := x.RawRowView(image)
+		for f, v := range features[(image*depths+depth)*width:][:width] {
+			row[f] = float64(v)
+		}
+		standardise(row)
+	}
+	if deviation = center(x); math.IsNaN(deviation) {
+		return deviation, math.NaN()
+	}
+	return deviation, effectiveRank(x)
 }
 
 // standardise is LayerNorm without affine, with the epsilon of the targets.
