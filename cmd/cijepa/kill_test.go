@@ -226,8 +226,8 @@ func TestKills(t *testing.T) {
 		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
 	}
 	wantLooks := looks(t, alone)
-	if len(wantLooks) != 3 {
-		t.Fatalf("looks of the online probe: %v", wantLooks)
+	if len(wantLooks) != 3+4 { // at the ends of epochs; health also before the first
+		t.Fatalf("looks of the online probe and at the health: %v", wantLooks)
 	}
 	done, runs, phases := 0, 0, map[string]int{}
 	for done < kills {
@@ -240,7 +240,7 @@ func TestKills(t *testing.T) {
 			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
 		}
 		if d := cmp.Diff(wantLooks, looks(t, bucket)); d != "" {
-			t.Fatalf("run %d, after %d kills, has other looks of the online probe than the one that was left alone:\n%s", runs, done, d)
+			t.Fatalf("run %d, after %d kills, has other looks than the one that was left alone:\n%s", runs, done, d)
 		}
 	}
 	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Figures.StateSHA256, want.Figures.TeacherSHA256)
@@ -303,34 +303,39 @@ func TestKillsOverANetwork(t *testing.T) {
 	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v", done, runs, time.Since(begin).Seconds(), phases)
 }
 
-// looks are the figures of the online probe by step. A look that was taken twice must have found the same.
-func looks(t *testing.T, bucket string) map[int64][2]float64 {
+// looks are the figures of the online probe and of the teacher's health, by kind and step. A look that was taken twice must have
+// found the same.
+func looks(t *testing.T, bucket string) map[string]string {
 	t.Helper()
 	b, err := storage.Open(t.Context(), bucket, storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	keys, err := b.List(t.Context(), "runs/tiny/metrics/"+record.Onlines+"-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[int64][2]float64{}
-	for _, key := range keys {
-		text, err := b.Get(t.Context(), key)
+	found := map[string]string{}
+	for _, kind := range []string{record.Onlines, record.Healths} {
+		keys, err := b.List(t.Context(), "runs/tiny/metrics/"+kind+"-")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(text)) {
-			var l record.Online
-			if err := json.Unmarshal([]byte(line), &l); err != nil {
+		for _, key := range keys {
+			text, err := b.Get(t.Context(), key)
+			if err != nil {
 				t.Fatal(err)
 			}
-			figures := [2]float64{l.ProbeTop1, *l.KNNTop1}
-			if before, again := found[l.Step]; again && before != figures {
-				t.Errorf("step %d: looks of %v and %v", l.Step, before, figures)
+			for line := range strings.Lines(string(text)) {
+				var figures map[string]any
+				if err := json.Unmarshal([]byte(line), &figures); err != nil {
+					t.Fatal(err)
+				}
+				delete(figures, "seconds")
+				delete(figures, "solving_seconds")
+				at, now := fmt.Sprintf("%s at %v", kind, figures["step"]), fmt.Sprint(figures)
+				if before, again := found[at]; again && before != now {
+					t.Errorf("%s: looks of %s and %s", at, before, now)
+				}
+				found[at] = now
 			}
-			found[l.Step] = figures
 		}
 	}
 	return found
