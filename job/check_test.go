@@ -175,6 +175,10 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 func TestCheckFindsFaults(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", trainSplit)
+	packNoise(t, bucket, "holed", trainSplit, validationSplit)
+	if err := bucket.Delete(t.Context(), "holed/train-000003.tar"); err != nil {
+		t.Fatal(err)
+	}
 	bare(t, bucket)
 	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
@@ -196,6 +200,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"batch", func(c *Config) { c.Run, c.Batch = "x", 100 }, isSettings, []string{"CIJEPA_BATCH=100: at most the 64 images"}},
 		{"no validation split", func(c *Config) { c.Run, c.Data = "x", "trainonly" }, isSettings, []string{"no images in split val"}},
 		{"no labels", func(c *Config) { c.Run, c.Data = "x", "bare" }, isSettings, []string{"1 of the 2 images of split train have no class", "1 of the 2 images of split val have no class", "1 classes"}},
+		{"a shard is gone", func(c *Config) { c.Run, c.Data = "x", "holed" }, is(storage.ErrCorrupt), []string{"CIJEPA_DATA=holed", "1 of 5 shards", "train-000003.tar is gone"}},
 		{"torn record", func(c *Config) { c.Run = "torn" }, is(storage.ErrCorrupt), []string{"runs/torn/run.json"}},
 		{"device that can hang", func(c *Config) { c.Run, c.Backend = "x", "go" }, isSettings, []string{"CIJEPA_BACKEND=go: must be"}},
 		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isSettings, []string{"CIJEPA_BACKEND=abacus: must be"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
@@ -44,3 +45,44 @@ func (d *Dataset) Fingerprint() string { return d.fingerprint }
 func (d *Dataset) object(s *Shard) Object {
 	return Object{Key: under(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
 }
+
+// mendDataset is what to do about a shard that is not the one of the index.
+const mendDataset = "put the object back, or pack the data again under another prefix"
+
+// Compare holds the index against one listing of the bucket. Shards that are gone or have another size are ErrCorrupt, and the error names them.
+// It reads no shard: other bytes of the same length do not show.
+func (d *Dataset) Compare(ctx context.Context) error {
+	entries, err := d.bucket.entries(ctx, under(d.prefix))
+	if err != nil {
+		return err
+	}
+	sizes := make(map[string]int64, len(entries))
+	for _, entry := range entries {
+		sizes[entry.key] = entry.size
+	}
+	var wrong []string
+	shards := 0
+	for _, split := range sortedKeys(d.Index.Splits) {
+		for _, shard := range d.Index.Splits[split] {
+			shards++
+			size, ok := sizes[under(d.prefix)+shard.Name]
+			switch {
+			case !ok:
+				wrong = append(wrong, shard.Name+" is gone")
+			case size != shard.Size:
+				wrong = append(wrong, fmt.Sprintf("%s has %d bytes, not %d", shard.Name, size, shard.Size))
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	named := strings.Join(wrong[:min(len(wrong), namedShards)], ", ")
+	if more := len(wrong) - namedShards; more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, under(d.prefix)+IndexName, ErrCorrupt, named, mendDataset)
+}
+
+// namedShards is how many shards one message names.
+const namedShards = 10
