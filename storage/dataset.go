@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
@@ -77,12 +76,5 @@ func (d *Dataset) Compare(ctx context.Context) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	named := strings.Join(wrong[:min(len(wrong), namedShards)], ", ")
-	if more := len(wrong) - namedShards; more > 0 {
-		named += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, under(d.prefix)+IndexName, ErrCorrupt, named, mendDataset)
+	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, under(d.prefix)+IndexName, ErrCorrupt, some(wrong), mendDataset)
 }
-
-// namedShards is how many shards one message names.
-const namedShards = 10

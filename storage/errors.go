@@ -29,6 +29,8 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
 	ErrOvertaken = errors.New("overtaken by another attempt of this run")
+	// ErrUnfit: the source, the shards or the class list cannot make the data set that is asked for.
+	ErrUnfit = errors.New("no such data set can be made")
 	// ErrExists: the object is already there, with other bytes.
 	ErrExists = errors.New("already exists")
 )
