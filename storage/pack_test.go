@@ -314,6 +314,8 @@ func TestPackAgain(t *testing.T) {
 	_, _, err := Pack(ctx, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Seed: 1, TempDir: t.TempDir()})
 	if !errors.Is(err, ErrExists) {
 		t.Errorf("packing over another dataset: %v, want ErrExists", err)
+	} else if !strings.HasPrefix(err.Error(), "d/index.json: already exists") || !strings.Contains(err.Error(), "delete this index") || strings.Contains(err.Error(), ".tar") {
+		t.Errorf("what stands in the way and what to delete is not told: %v", err)
 	}
 	if err := dst.Delete(ctx, "d/index.json"); err != nil {
 		t.Fatal(err)

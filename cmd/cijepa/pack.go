@@ -68,9 +68,9 @@ func (p *packing) parse(args []string, n int) (rest, classes []string, err error
 	return rest, classes, nil
 }
 
-// mistake makes a usage error of what only another command line can mend: another source or class file.
+// mistake makes a usage error of what only another command line can mend: another source, class file or prefix.
 func mistake(err error) error {
-	if errors.Is(err, storage.ErrUnfit) {
+	if errors.Is(err, storage.ErrUnfit) || errors.Is(err, storage.ErrExists) {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return err

@@ -87,6 +87,21 @@ func TestPackRefusesWhatNoRunCanUse(t *testing.T) {
 	}
 }
 
+// TestPackOverAnother: a destination that holds another data set is a usage error that names the index, also when the shard in question was never there.
+func TestPackOverAnother(t *testing.T) {
+	bucket := t.TempDir()
+	if _, _, err := packed(t, bucket, folderOf(t, "train/a/1.jpg", "val/a/2.jpg")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(bucket, "d", "val-000000.tar")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := packed(t, bucket, folderOf(t, "train/a/1.jpg", "val/a/3.jpg"))
+	if exitCode(err) != exitSettings || !strings.Contains(err.Error(), "d/index.json: already exists") || strings.Contains(err.Error(), "val-000000.tar") {
+		t.Errorf("exit %d: %v", exitCode(err), err)
+	}
+}
+
 // TestPackWarns: what may be a mistake and can be packed is told after the summary, a line for each kind.
 func TestPackWarns(t *testing.T) {
 	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "train/c/", "train/d/5.jpg", "val/a/3.jpg", "val/c/4.jpg", "val/e/")
