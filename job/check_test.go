@@ -182,6 +182,7 @@ func TestCheckFindsFaults(t *testing.T) {
 	bare(t, bucket)
 	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
+	put(t, bucket, "runs/lost/manifest/000000000001.json", []byte("{}"))
 	isSettings := func(err error) bool { var s *SettingsError; return errors.As(err, &s) }
 	is := func(sentinel error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, sentinel) && !isSettings(err) }
@@ -201,6 +202,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"no validation split", func(c *Config) { c.Run, c.Data = "x", "trainonly" }, isSettings, []string{"no images in split val"}},
 		{"no labels", func(c *Config) { c.Run, c.Data = "x", "bare" }, isSettings, []string{"1 of the 2 images of split train have no class", "1 of the 2 images of split val have no class", "1 classes"}},
 		{"a shard is gone", func(c *Config) { c.Run, c.Data = "x", "holed" }, is(storage.ErrCorrupt), []string{"CIJEPA_DATA=holed", "1 of 5 shards", "train-000003.tar is gone"}},
+		{"checkpoints without a record", func(c *Config) { c.Run = "lost" }, is(storage.ErrCorrupt), []string{"runs/lost/run.json", "CIJEPA_RUN"}},
 		{"torn record", func(c *Config) { c.Run = "torn" }, is(storage.ErrCorrupt), []string{"runs/torn/run.json"}},
 		{"device that can hang", func(c *Config) { c.Run, c.Backend = "x", "go" }, isSettings, []string{"CIJEPA_BACKEND=go: must be"}},
 		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isSettings, []string{"CIJEPA_BACKEND=abacus: must be"}},
