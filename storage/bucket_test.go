@@ -61,8 +61,8 @@ func TestAbandonedPutStoresNothing(t *testing.T) {
 				t.Errorf("%s: something was stored: %v", name, err)
 			}
 		}
-		if b.dir != "" {
-			if left, _ := filepath.Glob(b.dir + "/*"); len(left) > 0 {
+		if b.options.dir != "" {
+			if left, _ := filepath.Glob(b.options.dir + "/*"); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		}
@@ -204,8 +204,8 @@ func TestListAndDelete(t *testing.T) {
 			}
 		}
 		b.putBytes(t.Context(), "q", nil)
-		if b.dir != "" { // what a killed writer leaves
-			os.WriteFile(filepath.Join(b.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
+		if b.options.dir != "" { // what a killed writer leaves
+			os.WriteFile(filepath.Join(b.options.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
 		}
 		got, err := b.List(t.Context(), "p/")
 		if err != nil || !slices.Equal(got, want) {

@@ -35,7 +35,7 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 }
 
 // InPlace says whether the shards are files that are read where they lie.
-func (d *Dataset) InPlace() bool { return d.bucket.dir != "" }
+func (d *Dataset) InPlace() bool { return d.bucket.options.dir != "" }
 
 // Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].
 func (d *Dataset) Fingerprint() string { return d.fingerprint }

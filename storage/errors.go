@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDenied: the credentials lack a right; the message says which.
 	ErrDenied = errors.New("access denied")
-	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows.
+	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows; or it has no space left.
 	ErrUnreachable = errors.New("storage unreachable")
 	// ErrCorrupt: bytes that are there are not the bytes that were written.
 	ErrCorrupt = errors.New("corrupt")
@@ -128,9 +129,13 @@ func classifyAnswer(status int, code string) class {
 	return hopeless
 }
 
-// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
-func explain(act, key string, err error) error {
+// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do. dir is
+// the folder of a file:// bucket, else empty.
+func explain(dir, act, key string, err error) error {
 	err = oneLine{err}
+	if diskFull(err) { // another try at once is no use, one after a while is: somebody may make room
+		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(dir, "the bucket"), err)
+	}
 	switch classify(err) {
 	case missing:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -54,8 +55,18 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// A disk or quota without space is told with the folder, whatever the driver wraps it in.
+func TestFullDiskSaysWhereToMakeRoom(t *testing.T) {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		err := explain("/srv/runs", writing, "x", &fs.PathError{Op: "write", Path: "/srv/runs/x", Err: full})
+		if !errors.Is(err, ErrUnreachable) || !errors.Is(err, full) || !strings.Contains(err.Error(), "free space in /srv/runs") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestErrorsFitIntoALine(t *testing.T) {
-	err := explain(reading, "x", errors.New("GET\n-----------\nRESPONSE 403:\t403 Forbidden\n---\n"))
+	err := explain("", reading, "x", errors.New("GET\n-----------\nRESPONSE 403:\t403 Forbidden\n---\n"))
 	if want := "reading x: storage unreachable: GET RESPONSE 403: 403 Forbidden"; err.Error() != want {
 		t.Errorf("got  %q\nwant %q", err, want)
 	}

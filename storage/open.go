@@ -33,8 +33,8 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
 	}
+	o.dir = dir
 	b := New(opened, o)
-	b.dir = dir
 	if err := b.reach(ctx, u.Scheme); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
@@ -148,7 +148,7 @@ func (b *Bucket) reach(ctx context.Context, scheme string) error {
 	o.Patience = min(o.Patience, openPatience)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
-		if b.dir != "" {
+		if b.options.dir != "" {
 			err = nil // the directory was made a moment ago
 		}
 		return struct{}{}, err
