@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -258,6 +259,27 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	_, err := Open(t.Context(), "nope://user:hunter2@b?token=hunter3", hasty(t))
 	if err == nil || strings.Contains(err.Error(), "hunter") {
 		t.Errorf("a secret is in the message: %v", err)
+	}
+}
+
+// An S3 bucket of which nobody knows the region, or whose region is none, can never be opened: that is told at once, and as no trouble of the store's.
+func TestOpenWithoutARegion(t *testing.T) {
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+		"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
+		t.Setenv(name, value)
+	}
+	for url, want := range map[string]string{
+		"s3://bucket": "s3://NAME?region=",
+		"s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true": "set AWS_REGION",
+		"s3://bucket?region=us%20east%201":                            `"us east 1" is no region`,
+	} {
+		b, err := Open(t.Context(), url, Options{FirstWait: time.Millisecond, Patience: time.Minute})
+		if err == nil {
+			b.Close()
+		}
+		if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
 	}
 }
 

@@ -87,6 +87,8 @@ func classify(err error) class {
 		return hopeless
 	case strings.Contains(err.Error(), "no such host"):
 		return transient // azureblob calls it NotFound; a pod's name service may come up after the pod
+	case strings.Contains(err.Error(), keyIsNone):
+		return denied // an identity may come up after the pod as well, but the driver looks for it once
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
@@ -129,18 +131,17 @@ func classifyAnswer(status int, code string) class {
 	return hopeless
 }
 
-// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do. dir is
-// the folder of a file:// bucket, else empty.
-func explain(dir, act, key string, err error) error {
+// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
+func explain(at place, act, key string, err error) error {
 	err = oneLine{err}
 	if diskFull(err) { // another try at once is no use, one after a while is: somebody may make room
-		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(dir, "the bucket"), err)
+		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
 	}
 	switch classify(err) {
 	case missing:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)
 	case denied:
-		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, rightFor(act), err)
+		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, remedy(at, act, err), err)
 	case exists:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
 	case hopeless:
@@ -157,6 +158,41 @@ func (e oneLine) Error() string {
 	words := strings.Fields(e.err.Error())
 	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return strings.Trim(word, "-") == "" }), " ")
 }
+
+// remedy says what to do about a refusal.
+func remedy(at place, act string, err error) string {
+	if !unknownCaller(err) {
+		return rightFor(act)
+	}
+	if at.scheme == "" {
+		return "check the credentials"
+	}
+	return "check the credentials: " + needs(at.scheme)
+}
+
+// unknownCaller tells a refusal of who asks from one of what is asked for.
+func unknownCaller(err error) bool {
+	var (
+		s3     smithy.APIError
+		google *googleapi.Error
+		azure  *azcore.ResponseError
+		code   string
+	)
+	switch {
+	case errors.As(err, &google):
+		return google.Code == http.StatusUnauthorized
+	case errors.As(err, &s3):
+		code = s3.ErrorCode()
+	case errors.As(err, &azure):
+		code = azure.ErrorCode
+	default:
+		return strings.Contains(err.Error(), keyIsNone) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
+	}
+	return slices.Contains([]string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}, code)
+}
+
+// keyIsNone is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
+const keyIsNone = "private key should be a PEM"
 
 // rightFor names the right that an act needs, in the words of the three clouds.
 func rightFor(act string) string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 )
 
@@ -33,12 +34,32 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
 	}
-	o.dir = dir
+	if err := regionIsSet(opened); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
+	}
+	o.place = place{u.Scheme, dir}
 	b := New(opened, o)
 	if err := b.reach(ctx, u.Scheme); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
+}
+
+// regionIsSet looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
+// network, and its own error looks like trouble that may pass.
+func regionIsSet(b *blob.Bucket) error {
+	var client *s3.Client
+	if !b.As(&client) {
+		return nil
+	}
+	const advice = "add region= to the URL, as in s3://NAME?region=us-east-1, or set AWS_REGION"
+	switch region := client.Options().Region; {
+	case region == "":
+		return errors.New("no region is set: " + advice)
+	case strings.ContainsFunc(region, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }):
+		return fmt.Errorf("%q is no region: %s", region, advice)
+	}
+	return nil
 }
 
 // checkURL catches what a user is likely to mistype, in words that the drivers do not have.
@@ -130,7 +151,7 @@ func needs(scheme string) string {
 		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
 			"and endpoint= in the URL where it is not Amazon's"
 	case "gs":
-		return "a gs bucket needs credentials (GOOGLE_APPLICATION_CREDENTIALS, or a workload identity)"
+		return "a gs bucket needs credentials (gcloud auth application-default login, a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
 	case "azblob":
 		return "an azblob container needs AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, a SAS token or a workload identity"
 	case "file":
