@@ -20,7 +20,7 @@ func (c *check) lookAtData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
 		var err error
-		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience)}); err != nil {
+		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, c.store()); err != nil {
 			c.fault(ctx, "data", err)
 			return
 		}

@@ -139,6 +139,42 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	if after := keys(t, bucket); !slices.Equal(before, after) {
 		t.Errorf("the bucket held %v and holds %v", before, after)
 	}
+	if _, err := os.Stat(filepath.Join(strings.TrimPrefix(cfg.Bucket, "file://"), "runs")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder is left behind: %v", err)
+	}
+}
+
+// TestCheckMakesNoBucket: a folder that is missing is told and not made. For the bucket of runs alone that is no fault: the run makes it.
+func TestCheckMakesNoBucket(t *testing.T) {
+	cfg, _ := smallRun(t)
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, c := range []struct {
+		bucket, data string
+		fault        string
+		says         string
+	}{
+		{"file://" + missing, cfg.DataBucket, "", "the folder does not exist: " + missing + "; a run would make it"},
+		{"file://" + missing, "file://" + missing, "CIJEPA_BUCKET", "the folder does not exist: " + missing},
+		{cfg.Bucket, "file://" + missing, "CIJEPA_DATA_BUCKET", "the folder does not exist: " + missing},
+	} {
+		changed := cfg
+		changed.Bucket, changed.DataBucket = c.bucket, c.data
+		var out bytes.Buffer
+		k := &check{cfg: changed, out: &out, log: testLog(t)}
+		k.lookAtBucket(t.Context())
+		k.lookAtData(t.Context())
+		k.close()
+		var faults []string
+		for _, f := range k.settings.Faults {
+			faults = append(faults, f.Variable)
+		}
+		if strings.Join(faults, " ") != c.fault || len(k.errs) > 0 || !strings.Contains(out.String(), c.says) {
+			t.Errorf("faults %v %v, want %q, in\n%s", faults, k.errs, c.fault, &out)
+		}
+		if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("it was made: %v", err)
+		}
+	}
 }
 
 // TestCheckTellsWhereTheRunStands: begun, under way, done.

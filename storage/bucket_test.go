@@ -283,6 +283,34 @@ func TestOpenWithoutARegion(t *testing.T) {
 	}
 }
 
+// A bucket that is only read is not made, and who tries what may be written leaves no folder behind.
+func TestBucketsThatMustExist(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "a", "b")
+	o := hasty(t)
+	o.MustExist = true
+	b, err := Open(t.Context(), "file://"+missing, o)
+	if err == nil {
+		b.Close()
+	}
+	if !errors.Is(err, ErrNoFolder) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("a missing folder: %v", err)
+	}
+	b = openTest(t, "file://"+dir, o)
+	remove := b.NewFolders("runs/r/")
+	if err := b.Check(t.Context(), "runs/r/"); err != nil {
+		t.Fatal(err)
+	}
+	b.putBytes(t.Context(), "runs/other", nil)
+	if remove(); !slices.Equal(files(t, dir), []string{"runs"}) || !slices.Equal(files(t, filepath.Join(dir, "runs")), []string{"other"}) {
+		t.Errorf("left: %v, %v", files(t, dir), files(t, filepath.Join(dir, "runs")))
+	}
+	b.Delete(t.Context(), "runs/other")
+	if remove(); len(files(t, dir)) > 0 {
+		t.Errorf("left: %v", files(t, dir))
+	}
+}
+
 func TestFileBucketWithPrefix(t *testing.T) {
 	dir := t.TempDir()
 	b := openTest(t, "file://"+dir+"?prefix=team/", hasty(t))

@@ -30,6 +30,8 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
 	ErrOvertaken = errors.New("overtaken by another attempt of this run")
+	// ErrNoFolder: the directory of a file:// bucket is missing, and [Options].MustExist is set.
+	ErrNoFolder = errors.New("the folder does not exist")
 	// ErrUnfit: the source, the shards or the class list cannot make the data set that is asked for.
 	ErrUnfit = errors.New("no such data set can be made")
 	// ErrExists: the object is already there, with other bytes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,7 +17,8 @@ import (
 )
 
 // Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
-// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing.
+// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing,
+// unless [Options].MustExist is set.
 // A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
 // data set may be readable but not listable: see [Bucket.Check].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
@@ -26,7 +28,7 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	dir := ""
 	if u.Scheme == "file" {
-		if dir, err = prepareDirectory(u); err != nil {
+		if dir, err = prepareDirectory(u, o.MustExist); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +58,9 @@ func regionIsSet(b *blob.Bucket) error {
 	switch region := client.Options().Region; {
 	case region == "":
 		return errors.New("no region is set: " + advice)
-	case strings.ContainsFunc(region, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }):
+	case strings.ContainsFunc(region, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}):
 		return fmt.Errorf("%q is no region: %s", region, advice)
 	}
 	return nil
@@ -114,8 +118,8 @@ func redacted(bucket string) string {
 	return u.Redacted()
 }
 
-// prepareDirectory makes the directory of a file:// URL, sets the parameters that this package relies on and returns the directory of the keys.
-func prepareDirectory(u *url.URL) (string, error) {
+// prepareDirectory makes the directory of a file:// URL unless it must exist, sets the parameters that this package relies on and returns the directory of the keys.
+func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	path := u.Path
 	if u.Host == "." {
 		path = strings.TrimPrefix(path, "/")
@@ -124,8 +128,11 @@ func prepareDirectory(u *url.URL) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+	switch info, err := os.Stat(dir); {
+	case err == nil && !info.IsDir():
 		return "", fmt.Errorf("opening bucket %s: %s is a file, not a directory", u, dir)
+	case mustExist && errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("opening bucket %s: %w: %s", u, ErrNoFolder, dir)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", fmt.Errorf("opening bucket %s: %w; choose a directory that you may write to", u, err)
@@ -170,7 +177,7 @@ func (b *Bucket) reach(ctx context.Context, scheme string) error {
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
 		if b.options.dir != "" {
-			err = nil // the directory was made a moment ago
+			err = nil // the directory was looked at a moment ago
 		}
 		return struct{}{}, err
 	})

@@ -23,6 +23,8 @@ type Options struct {
 	Moved func(read, written int)
 	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
 	FirstWait time.Duration
+	// MustExist refuses a file:// bucket whose directory is missing with [ErrNoFolder]. [Open] makes the directory otherwise, as a writer needs it.
+	MustExist bool
 
 	place
 }

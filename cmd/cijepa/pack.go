@@ -77,8 +77,8 @@ func mistake(err error) error {
 }
 
 // openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a typing mistake.
-func openBucket(ctx context.Context, url string, log *slog.Logger) (*storage.Bucket, error) {
-	bucket, err := storage.Open(ctx, url, storage.Options{Log: log})
+func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -151,7 +151,7 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 		return fmt.Errorf("%w: SOURCE: %w", errUsage, err)
 	}
 	defer source.Close()
-	bucket, err := openBucket(ctx, rest[1], p.log)
+	bucket, err := openBucket(ctx, rest[1], storage.Options{Log: p.log})
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if err != nil {
 		return err
 	}
-	bucket, err := openBucket(ctx, rest[0], p.log)
+	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: p.log, MustExist: true})
 	if err != nil {
 		return err
 	}
