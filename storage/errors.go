@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -163,10 +164,16 @@ func (e oneLine) Error() string {
 
 // remedy says what to do about a refusal.
 func remedy(at place, act string, err error) string {
-	if !unknownCaller(err) {
+	switch {
+	case at.scheme == "file" && errors.Is(err, syscall.EROFS):
+		return at.dir + " is mounted read-only: mount it for writing"
+	case at.scheme == "file" && (act == listing || act == reading):
+		return fmt.Sprintf("make %s, and what is in it, readable for uid %d, as which this program runs", at.dir, os.Getuid())
+	case at.scheme == "file":
+		return fmt.Sprintf("make %s, and what is in it, writable for uid %d, as which this program runs", at.dir, os.Getuid())
+	case !unknownCaller(err):
 		return rightFor(act)
-	}
-	if at.scheme == "" {
+	case at.scheme == "":
 		return "check the credentials"
 	}
 	return "check the credentials: " + needs(at.scheme)

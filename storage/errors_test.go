@@ -83,6 +83,30 @@ func TestRefusedCredentialsHaveTheirOwnAdvice(t *testing.T) {
 	}
 }
 
+// A folder has owners, no roles.
+func TestRefusedFoldersHaveTheirOwnAdvice(t *testing.T) {
+	uid := fmt.Sprintf("for uid %d", os.Getuid())
+	for _, x := range []struct {
+		act  string
+		err  error
+		says []string
+	}{
+		{writing, syscall.EACCES, []string{"make /srv/runs", "writable", uid}},
+		{creating, syscall.EPERM, []string{"make /srv/runs", "writable", uid}},
+		{deleting, syscall.EACCES, []string{"make /srv/runs", "writable", uid}},
+		{reading, syscall.EACCES, []string{"make /srv/runs", "readable", uid}},
+		{listing, syscall.EACCES, []string{"make /srv/runs", "readable", uid}},
+		{writing, syscall.EROFS, []string{"/srv/runs is mounted read-only"}},
+	} {
+		err := explain(place{"file", "/srv/runs"}, x.act, "runs/r/run.json", &fs.PathError{Op: "mkdir", Path: "/srv/runs/runs", Err: x.err})
+		for _, want := range x.says {
+			if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3:") {
+				t.Errorf("%s, %v: %v, want %q", x.act, x.err, err, want)
+			}
+		}
+	}
+}
+
 // A disk or quota without space is told with the folder, whatever the driver wraps it in.
 func TestFullDiskSaysWhereToMakeRoom(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {

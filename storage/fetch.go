@@ -38,6 +38,8 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 		case errors.Is(err, errDamaged):
 			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		case errors.Is(err, os.ErrPermission):
+			return nil, explain(c.dataset.bucket.options.place, reading, object.Key, err)
 		}
 		return file, err
 	}
