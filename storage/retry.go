@@ -156,7 +156,7 @@ func (t *trouble) pause(ctx context.Context, err error) error {
 	if time.Since(t.since)+wait > t.options.Patience {
 		return settle(ctx, t.options.place, t.act, t.key, err)
 	}
-	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait", wait.Round(time.Millisecond), "error", oneLine{err}.Error())
+	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
 	select {
 	case <-time.After(wait):
 		return nil
