@@ -27,7 +27,7 @@ var (
 	ErrDenied = errors.New("access denied")
 	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows; or it has no space left.
 	ErrUnreachable = errors.New("storage unreachable")
-	// ErrCorrupt: bytes that are there are not the bytes that were written.
+	// ErrCorrupt: bytes that are there are not the bytes that were written, or something that a record names is gone.
 	ErrCorrupt = errors.New("corrupt")
 	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
 	ErrOvertaken = errors.New("overtaken by another attempt of this run")
