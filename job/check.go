@@ -39,6 +39,7 @@ type check struct {
 	smi    func(ctx context.Context) ([]byte, error) // what nvidia-smi prints of the cards
 
 	bucket *storage.Bucket  // nil: cannot be used
+	tidy   func()           // removes folders that the check has made; nil: none
 	data   *storage.Dataset // nil: cannot be read
 	begun  *Recipe          // of the run, if it has begun
 	at     storage.Position // of the newest checkpoint
@@ -90,6 +91,9 @@ func (c *check) conclude() error {
 }
 
 func (c *check) close() {
+	if c.tidy != nil {
+		c.tidy()
+	}
 	if c.bucket != nil {
 		if err := c.bucket.Close(); err != nil {
 			c.log.Warn("closing the bucket", "error", err)

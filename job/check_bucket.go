@@ -15,11 +15,16 @@ import (
 
 // lookAtBucket opens the bucket of runs and tries every right that a run needs below its prefix.
 func (c *check) lookAtBucket(ctx context.Context) {
-	bucket, err := openBucket(ctx, "Bucket", c.cfg.Bucket, storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience)})
-	if err != nil {
-		c.fault(ctx, "bucket", err)
+	bucket, err := storage.Open(ctx, c.cfg.Bucket, c.store())
+	if errors.Is(err, storage.ErrNoFolder) && c.cfg.DataBucket != c.cfg.Bucket {
+		c.warn("bucket", "%v; a run would make it", err)
 		return
 	}
+	if err != nil {
+		c.fault(ctx, "bucket", notOpened(ctx, "Bucket", err))
+		return
+	}
+	c.tidy = bucket.NewFolders(c.folder())
 	prefix := c.scratch()
 	err = bucket.Check(ctx, prefix)
 	left := c.sweep(ctx, bucket, prefix)
@@ -36,6 +41,11 @@ func (c *check) lookAtBucket(ctx context.Context) {
 		return
 	}
 	c.ok("bucket", "objects below %s can be written, read, listed, deleted and created only if absent", c.folder())
+}
+
+// store says how the buckets of a check behave: it looks at what is there, and makes nothing.
+func (c *check) store() storage.Options {
+	return storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience), MustExist: true}
 }
 
 // folder is the run's, in the bucket.

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,7 +20,7 @@ func (c *check) lookAtData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
 		var err error
-		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience)}); err != nil {
+		if bucket, err = openBucket(ctx, "DataBucket", c.cfg.DataBucket, c.store()); err != nil {
 			c.fault(ctx, "data", err)
 			return
 		}
@@ -47,8 +48,22 @@ func (c *check) lookAtData(ctx context.Context) {
 	if err := c.cfg.usable(index); err != nil {
 		c.fault(ctx, "data", err)
 	}
+	c.lookAtShards(ctx)
 	if n := index.Counts[trainSplit]; n >= c.cfg.Batch {
 		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+	}
+}
+
+// lookAtShards holds the index against a listing: a shard that is gone would stop the run when its turn comes, maybe a day from now.
+func (c *check) lookAtShards(ctx context.Context) {
+	err := c.data.Compare(ctx)
+	switch {
+	case errors.Is(err, storage.ErrDenied): // a run reads shards by their names
+		c.warn("data", "whether all shards are there is not known: %v", err)
+	case err != nil:
+		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", variable("Data"), c.cfg.Data, err))
+	default:
+		c.ok("data", "all shards are there, in the sizes of the index")
 	}
 }
 

@@ -139,6 +139,42 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	if after := keys(t, bucket); !slices.Equal(before, after) {
 		t.Errorf("the bucket held %v and holds %v", before, after)
 	}
+	if _, err := os.Stat(filepath.Join(strings.TrimPrefix(cfg.Bucket, "file://"), "runs")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder is left behind: %v", err)
+	}
+}
+
+// TestCheckMakesNoBucket: a folder that is missing is told and not made. For the bucket of runs alone that is no fault: the run makes it.
+func TestCheckMakesNoBucket(t *testing.T) {
+	cfg, _ := smallRun(t)
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, c := range []struct {
+		bucket, data string
+		fault        string
+		says         string
+	}{
+		{"file://" + missing, cfg.DataBucket, "", "the folder does not exist: " + missing + "; a run would make it"},
+		{"file://" + missing, "file://" + missing, "CIJEPA_BUCKET", "the folder does not exist: " + missing},
+		{cfg.Bucket, "file://" + missing, "CIJEPA_DATA_BUCKET", "the folder does not exist: " + missing},
+	} {
+		changed := cfg
+		changed.Bucket, changed.DataBucket = c.bucket, c.data
+		var out bytes.Buffer
+		k := &check{cfg: changed, out: &out, log: testLog(t)}
+		k.lookAtBucket(t.Context())
+		k.lookAtData(t.Context())
+		k.close()
+		var faults []string
+		for _, f := range k.settings.Faults {
+			faults = append(faults, f.Variable)
+		}
+		if strings.Join(faults, " ") != c.fault || len(k.errs) > 0 || !strings.Contains(out.String(), c.says) {
+			t.Errorf("faults %v %v, want %q, in\n%s", faults, k.errs, c.fault, &out)
+		}
+		if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("it was made: %v", err)
+		}
+	}
 }
 
 // TestCheckTellsWhereTheRunStands: begun, under way, done.
@@ -175,9 +211,14 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 func TestCheckFindsFaults(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", trainSplit)
+	packNoise(t, bucket, "holed", trainSplit, validationSplit)
+	if err := bucket.Delete(t.Context(), "holed/train-000003.tar"); err != nil {
+		t.Fatal(err)
+	}
 	bare(t, bucket)
 	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
+	put(t, bucket, "runs/lost/manifest/000000000001.json", []byte("{}"))
 	isSettings := func(err error) bool { var s *SettingsError; return errors.As(err, &s) }
 	is := func(sentinel error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, sentinel) && !isSettings(err) }
@@ -196,6 +237,8 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"batch", func(c *Config) { c.Run, c.Batch = "x", 100 }, isSettings, []string{"CIJEPA_BATCH=100: at most the 64 images"}},
 		{"no validation split", func(c *Config) { c.Run, c.Data = "x", "trainonly" }, isSettings, []string{"no images in split val"}},
 		{"no labels", func(c *Config) { c.Run, c.Data = "x", "bare" }, isSettings, []string{"1 of the 2 images of split train have no class", "1 of the 2 images of split val have no class", "1 classes"}},
+		{"a shard is gone", func(c *Config) { c.Run, c.Data = "x", "holed" }, is(storage.ErrCorrupt), []string{"CIJEPA_DATA=holed", "1 of 5 shards", "train-000003.tar is gone"}},
+		{"checkpoints without a record", func(c *Config) { c.Run = "lost" }, is(storage.ErrCorrupt), []string{"runs/lost/run.json", "CIJEPA_RUN"}},
 		{"torn record", func(c *Config) { c.Run = "torn" }, is(storage.ErrCorrupt), []string{"runs/torn/run.json"}},
 		{"device that can hang", func(c *Config) { c.Run, c.Backend = "x", "go" }, isSettings, []string{"CIJEPA_BACKEND=go: must be"}},
 		{"no device", func(c *Config) { c.Run, c.Backend = "x", "abacus" }, isSettings, []string{"CIJEPA_BACKEND=abacus: must be"}},

@@ -109,7 +109,9 @@ func (j *Job) store() storage.Options {
 // open makes the shards and the device ready.
 func (j *Job) open(ctx context.Context) error {
 	j.live.Doing("opening the data")
-	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, j.store())
+	o := j.store()
+	o.MustExist = true // nothing is written there
+	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, o)
 	if err != nil {
 		return err
 	}

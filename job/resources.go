@@ -19,13 +19,18 @@ import (
 // openBucket opens the bucket that a setting names.
 func openBucket(ctx context.Context, field, url string, o storage.Options) (*storage.Bucket, error) {
 	bucket, err := storage.Open(ctx, url, o)
-	switch {
-	case err == nil:
-		return bucket, nil
-	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), ctx.Err() != nil:
-		return nil, fmt.Errorf("%s: %w", variable(field), err)
+	if err != nil {
+		return nil, notOpened(ctx, field, err)
 	}
-	return nil, &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
+	return bucket, nil
+}
+
+// notOpened says why the bucket that a setting names could not be opened.
+func notOpened(ctx context.Context, field string, err error) error {
+	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) || ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", variable(field), err)
+	}
+	return &SettingsError{[]Fault{{variable(field), "", err.Error()}}}
 }
 
 // openDataset reads the index of the data.

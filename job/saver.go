@@ -130,9 +130,17 @@ func (s *saver) settle(o outcome) error {
 	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
-		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), o.err)
+		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), unreachable(o.err))
 	}
 	return nil
+}
+
+// unreachable makes sure that whoever starts the program hears of trouble with storage, whatever the cause: another attempt, later, may do better.
+func unreachable(err error) error {
+	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", storage.ErrUnreachable, err)
 }
 
 // begin hands the position to the uploading goroutine. It waits when two checkpoints are already in hand, unless ctx

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -65,6 +66,22 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	at.step = 5
 	if err := s.finish(t.Context(), at, nil); err != nil || s.committed != 5 {
 		t.Errorf("the store is back, but: committed %d, %v", s.committed, err)
+	}
+}
+
+// TestPatienceEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
+// its cause.
+func TestPatienceEndsWithStorageTrouble(t *testing.T) {
+	s, at := newTestSaver(t, storagetest.NewStore(t), "a")
+	s.job.cfg.SavePatience = time.Nanosecond
+	odd := errors.New("a failure of no class")
+	for _, cause := range []error{odd, storage.ErrDenied, storage.ErrUnreachable} {
+		s.outstanding = 1
+		err := s.settle(outcome{task: task{step: at.step, parts: []storage.Part{}}, err: fmt.Errorf("writing x: %w", cause)})
+		if !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) || !errors.Is(err, cause) ||
+			!strings.Contains(err.Error(), "CIJEPA_SAVE_PATIENCE") || strings.Count(err.Error(), storage.ErrUnreachable.Error()) > 1 {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

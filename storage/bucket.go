@@ -18,7 +18,6 @@ import (
 type Bucket struct {
 	blob    *blob.Bucket
 	options Options
-	dir     string // of a file:// bucket opened by URL: the directory that keys are relative to; else empty
 }
 
 // New returns a Bucket over an opened one, of any driver. A file:// bucket should be opened by [Open] instead, which makes its Create atomic.
@@ -116,7 +115,7 @@ func (b *Bucket) entries(ctx context.Context, prefix string) ([]entry, error) {
 		}
 		p, err := retry(ctx, b.options, listing, prefix, func(a *attempt) (page, error) {
 			objects, next, err := b.blob.ListPage(a.ctx, token, listPage, &blob.ListOptions{Prefix: prefix})
-			if err != nil && b.dir != "" && classify(err) == missing {
+			if err != nil && b.options.dir != "" && classify(err) == missing {
 				// fileblob walks the directory and trips over another writer's temporary file that is gone a moment later.
 				err = fmt.Errorf("a file vanished from the listing: %v", err)
 			}
@@ -126,7 +125,7 @@ func (b *Bucket) entries(ctx context.Context, prefix string) ([]entry, error) {
 			return nil, err
 		}
 		for _, o := range p.objects {
-			all = append(all, entry{o.Key, o.Size, o.ModTime, b.dir != "" && unfinishedFile(o.Key)})
+			all = append(all, entry{o.Key, o.Size, o.ModTime, b.options.dir != "" && unfinishedFile(o.Key)})
 		}
 		token = p.next
 	}

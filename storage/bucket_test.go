@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -61,8 +62,8 @@ func TestAbandonedPutStoresNothing(t *testing.T) {
 				t.Errorf("%s: something was stored: %v", name, err)
 			}
 		}
-		if b.dir != "" {
-			if left, _ := filepath.Glob(b.dir + "/*"); len(left) > 0 {
+		if b.options.dir != "" {
+			if left, _ := filepath.Glob(b.options.dir + "/*"); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		}
@@ -204,8 +205,8 @@ func TestListAndDelete(t *testing.T) {
 			}
 		}
 		b.putBytes(t.Context(), "q", nil)
-		if b.dir != "" { // what a killed writer leaves
-			os.WriteFile(filepath.Join(b.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
+		if b.options.dir != "" { // what a killed writer leaves
+			os.WriteFile(filepath.Join(b.options.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
 		}
 		got, err := b.List(t.Context(), "p/")
 		if err != nil || !slices.Equal(got, want) {
@@ -258,6 +259,55 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	_, err := Open(t.Context(), "nope://user:hunter2@b?token=hunter3", hasty(t))
 	if err == nil || strings.Contains(err.Error(), "hunter") {
 		t.Errorf("a secret is in the message: %v", err)
+	}
+}
+
+// An S3 bucket of which nobody knows the region, or whose region is none, can never be opened: that is told at once, and as no trouble of the store's.
+func TestOpenWithoutARegion(t *testing.T) {
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+		"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
+		t.Setenv(name, value)
+	}
+	for url, want := range map[string]string{
+		"s3://bucket": "s3://NAME?region=",
+		"s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true": "set AWS_REGION",
+		"s3://bucket?region=us%20east%201":                            `"us east 1" is no region`,
+	} {
+		b, err := Open(t.Context(), url, Options{FirstWait: time.Millisecond, Patience: time.Minute})
+		if err == nil {
+			b.Close()
+		}
+		if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+}
+
+// A bucket that is only read is not made, and who tries what may be written leaves no folder behind.
+func TestBucketsThatMustExist(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "a", "b")
+	o := hasty(t)
+	o.MustExist = true
+	b, err := Open(t.Context(), "file://"+missing, o)
+	if err == nil {
+		b.Close()
+	}
+	if !errors.Is(err, ErrNoFolder) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("a missing folder: %v", err)
+	}
+	b = openTest(t, "file://"+dir, o)
+	remove := b.NewFolders("runs/r/")
+	if err := b.Check(t.Context(), "runs/r/"); err != nil {
+		t.Fatal(err)
+	}
+	b.putBytes(t.Context(), "runs/other", nil)
+	if remove(); !slices.Equal(files(t, dir), []string{"runs"}) || !slices.Equal(files(t, filepath.Join(dir, "runs")), []string{"other"}) {
+		t.Errorf("left: %v, %v", files(t, dir), files(t, filepath.Join(dir, "runs")))
+	}
+	b.Delete(t.Context(), "runs/other")
+	if remove(); len(files(t, dir)) > 0 {
+		t.Errorf("left: %v", files(t, dir))
 	}
 }
 

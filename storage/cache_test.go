@@ -155,6 +155,40 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	}
 }
 
+// A shard that its index names and that is gone is damage, of which every message says what to do; a comparison with a listing finds it beforehand.
+func TestShardsThatAreGone(t *testing.T) {
+	inPlace, err := Open(t.Context(), "file://"+t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inPlace.Close()
+	for name, b := range map[string]*Bucket{"in place": inPlace, "in a cache": memBucket(t)} {
+		t.Run(name, func(t *testing.T) {
+			mustPack(t, idxSourceOf(t, 50), b, "d", PackOptions{PerShard: 10})
+			d := mustOpenDataset(t, b)
+			if err := d.Compare(t.Context()); err != nil {
+				t.Errorf("a whole data set: %v", err)
+			}
+			if err := b.Delete(t.Context(), "d/train-000003.tar"); err != nil {
+				t.Fatal(err)
+			}
+			putAll(t, b, map[string]string{"d/train-000001.tar": "short"})
+			s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
+			for shard, says := range map[int]string{1: "d/train-000001.tar", 3: "d/train-000003.tar: corrupt: the index names it, but it is gone"} {
+				err := s.View(t.Context(), shard, 0, func(string, int, []byte) error { return nil })
+				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), mendDataset) {
+					t.Errorf("shard %d: %v, want ErrCorrupt, %q and what to do", shard, err, says)
+				}
+			}
+			err := d.Compare(t.Context())
+			if want := "2 of 6 shards of d/index.json: corrupt: train-000001.tar has 5 bytes, not "; !errors.Is(err, ErrCorrupt) ||
+				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+mendDataset) {
+				t.Errorf("compared: %v", err)
+			}
+		})
+	}
+}
+
 func TestViewPassesErrorsOn(t *testing.T) {
 	_, d := packed(t, 20)
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))

@@ -32,20 +32,26 @@ func ReadClasses(r io.Reader) ([]string, error) {
 	return classes, nil
 }
 
-// chooseClasses settles which class has which label.
-func (p *packer) chooseClasses(own []string) ([]string, error) {
+// images counts the images of each class of the source.
+func (p *packer) images() map[string]int {
 	images := map[string]int{}
 	for i := range p.items {
 		if class := p.items[i].Class; class != "" {
 			images[class]++
 		}
 	}
+	return images
+}
+
+// chooseClasses settles which class has which label.
+func (p *packer) chooseClasses(own []string) ([]string, error) {
+	images := p.images()
 	classes := p.options.Classes
 	switch {
 	case len(classes) > 0:
 		for _, class := range classes {
 			if images[class] == 0 {
-				return nil, fmt.Errorf("class %q is listed, but the source has no image of it", class)
+				return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it", ErrUnfit, class)
 			}
 		}
 	case own != nil:

@@ -43,8 +43,8 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 }
 
 func (b *Bucket) create(a *attempt, key string, data []byte) error {
-	if b.dir != "" {
-		return createFile(b.dir, key, data)
+	if b.options.dir != "" {
+		return createFile(b.options.dir, key, data)
 	}
 	return b.blob.Upload(a.ctx, key, bytes.NewReader(data), &blob.WriterOptions{ContentType: contentType(key), IfNotExist: true})
 }

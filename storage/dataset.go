@@ -35,7 +35,7 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 }
 
 // InPlace says whether the shards are files that are read where they lie.
-func (d *Dataset) InPlace() bool { return d.bucket.dir != "" }
+func (d *Dataset) InPlace() bool { return d.bucket.options.dir != "" }
 
 // Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].
 func (d *Dataset) Fingerprint() string { return d.fingerprint }
@@ -43,4 +43,38 @@ func (d *Dataset) Fingerprint() string { return d.fingerprint }
 // object is a shard as the bucket knows it.
 func (d *Dataset) object(s *Shard) Object {
 	return Object{Key: under(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
+}
+
+// mendDataset is what to do about a shard that is not the one of the index.
+const mendDataset = "put the object back, or pack the data again under another prefix"
+
+// Compare holds the index against one listing of the bucket. Shards that are gone or have another size are ErrCorrupt, and the error names them.
+// It reads no shard: other bytes of the same length do not show.
+func (d *Dataset) Compare(ctx context.Context) error {
+	entries, err := d.bucket.entries(ctx, under(d.prefix))
+	if err != nil {
+		return err
+	}
+	sizes := make(map[string]int64, len(entries))
+	for _, entry := range entries {
+		sizes[entry.key] = entry.size
+	}
+	var wrong []string
+	shards := 0
+	for _, split := range sortedKeys(d.Index.Splits) {
+		for _, shard := range d.Index.Splits[split] {
+			shards++
+			size, ok := sizes[under(d.prefix)+shard.Name]
+			switch {
+			case !ok:
+				wrong = append(wrong, shard.Name+" is gone")
+			case size != shard.Size:
+				wrong = append(wrong, fmt.Sprintf("%s has %d bytes, not %d", shard.Name, size, shard.Size))
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, under(d.prefix)+IndexName, ErrCorrupt, some(wrong), mendDataset)
 }

@@ -11,14 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A disk that turns out smaller than the limit becomes the limit.
-func TestDiskFull(t *testing.T) {
-	b, d := packed(t, 400)
-	size := d.Index.Splits["train"][0].Size
-	dir := t.TempDir()
-	// Every file takes whole pages: this is the room of some 14 shards.
-	room := 14 * (size + 8192)
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", room)); err != nil {
+// mountSmall makes a disk of the given size of a folder.
+func mountSmall(t *testing.T, dir string, size int64) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Skipf("a small disk cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
@@ -26,6 +22,31 @@ func TestDiskFull(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A bucket on a disk that is full is trouble with storage, told with the folder in which to make room.
+func TestBucketOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	mountSmall(t, dir, 64<<10)
+	b := openTest(t, "file://"+dir, hasty(t))
+	data := make([]byte, 256<<10)
+	_, put := b.putBytes(t.Context(), "x", data)
+	_, create := b.Create(t.Context(), "y", data)
+	for _, err := range []error{put, create} {
+		if !errors.Is(err, ErrUnreachable) || !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "free space in "+dir) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// A disk that turns out smaller than the limit becomes the limit.
+func TestDiskFull(t *testing.T) {
+	b, d := packed(t, 400)
+	size := d.Index.Splits["train"][0].Size
+	dir := t.TempDir()
+	// Every file takes whole pages: this is the room of some 14 shards.
+	room := 14 * (size + 8192)
+	mountSmall(t, dir, room)
 	stored := snapshot(t, b)
 	t.Run("enough for the window", func(t *testing.T) {
 		c := newCache(t, d, dir, 0)

@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,12 +25,16 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDenied: the credentials lack a right; the message says which.
 	ErrDenied = errors.New("access denied")
-	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows.
+	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows; or it has no space left.
 	ErrUnreachable = errors.New("storage unreachable")
-	// ErrCorrupt: bytes that are there are not the bytes that were written.
+	// ErrCorrupt: bytes that are there are not the bytes that were written, or something that a record names is gone.
 	ErrCorrupt = errors.New("corrupt")
 	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
 	ErrOvertaken = errors.New("overtaken by another attempt of this run")
+	// ErrNoFolder: the directory of a file:// bucket is missing, and [Options].MustExist is set.
+	ErrNoFolder = errors.New("the folder does not exist")
+	// ErrUnfit: the source, the shards or the class list cannot make the data set that is asked for.
+	ErrUnfit = errors.New("no such data set can be made")
 	// ErrExists: the object is already there, with other bytes.
 	ErrExists = errors.New("already exists")
 )
@@ -84,6 +90,8 @@ func classify(err error) class {
 		return hopeless
 	case strings.Contains(err.Error(), "no such host"):
 		return transient // azureblob calls it NotFound; a pod's name service may come up after the pod
+	case strings.Contains(err.Error(), keyIsNone):
+		return denied // an identity may come up after the pod as well, but the driver looks for it once
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
@@ -127,13 +135,16 @@ func classifyAnswer(status int, code string) class {
 }
 
 // explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
-func explain(act, key string, err error) error {
+func explain(at place, act, key string, err error) error {
 	err = oneLine{err}
+	if diskFull(err) { // another try at once is no use, one after a while is: somebody may make room
+		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
+	}
 	switch classify(err) {
 	case missing:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)
 	case denied:
-		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, rightFor(act), err)
+		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, remedy(at, act, err), err)
 	case exists:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
 	case hopeless:
@@ -150,6 +161,47 @@ func (e oneLine) Error() string {
 	words := strings.Fields(e.err.Error())
 	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return strings.Trim(word, "-") == "" }), " ")
 }
+
+// remedy says what to do about a refusal.
+func remedy(at place, act string, err error) string {
+	switch {
+	case at.scheme == "file" && errors.Is(err, syscall.EROFS):
+		return at.dir + " is mounted read-only: mount it for writing"
+	case at.scheme == "file" && (act == listing || act == reading):
+		return fmt.Sprintf("make %s, and what is in it, readable for uid %d, as which this program runs", at.dir, os.Getuid())
+	case at.scheme == "file":
+		return fmt.Sprintf("make %s, and what is in it, writable for uid %d, as which this program runs", at.dir, os.Getuid())
+	case !unknownCaller(err):
+		return rightFor(act)
+	case at.scheme == "":
+		return "check the credentials"
+	}
+	return "check the credentials: " + needs(at.scheme)
+}
+
+// unknownCaller tells a refusal of who asks from one of what is asked for.
+func unknownCaller(err error) bool {
+	var (
+		s3     smithy.APIError
+		google *googleapi.Error
+		azure  *azcore.ResponseError
+		code   string
+	)
+	switch {
+	case errors.As(err, &google):
+		return google.Code == http.StatusUnauthorized
+	case errors.As(err, &s3):
+		code = s3.ErrorCode()
+	case errors.As(err, &azure):
+		code = azure.ErrorCode
+	default:
+		return strings.Contains(err.Error(), keyIsNone) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
+	}
+	return slices.Contains([]string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}, code)
+}
+
+// keyIsNone is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
+const keyIsNone = "private key should be a PEM"
 
 // rightFor names the right that an act needs, in the words of the three clouds.
 func rightFor(act string) string {

@@ -3,9 +3,11 @@ package storage
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -270,6 +272,26 @@ func TestThinLineGetsMoreTime(t *testing.T) {
 		store.Plan(storagetest.Always(storagetest.Thin, storagetest.Write))
 		if _, err := b.putBytes(t.Context(), "x", []byte("1")); err != nil || store.Calls() != 3 {
 			t.Errorf("%d attempts: %v", store.Calls(), err)
+		}
+	})
+}
+
+// The line of a retry says its wait in seconds, in JSON too.
+func TestRetriesAreLoggedInSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		var log bytes.Buffer
+		b := New(store.Bucket(), Options{FirstWait: 2 * time.Second, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		defer b.Close()
+		store.Plan(storagetest.Nth(1, storagetest.Refused))
+		if _, err := b.putBytes(t.Context(), "x", nil); err != nil {
+			t.Fatal(err)
+		}
+		var line struct {
+			Wait float64 `json:"wait_seconds"`
+		}
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Wait < 1 || line.Wait > 3 {
+			t.Errorf("a wait of about 2 s is %v, %v, in %s", line.Wait, err, &log)
 		}
 	})
 }

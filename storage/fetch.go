@@ -15,16 +15,31 @@ import (
 // notices it in a ranged read.
 const downloadTries = 3
 
-// fetch makes a shard local: mapped where it lies, found in the directory, or downloaded.
+// fetch makes a shard local: mapped where it lies, found in the directory, or downloaded. A shard that is gone is as corrupt as a damaged one:
+// the index vouches for it.
 func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	object := c.dataset.object(shard)
-	if c.dataset.bucket.dir != "" {
-		file, err := openShard(filepath.Join(c.dataset.bucket.dir, filepath.FromSlash(object.Key)), shard.Size, shard.SHA256)
+	file, err := c.obtain(ctx, shard, object)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s", object.Key, ErrCorrupt, err, mendDataset)
+	case errors.Is(err, ErrCorrupt):
+		err = fmt.Errorf("%w; %s", err, mendDataset)
+	}
+	return file, err
+}
+
+// obtain is fetch with the errors as they come.
+func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shardFile, error) {
+	if c.dataset.bucket.options.dir != "" {
+		file, err := openShard(filepath.Join(c.dataset.bucket.options.dir, filepath.FromSlash(object.Key)), shard.Size, shard.SHA256)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 		case errors.Is(err, errDamaged):
 			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		case errors.Is(err, os.ErrPermission):
+			return nil, explain(c.dataset.bucket.options.place, reading, object.Key, err)
 		}
 		return file, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 )
@@ -49,6 +50,27 @@ func createWithoutLink(name string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// NewFolders is for who writes below a prefix and deletes it all again: a file:// bucket keeps the folders of objects that are gone. It notes the
+// folders on the way to prefix that are not there yet; remove deletes those of them that are empty. In any other bucket it does nothing.
+func (b *Bucket) NewFolders(prefix string) (remove func()) {
+	var absent []string // the deepest first
+	if b.options.dir != "" {
+		for dir := filepath.Join(b.options.dir, filepath.FromSlash(path.Dir(prefix+"x"))); ; dir = filepath.Dir(dir) {
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				absent = append(absent, dir)
+			}
+			if dir == b.options.dir {
+				break
+			}
+		}
+	}
+	return func() {
+		for _, dir := range absent {
+			_ = os.Remove(dir) // not empty: it is somebody's by now
+		}
+	}
 }
 
 // unfinishedFile tells the temporary files of createFile and of fileblob, which a killed writer leaves behind.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -11,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 )
 
 // Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
-// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing.
+// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing,
+// unless [Options].MustExist is set.
 // A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
 // data set may be readable but not listable: see [Bucket.Check].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
@@ -25,7 +28,7 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	dir := ""
 	if u.Scheme == "file" {
-		if dir, err = prepareDirectory(u); err != nil {
+		if dir, err = prepareDirectory(u, o.MustExist); err != nil {
 			return nil, err
 		}
 	}
@@ -33,12 +36,34 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
 	}
+	if err := regionIsSet(opened); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
+	}
+	o.place = place{u.Scheme, dir}
 	b := New(opened, o)
-	b.dir = dir
 	if err := b.reach(ctx, u.Scheme); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
+}
+
+// regionIsSet looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
+// network, and its own error looks like trouble that may pass.
+func regionIsSet(b *blob.Bucket) error {
+	var client *s3.Client
+	if !b.As(&client) {
+		return nil
+	}
+	const advice = "add region= to the URL, as in s3://NAME?region=us-east-1, or set AWS_REGION"
+	switch region := client.Options().Region; {
+	case region == "":
+		return errors.New("no region is set: " + advice)
+	case strings.ContainsFunc(region, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}):
+		return fmt.Errorf("%q is no region: %s", region, advice)
+	}
+	return nil
 }
 
 // checkURL catches what a user is likely to mistype, in words that the drivers do not have.
@@ -93,8 +118,8 @@ func redacted(bucket string) string {
 	return u.Redacted()
 }
 
-// prepareDirectory makes the directory of a file:// URL, sets the parameters that this package relies on and returns the directory of the keys.
-func prepareDirectory(u *url.URL) (string, error) {
+// prepareDirectory makes the directory of a file:// URL unless it must exist, sets the parameters that this package relies on and returns the directory of the keys.
+func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	path := u.Path
 	if u.Host == "." {
 		path = strings.TrimPrefix(path, "/")
@@ -103,8 +128,11 @@ func prepareDirectory(u *url.URL) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+	switch info, err := os.Stat(dir); {
+	case err == nil && !info.IsDir():
 		return "", fmt.Errorf("opening bucket %s: %s is a file, not a directory", u, dir)
+	case mustExist && errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("opening bucket %s: %w: %s", u, ErrNoFolder, dir)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", fmt.Errorf("opening bucket %s: %w; choose a directory that you may write to", u, err)
@@ -130,7 +158,7 @@ func needs(scheme string) string {
 		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
 			"and endpoint= in the URL where it is not Amazon's"
 	case "gs":
-		return "a gs bucket needs credentials (GOOGLE_APPLICATION_CREDENTIALS, or a workload identity)"
+		return "a gs bucket needs credentials (gcloud auth application-default login, a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
 	case "azblob":
 		return "an azblob container needs AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, a SAS token or a workload identity"
 	case "file":
@@ -148,8 +176,8 @@ func (b *Bucket) reach(ctx context.Context, scheme string) error {
 	o.Patience = min(o.Patience, openPatience)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
-		if b.dir != "" {
-			err = nil // the directory was made a moment ago
+		if b.options.dir != "" {
+			err = nil // the directory was looked at a moment ago
 		}
 		return struct{}{}, err
 	})

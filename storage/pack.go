@@ -25,13 +25,18 @@ type PackOptions struct {
 	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards differ by at most one sample.
 	PerShard int
 	// Classes picks the classes to pack and sets their label order. Empty means all of the source's, in its own order, or sorted
-	// by name where it has none. A class that is listed but has no image is an error.
+	// by name where it has none. A class that is listed but has no image is ErrUnfit.
 	Classes []string
+	// Splits are the splits that must have images. Without one of them Pack fails with ErrUnfit before it has uploaded anything.
+	Splits []string
 	// Verify looks at one image, usually by decoding it whole. An image that it refuses is left out and returned as a Reject.
 	// It is called by several goroutines at once and must not keep the bytes.
 	Verify func(image []byte) error
 	// Progress is told the images read so far and those there are, one call at a time.
 	Progress func(done, total int64)
+	// Warn, if not nil, is told of what may be a mistake and is packed all the same: folders of classes without an image, and classes of the source
+	// that Classes leaves out. It is called once for each kind, when all is stored. See Index.Doubts for what the index itself tells.
+	Warn func(warning string)
 	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
 	Workers int
 	// TempDir is where shards are put together; "" means the system's temporary folder.
@@ -78,7 +83,11 @@ func Pack(ctx context.Context, src Source, dst *Bucket, prefix string, o PackOpt
 	if err := ix.Validate(); err != nil {
 		return Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
-	return ix, p.rejects, putIndex(ctx, dst, prefix, ix)
+	if err := putIndex(ctx, dst, prefix, ix); err != nil {
+		return ix, p.rejects, err
+	}
+	p.warn(listing.Empty)
+	return ix, p.rejects, nil
 }
 
 // packer is one call of Pack.
@@ -109,6 +118,9 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]Shard, error) {
 			chosen[item.Split] = append(chosen[item.Split], i)
 			p.total++
 		}
+	}
+	if err := p.complete(chosen); err != nil {
+		return nil, err
 	}
 	splits := map[string][]Shard{}
 	group, ctx := errgroup.WithContext(ctx)
@@ -143,7 +155,7 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]Shard, error) {
 			delete(splits, split)
 		}
 	}
-	return splits, nil
+	return splits, p.stillComplete(splits)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -265,6 +265,24 @@ func TestPackRejects(t *testing.T) {
 	}
 }
 
+// A split that must have images and of which none is left when they have been looked at makes no data set.
+func TestPackRejectsASplit(t *testing.T) {
+	dst := memBucket(t)
+	o := PackOptions{Splits: []string{"train", "val"}, TempDir: t.TempDir(), Verify: func(data []byte) error {
+		if decoded, err := png.Decode(bytes.NewReader(data)); err != nil || decoded.(*image.Gray).Pix[0] == idxPixel(0, 0) {
+			return errors.New("bad image")
+		}
+		return nil
+	}}
+	_, _, err := Pack(t.Context(), idxSourceOf(t, 5), dst, "d", o) // val has one image, which is the first of train
+	if !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), "all images of split val were left out, such as val/0: bad image") {
+		t.Errorf("got %v", err)
+	}
+	if _, ok := snapshot(t, dst)["d/index.json"]; ok {
+		t.Error("there is an index")
+	}
+}
+
 func TestPackAgain(t *testing.T) {
 	dst := memBucket(t)
 	mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10})
@@ -296,6 +314,8 @@ func TestPackAgain(t *testing.T) {
 	_, _, err := Pack(ctx, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Seed: 1, TempDir: t.TempDir()})
 	if !errors.Is(err, ErrExists) {
 		t.Errorf("packing over another dataset: %v, want ErrExists", err)
+	} else if !strings.HasPrefix(err.Error(), "d/index.json: already exists") || !strings.Contains(err.Error(), "delete this index") || strings.Contains(err.Error(), ".tar") {
+		t.Errorf("what stands in the way and what to delete is not told: %v", err)
 	}
 	if err := dst.Delete(ctx, "d/index.json"); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 // ReindexOptions say how Reindex reads the shards of another tool. The zero value takes labels from .cls members.
 type ReindexOptions struct {
-	// Classes are the class names in label order. Without them the classes are called by their numbers, or by the names that
+	// Classes are the class names in label order; a label that is none of them is ErrUnfit. Without them the classes are called by their numbers, or by the names that
 	// the .json members give.
 	Classes []string
 	// LabelKey is the field of a sample's .json member that has its label, a number or a name; "" means the .cls member.
@@ -141,7 +141,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (Index, error) 
 				label, ok = int32(number), true
 			}
 			if !ok {
-				return Index{}, fmt.Errorf("shard %s: sample %s has the label %q, which is none of the %d classes", shard.Name, shard.Samples.Keys[j], text, len(classes))
+				return Index{}, fmt.Errorf("%w: shard %s: sample %s has the label %q, which is none of the %d classes", ErrUnfit, shard.Name, shard.Samples.Keys[j], text, len(classes))
 			}
 			shard.Samples.Labels[j] = label
 		}

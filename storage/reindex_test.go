@@ -206,7 +206,7 @@ func TestReindexErrors(t *testing.T) {
 		{"listed but not there", ErrNotFound, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "set-train-0001", "set-train-0009", 1)}},
 		{"not the JSON", nil, ReindexOptions{}, map[string]string{"f/_info.json": "{"}},
 		{"its list says 17", ErrCorrupt, ReindexOptions{}, map[string]string{"f/train.json": strings.Replace(widsTrain, `"nsamples": 4`, `"filesize": 17`, 1)}},
-		{`the label "2"`, nil, ReindexOptions{Classes: []string{"a", "b"}}, nil},
+		{`the label "2"`, ErrUnfit, ReindexOptions{Classes: []string{"a", "b"}}, nil},
 		{"reading tar headers", nil, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("words", 1000)}},
 		{"another", ErrExists, ReindexOptions{}, map[string]string{"f/index.json": "another"}},
 	} {

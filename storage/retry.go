@@ -23,6 +23,16 @@ type Options struct {
 	Moved func(read, written int)
 	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
 	FirstWait time.Duration
+	// MustExist refuses a file:// bucket whose directory is missing with [ErrNoFolder]. [Open] makes the directory otherwise, as a writer needs it.
+	MustExist bool
+
+	place
+}
+
+// place is where a bucket is, for what messages advise. Of a bucket that [New] was given nothing is known.
+type place struct {
+	scheme string // of its URL
+	dir    string // of a file:// bucket: the directory that keys are relative to; else empty
 }
 
 const (
@@ -137,21 +147,21 @@ type trouble struct {
 // beginning: a long upload that fails at its end is worth another one.
 func (t *trouble) pause(ctx context.Context, err error) error {
 	if ctx.Err() != nil || !t.again(err) {
-		return settle(ctx, t.act, t.key, err)
+		return settle(ctx, t.options.place, t.act, t.key, err)
 	}
 	if t.since.IsZero() {
 		t.since, t.waits = time.Now(), t.options.waits()
 	}
 	wait := t.waits.NextBackOff()
 	if time.Since(t.since)+wait > t.options.Patience {
-		return settle(ctx, t.act, t.key, err)
+		return settle(ctx, t.options.place, t.act, t.key, err)
 	}
-	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait", wait.Round(time.Millisecond), "error", oneLine{err}.Error())
+	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
 	select {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return settle(ctx, t.act, t.key, err)
+		return settle(ctx, t.options.place, t.act, t.key, err)
 	}
 }
 
@@ -182,7 +192,7 @@ func (o Options) waits() *backoff.ExponentialBackOff {
 }
 
 // settle gives the error of an ended operation its final form.
-func settle(ctx context.Context, act, key string, err error) error {
+func settle(ctx context.Context, at place, act, key string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -196,7 +206,7 @@ func settle(ctx context.Context, act, key string, err error) error {
 		}
 		return fmt.Errorf("%s %s: %w", act, key, ctx.Err())
 	}
-	return explain(act, key, err)
+	return explain(at, act, key, err)
 }
 
 // finalError is a failure that is not the store's: it is neither tried again nor classified.

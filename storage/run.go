@@ -50,13 +50,31 @@ func OpenRun(b *Bucket, name, attempt string, log *slog.Logger) *Run {
 // Key is the whole key of one of the run's objects, for messages.
 func (r *Run) Key(name string) string { return r.root + name }
 
-// Record returns the record of the run, run.json, or [ErrNotFound] when the run has not begun. Before that it checks that the attempt has every
+// Record returns the record of the run, run.json, or [ErrNotFound] when the run has not begun. A run that has manifests and no record is
+// [ErrCorrupt]: with another record, checkpoints of one recipe would go on with another. Before that it checks that the attempt has every
 // right that it is going to need: see [Bucket.Check].
 func (r *Run) Record(ctx context.Context) ([]byte, error) {
 	if err := r.bucket.Check(ctx, r.root); err != nil {
 		return nil, err
 	}
-	return r.bucket.getTwice(ctx, r.root+"run.json")
+	key := r.root + "run.json"
+	record, missing := r.bucket.getTwice(ctx, key)
+	if !errors.Is(missing, ErrNotFound) {
+		return record, missing
+	}
+	newest, err := r.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if newest == 0 {
+		return nil, missing
+	}
+	// The record is a run's first write, so no kill leaves manifests without one. But another attempt may have begun since it was asked for.
+	if record, err = r.bucket.getTwice(ctx, key); errors.Is(err, ErrNotFound) {
+		err = fmt.Errorf("reading %s: %w: it is gone, but there are %d manifests of checkpoints, whose settings it held; "+
+			"put it back from a copy, or begin another run (CIJEPA_RUN)", key, ErrCorrupt, newest)
+	}
+	return record, err
 }
 
 // Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares.

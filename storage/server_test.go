@@ -79,6 +79,7 @@ func TestRealServers(t *testing.T) {
 		t.Run("large objects", func(t *testing.T) { testLargeObject(t, b, large) })
 		t.Run("races", func(t *testing.T) { testRaces(t, b, 5, 8) })
 		t.Run("missing bucket", func(t *testing.T) { testMissingBucket(t, server) })
+		t.Run("wrong secret", func(t *testing.T) { testWrongSecret(t, server) })
 		t.Run("lost answer of a create", func(t *testing.T) { testLostCreate(t, b, proxy) })
 		t.Run("cut read", func(t *testing.T) { testCutRead(t, b, proxy, large) })
 		t.Run("flipped bit in a read", func(t *testing.T) { testFlippedRead(t, b, proxy, large) })
@@ -179,6 +180,18 @@ func testMissingBucket(t *testing.T, server *storagetest.Server) {
 	}
 	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "create it, or correct its name") {
 		t.Errorf("missing bucket: %v", err)
+	}
+}
+
+// testWrongSecret: credentials that the server does not take are told as such, not as rights to grant.
+func testWrongSecret(t *testing.T, server *storagetest.Server) {
+	if server.Kind != storagetest.S3 {
+		t.Skip("the server takes any credentials, or the driver has read them already")
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	b := openTest(t, server.URL(), steady(t))
+	if _, err := b.putBytes(t.Context(), "x", nil); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "check the credentials") || !strings.Contains(err.Error(), "AWS_SECRET_ACCESS_KEY") {
+		t.Errorf("with a wrong secret: %v", err)
 	}
 }
 

@@ -31,6 +31,8 @@ type Listing struct {
 	Classes []string
 	// Rejects are files that stand among the images and are none by their names.
 	Rejects []Reject
+	// Empty are the folders or tar files of classes in which there is no image, as SPLIT/CLASS.
+	Empty []string
 }
 
 // Item is one image of a Source.

@@ -42,7 +42,7 @@ func (s *folderSource) List(ctx context.Context) (Listing, error) {
 		}
 	}
 	if len(listing.Items) == 0 {
-		return Listing{}, fmt.Errorf("%s has no image: expected train/CLASS/*.JPEG and val/CLASS/*.JPEG", s.root)
+		return Listing{}, fmt.Errorf("%w: %s has no image: expected %s", ErrUnfit, s.root, layout)
 	}
 	return listing, nil
 }
@@ -71,8 +71,12 @@ func (s *folderSource) listSplit(ctx context.Context, listing *Listing, split, f
 			listing.Rejects = append(listing.Rejects, Reject{split, class.Name(), fmt.Errorf("it lies beside the class folders of %s", folder)})
 			continue
 		}
+		before := len(listing.Items)
 		if err := s.listClass(listing, split, class.Name(), resolved); err != nil {
 			return err
+		}
+		if len(listing.Items) == before {
+			listing.Empty = append(listing.Empty, split+"/"+class.Name())
 		}
 	}
 	return nil

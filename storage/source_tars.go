@@ -44,12 +44,16 @@ func (s *tarSource) List(ctx context.Context) (Listing, error) {
 			return Listing{}, err
 		}
 		whole := extent{len(s.files) - 1, 0, info.Size()}
+		before := len(listing.Items)
 		if err := s.listTar(ctx, &listing, found.split, found.class, whole); err != nil {
 			return Listing{}, fmt.Errorf("%s: %w", found.path, err)
 		}
+		if found.class != "" && len(listing.Items) == before {
+			listing.Empty = append(listing.Empty, found.split+"/"+found.class)
+		}
 	}
 	if len(listing.Items) == 0 {
-		return Listing{}, fmt.Errorf("%s has no tar file with images of a class: expected train/CLASS.tar and val/CLASS.tar", s.root)
+		return Listing{}, fmt.Errorf("%w: %s has no tar file with images of a class: expected %s", ErrUnfit, s.root, layout)
 	}
 	return listing, nil
 }

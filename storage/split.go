@@ -62,7 +62,7 @@ var errCacheClosed = errors.New("the cache is closed")
 
 // View calls f with one sample, waiting until its shard is here. label is its place in Index.Classes, or NoLabel. image is valid during
 // f only and must not be written to: it is mapped read-only. An error of f comes back as it is. Any other error means that the shard
-// cannot be had (ErrCorrupt, ErrNotFound, ErrUnreachable, a full disk), after all retries; another call tries again.
+// cannot be had (ErrCorrupt, also where it is gone, ErrUnreachable, a full disk), after all retries; another call tries again.
 func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, label int, image []byte) error) error {
 	if shard < 0 || shard >= len(s.shards) || sample < 0 || sample >= s.shards[shard].Samples.Len() {
 		return fmt.Errorf("split %s has no sample %d in shard %d", s.name, sample, shard)

@@ -31,7 +31,7 @@ func (p *packer) findStored(ctx context.Context) error {
 	}
 	ix, err := ParseIndex(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w; delete it to pack again", key, err)
+		return fmt.Errorf("%s: %w: %w; delete it to pack again", key, ErrCorrupt, err)
 	}
 	p.indexed = map[string]Shard{}
 	for _, shards := range ix.Splits {
@@ -46,7 +46,7 @@ func (p *packer) findStored(ctx context.Context) error {
 func (p *packer) upload(ctx context.Context, shard Shard, file *os.File) error {
 	object := Object{Key: under(p.prefix) + shard.Name, Size: shard.Size, SHA256: shard.SHA256}
 	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
-		return otherDataset(object.Key)
+		return otherDataset(p.prefix)
 	}
 	if size, ok := p.present[object.Key]; ok && size == object.Size {
 		if p.indexed != nil {
@@ -106,13 +106,15 @@ func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
 		return fmt.Errorf("reading %s: %w", key, err)
 	}
 	if !bytes.Equal(stored, data) {
-		return otherDataset(key)
+		return otherDataset(prefix)
 	}
 	return nil
 }
 
-func otherDataset(key string) error {
-	return fmt.Errorf("%s belongs to a dataset with other images, classes or seed; delete that one or choose another prefix: %w", key, ErrExists)
+// otherDataset is an index that stands in the way. It is the thing to name: shards without one are replaced.
+func otherDataset(prefix string) error {
+	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
+		"(and its shards, of which some names may not come again), to keep it choose another prefix", under(prefix), IndexName, ErrExists)
 }
 
 // under is what all keys of a dataset begin with.

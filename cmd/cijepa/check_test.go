@@ -35,7 +35,7 @@ func TestCheckCommand(t *testing.T) {
 			}
 		})
 	}
-	objects, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs", "*", "*"))
+	objects, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs*"))
 	if err != nil || len(objects) > 0 {
 		t.Errorf("left in the bucket: %v %v", objects, err)
 	}

@@ -33,7 +33,7 @@ func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer
 		return fmt.Errorf("%w: cijepa demo runs the preset demo; for %s call cijepa alone", errUsage, cfg.Preset)
 	}
 	start := time.Now()
-	bucket, err := openBucket(ctx, cfg.DataBucket, log)
+	bucket, err := openBucket(ctx, cfg.DataBucket, storage.Options{Log: log})
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer
 
 // summarise prints the result of a finished run for a person.
 func summarise(ctx context.Context, cfg job.Config, out io.Writer, log *slog.Logger) error {
-	bucket, err := openBucket(ctx, cfg.Bucket, log)
+	bucket, err := openBucket(ctx, cfg.Bucket, storage.Options{Log: log, MustExist: true})
 	if err != nil {
 		return err
 	}

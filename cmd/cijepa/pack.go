@@ -27,6 +27,8 @@ type packing struct {
 	out     io.Writer
 	bars    io.Writer
 	log     *slog.Logger
+
+	warnings []string // of what may be a mistake
 }
 
 func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {
@@ -42,34 +44,41 @@ func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *p
 	return p
 }
 
-// parse reads the command line, which must have n arguments beside its flags, the last of them a bucket URL.
-func (p *packing) parse(ctx context.Context, args []string, n int) (*storage.Bucket, []string, []string, error) {
+// parse reads the command line, which must have n arguments beside its flags, and the class file.
+func (p *packing) parse(args []string, n int) (rest, classes []string, err error) {
 	if err := p.flags.Parse(args); err != nil {
-		return nil, nil, nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	rest := p.flags.Args()
+	rest = p.flags.Args()
 	if len(rest) != n {
 		p.flags.Usage()
-		return nil, nil, nil, fmt.Errorf("%w: %s takes %d arguments, not %d", errUsage, p.flags.Name(), n, len(rest))
+		return nil, nil, fmt.Errorf("%w: %s takes %d arguments, not %d", errUsage, p.flags.Name(), n, len(rest))
 	}
-	var classes []string
-	if p.classes != "" {
-		file, err := os.Open(p.classes)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		defer file.Close()
-		if classes, err = storage.ReadClasses(file); err != nil {
-			return nil, nil, nil, fmt.Errorf("%s: %w", p.classes, err)
-		}
+	if p.classes == "" {
+		return rest, nil, nil
 	}
-	bucket, err := openBucket(ctx, rest[n-1], p.log)
-	return bucket, rest, classes, err
+	file, err := os.Open(p.classes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: -classes: %w", errUsage, err)
+	}
+	defer file.Close()
+	if classes, err = storage.ReadClasses(file); err != nil {
+		return nil, nil, fmt.Errorf("%w: -classes %s: %w", errUsage, p.classes, err)
+	}
+	return rest, classes, nil
+}
+
+// mistake makes a usage error of what only another command line can mend: another source, class file or prefix.
+func mistake(err error) error {
+	if errors.Is(err, storage.ErrUnfit) || errors.Is(err, storage.ErrExists) {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return err
 }
 
 // openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a typing mistake.
-func openBucket(ctx context.Context, url string, log *slog.Logger) (*storage.Bucket, error) {
-	bucket, err := storage.Open(ctx, url, storage.Options{Log: log})
+func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
+	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -103,7 +112,7 @@ func (p *packing) progress(bytes bool) func(done, total int64) {
 	}
 }
 
-// summary says what was indexed and what was left out.
+// summary says what was indexed, what was left out, and what may be a mistake.
 func (p *packing) summary(index storage.Index, rejects []storage.Reject) {
 	for i, r := range rejects {
 		if i == listedRejects {
@@ -116,7 +125,13 @@ func (p *packing) summary(index storage.Index, rejects []storage.Reject) {
 		fmt.Fprintf(p.out, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
 	fmt.Fprintf(p.out, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
+	for _, warning := range append(index.Doubts(), p.warnings...) {
+		fmt.Fprintf(p.out, "warning: %s\n", warning)
+	}
 }
+
+// warn keeps a warning until after the summary, where it is seen.
+func (p *packing) warn(warning string) { p.warnings = append(p.warnings, warning) }
 
 // pack is cijepa pack.
 func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
@@ -124,20 +139,27 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 	seed := p.flags.Uint64("seed", 0, "seed of the order in which samples are packed")
 	perShard := p.flags.Int("samples", 1000, "samples of a shard, at most")
 	temp := p.flags.String("temp", "", "`FOLDER` for shards in the making; empty: the system's")
-	bucket, rest, classes, err := p.parse(ctx, args, 2)
+	rest, classes, err := p.parse(args, 2)
 	if err != nil {
 		return err
 	}
-	defer bucket.Close()
+	if *perShard < 1 {
+		return fmt.Errorf("%w: -samples %d: a shard holds one sample or more", errUsage, *perShard)
+	}
 	source, err := storage.OpenSource(rest[0], *temp)
 	if err != nil {
 		return fmt.Errorf("%w: SOURCE: %w", errUsage, err)
 	}
 	defer source.Close()
-	index, rejects, err := storage.Pack(ctx, source, bucket, p.data, storage.PackOptions{
-		Seed: *seed, PerShard: *perShard, TempDir: *temp, Classes: classes, Verify: p.verify(), Progress: p.progress(false)})
+	bucket, err := openBucket(ctx, rest[1], storage.Options{Log: p.log})
 	if err != nil {
 		return err
+	}
+	defer bucket.Close()
+	index, rejects, err := storage.Pack(ctx, source, bucket, p.data, storage.PackOptions{
+		Seed: *seed, PerShard: *perShard, TempDir: *temp, Classes: classes, Splits: []string{"train", "val"}, Verify: p.verify(), Progress: p.progress(false), Warn: p.warn})
+	if err != nil {
+		return mistake(err)
 	}
 	p.summary(index, rejects)
 	return nil
@@ -147,7 +169,11 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
 	p := newPacking("index", "index [flags] BUCKET: write the index of WebDataset shards that another program packed.", out, bars, log)
 	labelKey := p.flags.String("label-key", "", "`KEY` of the label in a sample's .json member, where there is no .cls")
-	bucket, _, classes, err := p.parse(ctx, args, 1)
+	rest, classes, err := p.parse(args, 1)
+	if err != nil {
+		return err
+	}
+	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: p.log, MustExist: true})
 	if err != nil {
 		return err
 	}
@@ -155,7 +181,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	index, rejects, err := storage.Reindex(ctx, bucket, p.data, storage.ReindexOptions{
 		LabelKey: *labelKey, Classes: classes, Verify: p.verify(), Progress: p.progress(true)})
 	if err != nil {
-		return err
+		return mistake(err)
 	}
 	p.summary(index, rejects)
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/storage"
 )
 
 // reportPrefix is where -upload puts a report, beside the runs.
@@ -41,7 +42,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		flags.Usage()
 		return fmt.Errorf("%w: report takes one bucket, not %d", errUsage, len(rest))
 	}
-	bucket, err := openBucket(ctx, rest[0], log)
+	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: log, MustExist: true})
 	if err != nil {
 		return err
 	}

@@ -50,10 +50,14 @@ func TestReportCommand(t *testing.T) {
 			t.Errorf("%s beside the runs is another: %v", name, err)
 		}
 	}
-	for _, args := range [][]string{{}, {"a", "b"}, {"-nosuch", "file://" + bucket}, {"file://" + t.TempDir()}, {"nosuch://x"}} {
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, args := range [][]string{{}, {"a", "b"}, {"-nosuch", "file://" + bucket}, {"file://" + t.TempDir()}, {"nosuch://x"}, {"file://" + missing}, {"file://" + missing, "-upload"}} {
 		if err := collect(t.Context(), args, &said, slog.New(slog.DiscardHandler)); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a bucket that is only read was made: %v", err)
 	}
 }
 
