@@ -34,7 +34,7 @@ func (j *Job) newJudge(p *Progress, schedule model.Schedule, perEpoch int64) jud
 func (j *Job) raise(found []record.Alarm) {
 	for _, a := range found {
 		a.Time = time.Now().UTC()
-		j.log.Warn("alarm", "alarm", a.Alarm, "step", a.Step, "value", figure(a.Value), "limit", short(a.Limit), "text", a.Text)
+		j.log.Warn("alarm", "alarm", a.Alarm, "step", a.Step, "value", a.Value, "limit", a.Limit, "text", a.Text)
 		if err := j.journal.add(record.Alarms, a); err != nil {
 			j.log.Error("an alarm is not on record", "error", err)
 		}

@@ -57,6 +57,6 @@ func (j *Job) look(w *watch, at position, epoch int64) error {
 		Deviation: finiteAll(h.Deviation), Rank: finiteAll(h.Rank), RMS: finiteAll(h.RMS),
 	}
 	last := len(h.Rank) - 1
-	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", short(h.Deviation[last]), "effective_rank", short(h.Rank[last]), "residual_rms", short(h.RMS[last]))
+	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", h.Deviation[last], "effective_rank", h.Rank[last], "residual_rms", h.RMS[last])
 	return j.journal.add(record.Healths, line)
 }

@@ -72,5 +72,5 @@ func (m *meter) end() {
 	}
 }
 
-// short keeps a figure of a log line readable.
+// short writes a figure of a sentence.
 func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

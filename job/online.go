@@ -212,6 +212,6 @@ func (o *online) stop() {
 func (o *online) enter(line record.Online) error {
 	o.solving = nil
 	o.progress.Online = &line
-	o.job.log.Info("online probe", "epoch", line.Epoch, "step", line.Step, "top1", short(line.ProbeTop1), "knn_top1", figure(line.KNNTop1), "seconds", short(line.Seconds), "solving_seconds", short(line.Solving))
+	o.job.log.Info("online probe", "epoch", line.Epoch, "step", line.Step, "top1", line.ProbeTop1, "knn_top1", line.KNNTop1, "seconds", line.Seconds, "solving_seconds", line.Solving)
 	return o.job.journal.add(record.Onlines, line)
 }

@@ -218,8 +218,8 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
 		Updates: slices.Clone(at.progress.Updates), Table: slices.Clone(at.progress.Table),
 	}
-	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", short(line.Rate),
-		"images_per_second", short(line.ImagesPerSecond), "data_wait", short(line.DataWait), "eta", p.left.String())
+	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", line.Rate,
+		"images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", p.left.String())
 	return j.journal.add(record.Steps, line)
 }
 

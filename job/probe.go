@@ -166,7 +166,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		at.progress.ProbeDevice += onDevice
 		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
 			p := meter.pace()
-			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", short(loss[0]), "untrained_loss", short(loss[1]), "eta", p.left.String())
+			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", loss[0], "untrained_loss", loss[1], "eta", p.left.String())
 			if err := j.journal.add(record.Steps, record.Step{
 				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: finite(loss[0]), Rate: rate,
 				ImagesPerSecond: p.steps * float64(j.cfg.ProbeBatch), DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),

@@ -75,7 +75,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, append(text, '\n')); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	j.log.Info("done", "top1", short(r.Figures.Top1), "standard_error", short(r.Figures.StandardError), "untrained_top1", short(r.Figures.UntrainedTop1),
+	j.log.Info("done", "top1", r.Figures.Top1, "standard_error", r.Figures.StandardError, "untrained_top1", r.Figures.UntrainedTop1,
 		"result", j.key("result.json"))
 	return nil
 }

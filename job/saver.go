@@ -121,7 +121,7 @@ func (s *saver) settle(o outcome) error {
 		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
 		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
 		s.job.live.Saved(s.phase, o.task.step, o.size, o.took)
-		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", short(o.took.Seconds()), "pause", short(o.task.pause.Seconds()))
+		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", o.took.Seconds(), "pause", o.task.pause.Seconds())
 		return nil
 	}
 	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
@@ -264,7 +264,7 @@ func (s *saver) last(ctx context.Context, at position, keep bool, until time.Tim
 	}
 	need, left := s.pause.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
 	if s.rate > 0 && need > left || left <= 0 {
-		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", short(need), "left_seconds", short(left))
+		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", need, "left_seconds", left)
 		s.write(ctx)
 		return s.committed
 	}

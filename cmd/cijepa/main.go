@@ -125,27 +125,3 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	return fmt.Errorf("%w: there is no command %q", errUsage, name)
 }
-
-// newLogger writes JSON lines, or text on a terminal, where a progress bar may stand on the line.
-func newLogger(w io.Writer, terminal bool) *slog.Logger {
-	if !terminal {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	short := func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.String(slog.TimeKey, a.Value.Time().Format(time.TimeOnly))
-		}
-		return a
-	}
-	return slog.New(slog.NewTextHandler(clearLine{w}, &slog.HandlerOptions{ReplaceAttr: short}))
-}
-
-// clearLine wipes the progress bar before a log line; the bar draws itself again.
-type clearLine struct{ w io.Writer }
-
-func (c clearLine) Write(p []byte) (int, error) {
-	if _, err := c.w.Write([]byte("\r\x1b[K")); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
-}

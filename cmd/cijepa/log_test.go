@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a person no more digits than
+// the figure is good for.
+func TestLogHasNumbers(t *testing.T) {
+	c, log := start(t, newBucket(t))
+	if code := wait(t, c); code != exitDone {
+		t.Fatalf("exit %d\n%s", code, log)
+	}
+	figures := map[string]int{}
+	for text := range strings.Lines(log.String()) {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			continue // a library's
+		}
+		for name, v := range line {
+			switch v := v.(type) {
+			case string:
+				if _, err := strconv.ParseFloat(v, 64); err == nil {
+					t.Errorf("%s is a string in %s", name, text)
+				}
+			case float64:
+				figures[name]++
+				if digits := strings.Trim(strings.ReplaceAll(strconv.FormatFloat(v, 'f', -1, 64), ".", ""), "0"); v != math.Trunc(v) && len(digits) > 4 {
+					t.Errorf("%s has %d digits in %s", name, len(digits), text)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"loss", "rate", "images_per_second", "data_wait", "top1", "knn_top1", "feature_std", "seconds", "pause"} {
+		if figures[name] == 0 {
+			t.Errorf("no number %q in the log", name)
+		}
+	}
+}
+
+// TestFiguresOfALine: figures as they come, in both forms of the log.
+func TestFiguresOfALine(t *testing.T) {
+	third := 1. / 3
+	var none *float64
+	var text bytes.Buffer
+	for _, terminal := range []bool{false, true} {
+		newLogger(&text, terminal).Info("m", "a", 277.654321, "b", &third, "c", none, "d", math.NaN(), "e", 1234567.0, "f", 0.000038291, "g", int64(1234567), slog.Group("h", "i", 2./3))
+	}
+	for _, want := range []string{
+		`"a":277.7,"b":0.3333,"c":null,"d":null,"e":1235000,"f":0.00003829,"g":1234567,"h":{"i":0.6667}`,
+		`a=277.7 b=0.3333 c=<nil> d=<nil> e=1.235e+06 f=3.829e-05 g=1234567 h.i=0.6667`,
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %s in\n%s", want, &text)
+		}
+	}
+}
