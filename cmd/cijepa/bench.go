@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -14,24 +12,15 @@ import (
 func benchmark(ctx context.Context, args []string, versions job.Versions, out io.Writer, log *slog.Logger) error {
 	var o job.BenchOptions
 	var tera float64
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(out)
+	flags := newFlags("bench", "bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON")
 	flags.IntVar(&o.Steps, "steps", 20, "timed steps of each mask shape")
 	flags.IntVar(&o.Warmup, "warmup", 3, "steps before them")
 	flags.IntVar(&o.Target, "target", 0, "with -context: tokens of a target block, one mask shape of any lengths instead of the run's own")
 	flags.IntVar(&o.Context, "context", 0, "with -target: tokens of a context")
 	flags.Float64Var(&tera, "peak", 0, "TFLOP/s of the device that the share counts from; 0: dense bfloat16 of the card, where its name is known")
 	flags.StringVar(&o.Programs, "programs", "", "`FOLDER` of compiled programs of XLA, so that a second call begins warm; empty: everything is compiled")
-	flags.Usage = func() {
-		fmt.Fprint(out, "cijepa bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON\n\n")
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if flags.NArg() > 0 {
-		flags.Usage()
-		return fmt.Errorf("%w: bench takes flags only, not %q", errUsage, flags.Arg(0))
+	if _, err := parse(flags, args, 0, out); err != nil {
+		return err
 	}
 	o.Peak = tera * 1e12
 	cfg, err := job.Load("", func(c *job.Config) { c.Bucket = "mem://" }) // nothing is read or written

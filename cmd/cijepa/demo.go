@@ -17,7 +17,10 @@ import (
 
 // demonstrate packs the demonstration's data into the bucket, ./cijepa-demo unless CIJEPA_BUCKET says otherwise, runs the
 // job on it and prints what came out.
-func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer, log *slog.Logger) error {
+func demonstrate(ctx context.Context, args []string, versions job.Versions, out, bars io.Writer, log *slog.Logger) error {
+	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
+		return err
+	}
 	folder, err := filepath.Abs("cijepa-demo")
 	if err != nil {
 		return err
@@ -30,7 +33,7 @@ func demonstrate(ctx context.Context, versions job.Versions, out, bars io.Writer
 		return err
 	}
 	if cfg.Preset != job.Demo {
-		return fmt.Errorf("%w: cijepa demo runs the preset demo; for %s call cijepa alone", errUsage, cfg.Preset)
+		return &usageError{fmt.Errorf("cijepa demo runs the preset demo; for CIJEPA_PRESET=%s call cijepa alone", cfg.Preset)}
 	}
 	start := time.Now()
 	bucket, err := openBucket(ctx, cfg.DataBucket, storage.Options{Log: log})

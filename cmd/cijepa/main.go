@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,27 +27,9 @@ var (
 	commit  string
 )
 
-const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
-
-  cijepa                    run, or go on with, the run that the environment describes
-  cijepa check              try what that run needs, and predict its hours, before it begins
-  cijepa bench              time the training step of these settings without data, print one line of JSON
-  cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
-  cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
-  cijepa index BUCKET       write the index of shards that another program packed
-  cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
-  cijepa config             print all settings and presets
-  cijepa version            print the versions of what would compute a run
-
-Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
-`
-
 // lastResort is how long after the deadline of the last checkpoint the process ends whatever it is at: a device may never
 // answer. SIGKILL would come next, and 137 counts as a failure of the Job.
 const lastResort = 2 * time.Second
-
-// errUsage is a command line that means nothing.
-var errUsage = errors.New("see cijepa help")
 
 func main() {
 	// A stop gives the run a moment to save; a second signal must not take that moment away, so both stay caught.
@@ -85,28 +69,21 @@ func main() {
 
 // command runs one command line.
 func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
-	name, rest := "", args
-	if len(args) > 0 {
-		name, rest = args[0], args[1:]
-	}
 	versions := job.BuildVersions(version, commit)
-	switch name {
-	case "":
+	if len(args) == 0 {
 		cfg, err := job.Load("", nil)
 		if err != nil {
 			return err
 		}
 		return job.Run(ctx, cfg, versions, log, bars)
+	}
+	switch name, rest := args[0], args[1:]; name {
 	case "check":
-		cfg, err := job.Load("", nil)
-		if err != nil {
-			return err
-		}
-		return job.Check(ctx, cfg, out, log)
+		return check(ctx, rest, out, log)
 	case "bench":
 		return benchmark(ctx, rest, versions, out, log)
 	case "demo":
-		return demonstrate(ctx, versions, out, bars, log)
+		return demonstrate(ctx, rest, versions, out, bars, log)
 	case "pack":
 		return pack(ctx, rest, out, bars, log)
 	case "index":
@@ -114,14 +91,37 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	case "report":
 		return collect(ctx, rest, out, log)
 	case "config":
-		_, err := io.WriteString(out, job.Usage())
-		return err
-	case "version":
-		_, err := fmt.Fprintf(out, "%+v\n", versions)
-		return err
-	case "help", "-h", "--help":
+		return show(newFlags(name, configUsage), rest, out, job.Usage())
+	case "version", "-version", "--version":
+		return show(newFlags("version", versionUsage), rest, out, fmt.Sprintf("%+v\n", versions))
+	case "help", "-h", "-help", "--help":
+		if len(rest) == 1 && rest[0] != "help" && !strings.HasPrefix(rest[0], "-") {
+			return command(ctx, []string{rest[0], "-h"}, out, bars, log)
+		}
 		_, err := io.WriteString(out, usage)
 		return err
+	default:
+		return misused("", "there is no command %q", name)
 	}
-	return fmt.Errorf("%w: there is no command %q", errUsage, name)
+}
+
+// show is a command that prints one text.
+func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error {
+	if _, err := parse(flags, args, 0, out); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}
+
+// check is cijepa check.
+func check(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	if _, err := parse(newFlags("check", checkUsage), args, 0, out); err != nil {
+		return err
+	}
+	cfg, err := job.Load("", nil)
+	if err != nil {
+		return err
+	}
+	return job.Check(ctx, cfg, out, log)
 }

@@ -32,38 +32,28 @@ type packing struct {
 }
 
 func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {
-	p := &packing{flags: flag.NewFlagSet(name, flag.ContinueOnError), out: out, bars: bars, log: log}
-	p.flags.SetOutput(out)
+	p := &packing{flags: newFlags(name, synopsis), out: out, bars: bars, log: log}
 	p.flags.StringVar(&p.data, "data", "imagenet-100", "`PREFIX` of the shards in the bucket: the CIJEPA_DATA of runs on them")
 	p.flags.StringVar(&p.classes, "classes", "", "`FILE` of class names, one a line, in label order")
 	p.flags.BoolVar(&p.check, "verify", true, "decode every image once and leave out what does not decode")
-	p.flags.Usage = func() {
-		fmt.Fprintf(out, "cijepa %s\n\n", synopsis)
-		p.flags.PrintDefaults()
-	}
 	return p
 }
 
 // parse reads the command line, which must have n arguments beside its flags, and the class file.
 func (p *packing) parse(args []string, n int) (rest, classes []string, err error) {
-	if err := p.flags.Parse(args); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	rest = p.flags.Args()
-	if len(rest) != n {
-		p.flags.Usage()
-		return nil, nil, fmt.Errorf("%w: %s takes %d arguments, not %d", errUsage, p.flags.Name(), n, len(rest))
+	if rest, err = parse(p.flags, args, n, p.out); err != nil {
+		return nil, nil, err
 	}
 	if p.classes == "" {
 		return rest, nil, nil
 	}
 	file, err := os.Open(p.classes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: -classes: %w", errUsage, err)
+		return nil, nil, &usageError{fmt.Errorf("-classes: %w", err)}
 	}
 	defer file.Close()
 	if classes, err = storage.ReadClasses(file); err != nil {
-		return nil, nil, fmt.Errorf("%w: -classes %s: %w", errUsage, p.classes, err)
+		return nil, nil, &usageError{fmt.Errorf("-classes %s: %w", p.classes, err)}
 	}
 	return rest, classes, nil
 }
@@ -71,7 +61,7 @@ func (p *packing) parse(args []string, n int) (rest, classes []string, err error
 // mistake makes a usage error of what only another command line can mend: another source, class file or prefix.
 func mistake(err error) error {
 	if errors.Is(err, storage.ErrUnfit) || errors.Is(err, storage.ErrExists) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return &usageError{err}
 	}
 	return err
 }
@@ -80,7 +70,7 @@ func mistake(err error) error {
 func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
 	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", errUsage, err)
+		err = &usageError{err}
 	}
 	return bucket, err
 }
@@ -144,11 +134,11 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 		return err
 	}
 	if *perShard < 1 {
-		return fmt.Errorf("%w: -samples %d: a shard holds one sample or more", errUsage, *perShard)
+		return &usageError{fmt.Errorf("-samples %d: a shard holds one sample or more", *perShard)}
 	}
 	source, err := storage.OpenSource(rest[0], *temp)
 	if err != nil {
-		return fmt.Errorf("%w: SOURCE: %w", errUsage, err)
+		return &usageError{fmt.Errorf("SOURCE: %w", err)}
 	}
 	defer source.Close()
 	bucket, err := openBucket(ctx, rest[1], storage.Options{Log: p.log})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,27 +19,12 @@ const reportPrefix = "report/"
 
 // collect is cijepa report: it reads all runs of a bucket and lays them side by side.
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
-	flags := flag.NewFlagSet("report", flag.ContinueOnError)
-	flags.SetOutput(out)
+	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
-	flags.Usage = func() {
-		fmt.Fprint(out, "cijepa report [flags] BUCKET\n\nReads every run of a bucket, finished or not, and writes them side by side.\n\n")
-		flags.PrintDefaults()
-	}
-	var rest []string
-	for remaining := args; ; remaining = remaining[1:] { // flags may stand after the bucket
-		if err := flags.Parse(remaining); err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
-		}
-		if remaining = flags.Args(); len(remaining) == 0 {
-			break
-		}
-		rest = append(rest, remaining[0])
-	}
-	if len(rest) != 1 {
-		flags.Usage()
-		return fmt.Errorf("%w: report takes one bucket, not %d", errUsage, len(rest))
+	rest, err := parse(flags, args, 1, out)
+	if err != nil {
+		return err
 	}
 	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: log, MustExist: true})
 	if err != nil {
@@ -53,7 +37,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	}
 	r.Bucket, _, _ = strings.Cut(rest[0], "?")
 	if len(r.Runs)+len(r.Unreadable) == 0 {
-		return fmt.Errorf("%w: there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", errUsage, r.Bucket)
+		return &usageError{fmt.Errorf("there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", r.Bucket)}
 	}
 	files, err := r.Files()
 	if err != nil {

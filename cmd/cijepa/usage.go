@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+)
+
+const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
+
+  cijepa                    run, or go on with, the run that the environment describes
+  cijepa check              try what that run needs, and predict its hours, before it begins
+  cijepa bench              time the training step of these settings without data, print one line of JSON
+  cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
+  cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
+  cijepa index BUCKET       write the index of shards that another program packed
+  cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
+  cijepa config             print all settings and presets
+  cijepa version            print the versions of what would compute a run
+  cijepa help COMMAND       tell what a command takes
+
+Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
+`
+
+// What the commands without flags say of themselves.
+const (
+	checkUsage   = "check: try what the run of these settings needs, and predict its hours, before it begins.\nThe settings are those that cijepa itself would read: CIJEPA_BUCKET at least. Nothing of the run is begun."
+	demoUsage    = "demo: pack a few thousand real images, pretrain a tiny ViT on them, probe it.\nIt writes to the folder cijepa-demo where it is started, or to CIJEPA_BUCKET. Other settings change the preset demo."
+	configUsage  = "config: print all settings and presets."
+	versionUsage = "version: print the versions of what would compute a run."
+)
+
+// errUsage is what was typed after the program's name and cannot work. Its own words are for nobody: see usageError.
+var errUsage = errors.New("a fault of the command line")
+
+// usageError is an errUsage that begins with the fault.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string        { return e.err.Error() }
+func (e *usageError) Unwrap() error        { return e.err }
+func (e *usageError) Is(target error) bool { return target == errUsage }
+
+// misused is a command line that its command's help would mend.
+func misused(command, format string, args ...any) error {
+	if command != "" {
+		command = " " + command
+	}
+	return &usageError{fmt.Errorf(format+"; see cijepa help%s", append(args, command)...)}
+}
+
+// newFlags are the flags of a command, none as yet. The synopsis begins with the command's name.
+func newFlags(name, synopsis string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "cijepa %s\n\n", synopsis)
+		flags.PrintDefaults()
+	}
+	return flags
+}
+
+// parse reads the command line of a command, which has n arguments beside its flags; these may stand anywhere. Asked for help it
+// prints what the command takes, and returns flag.ErrHelp.
+func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []string, err error) {
+	flags.SetOutput(io.Discard) // of a fault it would print everything
+	for {
+		err := flags.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(out)
+			flags.Usage()
+			return nil, err
+		}
+		if err != nil {
+			return nil, misused(flags.Name(), "%s: %w", flags.Name(), err)
+		}
+		if args = flags.Args(); len(args) == 0 {
+			break
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+	switch {
+	case len(rest) == n:
+		return rest, nil
+	case n == 0:
+		return nil, misused(flags.Name(), "%s takes no argument, and %q is one", flags.Name(), rest[0])
+	}
+	plural := "s"
+	if n == 1 {
+		plural = ""
+	}
+	return nil, misused(flags.Name(), "%s takes %d argument%s, not %d", flags.Name(), n, plural, len(rest))
+}
