@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -268,6 +269,23 @@ func (s *stage) until(t *testing.T, name string, condition batch.JobConditionTyp
 	}
 	t.Fatalf("%s is not %s\n%s", name, condition, s.plane.must(t, "describe", "job,pod", "-l", "job-name="+name))
 	return nil
+}
+
+// awaited types the runbook's command that waits for the end of a Job, and gives what it prints.
+func (s *stage) awaited(t *testing.T, name string) string {
+	t.Helper()
+	runbook, err := os.ReadFile("../../k8s/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^until kubectl .*$`).FindString(string(runbook))
+	c := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "job cijepa", "job "+name))
+	c.Env = append(os.Environ(), "KUBECONFIG="+s.plane.kubeconfig, "PATH="+s.plane.bin+":"+os.Getenv("PATH"))
+	out, err := c.CombinedOutput()
+	if err != nil || command == "" {
+		t.Fatalf("%q: %v\n%s", command, err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // condition is what a Job says of a condition that it has.

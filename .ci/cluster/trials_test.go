@@ -31,6 +31,9 @@ func TestTrials(t *testing.T) {
 		began := time.Now()
 		s.submit(t, demo("alone"))
 		j := s.until(t, "alone", batch.JobComplete)
+		if got := s.awaited(t, "alone"); got != "Complete" {
+			t.Errorf("the runbook's wait ends with %q", got)
+		}
 		f, attempts := s.figures(t, "alone", "demo-s0")
 		if attempts != 1 {
 			t.Errorf("%d attempts", attempts)
@@ -156,6 +159,9 @@ func TestTrials(t *testing.T) {
 			began := time.Now()
 			s.submit(t, demo("settings", "CIJEPA_EPOCH=3"))
 			j := s.until(t, "settings", batch.JobFailed)
+			if got := s.awaited(t, "settings"); got != "Failed" {
+				t.Errorf("the runbook's wait ends with %q", got)
+			}
 			why, codes := condition(j, batch.JobFailed), exits("settings", n)
 			if !strings.HasPrefix(why, "PodFailurePolicy: ") || !strings.Contains(why, "exit code 64") || len(codes) != 1 {
 				t.Errorf("%s; exit codes %v", why, codes)
