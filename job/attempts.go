@@ -14,9 +14,10 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// recordAttempt writes where an attempt begins or is stopped. A run can do without it, so a failure is only logged.
-func (j *Job) recordAttempt(ctx context.Context, from, at position) {
-	text, err := json.Marshal(record.Attempt{Time: time.Now().UTC(), Phase: at.phase, From: from.step, Step: at.step})
+// recordAttempt writes where an attempt begins or ends. A run can do without it, so a failure is only logged.
+func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
+	line.Time = time.Now().UTC()
+	text, err := json.Marshal(line)
 	if err == nil {
 		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
 	}
@@ -25,13 +26,13 @@ func (j *Job) recordAttempt(ctx context.Context, from, at position) {
 	}
 }
 
-// attemptsMade tells how often the run was started, and how many updates had to be computed again: as far as the stopped
-// attempts said it, or the metrics that the killed ones had written. An object that cannot be read is passed over: no run
+// attemptsMade tells how often the run was started, and how many updates were made in vain: as far as the attempts said it that
+// could, or the metrics that the killed ones had written. An object that cannot be read is passed over: no run
 // must fail over its own diary.
 func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, log *slog.Logger) (attempts int, lost int64, err error) {
 	type attempt struct {
-		begun, reached record.Attempt
-		name           string
+		record.Attempted
+		name string
 	}
 	byName := map[string]*attempt{}
 	var all []*attempt
@@ -47,10 +48,10 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 		}
 		name := attemptOf(key, record.Attempts)
 		if a := byName[name]; a != nil {
-			a.reached = line
+			a.Last, a.Ended = line, true
 			continue
 		}
-		a := &attempt{begun: line, reached: line, name: name}
+		a := &attempt{record.Attempted{Begun: line, Last: line}, name}
 		byName[name] = a
 		all = append(all, a)
 	}
@@ -62,24 +63,20 @@ func attemptsMade(ctx context.Context, bucket *storage.Bucket, metrics string, l
 	for _, key := range steps {
 		newest[attemptOf(key, record.Steps)] = key
 	}
-	slices.SortFunc(all, func(a, b *attempt) int { return a.begun.Time.Compare(b.begun.Time) })
-	for i, a := range all[:max(len(all)-1, 0)] {
+	slices.SortFunc(all, func(a, b *attempt) int { return a.Begun.Time.Compare(b.Begun.Time) })
+	var course []record.Attempted
+	for _, a := range all {
 		if key := newest[a.name]; key != "" {
 			line, err := lastLine[record.Step](ctx, bucket, key)
-			switch {
-			case err != nil:
+			if err != nil {
 				log.Warn("passed over in counting the lost updates", "error", err)
-			case line.Phase == a.reached.Phase:
-				a.reached.Step = max(a.reached.Step, line.Step)
-			case line.Phase == probing: // it went on from pretraining, and was killed later
-				a.reached.Phase, a.reached.Step = line.Phase, line.Step
+			} else {
+				a.Saw(line.Phase, line.Step)
 			}
 		}
-		if next := all[i+1]; next.begun.Phase == a.reached.Phase {
-			lost += max(0, a.reached.Step-next.begun.From)
-		}
+		course = append(course, a.Attempted)
 	}
-	return len(all), lost, nil
+	return len(all), record.Lost(course), nil
 }
 
 // attemptOf is the attempt in metrics/<name>-<attempt>-<n>.jsonl.

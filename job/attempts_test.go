@@ -15,30 +15,38 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
+// putDiary writes an object of metrics.
+func putDiary(t *testing.T, bucket *storage.Bucket, key string, lines ...any) {
+	t.Helper()
+	var text strings.Builder
+	for _, l := range lines {
+		b, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(append(b, '\n'))
+	}
+	if _, err := bucket.Put(t.Context(), "m/"+key, int64(text.Len()), func(w io.Writer) error {
+		_, err := io.WriteString(w, text.String())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// minute is a time in the life of a run.
+func minute(after int) time.Time {
+	return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(after) * time.Minute)
+}
+
 // TestAttemptsMade: five attempts. The first was killed at 70 with metrics up to 60 and restored at 40; the second was
 // stopped at 90 with 90 saved; the third was stopped at 120 and restored at 100; the fourth ended pretraining and was
 // killed at 12 of the probe, which went on from 7.
 func TestAttemptsMade(t *testing.T) {
 	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	put := func(key string, lines ...any) {
-		var text strings.Builder
-		for _, l := range lines {
-			b, err := json.Marshal(l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.Write(append(b, '\n'))
-		}
-		if _, err := bucket.Put(t.Context(), "m/"+key, int64(text.Len()), func(w io.Writer) error {
-			_, err := io.WriteString(w, text.String())
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	put := func(key string, lines ...any) { putDiary(t, bucket, key, lines...) }
 	attempt := func(name string, n, after int, phase string, from, step int64) {
-		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: begin.Add(time.Duration(after) * time.Minute), Phase: phase, From: from, Step: step})
+		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: minute(after), Phase: phase, From: from, Step: step})
 	}
 	attempt("z-1", 1, 0, pretraining, 0, 0)
 	put("steps-z-1-000001.jsonl", record.Step{Phase: pretraining, Step: 20})
@@ -63,5 +71,48 @@ func TestAttemptsMade(t *testing.T) {
 	}
 	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/", log); attempts != 0 || lost != 0 || err != nil {
 		t.Errorf("of nothing: %d, %d, %v", attempts, lost, err)
+	}
+}
+
+// TestAttemptsThatOverlap: what two attempts at once made in vain is what neither of them committed.
+func TestAttemptsThatOverlap(t *testing.T) {
+	type end struct {
+		after int
+		step  int64
+		saved int64
+		how   string
+	}
+	type attempt struct {
+		after int
+		from  int64
+		end   *end  // nil: killed, or the one that finishes
+		seen  int64 // in the metrics
+	}
+	for name, c := range map[string]struct {
+		attempts []attempt
+		lost     int64
+	}{
+		"one beside another that goes on":       {[]attempt{{0, 0, &end{1, 108, 108, record.Stopped}, 0}, {2, 108, &end{5, 127, 127, record.Stopped}, 120}, {3, 108, &end{4, 109, 108, record.Overtaken}, 0}, {6, 127, nil, 436}}, 1},
+		"one that was given up for lost":        {[]attempt{{0, 0, &end{5, 70, 60, record.Overtaken}, 0}, {3, 60, nil, 436}}, 10},
+		"killed beside one that was overtaken":  {[]attempt{{0, 0, nil, 70}, {3, 0, &end{4, 5, 0, record.Overtaken}, 0}, {6, 60, nil, 436}}, 15},
+		"killed before one that was overtaken":  {[]attempt{{0, 0, nil, 70}, {3, 60, &end{6, 85, 80, record.Overtaken}, 0}, {5, 80, nil, 436}}, 15},
+		"the finished one began first":          {[]attempt{{0, 0, nil, 436}, {3, 60, &end{4, 61, 60, record.Overtaken}, 0}}, 1},
+		"what one saved was damaged afterwards": {[]attempt{{0, 0, &end{2, 70, 70, record.Stopped}, 0}, {3, 50, nil, 436}}, 20},
+	} {
+		bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+		for i, a := range c.attempts {
+			begun := record.Attempt{Time: minute(a.after), Phase: pretraining, From: a.from, Step: a.from}
+			putDiary(t, bucket, fmt.Sprintf("attempt-%d-1-000001.jsonl", i), begun)
+			if a.seen > 0 {
+				putDiary(t, bucket, fmt.Sprintf("steps-%d-1-000002.jsonl", i), record.Step{Phase: pretraining, Step: a.seen})
+			}
+			if e := a.end; e != nil {
+				putDiary(t, bucket, fmt.Sprintf("attempt-%d-1-000003.jsonl", i), record.Attempt{Time: minute(e.after), Phase: pretraining, From: a.from, Step: e.step, Saved: &e.saved, How: e.how})
+			}
+		}
+		attempts, lost, err := attemptsMade(t.Context(), bucket, "m/", slog.New(slog.NewTextHandler(t.Output(), nil)))
+		if err != nil || attempts != len(c.attempts) || lost != c.lost {
+			t.Errorf("%s: %d attempts, %d updates lost, want %d (%v)", name, attempts, lost, c.lost, err)
+		}
 	}
 }

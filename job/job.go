@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
@@ -86,7 +87,7 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	if err != nil {
 		return err
 	}
-	j.recordAttempt(ctx, at, at)
+	j.recordAttempt(ctx, record.Attempt{Phase: at.phase, From: at.step, Step: at.step})
 	j.openBoard(at)
 	defer j.follow(ctx)()
 	if at.phase == pretraining {

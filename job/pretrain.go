@@ -159,7 +159,7 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 	}
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	j.recordAttempt(short, saver.from, at)
+	j.recordAttempt(short, saver.end(record.Stopped, at.step, saved))
 	j.log.Warn("stopped", "phase", at.phase, "step", at.step, "saved", saved, "lost", at.step-saved)
 	return ErrStopped
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -124,7 +125,13 @@ func (s *saver) settle(o outcome) error {
 		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", o.took.Seconds(), "pause", o.task.pause.Seconds())
 		return nil
 	}
-	if errors.Is(o.err, storage.ErrOvertaken) || errors.Is(o.err, storage.ErrCorrupt) {
+	if errors.Is(o.err, storage.ErrOvertaken) {
+		ctx, cancel := context.WithTimeout(s.ctx, lastPatience)
+		defer cancel()
+		s.job.recordAttempt(ctx, s.end(record.Overtaken, o.task.step, s.committed))
+		return o.err
+	}
+	if errors.Is(o.err, storage.ErrCorrupt) {
 		return o.err
 	}
 	s.job.live.SaveFailed()
@@ -141,6 +148,11 @@ func unreachable(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", storage.ErrUnreachable, err)
+}
+
+// end is the line of an attempt that ends now.
+func (s *saver) end(how string, step, saved int64) record.Attempt {
+	return record.Attempt{Phase: s.phase, From: s.from.step, Step: step, Saved: &saved, How: how}
 }
 
 // begin hands the position to the uploading goroutine. It waits when two checkpoints are already in hand, unless ctx

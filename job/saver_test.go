@@ -99,6 +99,10 @@ func TestOvertakenStops(t *testing.T) {
 	if err := settleOne(old); !errors.Is(err, storage.ErrOvertaken) {
 		t.Errorf("the overtaken attempt got %v", err)
 	}
+	lines := linesOf[record.Attempt](t, storage.New(store.Bucket(), storage.Options{}), record.Attempts)
+	if len(lines) != 1 || lines[0].How != record.Overtaken || lines[0].Step != 1 || lines[0].Saved == nil || *lines[0].Saved != 0 {
+		t.Errorf("of its end it wrote %+v", lines)
+	}
 }
 
 // TestLastFitsItsDeadline: the last checkpoint is written when it fits, and not begun when the last upload's rate says

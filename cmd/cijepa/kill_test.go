@@ -470,6 +470,10 @@ func TestOvertaken(t *testing.T) {
 	if d := cmp.Diff(result(t, alone).Figures, result(t, bucket).Figures); d != "" {
 		t.Errorf("the run ended otherwise:\n%s", d)
 	}
+	ends, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs/tiny/metrics/attempt-*-000*.jsonl"))
+	if err != nil || len(ends) != 3 { // two beginnings
+		t.Errorf("of two attempts, one overtaken, there are the lines %v: %v", ends, err)
+	}
 }
 
 // TestStopsInTimeWhateverItIsAt: a device that does not come back in time, here one at a step of half a minute, does not keep

@@ -81,10 +81,18 @@ const (
 	AlarmProbe     = "probe"      // the online probe falls
 )
 
-// Attempt is one line of attempt: an attempt writes one when it begins and, if it can, one when it is stopped.
+// Attempt is one line of attempt: an attempt writes one when it begins and, if it can, one when it ends before the run does.
 type Attempt struct {
 	Time  time.Time `json:"time"`
 	Phase string    `json:"phase"`
-	From  int64     `json:"from"` // updates done in the phase when the attempt began
-	Step  int64     `json:"step"` // updates done now
+	From  int64     `json:"from"`            // updates done in the phase when the attempt began
+	Step  int64     `json:"step"`            // updates done now
+	Saved *int64    `json:"saved,omitempty"` // at the end: those of them that it began from or committed
+	How   string    `json:"how,omitempty"`   // at the end: see below
 }
+
+// How an attempt ends before the run does.
+const (
+	Stopped   = "stopped"   // it was told to
+	Overtaken = "overtaken" // another attempt has committed since, and goes on
+)

@@ -58,7 +58,7 @@ type Course struct {
 	Ended           time.Time `json:"ended"`
 	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
 	Attempts        int       `json:"attempts"`     // starts of the program that came as far as taking the run up, this one among them
-	UpdatesLost     int64     `json:"updates_lost"` // computed again after a stop or kill, as far as the metrics tell
+	UpdatesLost     int64     `json:"updates_lost"` // made in vain before a stop, a kill or an overtaking, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`             // undecodable images of the train split, each counted once
 	Alarms          int       `json:"alarms"`                  // lines of alarms

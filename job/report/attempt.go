@@ -17,12 +17,12 @@ type Attempt struct {
 	Reached int64      // updates done when it was last heard of
 	Ended   *time.Time // nil: nobody wrote it down, so it was killed, or it is at work
 	How     string
+	known   record.Attempted
 }
 
 // How an attempt ended.
 const (
 	done    = "finished"
-	stopped = "stopped"
 	killed  = "killed"
 	atWork  = "at work"
 	unknown = "at work or killed" // the newest one, which wrote down no end
@@ -34,10 +34,10 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 		if len(of) == 0 {
 			continue
 		}
-		begun, last := of[0], of[len(of)-1]
-		a := Attempt{Name: name, Begun: begun.Time, Phase: begun.Phase, From: begun.From, Reached: last.Step}
-		if len(of) > 1 {
-			a.Ended, a.How = &last.Time, stopped
+		known := record.Attempted{Begun: of[0], Last: of[len(of)-1], Ended: len(of) > 1}
+		a := Attempt{Name: name, Begun: known.Begun.Time, Phase: known.Begun.Phase, From: known.Begun.From, Reached: known.Last.Step, known: known}
+		if known.Ended {
+			a.Ended, a.How = &known.Last.Time, cmp.Or(known.Last.How, record.Stopped)
 		}
 		r.Attempts = append(r.Attempts, a)
 	}
@@ -45,9 +45,6 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		order = append(order, a.Name)
-		if i+1 < len(r.Attempts) && r.Attempts[i+1].Phase == a.Phase { // it or one before it saved what the next began from
-			a.Reached = max(a.Reached, r.Attempts[i+1].From)
-		}
 		switch last := i == len(r.Attempts)-1; {
 		case a.Ended != nil:
 		case last && r.Result != nil:
@@ -61,14 +58,23 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 	return order
 }
 
-// reached raises how far an attempt is known to have come by the lines that it wrote.
+// reached raises how far an attempt is known to have come: by the lines that it wrote, and if it was killed by what the next began
+// from, unless another had come that far.
 func (r *Run) reached(steps map[string][]record.Step) {
+	var furthest int64 // of the attempts so far, in the phase of this one
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		for _, s := range steps[a.Name] {
-			if s.Phase == a.Phase {
+			if a.known.Saw(s.Phase, s.Step); s.Phase == a.Phase {
 				a.Reached = max(a.Reached, s.Step)
 			}
 		}
+		if i > 0 && r.Attempts[i-1].Phase != a.Phase {
+			furthest = 0
+		}
+		if i+1 < len(r.Attempts) && a.Ended == nil && r.Attempts[i+1].Phase == a.Phase && r.Attempts[i+1].From > furthest {
+			a.Reached = max(a.Reached, r.Attempts[i+1].From)
+		}
+		furthest = max(furthest, a.Reached)
 	}
 }

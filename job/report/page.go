@@ -149,18 +149,16 @@ func (r *Run) Wait() *float64 {
 	return &share
 }
 
-// Lost is how many updates had to be computed again, as far as the lines tell.
+// Lost is how many updates were made in vain, as far as the lines tell.
 func (r *Run) Lost() int64 {
 	if r.Result != nil {
 		return r.Result.Course.UpdatesLost
 	}
-	var lost int64
-	for i := 1; i < len(r.Attempts); i++ {
-		if before := r.Attempts[i-1]; before.Phase == r.Attempts[i].Phase {
-			lost += max(0, before.Reached-r.Attempts[i].From)
-		}
+	var all []record.Attempted
+	for _, a := range r.Attempts {
+		all = append(all, a.known)
 	}
-	return lost
+	return record.Lost(all)
 }
 
 // TroubleCount of the whole report, for its heading.

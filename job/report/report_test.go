@@ -452,3 +452,38 @@ func computed(t *testing.T) time.Duration {
 	}
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
+
+// TestAttemptsThatOverlap: what one attempt made is not laid to another that ran beside it, whether that could write its end or
+// not.
+func TestAttemptsThatOverlap(t *testing.T) {
+	count := func(n int64) *int64 { return &n }
+	f := folder{t, t.TempDir()}
+	f.putJSON("runs/r/run.json", begun("R-U", 0))
+	for name, lines := range map[string][]record.Attempt{
+		"a": {{Time: begin, From: 108, Step: 108}, {Time: begin.Add(3 * time.Hour), From: 108, Step: 127, Saved: count(127), How: record.Stopped}},
+		"b": {{Time: begin.Add(time.Hour), From: 108, Step: 108}, {Time: begin.Add(2 * time.Hour), From: 108, Step: 109, Saved: count(108), How: record.Overtaken}},
+		"c": {{Time: begin.Add(150 * time.Minute), From: 108, Step: 108}},
+		"d": {{Time: begin.Add(4 * time.Hour), From: 127, Step: 127}},
+		"e": {{Time: begin.Add(5 * time.Hour), From: 140, Step: 140}},
+	} {
+		for i := range lines {
+			lines[i].Phase = record.Pretraining
+		}
+		putLines(f, "runs/r/metrics/attempt-"+name+"-1-000001.jsonl", lines...)
+	}
+	r, err := Read(t.Context(), f.open(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var how []string
+	for _, a := range r.Runs[0].Attempts {
+		how = append(how, fmt.Sprintf("%s %d-%d %s", a.Name, a.From, a.Reached, a.How))
+	}
+	want := []string{"a-1 108-127 stopped", "b-1 108-109 overtaken", "c-1 108-108 killed", "d-1 127-140 killed", "e-1 140-140 at work or killed"}
+	if d := cmp.Diff(want, how); d != "" {
+		t.Error("attempts:", d)
+	}
+	if lost := r.Runs[0].Lost(); lost != 1 {
+		t.Errorf("%d updates lost, want the one of the attempt that was overtaken", lost)
+	}
+}
