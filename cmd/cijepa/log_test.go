@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/cijepa/cijepa/job"
 )
 
 // TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a person no more digits than
@@ -59,5 +63,33 @@ func TestFiguresOfALine(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %s in\n%s", want, &text)
 		}
+	}
+}
+
+// TestAStopIsNoError: a run that ends as it was told to, by a cluster or by hand, says so in a warning.
+func TestAStopIsNoError(t *testing.T) {
+	for _, told := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		c, log := start(t, newBucket(t), "CIJEPA_EPOCHS=1000")
+		waitFor(t, log, `"msg":"step"`)
+		if err := c.Process.Signal(told); err != nil {
+			t.Fatal(err)
+		}
+		code := wait(t, c)
+		if want := `"level":"WARN","msg":"ended","why":"stopped before the end; start the same run again to go on","exit":143`; code != exitStopped || !strings.Contains(log.String(), want) {
+			t.Errorf("after %v: exit %d, no %s in\n%s", told, code, want, log)
+		}
+	}
+}
+
+// TestDemonstrationSaysWhatComesNext: after the figures, the command that shows them.
+func TestDemonstrationSaysWhatComesNext(t *testing.T) {
+	bucket := newBucket(t)
+	finish(t, bucket)
+	var out bytes.Buffer
+	if err := summarise(t.Context(), job.Config{Bucket: bucket, Run: "tiny"}, &out, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(out.String(), "cijepa report '"+bucket+"'\n") {
+		t.Errorf("it ends with\n%s", &out)
 	}
 }

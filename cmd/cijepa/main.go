@@ -61,7 +61,11 @@ func main() {
 		err = job.ErrStopped // whatever the stop made fail
 	}
 	code := exitCode(err)
-	if code != exitDone {
+	switch code {
+	case exitDone:
+	case exitStopped: // as it was told
+		log.Warn("ended", "why", err.Error(), "exit", code)
+	default:
 		log.Error("ended", "error", err.Error(), "exit", code)
 	}
 	os.Exit(code)

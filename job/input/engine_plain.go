@@ -27,7 +27,13 @@ func (e *engine) close() {}
 // fallbackWarning makes a process say once that it decodes slowly, however many loaders it has.
 var fallbackWarning sync.Once
 
-func warnOfFallback(log *slog.Logger) {
+// thumbnail is the side of images that decode fast enough here, such as the demonstration's.
+const thumbnail = 64
+
+func warnOfFallback(log *slog.Logger, size int) {
+	if size <= thumbnail {
+		return
+	}
 	fallbackWarning.Do(func() {
 		log.Warn("built without cgo: images are decoded several times slower, and not quite to Pillow's pixels", "decoder", Decoder())
 	})

@@ -10,12 +10,18 @@ import (
 	"testing"
 )
 
-// A process says once that it decodes slowly, however many loaders it has.
+// A process says once that it decodes slowly, however many loaders it has, and nothing over images that are small.
 func TestFallbackIsLoggedOnce(t *testing.T) {
 	fallbackWarning = sync.Once{}
 	var log bytes.Buffer
 	c := smallConfig()
 	c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	c.Size = thumbnail
+	newLoader(t, newFakeSource(t, 4), c)
+	if log.Len() > 0 {
+		t.Errorf("over small images it says %s", &log)
+	}
+	c.Size = thumbnail + 1
 	for range 3 {
 		newLoader(t, newFakeSource(t, 4), c)
 	}

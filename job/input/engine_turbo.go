@@ -57,7 +57,7 @@ func Decoder() string {
 }
 
 // warnOfFallback has nothing to warn of in this build.
-func warnOfFallback(*slog.Logger) {}
+func warnOfFallback(*slog.Logger, int) {}
 
 // size reads the header.
 func (e *engine) size(encoded []byte) (width, height int, err error) {

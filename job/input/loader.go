@@ -34,7 +34,7 @@ func NewLoader(source Source, config Config) (*Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	warnOfFallback(config.Log)
+	warnOfFallback(config.Log, config.Size)
 	l := &Loader{source: source, config: config}
 	l.order = newOrder(config.Seed, source.Samples(), config.Window, config.Shuffle)
 	total := l.order.total()
