@@ -42,6 +42,7 @@ type check struct {
 	tidy   func()           // removes folders that the check has made; nil: none
 	data   *storage.Dataset // nil: cannot be read
 	begun  *Recipe          // of the run, if it has begun
+	done   bool             // the run has its result
 	at     storage.Position // of the newest checkpoint
 	device *model.Device    // nil: cannot be opened
 	busy   bool             // a step that was left behind still runs on the device
@@ -65,6 +66,9 @@ func (c *check) run(ctx context.Context) error {
 		if part(ctx); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if c.done {
+			break // it needs nothing more
+		}
 	}
 	return c.conclude()
 }
@@ -87,7 +91,28 @@ func (c *check) conclude() error {
 	case len(c.settings.Faults) == 0:
 		return errors.Join(c.errs...)
 	}
-	return errors.Join(append([]error{&c.settings}, c.errs...)...)
+	return allFaults(append([]error{&c.settings}, c.errs...))
+}
+
+// allFaults are faults of settings and others, told in one list.
+type allFaults []error
+
+// Unwrap gives the faults: the first is a *SettingsError.
+func (e allFaults) Unwrap() []error { return e }
+
+// Error lists the faults, one a line.
+func (e allFaults) Error() string {
+	var lines []string
+	for _, err := range e {
+		if settings := (*SettingsError)(nil); errors.As(err, &settings) {
+			for _, f := range settings.Faults {
+				lines = append(lines, f.String())
+			}
+			continue
+		}
+		lines = append(lines, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return fmt.Sprintf("%d things stand in the way:\n  %s", len(lines), strings.Join(lines, "\n  "))
 }
 
 func (c *check) close() {
@@ -124,11 +149,7 @@ func (c *check) fault(ctx context.Context, subject string, err error) {
 	}
 	for _, f := range settings.Faults {
 		c.settings.Faults = append(c.settings.Faults, f)
-		name := f.Variable
-		if f.Value != "" {
-			name += "=" + f.Value
-		}
-		c.line("fault", subject, name+": "+f.Want)
+		c.line("fault", subject, f.String())
 	}
 }
 

@@ -78,8 +78,11 @@ func (c *check) lookAtRun(ctx context.Context) {
 		_, err = finished(c.cfg.Recipe, done, c.folder()+"result.json")
 	}
 	if err == nil {
+		c.done = true
 		c.ok("run", "%s is done already: %sresult.json is there, and starting the run again does nothing", c.cfg.Run, c.folder())
-	} else if !errors.Is(err, storage.ErrNotFound) {
+		return
+	}
+	if !errors.Is(err, storage.ErrNotFound) {
 		c.fault(ctx, "run", err)
 		return
 	}

@@ -204,6 +204,16 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 	}
 	put(t, bucket, "runs/r/result.json", result)
 	tell("r is done already")
+
+	var out bytes.Buffer
+	if err := (&check{cfg: cfg, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: nvidiaSMI}).run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, beyond := range []string{"goes on", "in all", "memory"} {
+		if strings.Contains(out.String(), beyond) {
+			t.Errorf("of a run that is done it says %q in\n%s", beyond, &out)
+		}
+	}
 }
 
 // TestCheckFindsFaults: what cannot work is a settings error that names the variable; what is missing, damaged or out of reach
@@ -271,6 +281,20 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 	if after := keys(t, bucket); !slices.Equal(before, after) {
 		t.Errorf("the bucket held %v and holds %v", before, after)
+	}
+}
+
+// TestCheckListsAllFaults: one list, whatever the faults are.
+func TestCheckListsAllFaults(t *testing.T) {
+	var out bytes.Buffer
+	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
+	c.settings.add("CIJEPA_X", 7, "something else")
+	err := c.conclude()
+	if want := "3 things stand in the way:\n  CIJEPA_X=7: something else\n  opening: " + storage.ErrDenied.Error() + "\n  a; b"; err.Error() != want {
+		t.Errorf("it says\n%v\ninstead of\n%s", err, want)
+	}
+	if settings := (*SettingsError)(nil); !errors.As(err, &settings) || !errors.Is(err, storage.ErrDenied) {
+		t.Error("who asks for its kinds does not find them")
 	}
 }
 

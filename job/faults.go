@@ -15,6 +15,14 @@ import (
 // Fault is one setting that cannot work.
 type Fault struct{ Variable, Value, Want string }
 
+// String names the setting as it was typed.
+func (f Fault) String() string {
+	if f.Value == "" {
+		return f.Variable + ": " + f.Want
+	}
+	return f.Variable + "=" + f.Value + ": " + f.Want
+}
+
 // SettingsError holds every fault of the settings; the program exits with 64 on it.
 type SettingsError struct{ Faults []Fault }
 
@@ -23,11 +31,7 @@ func (e *SettingsError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of the settings cannot work:", len(e.Faults))
 	for _, f := range e.Faults {
-		if f.Value == "" {
-			fmt.Fprintf(&b, "\n  %s: %s", f.Variable, f.Want)
-		} else {
-			fmt.Fprintf(&b, "\n  %s=%s: %s", f.Variable, f.Value, f.Want)
-		}
+		b.WriteString("\n  " + f.String())
 	}
 	return b.String()
 }
