@@ -250,8 +250,9 @@ func TestCacheEvictsWhatIsNeededLast(t *testing.T) {
 	s.Ahead([]int{2, 3, 1, 4, 5, 6, 7, 8, 9, 0})
 	eventually(t, "4 has taken the place of 0", func() bool { return slices.Equal(local(), []int{1, 2, 3, 4}) })
 	viewAll(t, s, snapshot(t, b))
-	if n := len(files(t, dir)); n > 4 {
-		t.Errorf("%d files in the cache, which may hold 4", n)
+	here := slices.DeleteFunc(files(t, dir), func(name string) bool { return strings.HasSuffix(name, ".etag") }) // of a download on its way
+	if len(here) > 4 {
+		t.Errorf("the cache, which may hold 4 files, has %v", here)
 	}
 }
 
