@@ -74,8 +74,12 @@ func TestFormsOfAttention(t *testing.T) {
 			got := attend(n.narrow, form.flash)
 			var worst float64
 			for i, what := range []string{"gradient", "attention"} {
+				most := tolerance(d, form.precision)
+				if i == 0 && form.precision == BFloat16 {
+					most *= 2 // it has been through attention twice
+				}
 				name := fmt.Sprintf("%+v, %+v: %s", k, form, what)
-				worst = max(worst, same(t, name, got[i], want[i], tolerance(d, form.precision)))
+				worst = max(worst, same(t, name, got[i], want[i], most))
 			}
 			t.Logf("%+v, %+v: worst difference %.2g", k, form, worst)
 		}

@@ -68,16 +68,16 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 				t.Errorf("with room for a copy: %t; %s is not the file of the moment of the snapshot: %d bytes, %v", room, p.Name, file.Len(), err)
 			}
 		}
-		if after := eventually(before, pjrt.BuffersAlive); after != before {
+		if after := atMost(before, pjrt.BuffersAlive); after > before {
 			t.Errorf("with room for a copy: %t; %d buffers before, %d after", room, before, after)
 		}
 	}
 }
 
-// eventually asks until the answer is the wanted one, for a second.
-func eventually(want int64, ask func() int64) (got int64) {
+// atMost asks until the answer is no more than that, for a second.
+func atMost(want int64, ask func() int64) (got int64) {
 	for range 100 {
-		if got = ask(); got == want {
+		if got = ask(); got <= want {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -104,7 +104,7 @@ func TestSnapshotThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
-	if after := eventually(before, pjrt.BuffersAlive); after != before {
+	if after := atMost(before, pjrt.BuffersAlive); after > before {
 		t.Errorf("%d buffers before, %d after", before, after)
 	}
 }
