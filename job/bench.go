@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/model/draw"
 )
 
 // BenchOptions say how a benchmark measures; what it measures, the settings say.
@@ -44,71 +42,6 @@ func (o BenchOptions) check(cfg model.Config) error {
 	want(o.Target >= 0 && o.Target <= tokens, "-target", o.Target, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
 	want(o.Context >= 0 && o.Context <= tokens, "-context", o.Context, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
 	return faults.orNil()
-}
-
-// Benchmark is what a benchmark found. Times are in seconds; what the device does not tell is null.
-type Benchmark struct {
-	Device   string          `json:"device"`
-	Card     *string         `json:"card"`
-	Driver   *string         `json:"driver"`
-	Versions record.Versions `json:"versions"`
-
-	Preset     string `json:"preset"`
-	Batch      int    `json:"batch"`
-	MicroBatch int    `json:"micro_batch"` // images of a pass
-	Remat      bool   `json:"remat"`
-	Precision  string `json:"precision"`
-	Rows       int    `json:"rows"` // sampled intermediate source depths
-
-	OpenSeconds    float64      `json:"open_seconds"`    // of the device
-	StateSeconds   float64      `json:"state_seconds"`   // of the initial state, drawn and copied
-	CompileSeconds float64      `json:"compile_seconds"` // of all programs
-	Shapes         []BenchShape `json:"shapes"`
-
-	StepSeconds       float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
-	ImagesPerSecond   float64  `json:"images_per_second"`
-	OperationsAnImage float64  `json:"flops_per_image"` // of matrix products and attention, by the sizes; what is computed again does not count
-	Operations        float64  `json:"flops_per_second"`
-	Peak              *float64 `json:"peak_flops_per_second"`
-	MFU               *float64 `json:"mfu"` // share of the peak
-
-	GapSeconds    float64 `json:"gap_seconds"`    // median from a step's return to the next one's call, its images uploaded meanwhile
-	UploadSeconds float64 `json:"upload_seconds"` // median of the copy of a batch of images to the device, alone
-	UploadBytes   int64   `json:"upload_bytes"`
-
-	PauseSeconds float64             `json:"snapshot_pause_seconds"`    // of the steps, for a copy of the state: the longer of two
-	SavingRate   float64             `json:"snapshot_bytes_per_second"` // at which such a copy comes to the host
-	StateBytes   int64               `json:"state_bytes"`
-	Memory       *model.DeviceMemory `json:"device_memory"` // at the end
-	Programs     []BenchProgram      `json:"programs"`      // that XLA was asked for
-
-	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
-	FusedAttention int            `json:"fused_attention"`
-	FirstLoss      float64        `json:"first_loss"` // on noise for images; about 1.15
-	LastLoss       float64        `json:"last_loss"`
-	Skipped        int            `json:"skipped"` // steps without a finite gradient
-}
-
-// BenchShape is what the step of one mask shape took.
-type BenchShape struct {
-	Target          int     `json:"target"`
-	Context         int     `json:"context"`
-	Probability     float64 `json:"probability"`
-	CompileSeconds  float64 `json:"compile_seconds"`
-	FirstSeconds    float64 `json:"first_seconds"` // of the first step
-	StepSeconds     float64 `json:"step_seconds"`  // median
-	FastestSeconds  float64 `json:"fastest_seconds"`
-	SlowestSeconds  float64 `json:"slowest_seconds"`
-	ImagesPerSecond float64 `json:"images_per_second"`
-	Operations      float64 `json:"flops_per_image"`
-}
-
-// BenchProgram is one that XLA was asked for.
-type BenchProgram struct {
-	Seconds float64              `json:"seconds"`
-	Stored  bool                 `json:"stored"` // it was read, not compiled
-	Bytes   int                  `json:"stored_bytes"`
-	Memory  *model.ProgramMemory `json:"memory"` // planned
 }
 
 // Bench times the training step of these settings on their device, without data: images are noise, the state begins as a
@@ -245,116 +178,6 @@ func (b *bench) shapes() ([]model.MaskShape, error) {
 	return masker.Shapes(), nil
 }
 
-// uploads of a batch that are timed alone.
-const timedUploads = 5
-
-// timeUpload times the copy of a batch of images to the device.
-func (b *bench) timeUpload() error {
-	var laps []time.Duration
-	for range timedUploads {
-		begin := time.Now()
-		images, err := b.learner.Upload(b.images)
-		if err != nil {
-			return fmt.Errorf("copying images: %w", &DeviceError{err})
-		}
-		laps = append(laps, time.Since(begin))
-		if err := images.Free(); err != nil {
-			return fmt.Errorf("freeing images: %w", &DeviceError{err})
-		}
-	}
-	b.found.UploadSeconds, b.found.UploadBytes = seconds(median(laps)), int64(len(b.images))
-	return nil
-}
-
-// timeSnapshot times what a checkpoint takes of the device: twice, as the first one finds less memory ready.
-func (b *bench) timeSnapshot() error {
-	if err := b.learner.CompileSnapshot(); err != nil {
-		return &DeviceError{err}
-	}
-	for range 2 {
-		begin := time.Now()
-		state, err := b.learner.Snapshot()
-		if err != nil {
-			return &DeviceError{err}
-		}
-		b.found.PauseSeconds = max(b.found.PauseSeconds, seconds(time.Since(begin)))
-		for _, p := range state.Parts() {
-			if err := p.Write(io.Discard); err != nil {
-				return &DeviceError{err}
-			}
-		}
-		b.found.SavingRate = max(b.found.SavingRate, float64(b.found.StateBytes)/time.Since(begin).Seconds())
-	}
-	return nil
-}
-
-// timeShape times steps of one mask shape. As in a run, images of later steps are copied while one runs.
-func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
-	masks := scatter(b.model, model.MaskShape{Target: s.Target, Context: s.Context}, b.cfg.Seed)
-	type uploaded struct {
-		images *model.Images
-		err    error
-	}
-	next := make(chan uploaded, 1)
-	var laps []time.Duration
-	var returned time.Time
-	total := max(1, b.options.Warmup) + b.options.Steps
-	enough := make(chan struct{})
-	go func() {
-		defer close(next)
-		for range total {
-			images, err := b.learner.Upload(b.images)
-			select {
-			case next <- uploaded{images, err}:
-			case <-enough:
-				return
-			}
-		}
-	}()
-	defer func() {
-		close(enough)
-		for range next { // the goroutine must be gone before the learner is
-		}
-	}()
-	for i := range total {
-		u := <-next
-		if u.err != nil {
-			return fmt.Errorf("copying images: %w", &DeviceError{u.err})
-		}
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), u.images.Free())
-		}
-		in := model.StepInput{Images: u.images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
-			Sources: model.SampleDepths(b.model.Depths, b.model.IntermediateRows, b.cfg.Seed, b.step)}
-		called := time.Now()
-		out, err := b.learner.Step(in)
-		if err != nil {
-			return fmt.Errorf("a step of %d images: %w", b.model.Batch, &DeviceError{err})
-		}
-		if i > 0 {
-			b.gaps = append(b.gaps, called.Sub(returned))
-		}
-		returned = time.Now()
-		switch lap := returned.Sub(called); {
-		case i == 0:
-			s.FirstSeconds = seconds(lap)
-		case i >= total-b.options.Steps:
-			laps = append(laps, lap)
-		}
-		if b.step == 0 {
-			b.found.FirstLoss = out.Loss
-		}
-		b.step++
-		if b.found.LastLoss = out.Loss; out.Skipped {
-			b.found.Skipped++
-		}
-	}
-	s.StepSeconds, s.FastestSeconds, s.SlowestSeconds = seconds(median(laps)), seconds(slices.Min(laps)), seconds(slices.Max(laps))
-	s.ImagesPerSecond = float64(b.model.Batch) / s.StepSeconds
-	s.Operations = b.model.Operations(model.MaskShape{Target: s.Target, Context: s.Context})
-	return nil
-}
-
 // conclude weights the shapes by their probabilities.
 func (b *bench) conclude() {
 	f := &b.found
@@ -380,29 +203,4 @@ func median(laps []time.Duration) time.Duration {
 		return 0
 	}
 	return slices.Sorted(slices.Values(laps))[len(laps)/2]
-}
-
-// scatter draws masks of any lengths: places without order among the blocks, which costs a step the same.
-func scatter(cfg model.Config, s model.MaskShape, seed uint64) model.Masks {
-	m := model.Masks{B: cfg.Batch, C: s.Context, M: cfg.Masks.TargetBlocks, K: s.Target}
-	tokens := cfg.Grid() * cfg.Grid()
-	stream := draw.New(seed, "bench")
-	sample := func(n int) []int32 {
-		places := make([]int32, tokens)
-		for i := range places {
-			places[i] = int32(i)
-		}
-		for i := range n {
-			j := i + int(stream.Uint64()%uint64(tokens-i))
-			places[i], places[j] = places[j], places[i]
-		}
-		return slices.Sorted(slices.Values(places[:n]))
-	}
-	for range m.B {
-		m.Context = append(m.Context, sample(m.C)...)
-		for range m.M {
-			m.Targets = append(m.Targets, sample(m.K)...)
-		}
-	}
-	return m
 }

@@ -46,7 +46,7 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 			shapes = shapes[:1]
 		}
 		choice := i < len(candidates)-1 // there are smaller ones
-		if choice && float64(need.Total()+need.Temporary()) > hopeless*float64(have.Limit) {
+		if choice && float64(need.Roomy()) > hopeless*float64(have.Limit) {
 			continue // and spare the time to compile it
 		}
 		var plan model.Plan
@@ -54,7 +54,8 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 			plan, err = model.Try(device, cfg.Model(), shapes...)
 			return err
 		})
-		if choice && err == nil && plan.Need+plan.Temporary > have.Limit {
+		if choice && err == nil && plan.Roomy() > have.Limit {
+			log.Info("the largest step fits, with no room to spare: a smaller one is tried", "batch", cfg.Batch, "micro_batch", cfg.pass(), "memory", have.Limit)
 			continue
 		}
 		if err == nil {
@@ -76,16 +77,14 @@ func likely(cfg Config, have *model.DeviceMemory) Config {
 	}
 	for _, micro := range microBatches(cfg.Batch) {
 		cfg.MicroBatch = micro
-		if _, need, err := cfg.largestSteps(); err != nil || need.Total()+need.Temporary() <= have.Limit {
+		if _, need, err := cfg.largestSteps(); err != nil || need.Roomy() <= have.Limit {
 			break
 		}
 	}
 	return cfg
 }
 
-// hopeless is how far an estimate must be above what there is. To what a step needs comes the block that it works in once more: it is
-// given back after every step, the next one may need a larger one, and images that were copied meanwhile may lie in its place. A run
-// that cannot find room for a block in the middle of the night has chosen too much.
+// hopeless is how far an estimate must be above what there is.
 const hopeless = 1.15
 
 // tooLarge says which setting to change. What the compiler has planned can never fit; what failed when it was tried may fit a

@@ -62,7 +62,7 @@ func TestFitting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return need.Total() + need.Temporary()
+		return need.Roomy()
 	}
 	var settings *SettingsError
 	var failed *DeviceError
@@ -113,7 +113,7 @@ func TestLikely(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enough := need.Total() + need.Temporary()
+	enough := need.Roomy()
 	for _, c := range []struct {
 		memory      *model.DeviceMemory
 		micro, want int

@@ -6,11 +6,14 @@ type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
 	Copy        int64 // of the state, while a checkpoint takes it to the host
 	Sums        int64 // of gradients over micro-batches
-	Images      int64 // of three batches: of the step, of the next one, and what is copied meanwhile
+	Images      int64 // of batchesAtOnce
 	Results     int64 // the state that a step returns lies beside the one that it was given
 	Gradients   int64
 	Activations int64 // beyond the place of Results
 }
+
+// batchesAtOnce lie on the device: that of the step, the next one, and what is copied meanwhile.
+const batchesAtOnce = 3
 
 // Total is the sum of them.
 func (n Need) Total() int64 {
@@ -19,6 +22,10 @@ func (n Need) Total() int64 {
 
 // Temporary is the block that a step works in.
 func (n Need) Temporary() int64 { return n.Gradients + n.Activations }
+
+// Roomy is Total with room for that block once more: it is given back after every step, the next step may need a larger one, and
+// images that were copied meanwhile may lie in its place. Steps that find no room end a run in the middle of the night.
+func (n Need) Roomy() int64 { return n.Total() + n.Temporary() }
 
 // Need counts what steps take. fused says that attention is one operation of the device, which keeps no scores.
 //
@@ -38,7 +45,7 @@ func (c Config) Need(s MaskShape, fused bool) Need {
 	n := Need{
 		State:     c.StateBytes(),
 		Copy:      c.StateBytes(),
-		Images:    3 * int64(c.Batch) * int64(c.Image*c.Image*3),
+		Images:    batchesAtOnce * int64(c.Batch) * int64(c.Image*c.Image*3),
 		Results:   4*encoder + 3*slots*predictor,
 		Gradients: encoder + slots*predictor,
 	}

@@ -28,11 +28,14 @@ func (e *MemoryError) Error() string {
 // Unwrap gives the error of the device.
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Plan is what the compiler has planned for the most demanding of some steps, in bytes.
+// Plan is what the device holds while the most demanding of some steps runs, in bytes, as the compiler has planned it.
 type Plan struct {
-	Need      int64 // of all that lies on the device beside it
+	Need      int64 // all of it
 	Temporary int64 // of Need: the block that a step works in
 }
+
+// Roomy is Need with room for that block once more, as Need.Roomy.
+func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
 
 // Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
 // beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
@@ -104,18 +107,23 @@ func (l *Learner) stepOnZeros(s MaskShape) (err error) {
 			err = errors.Join(err, p.group.free())
 		}
 	}()
-	images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))
-	if err != nil {
-		return err
-	}
-	next, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3)) // as in a run, where it comes while the step runs
-	if err != nil {
-		return errors.Join(err, images.Free())
+	var batches []*Images
+	defer func() {
+		for _, b := range batches {
+			err = errors.Join(err, b.Free())
+		}
+	}()
+	for range batchesAtOnce {
+		images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))
+		if err != nil {
+			return err
+		}
+		batches = append(batches, images)
 	}
 	m := Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
 	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
-	_, err = l.Step(StepInput{Images: images, Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), Rate: 1, Momentum: 1})
-	return errors.Join(err, next.Free())
+	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), Rate: 1, Momentum: 1})
+	return err
 }
 
 // zeroLearner is a learner whose state is zeros.

@@ -56,8 +56,7 @@ type File struct {
 // each phase.
 const root = ""
 
-// Resume says that an attempt takes a phase up after so many updates, with a table of errors as it was then. The attempt looks at
-// the teacher where it begins; of that step the attempt before has told.
+// Resume says that an attempt takes a phase up after so many updates, with a table of errors as it was then.
 func (b *Board) Resume(phase string, updates int64, table [][]*float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,9 +86,6 @@ func (b *Board) Line(line any) {
 			b.table = l.Table
 		}
 	case record.Health:
-		if l.Step > 0 && l.Step == b.folder(record.Pretraining).from {
-			return
-		}
 		add := b.scalars(record.Pretraining, now, l.Step)
 		for i, depth := range l.Depths {
 			add(fmt.Sprintf("feature_std/depth_%02d", depth), l.Deviation[i])

@@ -224,7 +224,6 @@ func TestPicture(t *testing.T) {
 
 	b = &Board{Draw: blank}
 	b.Resume(record.Pretraining, 15, step(15, .5).Table)
-	b.Line(record.Health{Step: 15})
 	b.Line(record.Health{Step: 20}) // before the first line: the table is the one of the checkpoint
 	if all, text := read(t, files(t, b)["pretrain"].Data), []byte("\x89PNG"); len(all) != 3 || all[2].step != 20 || !bytes.Contains(all[2].data, text) {
 		t.Errorf("after a restart: %d events", len(all))
@@ -275,7 +274,6 @@ func TestTensorBoardReads(t *testing.T) {
 	write(killed, "1", "a-000002")
 	again := &Board{Draw: blank}
 	again.Resume(record.Pretraining, 15, step(15, .8).Table)
-	again.Line(record.Health{Step: 15}) // where it begins: the first attempt has told
 	again.Line(step(20, .6))
 	again.Line(record.Health{Step: 20})
 	again.Line(record.Alarm{Step: 20, Alarm: record.AlarmTable, Text: "in **bold**"})

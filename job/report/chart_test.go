@@ -9,8 +9,6 @@ import (
 
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-
-	"github.com/cijepa/cijepa/job/record"
 )
 
 // TestSpread: names of lines that end at the same height stand apart, in order, and inside the chart.
@@ -105,36 +103,6 @@ func TestShade(t *testing.T) {
 		_, dark := shade(share)
 		if letters := map[bool]float64{true: 0, false: 255}[dark]; math.Abs(letters-light(share)) < 95 {
 			t.Errorf("letters at %.2f are hard to read", share)
-		}
-	}
-}
-
-// TestLooksStandWhereTheyWereTaken: a look of an attempt that went on in the middle of an epoch stands there, and not at the epoch's
-// beginning, whether the lines of steps tell the length of an epoch or the looks alone.
-func TestLooksStandWhereTheyWereTaken(t *testing.T) {
-	one := []*float64{of(1)}
-	var run Run
-	for _, at := range []record.Health{{Step: 0}, {Step: 61}, {Step: 100, Epoch: 1}, {Step: 130, Epoch: 1}, {Step: 200, Epoch: 2}} {
-		at.Depths, at.Rank, at.Deviation, at.RMS = []int{3}, one, one, one
-		run.Health = append(run.Health, at)
-		run.Online = append(run.Online, record.Online{Step: at.Step, Epoch: at.Epoch})
-	}
-	for _, steps := range [][]record.Step{nil, {{Step: 50, Epoch: 0.5}, {Step: 150, Epoch: 1.5}}} {
-		run.Steps = steps
-		drawn := 0
-		for _, c := range append(run.charts(), (&Report{Runs: []*Run{&run}}).onlines()) {
-			if len(c.lines) == 0 || len(c.lines[0].points) != len(run.Health) {
-				continue
-			}
-			drawn++
-			for i, x := range []float64{0, 0.61, 1, 1.3, 2} {
-				if got := c.lines[0].points[i].X; math.Abs(got-x) > 1e-9 {
-					t.Errorf("%s: the look after %d updates stands at %v, not %v", c.Title, run.Health[i].Step, got, x)
-				}
-			}
-		}
-		if drawn != 5 {
-			t.Errorf("%d charts of looks, want three of features and two of probes", drawn)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func lossOf(run *Run) plotter.XYs {
 func (r *Report) onlines() chart {
 	return r.overRuns(chart{name: "online", Title: "Online probe", Note: "Of the teacher's deepest features, on held-out images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
 		return points(len(run.Online), func(i int) (float64, float64) {
-			return float64(run.Online[i].Step) / run.stepsPerEpoch(), run.Online[i].ProbeTop1
+			return float64(run.Online[i].Epoch), run.Online[i].ProbeTop1
 		})
 	})
 }
@@ -178,12 +178,9 @@ func (r *Run) ownProfile() chart {
 
 func (r *Run) ownOnline() chart {
 	c := chart{Title: "Online probe and kNN", X: "epoch", Y: "top-1, %"}
-	perEpoch := r.stepsPerEpoch()
 	c.lines = []line{
-		{"probe", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Step) / perEpoch, r.Online[i].ProbeTop1 }), 0, 0},
-		{"kNN", points(len(r.Online), func(i int) (float64, float64) {
-			return float64(r.Online[i].Step) / perEpoch, orNaN(r.Online[i].KNNTop1)
-		}), 1, 1},
+		{"probe", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), r.Online[i].ProbeTop1 }), 0, 0},
+		{"kNN", points(len(r.Online), func(i int) (float64, float64) { return float64(r.Online[i].Epoch), orNaN(r.Online[i].KNNTop1) }), 1, 1},
 	}
 	return c.described()
 }
@@ -199,14 +196,13 @@ func (r *Run) probeLoss() chart {
 func (r *Run) byDepth(title, note, y string, of func(i int) []*float64) chart {
 	zero := 0.0
 	c := chart{Title: title, Note: note, X: "epoch", Y: y, low: &zero}
-	depths, perEpoch := r.Depths(), r.stepsPerEpoch()
+	depths := r.Depths()
 	for d, depth := range depths {
 		c.lines = append(c.lines, line{fmt.Sprint(depth), points(len(r.Health), func(i int) (float64, float64) {
-			at := float64(r.Health[i].Step) / perEpoch
 			if values := of(i); d < len(values) {
-				return at, orNaN(values[d])
+				return float64(r.Health[i].Epoch), orNaN(values[d])
 			}
-			return at, math.NaN()
+			return float64(r.Health[i].Epoch), math.NaN()
 		}), depthColour(d, len(depths)), 0})
 	}
 	return c.described()

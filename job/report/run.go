@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/cijepa/cijepa/job/record"
@@ -133,29 +132,6 @@ func (r *Run) Depths() []int {
 		return nil
 	}
 	return depths
-}
-
-// stepsPerEpoch is the updates of an epoch of pretraining, by which a look at the teacher finds its place: its line has whole
-// epochs, and an attempt that went on in the middle of one may have taken a look there.
-func (r *Run) stepsPerEpoch() float64 {
-	for _, s := range slices.Backward(r.Steps) {
-		if s.Epoch > 0 {
-			return float64(s.Step) / s.Epoch
-		}
-	}
-	least := math.Inf(1) // where no line tells: a look in the middle of an epoch has more updates than its epochs
-	look := func(step, epoch int64) {
-		if epoch > 0 {
-			least = min(least, float64(step)/float64(epoch))
-		}
-	}
-	for _, h := range r.Health {
-		look(h.Step, h.Epoch)
-	}
-	for _, o := range r.Online {
-		look(o.Step, o.Epoch)
-	}
-	return least
 }
 
 // Table is the newest table of errors, source depth x target depth; nil when there is none yet.

@@ -1,0 +1,148 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/draw"
+)
+
+// uploads of a batch that are timed alone.
+const timedUploads = 5
+
+// timeUpload times the copy of a batch of images to the device.
+func (b *bench) timeUpload() error {
+	var laps []time.Duration
+	for range timedUploads {
+		begin := time.Now()
+		images, err := b.learner.Upload(b.images)
+		if err != nil {
+			return fmt.Errorf("copying images: %w", &DeviceError{err})
+		}
+		laps = append(laps, time.Since(begin))
+		if err := images.Free(); err != nil {
+			return fmt.Errorf("freeing images: %w", &DeviceError{err})
+		}
+	}
+	b.found.UploadSeconds, b.found.UploadBytes = seconds(median(laps)), int64(len(b.images))
+	return nil
+}
+
+// timeSnapshot times what a checkpoint takes of the device: twice, as the first one finds less memory ready.
+func (b *bench) timeSnapshot() error {
+	if err := b.learner.CompileSnapshot(); err != nil {
+		return &DeviceError{err}
+	}
+	for range 2 {
+		begin := time.Now()
+		state, err := b.learner.Snapshot()
+		if err != nil {
+			return &DeviceError{err}
+		}
+		b.found.PauseSeconds = max(b.found.PauseSeconds, seconds(time.Since(begin)))
+		for _, p := range state.Parts() {
+			if err := p.Write(io.Discard); err != nil {
+				return &DeviceError{err}
+			}
+		}
+		b.found.SavingRate = max(b.found.SavingRate, float64(b.found.StateBytes)/time.Since(begin).Seconds())
+	}
+	return nil
+}
+
+// timeShape times steps of one mask shape. As in a run, images of later steps are copied while one runs.
+func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
+	masks := scatter(b.model, model.MaskShape{Target: s.Target, Context: s.Context}, b.cfg.Seed)
+	type uploaded struct {
+		images *model.Images
+		err    error
+	}
+	next := make(chan uploaded, 1)
+	var laps []time.Duration
+	var returned time.Time
+	total := max(1, b.options.Warmup) + b.options.Steps
+	enough := make(chan struct{})
+	go func() {
+		defer close(next)
+		for range total {
+			images, err := b.learner.Upload(b.images)
+			select {
+			case next <- uploaded{images, err}:
+			case <-enough:
+				return
+			}
+		}
+	}()
+	defer func() {
+		close(enough)
+		for range next { // the goroutine must be gone before the learner is
+		}
+	}()
+	for i := range total {
+		u := <-next
+		if u.err != nil {
+			return fmt.Errorf("copying images: %w", &DeviceError{u.err})
+		}
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), u.images.Free())
+		}
+		in := model.StepInput{Images: u.images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
+			Sources: model.SampleDepths(b.model.Depths, b.model.IntermediateRows, b.cfg.Seed, b.step)}
+		called := time.Now()
+		out, err := b.learner.Step(in)
+		if err != nil {
+			return fmt.Errorf("a step of %d images: %w", b.model.Batch, &DeviceError{err})
+		}
+		if i > 0 {
+			b.gaps = append(b.gaps, called.Sub(returned))
+		}
+		returned = time.Now()
+		switch lap := returned.Sub(called); {
+		case i == 0:
+			s.FirstSeconds = seconds(lap)
+		case i >= total-b.options.Steps:
+			laps = append(laps, lap)
+		}
+		if b.step == 0 {
+			b.found.FirstLoss = out.Loss
+		}
+		b.step++
+		if b.found.LastLoss = out.Loss; out.Skipped {
+			b.found.Skipped++
+		}
+	}
+	s.StepSeconds, s.FastestSeconds, s.SlowestSeconds = seconds(median(laps)), seconds(slices.Min(laps)), seconds(slices.Max(laps))
+	s.ImagesPerSecond = float64(b.model.Batch) / s.StepSeconds
+	s.Operations = b.model.Operations(model.MaskShape{Target: s.Target, Context: s.Context})
+	return nil
+}
+
+// scatter draws masks of any lengths: places without order among the blocks, which costs a step the same.
+func scatter(cfg model.Config, s model.MaskShape, seed uint64) model.Masks {
+	m := model.Masks{B: cfg.Batch, C: s.Context, M: cfg.Masks.TargetBlocks, K: s.Target}
+	tokens := cfg.Grid() * cfg.Grid()
+	stream := draw.New(seed, "bench")
+	sample := func(n int) []int32 {
+		places := make([]int32, tokens)
+		for i := range places {
+			places[i] = int32(i)
+		}
+		for i := range n {
+			j := i + int(stream.Uint64()%uint64(tokens-i))
+			places[i], places[j] = places[j], places[i]
+		}
+		return slices.Sorted(slices.Values(places[:n]))
+	}
+	for range m.B {
+		m.Context = append(m.Context, sample(m.C)...)
+		for range m.M {
+			m.Targets = append(m.Targets, sample(m.K)...)
+		}
+	}
+	return m
+}
