@@ -20,8 +20,8 @@ func (j *Job) fit(ctx context.Context, begun *Recipe) (err error) {
 }
 
 // fitting is cfg with the micro-batch that the run takes. It decides the last bits of a run, so a run keeps the one that run.json
-// names on every device; where there is no run.json and no setting, it is the largest that fits: the whole batch, or
-// the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch. With all, the
+// names on every device; where there is no run.json and no setting, it is the largest that fits with room to spare (Need.Roomy):
+// the whole batch, or the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch. With all, the
 // steps of all mask shapes are compiled beside the largest one: a compiler keeps few cores busy, and the run will need them.
 func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recipe, all bool, log *slog.Logger) (Config, error) {
 	candidates := []int{cfg.MicroBatch}
