@@ -2,7 +2,6 @@ package job
 
 import (
 	"math"
-	"strings"
 
 	"github.com/cijepa/cijepa/model"
 )
@@ -21,9 +20,7 @@ func (c *check) sizes() sizes {
 }
 
 // fused says whether attention is one operation of the device.
-func (c Config) fused() bool {
-	return strings.HasPrefix(c.Backend, "xla") && strings.Contains(c.Backend, "cuda") && c.Precision == model.BFloat16
-}
+func (c Config) fused() bool { return c.Model().Fused(c.Backend) }
 
 // meanShape is the mask shape whose targets are nearest to the mean in length.
 func (c *check) meanShape() (nearest model.MaskShape) {

@@ -48,6 +48,7 @@ type Recipe struct {
 	Batch            int      `desc:"Images of an update."`
 	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: what fits a GPU when the run begins, elsewhere the whole batch."`
 	Remat            bool     `desc:"Recompute activations in the backward pass: less memory, more time, other last bits."`
+	PlainAttention   bool     `desc:"Attention as products and softmax on a GPU too, not as cuDNN's flash attention: more memory, more time, other last bits."`
 	PeakRate         float64  `desc:"Learning rate at the end of the warm-up."`
 	StartRate        float64  `desc:"Learning rate of the first update; 0: a tenth of PEAK_RATE."`
 	FinalRate        float64  `desc:"Learning rate of the last update."`
@@ -238,7 +239,7 @@ func (c Config) Model() model.Config {
 			ContextScale: c.ContextScale, TargetScale: c.TargetScale, TargetAspect: c.TargetAspect,
 			TargetBlocks: c.TargetBlocks, MinContext: c.MinContext, LastPlace: c.LastPlace, Trim: c.Trim,
 		},
-		Batch: c.Batch, MicroBatch: c.MicroBatch, Precision: c.Precision, Remat: c.Remat, WeightDecay: c.WeightDecay,
+		Batch: c.Batch, MicroBatch: c.MicroBatch, Precision: c.Precision, Remat: c.Remat, PlainAttention: c.PlainAttention, WeightDecay: c.WeightDecay,
 	}
 }
 

@@ -142,3 +142,17 @@ func TestCheckTriesTheLargestStep(t *testing.T) {
 		}
 	}
 }
+
+// What fails inside cuDNN, which serves for attention alone, names the setting that does without it.
+func TestAttentionThatFails(t *testing.T) {
+	const advice = "CIJEPA_PLAIN_ATTENTION=true"
+	for text, want := range map[string]bool{
+		"INTERNAL: [cudnn_frontend] Error: No execution plans support the graph.": true,
+		"FAILED_PRECONDITION: DNN library initialization failed.":                 true,
+		"PJRT error (code=13): CUDA_ERROR_ILLEGAL_ADDRESS":                        false,
+	} {
+		if got := (&DeviceError{errors.New(text)}).Error(); strings.Contains(got, advice) != want || !strings.HasPrefix(got, text) {
+			t.Errorf("%q says %q", text, got)
+		}
+	}
+}

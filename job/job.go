@@ -6,9 +6,11 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -169,8 +171,17 @@ func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name 
 // DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
 type DeviceError struct{ Err error }
 
-// Error is the backend's.
-func (e *DeviceError) Error() string { return e.Err.Error() }
+// Error is the backend's, and what to do if it comes from cuDNN, which serves for attention alone.
+func (e *DeviceError) Error() string {
+	text := e.Err.Error()
+	if attention.MatchString(text) {
+		text += fmt.Sprintf("; if it is cuDNN's attention that fails, %s=true does without it", variable("PlainAttention"))
+	}
+	return text
+}
+
+// attention is what cuDNN's part of XLA calls itself.
+var attention = regexp.MustCompile(`(?i)cudnn|\bfmha\b|DNN library`)
 
 // Unwrap gives the backend's error.
 func (e *DeviceError) Unwrap() error { return e.Err }

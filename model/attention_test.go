@@ -63,7 +63,7 @@ func TestFormsOfAttention(t *testing.T) {
 		}
 		want := attend(dtypes.Float32, false)
 		one := Float32
-		if d.flash() {
+		if (Config{Precision: BFloat16}).Fused(d.name) {
 			one = BFloat16
 		}
 		for _, form := range []struct {

@@ -178,8 +178,12 @@ func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string)
 			t.Fatal(err)
 		}
 	}
-	if got, want := p.inspection.FusedAttention, len(shapes)*(2*c.Depth+c.Slots()*c.PredictorDepth); got != want {
-		t.Errorf("the programs tell of %d fused attentions, want %d", got, want)
+	attentions := len(shapes) * (2*c.Depth + c.Slots()*c.PredictorDepth)
+	if c.PlainAttention {
+		attentions = 0
+	}
+	if got := p.inspection.FusedAttention; got != attentions {
+		t.Errorf("the programs tell of %d fused attentions, want %d", got, attentions)
 	}
 	written, err := filepath.Glob(filepath.Join(folder, "*.mlir"))
 	if err != nil {
@@ -271,5 +275,15 @@ func TestFullSizeStep(t *testing.T) {
 	}
 	if full := mean + left; math.Abs(full/documented-1) > 0.03 {
 		t.Errorf("%.4g operations an image, want %.4g", full, documented)
+	}
+}
+
+// Where plain attention is wanted there is no call of the device's own, and its products are bf16 too.
+func TestPlainAttention(t *testing.T) {
+	c := vitB()
+	c.PlainAttention = true
+	got := takeCensus(t, gpuPrograms(t, c, []MaskShape{{Target: 35, Context: 48}})[0])
+	if len(got.calls) > 0 || len(got.products) != 1 || got.products["bf16 x bf16 -> bf16"] == 0 {
+		t.Errorf("calls %v, products %v", got.calls, got.products)
 	}
 }

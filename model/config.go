@@ -40,6 +40,8 @@ type Config struct {
 	Precision string // BFloat16 or Float32
 	Remat     bool   // compute the blocks again in the backward pass instead of keeping what is inside them
 
+	PlainAttention bool // attention as products and softmax, where a device has it as one operation too
+
 	WeightDecay float64 // of AdamW, decoupled, on everything but biases and norms
 }
 

@@ -160,9 +160,11 @@ func (d *Device) Compiled() []CompiledProgram {
 // Close gives the device's memory back. Whatever was made on it must not be used any more.
 func (d *Device) Close() { d.close.Do(d.backend.Finalize) }
 
-// flash says whether bf16 attention becomes cuDNN's flash attention: GoMLX keys it on the plugin's name in the same way.
-func (d *Device) flash() bool {
-	return strings.HasPrefix(d.name, "xla") && (strings.Contains(d.name, "cuda") || strings.Contains(d.name, "nvidia"))
+// Fused says whether attention is one operation of the device of that name: cuDNN's flash attention, in bfloat16 and where the
+// plugin's name is that of CUDA, by which GoMLX knows it.
+func (c Config) Fused(device string) bool {
+	cuda := strings.HasPrefix(device, "xla") && (strings.Contains(device, "cuda") || strings.Contains(device, "nvidia"))
+	return cuda && c.Precision == BFloat16 && !c.PlainAttention
 }
 
 // recovered turns a panic of GoMLX, whose graph functions report by panicking, into an error. It is deferred by every

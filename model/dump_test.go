@@ -31,6 +31,6 @@ func TestDumpStep(t *testing.T) {
 	if err := os.WriteFile(dump.File, []byte(programs[program]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	need := dump.Need(dump.Shape, true)
+	need := dump.Need(dump.Shape, !dump.PlainAttention)
 	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Temporary())/1e9, float64(need.Total())/1e9)
 }

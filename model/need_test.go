@@ -61,19 +61,20 @@ func TestNeedOfViTB(t *testing.T) {
 func TestNeedIsWhatXLAPlans(t *testing.T) {
 	for _, plan := range []struct {
 		batch, target, context int
-		remat                  bool
+		remat, plain           bool
 		temporary              float64 // GB
 	}{
-		{128, 30, 56, false, 11.90},
-		{128, 35, 48, false, 11.46},
-		{128, 40, 40, false, 11.35},
-		{64, 35, 48, false, 5.34},
-		{256, 35, 48, false, 23.93},
-		{128, 35, 48, true, 1.84},
+		{128, 30, 56, false, false, 11.90},
+		{128, 35, 48, false, false, 11.46},
+		{128, 40, 40, false, false, 11.35},
+		{64, 35, 48, false, false, 5.34},
+		{256, 35, 48, false, false, 23.93},
+		{128, 35, 48, true, false, 1.84},
+		{128, 35, 48, false, true, 15.72},
 	} {
 		c := vitB()
-		c.Batch, c.Remat = plan.batch, plan.remat
-		need := c.Need(MaskShape{Target: plan.target, Context: plan.context}, true)
+		c.Batch, c.Remat, c.PlainAttention = plan.batch, plan.remat, plan.plain
+		need := c.Need(MaskShape{Target: plan.target, Context: plan.context}, c.Fused("xla:cuda"))
 		got := float64(need.Gradients+need.Activations) / 1e9
 		t.Logf("%+v: %.2f GB by the sizes, %.1f GB in all", plan, got, float64(need.Total())/1e9)
 		if math.Abs(got/plan.temporary-1) > 0.05 {

@@ -69,7 +69,7 @@ func Try(d *Device, cfg Config, shapes ...MaskShape) (plan Plan, err error) {
 			plan.Temporary = max(plan.Temporary, p.Memory.Temporary)
 		}
 	}
-	resident := cfg.Need(shapes[0], d.flash())
+	resident := cfg.Need(shapes[0], cfg.Fused(d.name))
 	plan.Need += resident.State + resident.Copy + resident.Sums + resident.Images
 	if plan.Need > have.Limit {
 		return plan, &MemoryError{Need: plan.Need, Limit: have.Limit}

@@ -31,9 +31,9 @@ type network struct {
 }
 
 func newNetwork(c Config, d *Device) network {
-	n := network{Config: c, narrow: dtypes.Float32}
+	n := network{Config: c, narrow: dtypes.Float32, flash: c.Fused(d.name)}
 	if c.Precision == BFloat16 {
-		n.narrow, n.flash = dtypes.BFloat16, d.flash()
+		n.narrow = dtypes.BFloat16
 	}
 	return n
 }
