@@ -49,13 +49,14 @@ func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
 	hidden := n.encode(teacher, patches, nil) // [B, N, D] of every depth
 	features := make([]*Node, len(n.Depths))
 	for i, depth := range n.Depths {
-		y := gatherTokens(hidden[depth], Reshape(targets, b, m*k)) // [B, MK, D]
-		if n.TargetNorm {
-			y = normalise(y, targetEpsilon)
-		}
-		features[i] = Reshape(y, b*m*k, n.Width)
+		features[i] = Reshape(gatherTokens(hidden[depth], Reshape(targets, b, m*k)), b*m*k, n.Width)
 	}
-	return StopGradient(Concatenate(features, 1))
+	y := Concatenate(features, 1)
+	if n.TargetNorm {
+		y = normalise(Reshape(y, b*m*k*len(n.Depths), n.Width), targetEpsilon)
+		y = Reshape(y, b*m*k, len(n.Depths)*n.Width)
+	}
+	return StopGradient(y)
 }
 
 // source is the student's hidden state [B, C, D] that feeds a slot. It is a sum over the depths with one-hot factors:
