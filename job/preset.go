@@ -1,6 +1,8 @@
 package job
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,6 +41,12 @@ func Presets() []Preset {
 	}
 }
 
+// apply lays the row over the defaults.
+func (p Preset) apply(c *Config) {
+	c.Depths, c.Epochs, c.IntermediateRows = p.Depths, p.Epochs, p.IntermediateRows
+	c.AllToLastWeight, c.LastToLastWeight = p.AllToLastWeight, p.LastToLastWeight
+}
+
 // Demo names the preset of the demonstration: the method as it is, at sizes that two cores train in minutes.
 const Demo = "demo"
 
@@ -60,8 +68,7 @@ func (c *Config) applyPreset(index string) error {
 	var names []string
 	for _, p := range rows {
 		if p.Name == c.Preset {
-			c.Depths, c.Epochs, c.IntermediateRows = p.Depths, p.Epochs, p.IntermediateRows
-			c.AllToLastWeight, c.LastToLastWeight = p.AllToLastWeight, p.LastToLastWeight
+			p.apply(c)
 			return nil
 		}
 		names = append(names, p.Name)
@@ -86,9 +93,16 @@ func (c *Config) demo() {
 func References() []report.Reference {
 	var all []report.Reference
 	for _, p := range Presets() {
+		c := defaults()
+		p.apply(&c)
+		var recipe report.Recipe
+		text, err := json.Marshal(c.Recipe)
+		if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
+			panic(err) // they are plain fields
+		}
 		all = append(all, report.Reference{
 			Preset: p.Name, Depths: fmt.Sprint(p.Depths), Epochs: p.Epochs, Alpha: fmt.Sprint(p.AllToLastWeight), Beta: fmt.Sprint(p.LastToLastWeight),
-			Rows: p.IntermediateRows, PostTop1: p.PostTop1,
+			Rows: p.IntermediateRows, Recipe: recipe, PostTop1: p.PostTop1,
 		})
 	}
 	return all

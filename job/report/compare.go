@@ -1,11 +1,14 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // Row holds our runs of one of the post's presets against the post's.
@@ -63,17 +66,23 @@ func (r *Report) Rows() []Row {
 	return rows
 }
 
-// departs says what of the run is not as in the post.
+// The settings that may differ between runs of one recipe: those that change the last bits of a run, by the memory of the device that
+// it began on, and those that the post does not name.
+var (
+	bits = []string{"MicroBatch", "Remat", "PlainAttention"}
+	open = append([]string{"Seed", "Data", "Batch", "PeakRate", "StartRate", "FinalRate", "Precision", "Window", "Neighbours", "KNNSamples"}, bits...)
+)
+
+// postsNames are what the post calls some settings.
+var postsNames = map[string]string{"Epochs": "epochs", "Depths": "depths", "AllToLastWeight": "alpha", "LastToLastWeight": "beta", "IntermediateRows": "rows"}
+
+// departs says what of the run is not as in the post. A setting that an older program did not have yet is as it was.
 func (r *Run) departs(from Reference) (what []string) {
-	for _, s := range []struct{ name, ours, posts string }{
-		{"epochs", r.Setting("Epochs"), strconv.Itoa(from.Epochs)},
-		{"depths", r.Setting("Depths"), from.Depths},
-		{"alpha", r.Setting("AllToLastWeight"), from.Alpha},
-		{"beta", r.Setting("LastToLastWeight"), from.Beta},
-		{"rows", r.Setting("IntermediateRows"), strconv.Itoa(from.Rows)},
-	} {
-		if s.ours != s.posts {
-			what = append(what, fmt.Sprintf("%s %s instead of %s", s.name, s.ours, s.posts))
+	posts := &Run{Begun: record.Begun[Recipe]{Recipe: from.Recipe}}
+	for _, name := range slices.Sorted(maps.Keys(from.Recipe)) {
+		_, has := r.Begun.Recipe[name]
+		if ours, theirs := r.Setting(name), posts.Setting(name); has && ours != theirs && !slices.Contains(open, name) {
+			what = append(what, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], name), ours, theirs))
 		}
 	}
 	if r.Result.PostTop1 == nil {
@@ -101,7 +110,7 @@ func (row *Row) compare(runs []*Run) {
 	}
 	var more []string
 	for _, d := range settings(runs) {
-		if d.Setting != "Seed" {
+		if d.Setting != "Seed" && !slices.Contains(bits, d.Setting) {
 			more = append(more, d.Setting)
 		}
 	}

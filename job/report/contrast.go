@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// group is finished runs that differ in nothing but their seed.
+// group is finished runs that differ in nothing but their seed and their last bits.
 type group struct {
 	name string
 	data string // their fingerprint of it
@@ -39,7 +39,9 @@ func (r *Report) groups() []*group {
 			continue
 		}
 		recipe := maps.Clone(run.Begun.Recipe)
-		delete(recipe, "Seed")
+		for _, name := range append([]string{"Seed"}, bits...) {
+			delete(recipe, name)
+		}
 		text, _ := json.Marshal(recipe) // it was JSON before
 		key := run.Begun.Fingerprint + string(text)
 		if byRecipe[key] == nil {

@@ -34,6 +34,7 @@ type Reference struct {
 	Alpha    string
 	Beta     string
 	Rows     int
+	Recipe   Recipe  // of a run that would repeat it
 	PostTop1 float64 // percent
 }
 

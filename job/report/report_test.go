@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -111,8 +112,18 @@ func (f folder) finished(name, preset string, seed int, top1 float64) {
 }
 
 var references = []Reference{
-	{Preset: "L200", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", PostTop1: 64.04},
-	{Preset: "R-A05-B08", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", Rows: 2, PostTop1: 70.06},
+	{Preset: "L200", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", Recipe: recipeOf("L200"), PostTop1: 64.04},
+	{Preset: "R-A05-B08", Depths: "1-3,5", Epochs: 200, Alpha: "0.5", Beta: "-", Rows: 2, Recipe: recipeOf("R-A05-B08"), PostTop1: 70.06},
+}
+
+// recipeOf is the recipe of begun, and a setting that was new after it.
+func recipeOf(preset string) (recipe Recipe) {
+	text, err := json.Marshal(begun(preset, 0).Recipe)
+	if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
+		panic(err)
+	}
+	recipe["Warmup"] = json.RawMessage("0.025")
+	return recipe
 }
 
 // TestReport reads finished, stopped, killed and damaged runs at once.
@@ -308,13 +319,16 @@ func TestOtherRecipes(t *testing.T) {
 	f.finished("short", "R-A05-B08", 0, 30)
 	f.finished("hot", "R-A05-B08", 2, 70)
 	f.finished("elsewhere", "R-A05-B08", 0, 90)
+	f.finished("narrow", "R-A05-B08", 0, 20)
 	change := func(name string, recipe func(map[string]any)) {
 		other := begun("R-A05-B08", 2)
 		recipe(other.Recipe)
 		f.putJSON("runs/"+name+"/run.json", other)
 	}
 	change("short", func(r map[string]any) { r["Epochs"] = 3 })
-	change("hot", func(r map[string]any) { r["PeakRate"] = 0.1 })
+	change("hot", func(r map[string]any) { r["PeakRate"], r["MicroBatch"] = 0.1, 64 })
+	change("narrow", func(r map[string]any) { r["CropScale"] = []float64{0.5, 1} })
+	change("R-A05-B08-s1", func(r map[string]any) { r["MicroBatch"] = 128 }) // a smaller card
 	other := begun("R-A05-B08", 0)
 	other.Fingerprint = "other data"
 	f.putJSON("runs/elsewhere/run.json", other)
@@ -331,13 +345,14 @@ func TestOtherRecipes(t *testing.T) {
 	if row.Runs != 3 || *row.Mean != 70 {
 		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
 	}
-	for _, want := range []string{"Left out: 2 with ", "epochs 3 instead of 200", "other data", "The runs differ in more than their seed: PeakRate."} {
+	for _, want := range []string{"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data", "The runs differ in more than their seed: PeakRate."} {
 		if !strings.Contains(row.Verdict, want) {
 			t.Errorf("%q lacks %q", row.Verdict, want)
 		}
 	}
 	want := []string{ // nothing is said of runs on other data
 		"R-A05-B08-s0 is 0.00 ± 1.36 points above hot: within noise.",
+		"R-A05-B08-s0 is 50.00 ± 1.32 points above narrow: more than noise.",
 		"R-A05-B08-s0 is 40.00 ± 1.36 points above short: more than noise.",
 	}
 	if d := cmp.Diff(want, r.Contrasts()); d != "" {

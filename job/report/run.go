@@ -30,9 +30,6 @@ type Run struct {
 	Trouble  []string               // objects that could not be read
 }
 
-// probing is the phase after pretraining in the lines.
-const probing = "probe"
-
 // readRun reads a run from its keys, which are below runs/<name>/.
 func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []string) (*Run, error) {
 	r := &Run{Name: name}
@@ -64,8 +61,8 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 		return nil, err
 	}
 	r.reached(steps)
-	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != probing })
-	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == probing })
+	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != record.Probing })
+	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == record.Probing })
 	health, err := readLines[record.Health](ctx, bucket, r, prefix, keys, record.Healths)
 	if err != nil {
 		return nil, err
@@ -155,7 +152,7 @@ func (r *Run) State() string {
 	if r.Torn {
 		return "finished, unreadable"
 	}
-	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == probing {
+	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == record.Probing {
 		return "in the probe"
 	}
 	if n := len(r.Steps); n > 0 {

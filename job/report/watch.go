@@ -48,7 +48,7 @@ func (r *Run) With(newer Lines) *Run {
 	all := *r
 	var pretrain, probe []record.Step
 	for _, s := range newer.Steps {
-		if s.Phase == probing {
+		if s.Phase == record.Probing {
 			probe = append(probe, s)
 		} else {
 			pretrain = append(pretrain, s)
