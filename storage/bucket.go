@@ -77,6 +77,9 @@ func (b *Bucket) getTwice(ctx context.Context, key string) ([]byte, error) {
 			return last, nil
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
 	return nil, fmt.Errorf("reading %s: %w: %d reads gave different bytes each time", key, ErrCorrupt, agreeTries+1)
 }
 

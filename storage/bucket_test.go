@@ -328,3 +328,30 @@ func TestFileBucketWithPrefix(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A record of which every read is another, and then none comes, is out of reach: nobody knows that it is damaged.
+func TestReadsThatNeverAgree(t *testing.T) {
+	for last, want := range map[storagetest.Fault]error{storagetest.None: ErrCorrupt, storagetest.Refused: ErrUnreachable} {
+		store := storagetest.NewStore(t)
+		b := New(store.Bucket(), Options{Patience: 50 * time.Millisecond})
+		if _, err := b.putBytes(t.Context(), "x", randomBytes(1<<12)); err != nil {
+			t.Fatal(err)
+		}
+		reads := 0
+		store.Plan(func(c storagetest.Call) storagetest.Fault {
+			if c.Op != storagetest.Read {
+				return storagetest.None
+			}
+			switch reads++; {
+			case reads > agreeTries:
+				return last
+			case reads%2 == 1:
+				return storagetest.Flipped
+			}
+			return storagetest.None
+		})
+		if _, err := b.getTwice(t.Context(), "x"); !errors.Is(err, want) {
+			t.Errorf("%s at last: %v, want %v", last, err, want)
+		}
+	}
+}

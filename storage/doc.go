@@ -1,5 +1,6 @@
 // Package storage keeps everything that outlives a process: the shards of a data set, the checkpoints of a run and its results, in a bucket of any kind
-// (s3://, gs://, azblob://, file://, mem://). It knows no images and no graph.
+// (s3://, gs://, azblob://, file://, mem://). It knows images by their names and first bytes,
+// no pixels and no graph.
 //
 // # The bucket
 //
