@@ -117,15 +117,16 @@ func TestPluginFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("XLA_FLAGS", "--xla_other=1") // and is put back when the test ends
+	const given = "--xla_other=1 --xla_gpu_exclude_nondeterministic_ops_more=2" // the second is another flag
+	t.Setenv("XLA_FLAGS", given)                                                // and is put back when the test ends
 	if _, err := knows.WriteString("xla_gpu_exclude_nondeterministic_ops\x00"); err != nil {
 		t.Fatal(err)
 	}
 	if err := knows.Close(); err != nil {
 		t.Fatal(err)
 	}
-	openPlugin(t, path, DeviceOptions{Flags: "--xla_other=1"})
-	if got, want := os.Getenv("XLA_FLAGS"), "--xla_other=1 --xla_gpu_exclude_nondeterministic_ops=true"; got != want {
+	openPlugin(t, path, DeviceOptions{Flags: given})
+	if got, want := os.Getenv("XLA_FLAGS"), given+" --xla_gpu_exclude_nondeterministic_ops=true"; got != want {
 		t.Errorf("XLA_FLAGS is %q, want %q", got, want)
 	}
 	ignorant, _ := buildPlugin(t)

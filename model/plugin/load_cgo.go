@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -143,8 +144,9 @@ func read(path string, o Options) (parts func() []byte, flags string, err error)
 	}
 	flags = o.Flags
 	for _, flag := range o.Wanted {
-		name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
-		if !strings.Contains(flags, name) && bytes.Contains(text, []byte(name+"\x00")) {
+		name := nameOf(flag)
+		named := slices.ContainsFunc(strings.Fields(flags), func(f string) bool { return nameOf(f) == name })
+		if !named && bytes.Contains(text, []byte(name+"\x00")) {
 			flags = strings.TrimSpace(flags + " " + flag)
 		}
 	}
@@ -155,6 +157,12 @@ func read(path string, o Options) (parts func() []byte, flags string, err error)
 	})
 	go parts()
 	return parts, flags, nil
+}
+
+// nameOf is the name of a flag of XLA.
+func nameOf(flag string) string {
+	name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+	return name
 }
 
 // beside names the packages of CUDA's libraries that lie where Python's installer puts them: a program is compiled for those, and may
