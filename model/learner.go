@@ -11,7 +11,7 @@ import (
 
 // Learner holds the state of a training run on a device and moves it by steps: student, teacher, a predictor for every
 // collected depth, and AdamW's moments and step counts. A step's result is a function of the state and the step's input.
-// A Learner is used by one goroutine at a time, except for Upload.
+// A Learner is used by one goroutine at a time, but for Upload, Compile and CompileSnapshot, which may run beside the rest.
 type Learner struct {
 	network
 	device   *Device

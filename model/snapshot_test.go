@@ -55,7 +55,7 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 		}
 		all := time.Duration(arrays) * each
 		t.Logf("with room for a copy: %t; held up for %v, of %d arrays that take %v to come to the host", room, held, arrays, all)
-		if room && held > all/2 || !room && held < all {
+		if room && held > all/4 || !room && held < all*3/4 { // a few arrays are small, and the clock is coarse
 			t.Errorf("with room for a copy: %t; held up for %v, where the host has all after %v", room, held, all)
 		}
 		take(t, l, stepInput(t, l, 1)) // and all is one
@@ -107,4 +107,13 @@ func TestSnapshotThatCannotBeRead(t *testing.T) {
 	if after := atMost(before, pjrt.BuffersAlive); after > before {
 		t.Errorf("%d buffers before, %d after", before, after)
 	}
+}
+
+// zeroLearner is a learner whose state is zeros.
+func zeroLearner(d *Device, cfg Config) (*Learner, error) {
+	l, err := newLearner(d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.fillZeros()
 }

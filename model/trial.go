@@ -126,15 +126,6 @@ func (l *Learner) stepOnZeros(s MaskShape) (err error) {
 	return err
 }
 
-// zeroLearner is a learner whose state is zeros.
-func zeroLearner(d *Device, cfg Config) (*Learner, error) {
-	l, err := newLearner(d, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return l, l.fillZeros()
-}
-
 // fillZeros makes a state of zeros.
 func (l *Learner) fillZeros() (err error) {
 	largest := 0
