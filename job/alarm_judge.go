@@ -29,8 +29,7 @@ func (g judge) line(line any) []record.Alarm {
 			return slices.Concat(g.pathways(l), g.table(l))
 		}
 	case record.Health:
-		// Others are of attempts that began in the middle of an epoch.
-		if l.Step%g.perEpoch == 0 && l.Step > g.memory.Judged {
+		if l.Step > g.memory.Judged {
 			return g.health(l)
 		}
 	case record.Online:

@@ -103,9 +103,6 @@ var cases = []struct {
 	{"a residual stream beyond all bounds", []any{changed(healthy(1), func(l *record.Health) { l.RMS[10] = finite(101) })}, []string{"residual 1 11"}},
 	{"a residual stream that grows tenfold in an epoch", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.RMS[10] = finite(25) })}, []string{"residual 7 11"}},
 	{"in the warm-up it grows more", []any{healthy(1), changed(healthy(2), func(l *record.Health) { l.RMS[10] = finite(25) })}, nil},
-	{"lines of an attempt that began in the middle of an epoch do not count", []any{
-		changed(healthy(7), func(l *record.Health) { l.Step++; l.Deviation = eleven(0.01) }),
-	}, nil},
 	{"a pathway that is frozen", []any{
 		changed(stepped(100), func(l *record.Step) { l.Updates[3] = 0 }), changed(stepped(150), func(l *record.Step) { l.Updates[3] = 0 }),
 		changed(stepped(200), func(l *record.Step) { l.Updates[3] = 0 }), changed(stepped(5000), func(l *record.Step) { l.Updates[3] = 900 }),

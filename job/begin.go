@@ -65,22 +65,36 @@ func (j *Job) join(ctx context.Context, mine begun, stored []byte) error {
 
 // readRecord reads run.json.
 func readRecord(text []byte, key string) (r begun, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version != record.Version {
-		err = fmt.Errorf("version %d, and this program reads %d", r.Version, record.Version)
+	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
+		err = errNoRecord
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s_RUN", key, storage.ErrCorrupt, err, Prefix)
+		return r, fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s", key, storage.ErrCorrupt, err, variable("Run"))
 	}
-	return r, err
+	return r, sameVersion(r.Version, key)
+}
+
+// errNoRecord is JSON of somebody else.
+var errNoRecord = errors.New("it names no version of its format")
+
+// sameVersion refuses what another version of the program has written, and this one may misread.
+func sameVersion(version int, key string) error {
+	if version == record.Version {
+		return nil
+	}
+	return &SettingsError{[]Fault{{variable("Run"), "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): go on with that one, or choose another name", key, version, record.Version)}}}
 }
 
 // finished reads the result that is there: it must be a result, and of this recipe.
 func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version != record.Version {
-		err = fmt.Errorf("version %d, and this program reads %d", r.Version, record.Version)
+	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
+		err = errNoRecord
 	}
 	if err != nil {
 		return r, fmt.Errorf("%s: %w: %w; delete it, and the run writes it again", key, storage.ErrCorrupt, err)
+	}
+	if err := sameVersion(r.Version, key); err != nil {
+		return r, err
 	}
 	return r, differences(begun{Recipe: recipe}, begun{Recipe: r.Recipe}, key)
 }

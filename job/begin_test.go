@@ -14,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// TestWhatIsThereMustMakeSense: a record or result that is empty, cut, foreign or of another version is damage, told with
-// what to do; one of another recipe is a settings error that names the settings.
+// TestWhatIsThereMustMakeSense: a record or result that is empty, cut or foreign is damage, told with what to do; one of
+// another recipe or version is a settings error that names the settings, and destroys nothing.
 func TestWhatIsThereMustMakeSense(t *testing.T) {
 	recipe := defaults().Recipe
 	whole, err := json.Marshal(begun{Version: record.Version, Recipe: recipe})
@@ -26,13 +26,21 @@ func TestWhatIsThereMustMakeSense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "{}", "null", "[]", string(whole[:len(whole)/2]), `{"version":2}`} {
+	for _, text := range []string{"", "{}", "null", "[]", string(whole[:len(whole)/2])} {
 		if _, err := readRecord([]byte(text), "runs/r/run.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "runs/r/run.json") || !strings.Contains(err.Error(), "put a copy back") {
 			t.Errorf("run.json %q: %v", text, err)
 		}
 		if _, err := finished(recipe, []byte(text), "runs/r/result.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "delete it") {
 			t.Errorf("result.json %q: %v", text, err)
 		}
+	}
+	var settings *SettingsError
+	newer := []byte(`{"version":2}`)
+	if _, err := readRecord(newer, "runs/r/run.json"); !errors.As(err, &settings) || !strings.Contains(err.Error(), "another version of cijepa has written runs/r/run.json") {
+		t.Errorf("run.json of a newer version: %v", err)
+	}
+	if _, err := finished(recipe, newer, "runs/r/result.json"); !errors.As(err, &settings) || strings.Contains(err.Error(), "delete") {
+		t.Errorf("result.json of a newer version: %v", err)
 	}
 	if r, err := readRecord(whole, "k"); err != nil || r.Recipe.Epochs != recipe.Epochs {
 		t.Errorf("a whole record: %+v, %v", r, err)
@@ -41,7 +49,6 @@ func TestWhatIsThereMustMakeSense(t *testing.T) {
 		t.Errorf("a whole result: %v", err)
 	}
 	recipe.Seed, recipe.Depths = 7, span(0, 11)
-	var settings *SettingsError
 	if _, err := finished(recipe, result, "k"); !errors.As(err, &settings) || len(settings.Faults) != 2 {
 		t.Errorf("a result of another recipe: %v", err)
 	}

@@ -120,7 +120,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, s := range shapes {
 		lap()
 		if err := b.learner.Compile(s); err != nil {
-			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, &DeviceError{err})
+			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, b.cfg.failed(err, nil))
 		}
 		b.found.Shapes = append(b.found.Shapes, BenchShape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
 	}

@@ -84,8 +84,8 @@ func TestBenchMeasures(t *testing.T) {
 		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
 			t.Errorf("figures %+v", f)
 		}
-		if math.Abs(f.FirstLoss-1) > 0.3 || f.LastLoss == f.FirstLoss || f.Skipped != 0 {
-			t.Errorf("loss %g, then %g, %d skipped", f.FirstLoss, f.LastLoss, f.Skipped)
+		if math.Abs(*f.FirstLoss-1) > 0.3 || *f.LastLoss == *f.FirstLoss || f.Skipped != 0 {
+			t.Errorf("loss %g, then %g, %d skipped", *f.FirstLoss, *f.LastLoss, f.Skipped)
 		}
 	}
 }
@@ -96,6 +96,17 @@ func TestBenchOfOneShape(t *testing.T) {
 	o.Target, o.Context = 7, 13
 	f := benchOf(t, cfg, o)
 	if len(f.Shapes) != 1 || f.Shapes[0].Target != 7 || f.Shapes[0].Context != 13 || f.Shapes[0].Probability != 1 || f.Peak != nil || f.MFU != nil {
+		t.Errorf("found %+v", f)
+	}
+}
+
+// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
+func TestBenchOfALossThatIsNotFinite(t *testing.T) {
+	cfg, o := smallBench()
+	cfg.PeakRate, cfg.StartRate = 1e30, 1e30
+	o.Target, o.Context, o.Steps = 7, 13, 4
+	f := benchOf(t, cfg, o)
+	if f.FirstLoss == nil || f.LastLoss != nil || f.Skipped == 0 || f.StepSeconds <= 0 {
 		t.Errorf("found %+v", f)
 	}
 }

@@ -109,10 +109,10 @@ func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
 			laps = append(laps, lap)
 		}
 		if b.step == 0 {
-			b.found.FirstLoss = out.Loss
+			b.found.FirstLoss = finite(out.Loss)
 		}
 		b.step++
-		if b.found.LastLoss = out.Loss; out.Skipped {
+		if b.found.LastLoss = finite(out.Loss); out.Skipped {
 			b.found.Skipped++
 		}
 	}

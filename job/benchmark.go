@@ -43,8 +43,8 @@ type Benchmark struct {
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`
-	FirstLoss      float64        `json:"first_loss"` // on noise for images; about 1.15
-	LastLoss       float64        `json:"last_loss"`
+	FirstLoss      *float64       `json:"first_loss"` // on noise for images, about 1.15; null: not finite
+	LastLoss       *float64       `json:"last_loss"`
 	Skipped        int            `json:"skipped"` // steps without a finite gradient
 }
 

@@ -201,7 +201,7 @@ func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
 		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", variable("Remat"), err)
 		return
 	}
-	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, &DeviceError{err}))
+	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, c.cfg.failed(err, nil)))
 }
 
 // tellPace works out what an update takes.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/live"
 	"github.com/cijepa/cijepa/model"
 )
@@ -186,6 +187,12 @@ func typed(variable string) (string, bool) { return os.LookupEnv(variable) }
 // runName is what a run may be called: one folder of a bucket on every store.
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
+// What is more is not meant, and products of it would leave the range of an int.
+const (
+	most        = 1_000_000
+	mostWorkers = 4096
+)
+
 // check adds every fault that can be told from the settings alone.
 func (c Config) check(faults *SettingsError) {
 	want := func(ok bool, field string, value any, what string) {
@@ -195,31 +202,32 @@ func (c Config) check(faults *SettingsError) {
 	}
 	want(c.Bucket != "", "Bucket", c.Bucket, "the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder")
 	want(runName.MatchString(c.Run), "Run", c.Run, "letters, digits, dots, dashes and underscores, 100 at most")
-	want(c.Epochs > 0, "Epochs", c.Epochs, "at least 1")
+	want(c.Epochs > 0 && c.Epochs <= most, "Epochs", c.Epochs, "1 to a million")
 	want(c.PeakRate > 0 && c.PeakRate <= 100, "PeakRate", c.PeakRate, "above 0, 100 at most")
 	want(c.StartRate >= 0 && c.StartRate <= c.PeakRate, "StartRate", c.StartRate, "from 0 to PEAK_RATE")
 	want(c.FinalRate >= 0 && c.FinalRate <= c.PeakRate, "FinalRate", c.FinalRate, "from 0 to PEAK_RATE")
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
 	want(c.FirstMomentum >= 0 && c.FirstMomentum <= 1, "FirstMomentum", c.FirstMomentum, "from 0 to 1")
 	want(c.LastMomentum >= 0 && c.LastMomentum <= 1, "LastMomentum", c.LastMomentum, "from 0 to 1")
+	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))
 	want(c.Window > 0, "Window", c.Window, "at least 1")
 	want(c.CropScale.within(0, 1), "CropScale", c.CropScale, "two shares, 0 < low <= high <= 1")
 	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")
-	want(c.ProbeEpochs > 0, "ProbeEpochs", c.ProbeEpochs, "at least 1")
-	want(c.ProbeBatch > 0, "ProbeBatch", c.ProbeBatch, "at least 1")
+	want(c.ProbeEpochs > 0 && c.ProbeEpochs <= most, "ProbeEpochs", c.ProbeEpochs, "1 to a million")
+	want(c.ProbeBatch > 0 && c.ProbeBatch <= most, "ProbeBatch", c.ProbeBatch, "1 to a million")
 	want(c.ProbeRate > 0 && c.ProbeRate <= 100, "ProbeRate", c.ProbeRate, "above 0, 100 at most")
 	want(c.Neighbours >= 0, "Neighbours", c.Neighbours, "0 or more")
 	want(c.KNNSamples >= 0, "KNNSamples", c.KNNSamples, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend, "go:ops_sequential or go:parallelism=64 (the bare go backend can deadlock)")
-	want(c.Workers >= 0, "Workers", c.Workers, "0 or more")
+	want(c.Workers >= 0 && c.Workers <= mostWorkers, "Workers", c.Workers, fmt.Sprintf("0 to %d", mostWorkers))
 	want(c.BadLimit >= 0 && c.BadLimit <= 1, "BadLimit", c.BadLimit, "a share from 0 to 1")
 	want(c.SaveEvery > 0, "SaveEvery", c.SaveEvery, "above 0, such as 5m")
-	want(c.KeepEvery > 0, "KeepEvery", c.KeepEvery, "at least 1")
+	want(c.KeepEvery > 0 && c.KeepEvery <= most, "KeepEvery", c.KeepEvery, "1 to a million")
 	want(c.SavePatience > 0, "SavePatience", c.SavePatience, "above 0, such as 1h")
 	want(c.StopDeadline >= 0, "StopDeadline", c.StopDeadline, "0 or more, such as 12s")
 	want(c.Patience > 0, "Patience", c.Patience, "above 0, such as 10m")
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
-	want(c.OnlineEvery >= 0, "OnlineEvery", c.OnlineEvery, "0 or more")
+	want(c.OnlineEvery >= 0 && c.OnlineEvery <= most, "OnlineEvery", c.OnlineEvery, "0 to a million")
 	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen, "an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)

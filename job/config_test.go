@@ -147,6 +147,23 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// What is so large that products of it would not fit is refused before anything is opened.
+func TestTooLargeToBeMeant(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for name, value := range map[string]string{
+		"CIJEPA_EPOCHS": "100000000000000000", "CIJEPA_KEEP_EVERY": "4611686018427387904", "CIJEPA_ONLINE_EVERY": "1000001", "CIJEPA_IMAGE": "8192",
+		"CIJEPA_PROBE_EPOCHS": "1000001", "CIJEPA_PROBE_BATCH": "1000001", "CIJEPA_WORKERS": "5000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			var settings *SettingsError
+			if _, err := Load("", nil); !errors.As(err, &settings) || settings.Faults[0].Variable != name {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestTableNeedsAnIndex(t *testing.T) {
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	t.Setenv("CIJEPA_PRESET", "table")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 
 	"github.com/cijepa/cijepa/model"
@@ -63,12 +64,27 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 			return cfg, nil
 		}
 		if !errors.As(err, &last) {
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, &DeviceError{err})
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, cfg.failed(err, begun))
 		}
 		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", cfg.pass(), "error", last)
 	}
 	return cfg, tooLarge(cfg, begun, len(candidates) > 1, last)
 }
+
+// failed is the error of a step's program, and what to do if it comes from cuDNN, which serves for attention alone.
+func (c Config) failed(err error, begun *Recipe) *DeviceError {
+	if !c.fused() || !attention.MatchString(err.Error()) {
+		return &DeviceError{err}
+	}
+	with := ""
+	if begun != nil {
+		with = " in another " + variable("Run")
+	}
+	return &DeviceError{fmt.Errorf("%w; if it is cuDNN's attention that fails, %s=true does without it%s", err, variable("PlainAttention"), with)}
+}
+
+// attention is what cuDNN's part of XLA calls itself.
+var attention = regexp.MustCompile(`(?i)cudnn|\bfmha\b|DNN library`)
 
 // likely is cfg with the micro-batch that fitting is likely to find, by the sizes alone.
 func likely(cfg Config, have *model.DeviceMemory) Config {

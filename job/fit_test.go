@@ -146,13 +146,24 @@ func TestCheckTriesTheLargestStep(t *testing.T) {
 // What fails inside cuDNN, which serves for attention alone, names the setting that does without it.
 func TestAttentionThatFails(t *testing.T) {
 	const advice = "CIJEPA_PLAIN_ATTENTION=true"
-	for text, want := range map[string]bool{
-		"INTERNAL: [cudnn_frontend] Error: No execution plans support the graph.": true,
-		"FAILED_PRECONDITION: DNN library initialization failed.":                 true,
-		"PJRT error (code=13): CUDA_ERROR_ILLEGAL_ADDRESS":                        false,
+	cfg := defaults()
+	cfg.Backend = "xla:/xla_cuda_plugin.so"
+	plain := cfg
+	plain.PlainAttention = true
+	for _, c := range []struct {
+		cfg   Config
+		begun *Recipe
+		text  string
+		want  bool
+	}{
+		{cfg, nil, "INTERNAL: [cudnn_frontend] Error: No execution plans support the graph.", true},
+		{cfg, &Recipe{}, "FAILED_PRECONDITION: DNN library initialization failed.", true},
+		{cfg, nil, "PJRT error (code=13): CUDA_ERROR_ILLEGAL_ADDRESS", false},
+		{plain, nil, "FAILED_PRECONDITION: DNN library initialization failed.", false},
 	} {
-		if got := (&DeviceError{errors.New(text)}).Error(); strings.Contains(got, advice) != want || !strings.HasPrefix(got, text) {
-			t.Errorf("%q says %q", text, got)
+		got := c.cfg.failed(errors.New(c.text), c.begun).Error()
+		if strings.Contains(got, advice) != c.want || !strings.HasPrefix(got, c.text) || strings.Contains(got, "CIJEPA_RUN") != (c.begun != nil) {
+			t.Errorf("%q says %q", c.text, got)
 		}
 	}
 }

@@ -6,11 +6,9 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"regexp"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -41,6 +39,7 @@ type Job struct {
 	bars     io.Writer // of progress bars; nil: none
 
 	bucket   *storage.Bucket
+	shards   *storage.Bucket // of the data
 	run      *storage.Run
 	data     *storage.Dataset
 	cache    *storage.Cache
@@ -49,6 +48,7 @@ type Job struct {
 	journal  journal
 	live     live.View
 	begun    time.Time // of the run, not of this attempt
+	ended    bool      // the end of this attempt is on record
 }
 
 // Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
@@ -78,10 +78,10 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 		}
 		return err
 	}
+	defer j.close(ctx)
 	if err := j.open(ctx); err != nil {
 		return err
 	}
-	defer j.close(ctx)
 	if err := j.begin(ctx); err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	defer j.follow(ctx)()
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
-			return err
+			return j.unmoved(ctx, at, err)
 		}
 	}
 	result, err := j.probe(ctx, at)
 	if err != nil {
-		return err
+		return j.unmoved(ctx, at, err)
 	}
 	return j.finish(ctx, at, result)
 }
@@ -110,22 +110,21 @@ func (j *Job) store() storage.Options {
 }
 
 // open makes the shards and the device ready.
-func (j *Job) open(ctx context.Context) error {
+func (j *Job) open(ctx context.Context) (err error) {
 	j.live.Doing("opening the data")
 	o := j.store()
 	o.MustExist = true // nothing is written there
-	bucket, err := openBucket(ctx, "DataBucket", j.cfg.DataBucket, o)
-	if err != nil {
+	if j.shards, err = openBucket(ctx, "DataBucket", j.cfg.DataBucket, o); err != nil {
 		return err
 	}
-	if j.data, err = j.cfg.openDataset(ctx, bucket); err == nil {
-		err = j.cfg.usable(j.data.Index)
+	if j.data, err = j.cfg.openDataset(ctx, j.shards); err != nil {
+		return err
 	}
-	if err == nil {
-		j.cache, err = j.cfg.openCache(j.data, j.log)
+	if err = j.cfg.usable(j.data.Index); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, bucket.Close())
+	if j.cache, err = j.cfg.openCache(j.data, j.log); err != nil {
+		return err
 	}
 	j.live.Doing("opening the device")
 	j.programs = &programs{folder: j.cfg.programsFolder(), run: &runPrograms{ctx, j.bucket, j.run}, log: j.log}
@@ -134,7 +133,7 @@ func (j *Job) open(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return errors.Join(err, j.cache.Close())
+		return err
 	}
 	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
 		text, _ := os.ReadFile(driverFile) // not there: another driver, or none
@@ -152,8 +151,15 @@ func (j *Job) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err := j.cache.Close(); err != nil {
-		j.log.Warn("closing the shard cache", "error", err)
+	if j.cache != nil {
+		if err := j.cache.Close(); err != nil {
+			j.log.Warn("closing the shard cache", "error", err)
+		}
+	}
+	if j.shards != nil {
+		if err := j.shards.Close(); err != nil {
+			j.log.Warn("closing the bucket of the data", "error", err)
+		}
 	}
 }
 
@@ -171,17 +177,8 @@ func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name 
 // DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
 type DeviceError struct{ Err error }
 
-// Error is the backend's, and what to do if it comes from cuDNN, which serves for attention alone.
-func (e *DeviceError) Error() string {
-	text := e.Err.Error()
-	if attention.MatchString(text) {
-		text += fmt.Sprintf("; if it is cuDNN's attention that fails, %s=true does without it", variable("PlainAttention"))
-	}
-	return text
-}
-
-// attention is what cuDNN's part of XLA calls itself.
-var attention = regexp.MustCompile(`(?i)cudnn|\bfmha\b|DNN library`)
+// Error is the backend's.
+func (e *DeviceError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the backend's error.
 func (e *DeviceError) Unwrap() error { return e.Err }

@@ -14,8 +14,8 @@ import (
 // over a whole data set on few cores.
 const margin = 10 * time.Minute
 
-// stall is the time without progress after which the run counts as hung. A save that fails has been patient twice, for the
-// metrics and for the checkpoint, and then ends by itself; until then it is storage's to say.
+// stall is the time without progress after which the run counts as hung. At its end a run that cannot write is patient twice, for the
+// last metrics and for the result, and then ends by itself; until then it is storage's to say.
 func (c Config) stall() time.Duration { return 2*c.Patience + margin }
 
 // listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned

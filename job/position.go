@@ -44,6 +44,11 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		if err := interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
 			return err // loaded may still be written to
 		}
+		if at.learner != nil { // of a checkpoint that has been left for a newer one: the memory is needed
+			if err := at.learner.Close(); err != nil {
+				return &DeviceError{err}
+			}
+		}
 		at = loaded
 		return nil
 	})

@@ -142,6 +142,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 // and asking for it may never end.
 func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver, keep bool) error {
 	cause := context.Cause(ctx)
+	if errors.Is(err, storage.ErrOvertaken) {
+		return err // what this attempt has is nobody's any more, and its end is on record
+	}
 	if device := (*DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
 		return err
 	}

@@ -140,6 +140,9 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	if err := interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return scores{}, err
 	}
+	if j.programs.own() {
+		j.takePart(at.progress)
+	}
 	saver := j.newSaver(ctx, at)
 	defer saver.close()
 	meter := newMeter(j.bars, j.device, probing, at.step, total)

@@ -111,7 +111,7 @@ func (p *programs) share(key string, program []byte) {
 	if err != nil {
 		p.log.Warn("storing a compiled program with the run", "error", err)
 	}
-	if !stored && err == nil {
+	if !stored || found == there { // nobody has it, somebody else may have another, or earlier attempts ran what it replaces
 		p.mu.Lock()
 		p.strayed = true
 		p.mu.Unlock()

@@ -89,8 +89,16 @@ func TestTheRunsProgramStays(t *testing.T) {
 		t.Errorf("the run has %q", got)
 	}
 	next.Put(key, []byte("mended"))
-	if got := string(attempt().Get(key)); got != "mended" || next.own() {
-		t.Errorf("after a damaged one the run has %q", got)
+	after := attempt()
+	if got := string(after.Get(key)); got != "mended" || !next.own() || after.own() {
+		t.Errorf("after a damaged one the run has %q, of its own: %v, then %v", got, next.own(), after.own())
+	}
+	unwritten, other := attempt(), strings.Repeat("b", 64)
+	unwritten.Get(other)
+	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Write))
+	unwritten.Put(other, []byte("one"))
+	if !unwritten.own() {
+		t.Error("what only this attempt has counts as the run's")
 	}
 }
 

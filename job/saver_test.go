@@ -149,13 +149,17 @@ func TestDeadlineCountsFromTheSignal(t *testing.T) {
 	}
 }
 
-// TestAnErrorSavesFirst: data that cannot be read cost no steps; after an error of the device nothing is asked of it.
+// TestAnErrorSavesFirst: data that cannot be read cost no steps; after an error of the device nothing is asked of it, and an attempt
+// that was overtaken writes nothing more.
 func TestAnErrorSavesFirst(t *testing.T) {
-	for want, err := range map[int64]error{7: storage.ErrUnreachable, 0: &DeviceError{errors.New("gone")}} {
+	for _, c := range []struct {
+		err  error
+		want int64
+	}{{storage.ErrUnreachable, 7}, {&DeviceError{errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
 		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 		at.step = 7
-		if got := s.job.stopped(t.Context(), err, at, s, false); got != err || s.committed != want {
-			t.Errorf("after %v: committed %d, want %d; %v", err, s.committed, want, got)
+		if got := s.job.stopped(t.Context(), c.err, at, s, false); got != c.err || s.committed != c.want {
+			t.Errorf("after %v: committed %d, want %d; %v", c.err, s.committed, c.want, got)
 		}
 	}
 }

@@ -526,6 +526,8 @@ func TestStopInEveryPhase(t *testing.T) {
 			t.Logf("after %s: done before the signal", event)
 		} else if code != 143 || took > 10*time.Second {
 			t.Errorf("after %s: exit %d after %v\n%s", event, code, took, log)
+		} else if event != `"msg":"opened"` && !strings.Contains(lastAttempt(t, bucket), `"how":"stopped"`) { // before that there is no run
+			t.Errorf("after %s: the end is not on record\n%s", event, log)
 		}
 		var line struct {
 			Msg  string
@@ -540,6 +542,20 @@ func TestStopInEveryPhase(t *testing.T) {
 			t.Errorf("after %s: the run ended otherwise:\n%s", event, d)
 		}
 	}
+}
+
+// lastAttempt is the newest line that an attempt has written of itself.
+func lastAttempt(t *testing.T, bucket string) string {
+	t.Helper()
+	lines, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs/tiny/metrics/attempt-*.jsonl"))
+	if err != nil || len(lines) == 0 {
+		t.Fatalf("no line of an attempt: %v", err)
+	}
+	text, err := os.ReadFile(lines[len(lines)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestDeadlineTooShort: a stop that leaves no time to save costs the steps since the last checkpoint and nothing else.

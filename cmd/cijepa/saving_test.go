@@ -51,7 +51,7 @@ func TestSavingCostsLittle(t *testing.T) {
 		Msg     string
 		Step    int64
 		Bytes   float64
-		Seconds float64 `json:",string"`
+		Seconds float64
 	}
 	var steps, saved, epochs []line
 	for text := range strings.Lines(log.String()) {

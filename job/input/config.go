@@ -12,6 +12,9 @@ import (
 // DefaultBadLimit is the part of a split's samples that may turn out undecodable before an iteration gives up.
 const DefaultBadLimit = 0.001
 
+// MaxSize is the largest Config.Size, pixels.
+const MaxSize = 4096
+
 // Config says what a Loader makes of a Source. What a batch holds depends on Size, Batch, Window, Seed, Crop, KeepPartial and
 // Shuffle; the rest changes speed and memory only.
 type Config struct {
@@ -48,7 +51,7 @@ func (c Config) checked() (Config, error) {
 			faults = append(faults, fmt.Errorf("%s = %v: %s", name, value, want))
 		}
 	}
-	check(0 < c.Size && c.Size <= 4096, "Size", c.Size, "must be 1..4096 pixels")
+	check(0 < c.Size && c.Size <= MaxSize, "Size", c.Size, fmt.Sprintf("must be 1..%d pixels", MaxSize))
 	check(0 < c.Batch, "Batch", c.Batch, "must be above 0")
 	check(0 < c.Window, "Window", c.Window, "must be above 0")
 	check(0 < c.Workers, "Workers", c.Workers, "must be above 0")
