@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // DepthSet is an ascending set of block depths, written as 1-11 or 0,3,5-7.
@@ -41,22 +43,7 @@ func (d *DepthSet) Decode(s string) error {
 }
 
 // String writes the set as Decode reads it.
-func (d DepthSet) String() string {
-	var pieces []string
-	for i := 0; i < len(d); {
-		j := i
-		for j+1 < len(d) && d[j+1] == d[j]+1 {
-			j++
-		}
-		if j > i {
-			pieces = append(pieces, fmt.Sprintf("%d-%d", d[i], d[j]))
-		} else {
-			pieces = append(pieces, strconv.Itoa(d[i]))
-		}
-		i = j + 1
-	}
-	return strings.Join(pieces, ",")
-}
+func (d DepthSet) String() string { return record.Spans(d) }
 
 // Weight is a weight of the objective that may be left open, written "-".
 type Weight struct{ Value *float64 }

@@ -57,8 +57,8 @@ func compareRejects(a, b Reject) int {
 	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
 }
 
-// OpenSource finds out what lies at path, a file or a folder, and opens it: the MNIST family's IDX files, parquet files, tar files, or else a
-// tree of class folders. tempDir is for the copy that parquet files need; "" means the system's temporary folder.
+// OpenSource finds out what lies at path, a file or a folder, and opens it: the MNIST family's IDX files, parquet files, folders of
+// classes in a folder of a split, tar files, or else a tree of class folders. tempDir is for the copy that parquet files need; "" means the system's temporary folder.
 func OpenSource(path, tempDir string) (Source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -81,12 +81,35 @@ func OpenSource(path, tempDir string) (Source, error) {
 			return FromParquet(tempDir, names...), nil
 		}
 	}
+	if hasClassFolders(path) { // whatever else lies there: often what they were unpacked from
+		return FromFolder(path), nil
+	}
 	for _, pattern := range []string{"*.tar", "train/*.tar"} {
 		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {
 			return FromTars(path), nil
 		}
 	}
 	return FromFolder(path), nil
+}
+
+// hasClassFolders says whether a folder of a split is there that has folders in it.
+func hasClassFolders(root string) bool {
+	isFolder := func(path string) bool {
+		info, err := os.Stat(path) // of what a link leads to
+		return err == nil && info.IsDir() && !strings.HasPrefix(filepath.Base(path), ".")
+	}
+	splits, _ := os.ReadDir(root) // what cannot be read has none
+	for _, split := range splits {
+		if splitName(split.Name()) == "" {
+			continue
+		}
+		path := filepath.Join(root, split.Name())
+		classes, _ := os.ReadDir(path)
+		if slices.ContainsFunc(classes, func(c os.DirEntry) bool { return isFolder(filepath.Join(path, c.Name())) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // splitName gives the split of a folder or file that is called by one of the usual names, and "" for any other.

@@ -112,6 +112,10 @@ func TestSourcesOfATree(t *testing.T) {
 		write func(root string)
 	}{
 		{"folder", func(root string) { files.write(t, root) }},
+		{"folder beside what it was unpacked from", func(root string) {
+			files.write(t, root)
+			tree{"ILSVRC_train.tar": files.tarOf(t, "train/")}.write(t, root)
+		}},
 		{"folder of validation", func(root string) {
 			files.write(t, root)
 			if err := os.Rename(filepath.Join(root, "val"), filepath.Join(root, "validation")); err != nil {

@@ -48,7 +48,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	}
 	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(*folder, f.Name), f.Data, 0o666); err != nil {
-			return err
+			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
 		}
 		if *upload {
 			if _, err := bucket.Put(ctx, reportPrefix+f.Name, int64(len(f.Data)), func(w io.Writer) error { _, err := w.Write(f.Data); return err }); err != nil {

@@ -3,7 +3,11 @@
 // came about nor where they lie.
 package record
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Version is the version of run.json and result.json.
 const Version = 1
@@ -30,4 +34,22 @@ type Versions struct {
 	GoXLA   string `json:"go_xla"`
 	Plugin  string `json:"plugin,omitempty"` // of XLA, in its own words
 	Driver  string `json:"driver,omitempty"` // of NVIDIA
+}
+
+// Spans writes ascending numbers as they are typed: 0,3,5-7.
+func Spans(values []int) string {
+	var words []string
+	for i := 0; i < len(values); {
+		k := i
+		for k+1 < len(values) && values[k+1] == values[k]+1 {
+			k++
+		}
+		word := strconv.Itoa(values[i])
+		if k > i {
+			word += "-" + strconv.Itoa(values[k])
+		}
+		words = append(words, word)
+		i = k + 1
+	}
+	return strings.Join(words, ",")
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // Setting is one setting of the run, as it is typed; empty when the run does not have it.
@@ -21,7 +23,7 @@ func (r *Run) Setting(name string) string {
 	}
 	var whole []int
 	if json.Unmarshal(raw, &whole) == nil && whole != nil {
-		return spans(whole)
+		return record.Spans(whole)
 	}
 	var numbers []float64
 	if json.Unmarshal(raw, &numbers) == nil && numbers != nil {
@@ -39,24 +41,6 @@ func (r *Run) Setting(name string) string {
 		return string(raw)
 	}
 	return compact.String()
-}
-
-// spans writes ascending depths as they are typed: 0,3,5-7.
-func spans(values []int) string {
-	var words []string
-	for i := 0; i < len(values); {
-		k := i
-		for k+1 < len(values) && values[k+1] == values[k]+1 {
-			k++
-		}
-		word := strconv.Itoa(values[i])
-		if k > i {
-			word += "-" + strconv.Itoa(values[k])
-		}
-		words = append(words, word)
-		i = k + 1
-	}
-	return strings.Join(words, ",")
 }
 
 // Difference is a setting in which runs differ, with the value of each run.
