@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
 )
 
 // Result is result.json as this package writes it.
@@ -40,11 +41,12 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
-	attempts, lost, err := attemptsMade(ctx, j.bucket, j.key("metrics/"), j.log)
-	if err != nil {
+	r.Course.Attempts = 1
+	if run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run); err == nil {
+		r.Course.Attempts, r.Course.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
+	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
-	r.Course.Attempts, r.Course.UpdatesLost = max(attempts, 1), lost
 	score(&r.Figures, j.cfg.Depths, s)
 
 	teacher, err := exported(at.probes.teacher, map[string]string{"run": j.cfg.Run})

@@ -1,38 +1,17 @@
-package job
+package report
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
-	"gocloud.dev/blob/memblob"
-
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/storage"
 )
 
-// putDiary writes an object of metrics.
-func putDiary(t *testing.T, bucket *storage.Bucket, key string, lines ...any) {
-	t.Helper()
-	var text strings.Builder
-	for _, l := range lines {
-		b, err := json.Marshal(l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text.Write(append(b, '\n'))
-	}
-	if _, err := bucket.Put(t.Context(), "m/"+key, int64(text.Len()), func(w io.Writer) error {
-		_, err := io.WriteString(w, text.String())
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
+const (
+	pretraining = record.Pretraining
+	probing     = record.Probing
+)
 
 // minute is a time in the life of a run.
 func minute(after int) time.Time {
@@ -43,10 +22,11 @@ func minute(after int) time.Time {
 // stopped at 90 with 90 saved; the third was stopped at 120 and restored at 100; the fourth ended pretraining and was
 // killed at 12 of the probe, which went on from 7.
 func TestAttemptsMade(t *testing.T) {
-	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	put := func(key string, lines ...any) { putDiary(t, bucket, key, lines...) }
+	f := newFolder(t)
+	f.putJSON("runs/r/run.json", begun("L200", 0))
+	put := func(key string, lines ...record.Step) { putLines(f, "runs/r/metrics/"+key, lines...) }
 	attempt := func(name string, n, after int, phase string, from, step int64) {
-		put(fmt.Sprintf("attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: minute(after), Phase: phase, From: from, Step: step})
+		putLines(f, fmt.Sprintf("runs/r/metrics/attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: minute(after), Phase: phase, From: from, Step: step})
 	}
 	attempt("z-1", 1, 0, pretraining, 0, 0)
 	put("steps-z-1-000001.jsonl", record.Step{Phase: pretraining, Step: 20})
@@ -61,21 +41,17 @@ func TestAttemptsMade(t *testing.T) {
 	put("steps-w-4-000002.jsonl", record.Step{Phase: probing, Step: 12})
 	attempt("v-5", 1, 6, probing, 7, 7)
 	put("attempt-u-6-000001.jsonl") // empty: damaged
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	attempts, lost, err := attemptsMade(t.Context(), bucket, "m/", log)
+	r, err := ReadRun(t.Context(), f.open(), "r")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if attempts != 5 || lost != 20+0+20+5 {
+	if attempts, lost := len(r.Attempts), r.Lost(); attempts != 5 || lost != 20+0+20+5 {
 		t.Errorf("%d attempts and %d lost updates, want 5 and 45", attempts, lost)
-	}
-	if attempts, lost, err := attemptsMade(t.Context(), bucket, "nothing/", log); attempts != 0 || lost != 0 || err != nil {
-		t.Errorf("of nothing: %d, %d, %v", attempts, lost, err)
 	}
 }
 
-// TestAttemptsThatOverlap: what two attempts at once made in vain is what neither of them committed.
-func TestAttemptsThatOverlap(t *testing.T) {
+// TestLostWhereAttemptsOverlap: what two attempts at once made in vain is what neither of them committed.
+func TestLostWhereAttemptsOverlap(t *testing.T) {
 	type end struct {
 		after int
 		step  int64
@@ -99,20 +75,24 @@ func TestAttemptsThatOverlap(t *testing.T) {
 		"the finished one began first":          {[]attempt{{0, 0, nil, 436}, {3, 60, &end{4, 61, 60, record.Overtaken}, 0}}, 1},
 		"what one saved was damaged afterwards": {[]attempt{{0, 0, &end{2, 70, 70, record.Stopped}, 0}, {3, 50, nil, 436}}, 20},
 	} {
-		bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+		f := newFolder(t)
+		f.putJSON("runs/r/run.json", begun("L200", 0))
 		for i, a := range c.attempts {
 			begun := record.Attempt{Time: minute(a.after), Phase: pretraining, From: a.from, Step: a.from}
-			putDiary(t, bucket, fmt.Sprintf("attempt-%d-1-000001.jsonl", i), begun)
+			putLines(f, fmt.Sprintf("runs/r/metrics/attempt-%d-1-000001.jsonl", i), begun)
 			if a.seen > 0 {
-				putDiary(t, bucket, fmt.Sprintf("steps-%d-1-000002.jsonl", i), record.Step{Phase: pretraining, Step: a.seen})
+				putLines(f, fmt.Sprintf("runs/r/metrics/steps-%d-1-000002.jsonl", i), record.Step{Phase: pretraining, Step: a.seen})
 			}
 			if e := a.end; e != nil {
-				putDiary(t, bucket, fmt.Sprintf("attempt-%d-1-000003.jsonl", i), record.Attempt{Time: minute(e.after), Phase: pretraining, From: a.from, Step: e.step, Saved: &e.saved, How: e.how})
+				putLines(f, fmt.Sprintf("runs/r/metrics/attempt-%d-1-000003.jsonl", i), record.Attempt{Time: minute(e.after), Phase: pretraining, From: a.from, Step: e.step, Saved: &e.saved, How: e.how})
 			}
 		}
-		attempts, lost, err := attemptsMade(t.Context(), bucket, "m/", slog.New(slog.NewTextHandler(t.Output(), nil)))
-		if err != nil || attempts != len(c.attempts) || lost != c.lost {
-			t.Errorf("%s: %d attempts, %d updates lost, want %d (%v)", name, attempts, lost, c.lost, err)
+		r, err := ReadRun(t.Context(), f.open(), "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Attempts) != len(c.attempts) || r.Lost() != c.lost {
+			t.Errorf("%s: %d attempts, %d updates lost, want %d", name, len(r.Attempts), r.Lost(), c.lost)
 		}
 	}
 }
