@@ -20,6 +20,7 @@ type fakeSource struct {
 	image  func(shard, sample int) []byte
 	delay  time.Duration
 	broken map[[2]int]error // what View of a sample fails with
+	window int              // shards that may be needed at a time; 0: any
 
 	mu    sync.Mutex
 	ahead [][]int
@@ -58,8 +59,10 @@ func (s *fakeSource) View(ctx context.Context, shard, sample int, f func(string,
 	s.views++
 	if len(s.ahead) == 0 {
 		s.t.Error("View before Ahead")
-	} else if !slices.Contains(s.ahead[len(s.ahead)-1], shard) {
-		s.t.Errorf("View of shard %d, which the last Ahead did not name: %v", shard, s.ahead[len(s.ahead)-1])
+	} else if named := s.ahead[len(s.ahead)-1]; !slices.Contains(named, shard) {
+		s.t.Errorf("View of shard %d, which the last Ahead did not name: %v", shard, named)
+	} else if s.window > 0 && !slices.Contains(named[:min(s.window, len(named))], shard) {
+		s.t.Errorf("View of shard %d while a window of %d is in use: %v", shard, s.window, named)
 	}
 	s.mu.Unlock()
 	// A private copy that is wiped afterwards, so that whoever keeps the image gets caught.

@@ -61,7 +61,13 @@ func (l *Loader) Stats() Stats {
 func (l *Loader) Bad() []int { return l.bad.samples() }
 
 // Ahead tells the source what steps from..to-1 will need, before Batches does.
-func (l *Loader) Ahead(from, to int64) { l.newOutlook(to).from(from) }
+func (l *Loader) Ahead(from, to int64) {
+	if from < to && l.perEpoch > 0 {
+		epoch, position := l.position(from)
+		shards := l.order.shards(epoch)
+		l.ahead(epoch, shards, l.order.windowAt(shards, position), to)
+	}
+}
 
 // Batches yields the batches of steps from..to-1 in order, counted from 0 through all epochs. A batch is a function of the
 // step, whatever the iteration began with. The first error ends the iteration: one of the source, one of the context, or
@@ -79,6 +85,7 @@ func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, 
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		var group sync.WaitGroup
+		defer l.source.Ahead(nil) // or shards of a pass that is over would stay before those of the next
 		defer group.Wait()
 		defer cancel(nil)
 
@@ -90,12 +97,11 @@ func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, 
 		for range slots {
 			free <- newSlot(l.config)
 		}
-		outlook := l.newOutlook(to)
-		outlook.from(from)
-		group.Go(func() { l.plan(ctx, from, to, free, begun, tasks) })
+		images := &underway{none: make(chan struct{}, 1)}
+		group.Go(func() { l.plan(ctx, from, to, free, begun, tasks, images) })
 		for range l.config.Workers {
 			group.Go(func() {
-				if err := l.work(ctx, tasks); err != nil {
+				if err := l.work(ctx, tasks, images); err != nil {
 					cancel(err)
 				}
 			})
@@ -110,19 +116,20 @@ func (l *Loader) Batches(ctx context.Context, from, to int64) iter.Seq2[*Batch, 
 				return
 			}
 			free <- s
-			outlook.from(step + 1)
 		}
 	}
 }
 
-// plan begins a slot for every step and hands its images to the workers.
-func (l *Loader) plan(ctx context.Context, from, to int64, free <-chan *slot, begun chan<- *slot, tasks chan<- task) {
+// plan begins a slot for every step and hands its images to the workers. Of a window no image is begun before all of the one before it are
+// done: else the shards of both would be needed at once, and where there is room for one window they would be fetched by turns.
+func (l *Loader) plan(ctx context.Context, from, to int64, free <-chan *slot, begun chan<- *slot, tasks chan<- task, images *underway) {
 	var samples []int32
-	current := int64(-1)
+	var shards []int
+	current, window := int64(-1), 0 // the position at which the next window begins
 	for step := from; step < to; step++ {
 		epoch, position := l.position(step)
 		if epoch != current {
-			current, samples = epoch, l.order.samples(epoch)
+			current, samples, shards, window = epoch, l.order.samples(epoch), l.order.shards(epoch), position
 		}
 		var s *slot
 		select {
@@ -134,13 +141,22 @@ func (l *Loader) plan(ctx context.Context, from, to int64, free <-chan *slot, be
 		s.begin(step, epoch, len(batch))
 		begun <- s
 		for k, sample := range batch {
+			if position+k >= window {
+				if !images.settle(ctx) {
+					return
+				}
+				begin := l.order.windowAt(shards, position+k)
+				l.ahead(epoch, shards, begin, to)
+				window = l.order.windowEnd(shards, begin)
+			}
+			images.begin()
 			tasks <- task{s, k, int(sample)}
 		}
 	}
 }
 
 // work fills in images until the context ends.
-func (l *Loader) work(ctx context.Context, tasks <-chan task) error {
+func (l *Loader) work(ctx context.Context, tasks <-chan task, images *underway) error {
 	w := newWorker(l)
 	defer w.close()
 	for {
@@ -150,6 +166,7 @@ func (l *Loader) work(ctx context.Context, tasks <-chan task) error {
 				return err
 			}
 			t.slot.filled()
+			images.end()
 		case <-ctx.Done():
 			return nil
 		}

@@ -257,10 +257,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// A source hears ahead of time of every shard that is used, in the order of use, once for every window.
+// A source hears ahead of time of every shard that is used, in the order of use, once for every window, and of no two windows at
+// once is anything asked.
 func TestAheadFollowsTheOrder(t *testing.T) {
 	source := newFakeSource(t, 4, 4, 4, 4, 4)
-	l := newLoader(t, source, smallConfig()) // windows of 2, 2 and 1 shards; 5 steps an epoch
+	source.window, source.delay = 2, time.Millisecond
+	c := smallConfig()
+	c.Workers = 8
+	l := newLoader(t, source, c) // windows of 2, 2 and 1 shards; 5 steps an epoch
 	collect(t, l, 3, 12)
 	e0, e1, e2 := l.order.shards(0), l.order.shards(1), l.order.shards(2)
 	want := [][]int{
@@ -270,6 +274,7 @@ func TestAheadFollowsTheOrder(t *testing.T) {
 		slices.Concat(e1[2:], e2[:2]), //
 		slices.Concat(e1[4:], e2[:2]), //
 		e2[:2],
+		nil, // nothing more
 	}
 	if len(source.ahead) != len(want) {
 		t.Fatalf("told %v, want %v", source.ahead, want)

@@ -66,6 +66,14 @@ func (o order) samples(epoch int64) []int32 {
 	return samples
 }
 
+// windowEnd returns the position behind the window that begins with the given one of the epoch's shards.
+func (o order) windowEnd(shards []int, begin int) (position int) {
+	for _, shard := range shards[:min(begin+o.window, len(shards))] {
+		position += o.first[shard+1] - o.first[shard]
+	}
+	return position
+}
+
 // windowAt returns how many of the epoch's shards lie in windows before the one that holds the given position.
 func (o order) windowAt(shards []int, position int) int {
 	seen := 0
