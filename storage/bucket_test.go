@@ -244,7 +244,8 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		"file://":                     "names no directory",
 		"mem://x/a/path":              "write mem://x?prefix=a/path/",
 		"file://" + file:              "is a file",
-		"file://" + dir + "?prefix=a": "must end with a slash",
+		"file://" + dir + "?prefix=a": "write prefix=a/",
+		"mem://?prefix=a":             "write prefix=a/",
 		"file://" + dir + "?tmp=1":    `"tmp"`,
 		"file:///proc/no/such/dir":    "choose a directory",
 	} {

@@ -153,6 +153,29 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name) {
 		t.Errorf("error %v, want ErrCorrupt and the file's name", err)
 	}
+
+	// And one that flips while the shard is in use, at the next.
+	second := trainSplit(t, c)
+	look := func() error {
+		return second.View(t.Context(), 2, 0, func(string, int, []byte) error { return nil })
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
+	other, err := os.OpenFile(filepath.Join(root, "d", "train-000002.tar"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.WriteAt([]byte{1}, 700); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "train-000002.tar was changed while it was in use") {
+		t.Errorf("error %v, want ErrCorrupt for what was changed in place", err)
+	}
 }
 
 // A shard that its index names and that is gone is damage, of which every message says what to do; a comparison with a listing finds it beforehand.

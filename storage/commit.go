@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -29,7 +30,7 @@ func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, p
 	folder := fmt.Sprintf("state/%s-%012d-%s.%d", phase, step, r.attempt, r.commits)
 	objects, err := r.upload(ctx, folder, parts)
 	if err != nil {
-		r.garbage = append(r.garbage, folder)
+		r.discard(ctx, folder)
 		return Position{}, err
 	}
 	dropped, err := r.seal(ctx, &manifest{
@@ -43,6 +44,19 @@ func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, p
 	r.sweep(ctx, folder)
 	return Position{Phase: phase, Step: step, Sequence: r.chain.sequence}, nil
 }
+
+// discard deletes the parts of a commit that failed before its manifest, if that is quickly done: they may fill the disk that the next commit needs.
+// Otherwise they go after the next commit.
+func (r *Run) discard(ctx context.Context, folder string) {
+	ctx, cancel := context.WithTimeout(ctx, discardPatience)
+	defer cancel()
+	entries, err := r.bucket.entries(ctx, r.root+folder+"/")
+	if err != nil || !r.remove(ctx, folder, entries) {
+		r.garbage = append(r.garbage, folder)
+	}
+}
+
+const discardPatience = 5 * time.Second
 
 // upload stores the parts. The first failure cancels the others.
 func (r *Run) upload(ctx context.Context, folder string, parts []Part) ([]Object, error) {

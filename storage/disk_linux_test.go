@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -83,4 +84,53 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("error %v, want the full disk and what to do", failed)
 		}
 	})
+}
+
+// Of what was to replace an object on a disk that has filled up nothing is seen.
+func TestFullDiskKeepsWhatWasThere(t *testing.T) {
+	dir := t.TempDir()
+	mountSmall(t, dir, 64<<10)
+	b := openTest(t, "file://"+dir, hasty(t))
+	first := randomBytes(20 << 10)
+	if _, err := b.putBytes(t.Context(), "x", first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.putBytes(t.Context(), "x", randomBytes(256<<10)); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("a disk of 64 KiB took 256: %v", err)
+	}
+	if got, err := b.Get(t.Context(), "x"); err != nil || !bytes.Equal(got, first) {
+		t.Errorf("%d bytes are left of %d: %v", len(got), len(first), err)
+	}
+	if left := files(t, dir); len(left) != 1 {
+		t.Errorf("on the disk are %v", left)
+	}
+}
+
+// Checkpoints that do not fit leave nothing behind: when there is room for one again, it is there for that one.
+func TestFailedCommitsLeaveTheDiskAsItWas(t *testing.T) {
+	dir := t.TempDir()
+	mountSmall(t, dir, 256<<10)
+	b := openTest(t, "file://"+dir, hasty(t))
+	r, _ := mustRestore(t, b, "a")
+	mustCommit(t, r, 1, false)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, randomBytes(150<<10), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	large := []Part{bytesPart("small", randomBytes(20<<10)), bytesPart("large", randomBytes(150<<10))}
+	for range 3 {
+		if _, err := r.Commit(t.Context(), "pretrain", 2, false, large); !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("a full disk took a checkpoint: %v", err)
+		}
+	}
+	keys, err := b.List(t.Context(), "runs/test/state/")
+	if err != nil || len(keys) != len(testParts(1)) {
+		t.Errorf("of one commit and three that failed there is %v: %v", keys, err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Commit(t.Context(), "pretrain", 2, false, large); err != nil {
+		t.Error(err)
+	}
 }

@@ -59,7 +59,7 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 		}
 		file, err = c.download(ctx, shard.Name, object, whole)
 		if diskFull(err) {
-			err = fmt.Errorf("%w; free space in %s, or give the cache a size limit that the disk can hold", err, c.dir)
+			err = fmt.Errorf("%w: %w; free space in %s, or give the cache a size limit that the disk can hold", ErrUnreachable, err, c.dir)
 		}
 		if file != nil || err != nil {
 			return file, err

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -14,17 +15,13 @@ import (
 // createFile is Create for a file:// bucket, where the driver's own condition is a look and then a rename: two processes can both win that.
 // The bytes go to a temporary file, which is then linked to its name, and link fails when the name is taken. Only what is created in this way is
 // synced to the disk. Parts are not: a power cut can tear those of the last half minute, which the checksums in their manifest show.
-func createFile(dir, key string, data []byte) (err error) {
+func createFile(dir, key string, data []byte) error {
 	name := filepath.Join(dir, filepath.FromSlash(key))
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return err
-	}
-	temporary := fmt.Sprintf("%s.%016x.tmp", name, rand.Uint64())
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := temporaryFor(name)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary)
+	defer os.Remove(f.Name())
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync() // the name must not appear before the bytes, even if the machine stops
@@ -32,10 +29,35 @@ func createFile(dir, key string, data []byte) (err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(temporary, name); !errors.Is(err, errors.ErrUnsupported) && !linkRefused(err) {
+	if err := os.Link(f.Name(), name); !errors.Is(err, errors.ErrUnsupported) && !linkRefused(err) {
 		return err
 	}
 	return createWithoutLink(name, data)
+}
+
+// putFile is Put for a file:// bucket, where the driver, when a write fails, puts the torn file in the place of the whole one that was there.
+func putFile(dir, key string, r io.Reader) error {
+	name := filepath.Join(dir, filepath.FromSlash(key))
+	f, err := temporaryFor(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// temporaryFor makes a file beside the one that it is to become, and the folders on the way.
+func temporaryFor(name string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(fmt.Sprintf("%s.%016x.tmp", name, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // linkRefused tells a file system without hard links (some network and user-space ones say EPERM).

@@ -85,6 +85,8 @@ func checkURL(bucket string) (*url.URL, error) {
 		return nil, fmt.Errorf("bucket URL %q names no directory; write file:///some/directory", bucket)
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
 		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
+	case u.Query().Get("prefix") != "" && !strings.HasSuffix(u.Query().Get("prefix"), "/"):
+		return nil, fmt.Errorf("bucket URL %q: a prefix that is a folder ends with a slash; write prefix=%s/", redacted(bucket), u.Query().Get("prefix"))
 	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/",
 			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
@@ -143,9 +145,6 @@ func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	prefix := q.Get("prefix")
 	u.RawQuery = q.Encode()
 	if prefix != "" {
-		if !strings.HasSuffix(prefix, "/") {
-			return "", fmt.Errorf("opening bucket %s: the prefix of a file:// bucket must end with a slash", u)
-		}
 		dir = filepath.Join(dir, filepath.FromSlash(prefix))
 	}
 	return dir, nil

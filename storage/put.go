@@ -40,12 +40,7 @@ func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) e
 		written <- err
 	}()
 	body := &body{r: pr, a: a, size: size, hash: sha256.New()}
-	// Always Upload: NewWriter and WriteAll make azureblob panic when a write fails or is cancelled.
-	err := b.blob.Upload(a.ctx, key, body, &blob.WriterOptions{
-		ContentType:    contentType(key),
-		BufferSize:     uploadPart,
-		MaxConcurrency: uploadStreams,
-	})
+	err := b.store(a, key, body)
 	pr.CloseWithError(errAbandoned) // lets a write return that the driver stopped reading from
 	if werr := <-written; werr != nil && !errors.Is(werr, errAbandoned) {
 		return Object{}, &finalError{werr}
@@ -60,6 +55,14 @@ func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) e
 		return Object{}, errors.New("the driver reported success before it had read everything")
 	}
 	return Object{Key: key, Size: body.n, SHA256: hex.EncodeToString(body.hash.Sum(nil))}, nil
+}
+
+func (b *Bucket) store(a *attempt, key string, r io.Reader) error {
+	if b.options.dir != "" {
+		return putFile(b.options.dir, key, r)
+	}
+	// Always Upload: NewWriter and WriteAll make azureblob panic when a write fails or is cancelled.
+	return b.blob.Upload(a.ctx, key, r, &blob.WriterOptions{ContentType: contentType(key), BufferSize: uploadPart, MaxConcurrency: uploadStreams})
 }
 
 var errAbandoned = errors.New("the upload was abandoned")

@@ -195,6 +195,8 @@ func TestReindexOddSamples(t *testing.T) {
 }
 
 func TestReindexErrors(t *testing.T) {
+	whole := foreignShard(t, 9, 12)
+	cut := string(whole[:len(whole)-endMark]) // between two members
 	for _, test := range []struct {
 		want    string
 		is      error
@@ -208,6 +210,8 @@ func TestReindexErrors(t *testing.T) {
 		{"its list says 17", ErrCorrupt, ReindexOptions{}, map[string]string{"f/train.json": strings.Replace(widsTrain, `"nsamples": 4`, `"filesize": 17`, 1)}},
 		{`the label "2"`, ErrUnfit, ReindexOptions{Classes: []string{"a", "b"}}, nil},
 		{"reading tar headers", nil, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("words", 1000)}},
+		{"after 3 samples it ends without the zeros", ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": cut}},
+		{"it has no sample", ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("\x00", 10240)}},
 		{"another", ErrExists, ReindexOptions{}, map[string]string{"f/index.json": "another"}},
 	} {
 		_, _, err := Reindex(t.Context(), foreignSet(t, test.more), "f", test.options)

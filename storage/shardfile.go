@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,9 +16,10 @@ import (
 // shardFile is a whole shard on the local disk, mapped read-only. A file of the cache bears a shared lock while it is mapped, which keeps
 // other processes from evicting it.
 type shardFile struct {
-	name string
-	file *os.File // open for its lock
-	data []byte
+	name    string
+	file    *os.File // open for its lock
+	data    []byte
+	written time.Time // before its bytes were checked
 }
 
 // errDamaged: a local file is not the shard that its name says.
@@ -56,7 +58,26 @@ func mapShard(file *os.File, name string, size int64) (*shardFile, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mapping %s: %w", name, err), file.Close())
 	}
-	return &shardFile{name, file, data}, nil
+	return &shardFile{name, file, data, info.ModTime()}, nil
+}
+
+// unchanged tells, by size and time, whether somebody has written to the file since it was checked.
+func (f *shardFile) unchanged() error {
+	var now unix.Stat_t
+	for {
+		err := unix.Fstat(int(f.file.Fd()), &now)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking at %s: %w", f.name, err)
+		}
+		break
+	}
+	if now.Size != int64(len(f.data)) || !time.Unix(now.Mtim.Unix()).Equal(f.written) {
+		return fmt.Errorf("%w: %s was changed while it was in use; put it back and start the same run again", ErrCorrupt, f.name)
+	}
+	return nil
 }
 
 // flock takes or changes the lock of an open file without waiting: unix.EWOULDBLOCK means that another process holds it. A file system
@@ -121,6 +142,11 @@ const lockPause = 50 * time.Millisecond
 // when the file is closed, also by the death of its process. It returns nil when the file has become a whole shard meanwhile.
 func lockPart(ctx context.Context, name string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	if errors.Is(err, os.ErrNotExist) { // somebody has tidied up
+		if err = os.MkdirAll(filepath.Dir(name), 0o777); err == nil {
+			file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

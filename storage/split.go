@@ -72,6 +72,9 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 		return fmt.Errorf("shard %s: %w", viewed.Name, err)
 	}
 	defer s.cache.unpin(viewed)
+	if err := viewed.file.unchanged(); err != nil {
+		return fmt.Errorf("shard %s: %w", viewed.Name, err)
+	}
 	samples := &viewed.Samples
 	from := samples.Offsets[sample]
 	to := from + samples.Lengths[sample]

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,17 +14,26 @@ import (
 
 // counted passes bytes on and keeps their number and checksum.
 type counted struct {
-	r   io.Reader
-	n   int64
-	sum hash.Hash
+	r     io.Reader
+	n     int64
+	zeros int64 // at the end of what was read
+	sum   hash.Hash
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	c.sum.Write(p[:n])
+	if trailing := int64(n - len(bytes.TrimRight(p[:n], "\x00"))); trailing == int64(n) {
+		c.zeros += trailing
+	} else {
+		c.zeros = trailing
+	}
 	return n, err
 }
+
+// endMark is how many zeros end a tar file.
+const endMark = 1024
 
 // tarScan gathers the members of one shard into samples: those that stand side by side with the same key.
 type tarScan struct {
@@ -68,6 +78,12 @@ func (s *tarScan) run() error {
 		}
 	}
 	s.finish()
+	if s.counted.zeros < endMark { // a file that ends between two members passes for a whole one
+		return fmt.Errorf("%w: after %d samples it ends without the zeros that end a tar file: it was cut, or its writer never closed it", ErrUnfit, s.seen)
+	}
+	if s.seen == 0 {
+		return fmt.Errorf("%w: it has no sample", ErrUnfit)
+	}
 	// What follows the end mark belongs to the object all the same.
 	_, err := io.Copy(io.Discard, s.counted)
 	return err
