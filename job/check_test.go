@@ -258,6 +258,7 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"unreachable", func(c *Config) { c.Bucket = unreachable; c.DataBucket = c.Bucket }, is(storage.ErrUnreachable), []string{"CIJEPA_BUCKET", "unreachable"}},
 		{"no data bucket", func(c *Config) { c.DataBucket = unreachable }, is(storage.ErrUnreachable), []string{"CIJEPA_DATA_BUCKET", "unreachable"}},
 		{"no right to write", func(c *Config) { c.Bucket = denied }, is(storage.ErrDenied), []string{"CIJEPA_BUCKET: a run cannot be saved", "s3:PutObject"}},
+		{"probe's batch", func(c *Config) { c.Run, c.ProbeBatch = "x", 100 }, isSettings, []string{"CIJEPA_PROBE_BATCH=100: at most the 64 images"}},
 		{"all at once", func(c *Config) { c.Run, c.Batch, c.Backend, c.Data = "x", 100, "go", "trainonly" }, isSettings, []string{"CIJEPA_BATCH", "CIJEPA_BACKEND", "CIJEPA_DATA"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,6 +70,9 @@ func (c Config) usable(index storage.Index) error {
 	if n := index.Counts[trainSplit]; n > 0 && n < c.Batch {
 		faults.add(variable("Batch"), c.Batch, fmt.Sprintf("at most the %d images of the train split", n))
 	}
+	if n := index.Counts[trainSplit]; n > 0 && n < c.ProbeBatch {
+		faults.add(variable("ProbeBatch"), c.ProbeBatch, fmt.Sprintf("at most the %d images of the train split", n))
+	}
 	return faults.orNil()
 }
 

@@ -35,6 +35,7 @@ func demonstrate(ctx context.Context, args []string, versions job.Versions, out,
 	if cfg.Preset != job.Demo {
 		return &usageError{fmt.Errorf("cijepa demo runs the preset demo; for CIJEPA_PRESET=%s call cijepa alone", cfg.Preset)}
 	}
+	outliveReaders()
 	start := time.Now()
 	bucket, err := openBucket(ctx, cfg.DataBucket, storage.Options{Log: log})
 	if err != nil {

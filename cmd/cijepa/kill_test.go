@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -101,14 +102,20 @@ func newBucket(t *testing.T) string {
 // start begins a child process that runs cijepa with the settings of the tiny run and some more.
 func start(t *testing.T, bucket string, more ...string) (*exec.Cmd, *output) {
 	t.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(append([]string{asProgram + "=1", "CIJEPA_BUCKET=" + bucket, "CIJEPA_CACHE_DIR=" + t.TempDir(), "HOME=" + t.TempDir()}, tinyRun...), more...)
+	c := child(t, bucket, more...)
 	log := new(output)
 	c.Stderr = log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return c, log
+}
+
+// child is that process before it begins.
+func child(t *testing.T, bucket string, more ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(append([]string{asProgram + "=1", "CIJEPA_BUCKET=" + bucket, "CIJEPA_CACHE_DIR=" + t.TempDir(), "HOME=" + t.TempDir()}, tinyRun...), more...)
+	return c
 }
 
 // output is what a child has printed so far.
@@ -541,6 +548,43 @@ func TestStopInEveryPhase(t *testing.T) {
 		if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
 			t.Errorf("after %s: the run ended otherwise:\n%s", event, d)
 		}
+	}
+}
+
+// TestRunOutlivesItsReader: a run whose log nobody reads any more goes on to its end, and one whose terminal goes away stops as for SIGTERM.
+func TestRunOutlivesItsReader(t *testing.T) {
+	slow(t)
+	want := finish(t, newBucket(t))
+	bucket := newBucket(t)
+	c := child(t, bucket)
+	log, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if strings.Contains(lines.Text(), `"msg":"step"`) {
+			break
+		}
+	}
+	log.Close()
+	if code := wait(t, c); code != 0 {
+		t.Errorf("exit %d of a run whose log was closed", code)
+	}
+	if d := cmp.Diff(want.Figures, result(t, bucket).Figures); d != "" {
+		t.Errorf("the run ended otherwise:\n%s", d)
+	}
+
+	bucket = newBucket(t)
+	c, words := start(t, bucket)
+	waitFor(t, words, `"msg":"step"`)
+	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if code := wait(t, c); code != 143 || !strings.Contains(words.String(), `"lost":0`) {
+		t.Errorf("exit %d of a run whose terminal is gone:\n%s", code, words)
 	}
 }
 

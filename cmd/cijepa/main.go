@@ -36,6 +36,9 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	var bars io.Writer
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		bars = os.Stderr
@@ -79,6 +82,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		if err != nil {
 			return err
 		}
+		outliveReaders()
 		return job.Run(ctx, cfg, versions, log, bars)
 	}
 	switch name, rest := args[0], args[1:]; name {
@@ -108,6 +112,9 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return misused("", "there is no command %q", name)
 	}
 }
+
+// outliveReaders lets a run go on when nobody reads its log any more: a pipe that is closed kills a Go program that writes to it.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
 // show is a command that prints one text.
 func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error {

@@ -6,8 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -43,6 +46,10 @@ func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *p
 func (p *packing) parse(args []string, n int) (rest, classes []string, err error) {
 	if rest, err = parse(p.flags, args, n, p.out); err != nil {
 		return nil, nil, err
+	}
+	first, _, _ := strings.Cut(p.data, "/")
+	if !fs.ValidPath(p.data) || p.data == "." || slices.Contains([]string{"runs", "report"}, first) {
+		return nil, nil, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as imagenet-100, other than runs and report, which have their own use", p.data)}
 	}
 	if p.classes == "" {
 		return rest, nil, nil
@@ -103,21 +110,24 @@ func (p *packing) progress(bytes bool) func(done, total int64) {
 }
 
 // summary says what was indexed, what was left out, and what may be a mistake.
-func (p *packing) summary(index storage.Index, rejects []storage.Reject) {
+func (p *packing) summary(index storage.Index, rejects []storage.Reject) error {
+	var text strings.Builder
 	for i, r := range rejects {
 		if i == listedRejects {
-			fmt.Fprintf(p.out, "... and %d more\n", len(rejects)-i)
+			fmt.Fprintf(&text, "... and %d more\n", len(rejects)-i)
 			break
 		}
-		fmt.Fprintf(p.out, "left out: %s\n", r)
+		fmt.Fprintf(&text, "left out: %s\n", r)
 	}
 	for _, split := range []string{"train", "val"} {
-		fmt.Fprintf(p.out, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
+		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
-	fmt.Fprintf(p.out, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
+	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
 	for _, warning := range append(index.Doubts(), p.warnings...) {
-		fmt.Fprintf(p.out, "warning: %s\n", warning)
+		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
+	_, err := io.WriteString(p.out, text.String())
+	return err
 }
 
 // warn keeps a warning until after the summary, where it is seen.
@@ -151,8 +161,7 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 	if err != nil {
 		return mistake(err)
 	}
-	p.summary(index, rejects)
-	return nil
+	return p.summary(index, rejects)
 }
 
 // reindex is cijepa index.
@@ -173,6 +182,5 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if err != nil {
 		return mistake(err)
 	}
-	p.summary(index, rejects)
-	return nil
+	return p.summary(index, rejects)
 }

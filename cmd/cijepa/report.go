@@ -56,19 +56,21 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 			}
 		}
 	}
-	summary(out, r, filepath.Join(*folder, "report.html"))
-	return nil
+	return summary(out, r, filepath.Join(*folder, "report.html"))
 }
 
 // summary says what the report holds, and what it could not read.
-func summary(out io.Writer, r *report.Report, page string) {
-	fmt.Fprintf(out, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.AlarmCount(), page)
+func summary(out io.Writer, r *report.Report, page string) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.AlarmCount(), page)
 	for _, u := range r.Unreadable {
-		fmt.Fprintf(out, "could not be read: %s: %s\n", u.Run, u.Why)
+		fmt.Fprintf(&text, "could not be read: %s: %s\n", u.Run, u.Why)
 	}
 	for _, run := range r.Runs {
 		for _, t := range run.Trouble {
-			fmt.Fprintf(out, "could not be read in part: %s: %s\n", run.Name, t)
+			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, t)
 		}
 	}
+	_, err := io.WriteString(out, text.String())
+	return err
 }

@@ -79,6 +79,8 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"report", "x", "y"}, nil, `report takes 1 argument, not 2; see cijepa help report"`},
 		{[]string{"pack", "/nosuch", empty}, nil, `SOURCE: stat /nosuch: no such file or directory"`},
 		{[]string{"pack", "-classes", "/nosuch", "x", empty}, nil, `-classes: open /nosuch: no such file or directory"`},
+		{[]string{"pack", "-data", "../x", "x", empty}, nil, `-data ../x: a folder of the bucket`},
+		{[]string{"index", "-data", "runs/x", empty}, nil, `-data runs/x: a folder of the bucket`},
 		{[]string{"index", "/nosuch"}, nil, `bucket URL \"/nosuch\" has no scheme; for a directory write file:///nosuch"`},
 		{[]string{"report", empty}, nil, `there is no run in file:///`},
 		{[]string{"demo"}, []string{"CIJEPA_BUCKET=" + unwritable}, `opening bucket file:///`},

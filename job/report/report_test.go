@@ -311,6 +311,35 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestWithoutRecord: a finished run whose run.json somebody has deleted is still one, by its result.
+func TestWithoutRecord(t *testing.T) {
+	f := newFolder(t)
+	f.finished("L200-s0", "L200", 0, 50)
+	text, err := os.ReadFile(filepath.Join(f.root, "runs/L200-s0/result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result map[string]any
+	if err := json.Unmarshal(text, &result); err != nil {
+		t.Fatal(err)
+	}
+	result["recipe"] = begun("L200", 0).Recipe
+	f.putJSON("runs/L200-s0/result.json", result)
+	if err := os.Remove(filepath.Join(f.root, "runs/L200-s0/run.json")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Read(t.Context(), f.open(), references)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Runs) != 1 || r.Runs[0].Preset != "L200" || r.Runs[0].Setting("Epochs") != "200" || len(r.Runs[0].Trouble) != 1 || !strings.Contains(r.Runs[0].Trouble[0], "run.json is not there") {
+		t.Fatalf("%d runs, unreadable %v", len(r.Runs), r.Unreadable)
+	}
+	if row := r.Rows()[0]; row.Difference == nil {
+		t.Errorf("not compared with the post's: %s", row.Verdict)
+	}
+}
+
 // TestOtherRecipes: a run that only began with a preset's name is not compared with the post's figure, nor averaged with those that are.
 func TestOtherRecipes(t *testing.T) {
 	f := newFolder(t)

@@ -34,23 +34,32 @@ type Run struct {
 func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []string) (*Run, error) {
 	r := &Run{Name: name}
 	prefix := "runs/" + name + "/"
-	if !slices.Contains(keys, "run.json") {
+	has := func(name string) bool { return slices.Contains(keys, name) }
+	switch {
+	case has("run.json"):
+		if err := readJSON(ctx, bucket, prefix+"run.json", &r.Begun); err != nil {
+			return nil, err
+		}
+		if r.Begun.Version != record.Version {
+			return nil, fmt.Errorf("%srun.json has version %d, and this program reads %d", prefix, r.Begun.Version, record.Version)
+		}
+	case !has("result.json"):
 		return nil, fmt.Errorf("%srun.json is not there: no run, or one that ended before it began", prefix)
 	}
-	if err := readJSON(ctx, bucket, prefix+"run.json", &r.Begun); err != nil {
-		return nil, err
-	}
-	if r.Begun.Version != record.Version {
-		return nil, fmt.Errorf("%srun.json has version %d, and this program reads %d", prefix, r.Begun.Version, record.Version)
-	}
-	r.Preset = r.Begun.Preset
-	if slices.Contains(keys, "result.json") {
+	if has("result.json") {
 		if err := r.readResult(ctx, bucket, prefix); ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
+			return nil, err
+		} else if err != nil && !has("run.json") {
 			return nil, err
 		} else if err != nil {
 			r.Trouble, r.Torn = append(r.Trouble, err.Error()), true
 		}
 	}
+	if of := r.Result; !has("run.json") {
+		r.Begun = record.Begun[Recipe]{Version: of.Version, Preset: of.Preset, Recipe: of.Recipe, Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Course.Begun}
+		r.Trouble = append(r.Trouble, prefix+"run.json is not there: the settings are those in result.json")
+	}
+	r.Preset = r.Begun.Preset
 	attempts, err := readLines[record.Attempt](ctx, bucket, r, prefix, keys, record.Attempts)
 	if err != nil {
 		return nil, err
