@@ -57,6 +57,9 @@ var wantedFlags = []string{
 	"--xla_gpu_exclude_nondeterministic_ops=true",
 	// The flag before it takes Triton's kernels from the choice, but not before every product has been made one for Triton.
 	"--xla_gpu_enable_triton_gemm=false",
+	// Nothing is tuned then, and where the tuner has nothing to measure it leaves a product 4 MB to work in (seen in programs compiled
+	// without a card): too little to split one over the tokens, as gradients of weights need it. Without the tuner they have 32 MB.
+	"--xla_gpu_autotune_level=0",
 	// Arrays change their places from step to step, and a CUDA graph is recorded anew when they do, while the device waits. Plain
 	// launches are ahead of kernels of this size.
 	"--xla_gpu_enable_command_buffer=",

@@ -16,7 +16,8 @@ ARRAY = re.compile(r"\b(%s)\[([\d,]*)\](?:\{([\d,]*))?" % "|".join(BYTES))
 HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*?)\)(?:, (.*))?$")
 FLAGS = ["--xla_dump_hlo_as_text", "--xla_dump_hlo_as_long_text=false", "--xla_gpu_exclude_nondeterministic_ops=true",
-         "--xla_gpu_enable_triton_gemm=false", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_allocator_spatial_partitioning=false"]
+         "--xla_gpu_enable_triton_gemm=false", "--xla_gpu_autotune_level=0", "--xla_gpu_enable_command_buffer=",
+         "--xla_gpu_enable_allocator_spatial_partitioning=false"]
 
 
 def compile(program, folder, flags):
