@@ -109,6 +109,9 @@ func resultOf(t *testing.T, bucket *storage.Bucket) (r Result) {
 // TestBrokenRuns: real runs that are broken by their settings raise what they should, in the log, in the journal and in
 // the result; a healthy one, and the plain I-JEPA baseline, raise nothing.
 func TestBrokenRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains nets that break")
+	}
 	for _, c := range []struct {
 		name   string
 		adjust func(*Config)
