@@ -162,8 +162,15 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	if err := look(); err != nil {
 		t.Fatal(err)
 	}
+	touched := filepath.Join(root, "d", "train-000002.tar")
+	if err := os.Chtimes(touched, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(); err != nil {
+		t.Errorf("a shard of which only the time has changed: %v", err)
+	}
 	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
-	other, err := os.OpenFile(filepath.Join(root, "d", "train-000002.tar"), os.O_WRONLY, 0)
+	other, err := os.OpenFile(touched, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

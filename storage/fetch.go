@@ -99,5 +99,5 @@ func (c *Cache) download(ctx context.Context, name string, object Object, whole 
 		return nil, errors.Join(err, file.Close())
 	}
 	c.log.Debug("shard fetched", "shard", name, "bytes", object.Size, "resumed_at", d.resumed, "seconds", time.Since(start).Seconds())
-	return mapShard(file, whole, object.Size)
+	return mapShard(file, whole, object.Size, object.SHA256)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,8 @@ type shardFile struct {
 	name    string
 	file    *os.File // open for its lock
 	data    []byte
-	written time.Time // before its bytes were checked
+	sum     string
+	written atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
 }
 
 // errDamaged: a local file is not the shard that its name says.
@@ -31,18 +33,18 @@ func openShard(name string, size int64, sum string) (*shardFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	shard, err := mapShard(file, name, size)
+	shard, err := mapShard(file, name, size, sum)
 	if err != nil {
 		return nil, err
 	}
-	if hash := sha256.Sum256(shard.data); hex.EncodeToString(hash[:]) != sum {
-		return nil, errors.Join(fmt.Errorf("%s has sha256 %x, not %s: %w", name, hash, sum, errDamaged), shard.close())
+	if err := shard.check(); err != nil {
+		return nil, errors.Join(err, shard.close())
 	}
 	return shard, nil
 }
 
 // mapShard maps an open file of known size and takes it over.
-func mapShard(file *os.File, name string, size int64) (*shardFile, error) {
+func mapShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
 	// A process that evicts the file at this moment holds the exclusive lock. The mapping then outlives the name, and that is all right.
 	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(err, file.Close())
@@ -58,10 +60,21 @@ func mapShard(file *os.File, name string, size int64) (*shardFile, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mapping %s: %w", name, err), file.Close())
 	}
-	return &shardFile{name, file, data, info.ModTime()}, nil
+	shard := &shardFile{name: name, file: file, data: data, sum: sum}
+	shard.written.Store(info.ModTime().UnixNano())
+	return shard, nil
 }
 
-// unchanged tells, by size and time, whether somebody has written to the file since it was checked.
+// check compares the bytes with the checksum.
+func (f *shardFile) check() error {
+	if hash := sha256.Sum256(f.data); hex.EncodeToString(hash[:]) != f.sum {
+		return fmt.Errorf("%s has sha256 %x, not %s: %w", f.name, hash, f.sum, errDamaged)
+	}
+	return nil
+}
+
+// unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
+// file systems say of a file that nobody has touched, the checksum decides.
 func (f *shardFile) unchanged() error {
 	var now unix.Stat_t
 	for {
@@ -74,9 +87,14 @@ func (f *shardFile) unchanged() error {
 		}
 		break
 	}
-	if now.Size != int64(len(f.data)) || !time.Unix(now.Mtim.Unix()).Equal(f.written) {
+	written := now.Mtim.Nano()
+	if now.Size == int64(len(f.data)) && written == f.written.Load() {
+		return nil
+	}
+	if now.Size != int64(len(f.data)) || f.check() != nil {
 		return fmt.Errorf("%w: %s was changed while it was in use; put it back and start the same run again", ErrCorrupt, f.name)
 	}
+	f.written.Store(written)
 	return nil
 }
 
