@@ -22,9 +22,9 @@ func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
 	}
 }
 
-// unmoved puts the end of an attempt on record that was stopped before the first update of its phase, while programs were compiled: later ends
+// stoppedEarly puts the end of an attempt on record that was stopped before the first update of its phase, while programs were compiled: later ends
 // are put there by stopped, which saves first.
-func (j *Job) unmoved(ctx context.Context, at position, err error) error {
+func (j *Job) stoppedEarly(ctx context.Context, at position, err error) error {
 	if j.ended || !errors.Is(err, ErrStopped) {
 		return err
 	}

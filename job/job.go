@@ -94,12 +94,12 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 	defer j.follow(ctx)()
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
-			return j.unmoved(ctx, at, err)
+			return j.stoppedEarly(ctx, at, err)
 		}
 	}
 	result, err := j.probe(ctx, at)
 	if err != nil {
-		return j.unmoved(ctx, at, err)
+		return j.stoppedEarly(ctx, at, err)
 	}
 	return j.finish(ctx, at, result)
 }

@@ -420,3 +420,32 @@ func TestViewsAtOnce(t *testing.T) {
 		c.mu.Unlock()
 	}
 }
+
+// A file of the cache that somebody writes to is trouble with the disk, which another attempt mends: it downloads the shard again.
+func TestCacheFileThatIsChanged(t *testing.T) {
+	b, d := packed(t, 50)
+	dir := t.TempDir()
+	c := newCache(t, d, dir, 0)
+	s := trainSplit(t, c)
+	look := func(s *Split) error {
+		return s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
+	}
+	if err := look(s); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
+	file, err := os.OpenFile(c.whole(s.shards[0].Shard), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte{1}, 700); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(s); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("error %v, want ErrUnreachable", err)
+	}
+	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), snapshot(t, b))
+}

@@ -46,13 +46,13 @@ func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, p
 }
 
 // discard deletes the parts of a commit that failed before its manifest, if that is quickly done: they may fill the disk that the next commit needs.
-// Otherwise they go after the next commit.
+// What cannot be deleted now, or comes late because it was stored and reported failed, goes after the next commit.
 func (r *Run) discard(ctx context.Context, folder string) {
+	r.garbage = append(r.garbage, folder)
 	ctx, cancel := context.WithTimeout(ctx, discardPatience)
 	defer cancel()
-	entries, err := r.bucket.entries(ctx, r.root+folder+"/")
-	if err != nil || !r.remove(ctx, folder, entries) {
-		r.garbage = append(r.garbage, folder)
+	if entries, err := r.bucket.entries(ctx, r.root+folder+"/"); err == nil {
+		r.remove(ctx, folder, entries)
 	}
 }
 

@@ -92,7 +92,7 @@ func (f *shardFile) unchanged() error {
 		return nil
 	}
 	if now.Size != int64(len(f.data)) || f.check() != nil {
-		return fmt.Errorf("%w: %s was changed while it was in use; put it back and start the same run again", ErrCorrupt, f.name)
+		return fmt.Errorf("%s was changed while it was in use: %w", f.name, errDamaged)
 	}
 	f.written.Store(written)
 	return nil

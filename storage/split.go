@@ -73,7 +73,10 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 	}
 	defer s.cache.unpin(viewed)
 	if err := viewed.file.unchanged(); err != nil {
-		return fmt.Errorf("shard %s: %w", viewed.Name, err)
+		if viewed.room > 0 { // a copy, which the next attempt fetches again
+			return fmt.Errorf("shard %s: %w: %w; start the same run again", viewed.Name, ErrUnreachable, err)
+		}
+		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again", viewed.Name, ErrCorrupt, err)
 	}
 	samples := &viewed.Samples
 	from := samples.Offsets[sample]

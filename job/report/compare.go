@@ -69,8 +69,8 @@ func (r *Report) Rows() []Row {
 // The settings that may differ between runs of one recipe: those that change the last bits of a run, by the memory of the device that
 // it began on, and those that the post does not name.
 var (
-	bits = []string{"MicroBatch", "Remat", "PlainAttention"}
-	open = append([]string{"Seed", "Data", "Batch", "PeakRate", "StartRate", "FinalRate", "Precision", "Window", "Neighbours", "KNNSamples"}, bits...)
+	lastBits = []string{"MicroBatch", "Remat", "PlainAttention"}
+	leftOpen = append([]string{"Seed", "Data", "Batch", "PeakRate", "StartRate", "FinalRate", "Precision", "Window", "Neighbours", "KNNSamples"}, lastBits...)
 )
 
 // postsNames are what the post calls some settings.
@@ -81,7 +81,7 @@ func (r *Run) departs(from Reference) (what []string) {
 	posts := &Run{Begun: record.Begun[Recipe]{Recipe: from.Recipe}}
 	for _, name := range slices.Sorted(maps.Keys(from.Recipe)) {
 		_, has := r.Begun.Recipe[name]
-		if ours, theirs := r.Setting(name), posts.Setting(name); has && ours != theirs && !slices.Contains(open, name) {
+		if ours, theirs := r.Setting(name), posts.Setting(name); has && ours != theirs && !slices.Contains(leftOpen, name) {
 			what = append(what, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], name), ours, theirs))
 		}
 	}
@@ -110,7 +110,7 @@ func (row *Row) compare(runs []*Run) {
 	}
 	var more []string
 	for _, d := range settings(runs) {
-		if d.Setting != "Seed" && !slices.Contains(bits, d.Setting) {
+		if d.Setting != "Seed" && !slices.Contains(lastBits, d.Setting) {
 			more = append(more, d.Setting)
 		}
 	}

@@ -39,7 +39,7 @@ func (r *Report) groups() []*group {
 			continue
 		}
 		recipe := maps.Clone(run.Begun.Recipe)
-		for _, name := range append([]string{"Seed"}, bits...) {
+		for _, name := range append([]string{"Seed"}, lastBits...) {
 			delete(recipe, name)
 		}
 		text, _ := json.Marshal(recipe) // it was JSON before
