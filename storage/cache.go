@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Cache holds shards of a dataset on the local disk, mapped into memory, and fetches them in the order in which they will be used:
-// what its splits are told by Ahead is fetched in the background, what View waits for comes before that. When the limit is reached
-// the shard that is needed last gives way. Whoever goes through windows of shards asks Require first whether one fits.
+// Cache holds shards of a dataset on the local disk and fetches them in the order in which they will be used: what its splits are told
+// by Ahead is fetched in the background, what View waits for comes before that. When the limit is reached the shard that is needed last
+// gives way. Whoever goes through windows of shards asks Require first whether one fits.
 //
-// Shards of a file:// bucket are mapped where they lie; they take no space and are not evicted. Every shard is checked against its
+// Shards of a file:// bucket are read where they lie; they take no space and are not evicted. Every shard is checked against its
 // SHA-256 before its first use in this process. The files are named by their checksums, so processes and datasets may share a
 // directory; the limit is that of one process.
 type Cache struct {
@@ -24,6 +24,7 @@ type Cache struct {
 	dir     string
 	log     *slog.Logger
 	splits  map[string]*Split
+	buffers sync.Pool // of *[]byte: the encoded images that Views are looking at
 
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
@@ -31,7 +32,7 @@ type Cache struct {
 	mu       sync.Mutex // guards everything below and the state of every cachedShard
 	changed  *sync.Cond // a shard's state, a plan, the room or closed
 	limit    int64      // of used; math.MaxInt64 without one
-	used     int64      // bytes of the shards that are here or on their way, mapped-in-place ones apart
+	used     int64      // bytes of the shards that are here or on their way, those read in place apart
 	window   int64      // bytes of the largest window that somebody relies on
 	starving bool       // a fetch waits until some shard is neither looked at nor waited for
 	thrashed bool       // the warning has been given
@@ -56,6 +57,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	}
 	c := &Cache{dataset: d, dir: dir, log: log, limit: limit, splits: map[string]*Split{}}
 	c.changed = sync.NewCond(&c.mu)
+	c.buffers.New = func() any { return new([]byte) }
 	inPlace := d.InPlace()
 	for name, shards := range d.Index.Splits {
 		split := &Split{cache: c, name: name}
@@ -108,7 +110,7 @@ func (c *Cache) Split(name string) (*Split, error) {
 	return nil, fmt.Errorf("the dataset has no split %q; it has %s", name, strings.Join(sortedKeys(c.splits), ", "))
 }
 
-// Close ends all fetching and gives the memory back once no View is running. Whole shards and parts of shards stay in the directory
+// Close ends all fetching and closes the files once no View is running. Whole shards and parts of shards stay in the directory
 // for the next process. Later Views fail.
 func (c *Cache) Close() error {
 	c.cancel()
@@ -163,7 +165,7 @@ const unplanned = math.MaxInt
 type cachedShard struct {
 	*Shard
 	split *Split
-	room  int64 // bytes of the limit that it takes: its size, or nothing where it is mapped in place
+	room  int64 // bytes of the limit that it takes: its size, or nothing where it is read in place
 
 	state   shardState
 	file    *shardFile // of a ready shard

@@ -55,7 +55,7 @@ func TestCacheOnServers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !bytes.Equal(file.data, whole) {
+				if !bytes.Equal(contents(t, file), whole) {
 					t.Error("wrong bytes")
 				}
 				if err := file.close(); err != nil {

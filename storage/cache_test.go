@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -183,6 +185,58 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	if err := look(); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "train-000002.tar was changed while it was in use") {
 		t.Errorf("error %v, want ErrCorrupt for what was changed in place", err)
 	}
+
+	// A shard that is cut short while it is in use.
+	third := trainSplit(t, second.cache)
+	look = func() error {
+		return third.View(t.Context(), 3, 9, func(string, int, []byte) error { return nil })
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(root, "d", "train-000003.tar"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "it has 1000 bytes, not ") {
+		t.Errorf("error %v, want ErrCorrupt for a shard cut short", err)
+	}
+
+	// A pipe in a shard's place, which nobody will ever write to.
+	pipe := filepath.Join(root, "d", "train-000004.tar")
+	if err := errors.Join(os.Remove(pipe), unix.Mkfifo(pipe, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	err = third.View(t.Context(), 4, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "is no regular file") {
+		t.Errorf("error %v, want ErrCorrupt for a pipe", err)
+	}
+}
+
+// A disk that does not give a file's bytes is trouble and no damage; a copy that it does not give when it is opened is fetched again.
+func TestDiskThatCannotBeRead(t *testing.T) {
+	b, d := packed(t, 50)
+	c := newCache(t, d, t.TempDir(), 0)
+	s := trainSplit(t, c)
+	look := func() error {
+		return s.View(t.Context(), 1, 0, func(string, int, []byte) error { return nil })
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.shards[1].file.file.Close(); err != nil { // reads fail from now on
+		t.Fatal(err)
+	}
+	if err := look(); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("error %v, want ErrUnreachable", err)
+	}
+	s.shards[1].file, s.shards[1].state = nil, absent
+
+	// A folder has the size of a file, but no bytes.
+	whole := c.whole(s.shards[1].Shard)
+	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	viewAll(t, s, snapshot(t, b))
 }
 
 // A shard that its index names and that is gone is damage, of which every message says what to do; a comparison with a listing finds it beforehand.

@@ -71,12 +71,22 @@ func TestEveryFlippedBitOfAShardIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(file.data, store.Objects()[key]) {
+	if !bytes.Equal(contents(t, file), store.Objects()[key]) {
 		t.Error("the shard has other bytes in the cache than in the bucket")
 	}
 	if err := file.close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// contents reads all of a shard's file.
+func contents(t *testing.T, file *shardFile) []byte {
+	t.Helper()
+	data := make([]byte, file.size)
+	if err := file.read(data, 0); err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // half writes the first half of a shard into the cache, as a process that was killed leaves it.
@@ -141,7 +151,7 @@ func TestPartIsTakenUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(file.data, whole) {
+			if !bytes.Equal(contents(t, file), whole) {
 				t.Error("wrong bytes")
 			}
 			if err := file.close(); err != nil {

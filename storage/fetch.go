@@ -15,7 +15,7 @@ import (
 // notices it in a ranged read.
 const downloadTries = 3
 
-// fetch makes a shard local: mapped where it lies, found in the directory, or downloaded. A shard that is gone is as corrupt as a damaged one:
+// fetch makes a shard local: opened where it lies, found in the directory, or downloaded. A shard that is gone is as corrupt as a damaged one:
 // the index vouches for it.
 func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	object := c.dataset.object(shard)
@@ -38,6 +38,8 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 		case errors.Is(err, errDamaged):
 			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		case errors.Is(err, errUnreadable):
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		case errors.Is(err, os.ErrPermission):
 			return nil, explain(c.dataset.bucket.options.place, reading, object.Key, err)
 		}
@@ -49,7 +51,7 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 		switch {
 		case err == nil:
 			return file, nil
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, errDamaged), errors.Is(err, errUnreadable):
 			c.log.Warn("cached shard is damaged and is downloaded again", "shard", shard.Name, "error", err)
 			if err := os.Remove(whole); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
@@ -67,7 +69,7 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 	}
 }
 
-// download puts a whole, checked shard at the given place, going on from what is there of it, and maps it. It returns nil when another
+// download puts a whole, checked shard at the given place, going on from what is there of it, and opens it. It returns nil when another
 // process has finished that shard meanwhile.
 func (c *Cache) download(ctx context.Context, name string, object Object, whole string) (*shardFile, error) {
 	part := strings.TrimSuffix(whole, ".tar") + ".part"
@@ -99,5 +101,5 @@ func (c *Cache) download(ctx context.Context, name string, object Object, whole 
 		return nil, errors.Join(err, file.Close())
 	}
 	c.log.Debug("shard fetched", "shard", name, "bytes", object.Size, "resumed_at", d.resumed, "seconds", time.Since(start).Seconds())
-	return mapShard(file, whole, object.Size, object.SHA256)
+	return holdShard(file, whole, object.Size, object.SHA256)
 }

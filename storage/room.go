@@ -62,7 +62,7 @@ func compareNext(a, b *cachedShard) int {
 	return strings.Compare(a.Name, b.Name)
 }
 
-// evict takes a shard off this process's map and off the disk, unless another process has it mapped.
+// evict takes a shard off the disk, unless another process has it open.
 func (c *Cache) evict(shard *cachedShard) {
 	var err error
 	if shard.state == resting {

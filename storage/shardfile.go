@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -14,38 +15,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shardFile is a whole shard on the local disk, mapped read-only. A file of the cache bears a shared lock while it is mapped, which keeps
-// other processes from evicting it.
+// shardFile is a whole shard on the local disk, open for reading. A file of the cache bears a shared lock while it is open, which keeps
+// other processes from evicting it. It is read and not mapped: of a disk that fails and a file that is cut short a read tells, where touching
+// a mapping would end the process.
 type shardFile struct {
 	name    string
-	file    *os.File // open for its lock
-	data    []byte
+	file    *os.File
+	size    int64
 	sum     string
 	written atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
 }
 
-// errDamaged: a local file is not the shard that its name says.
-var errDamaged = errors.New("damaged")
+var (
+	// errDamaged: a local file is not the shard that its name says.
+	errDamaged = errors.New("damaged")
+	// errUnreadable: the disk, or what stands in for it, does not give a local file's bytes.
+	errUnreadable = errors.New("unreadable")
+)
 
-// openShard opens a local file, checks its size and checksum, and maps it.
+// openShard opens a local file and checks its size and checksum.
 func openShard(name string, size int64, sum string) (*shardFile, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // to open a pipe would be to wait for its writer
+		return nil, fmt.Errorf("%s is no regular file: %w", name, errDamaged)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	shard, err := mapShard(file, name, size, sum)
+	shard, err := holdShard(file, name, size, sum)
 	if err != nil {
 		return nil, err
 	}
 	if err := shard.check(); err != nil {
-		return nil, errors.Join(err, shard.close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), shard.close())
 	}
 	return shard, nil
 }
 
-// mapShard maps an open file of known size and takes it over.
-func mapShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
-	// A process that evicts the file at this moment holds the exclusive lock. The mapping then outlives the name, and that is all right.
+// holdShard locks an open file of known size and takes it over.
+func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
+	// A process that evicts the file at this moment holds the exclusive lock. The open file then outlives the name, and that is all right.
 	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -56,21 +65,30 @@ func mapShard(file *os.File, name string, size int64, sum string) (*shardFile, e
 	if info.Size() != size {
 		return nil, errors.Join(fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged), file.Close())
 	}
-	data, err := unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mapping %s: %w", name, err), file.Close())
-	}
-	shard := &shardFile{name: name, file: file, data: data, sum: sum}
+	shard := &shardFile{name: name, file: file, size: size, sum: sum}
 	shard.written.Store(info.ModTime().UnixNano())
 	return shard, nil
 }
 
 // check compares the bytes with the checksum.
 func (f *shardFile) check() error {
-	if hash := sha256.Sum256(f.data); hex.EncodeToString(hash[:]) != f.sum {
-		return fmt.Errorf("%s has sha256 %x, not %s: %w", f.name, hash, f.sum, errDamaged)
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.NewSectionReader(f.file, 0, f.size)); err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if sum := hex.EncodeToString(hash.Sum(nil)); sum != f.sum {
+		return fmt.Errorf("sha256 is %s, not %s: %w", sum, f.sum, errDamaged)
 	}
 	return nil
+}
+
+// read fills into with the bytes from an offset on. They are those that were checked.
+func (f *shardFile) read(into []byte, offset int64) error {
+	_, err := f.file.ReadAt(into, offset)
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return f.unchanged() // it finds what made the file end here
 }
 
 // unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
@@ -88,11 +106,14 @@ func (f *shardFile) unchanged() error {
 		break
 	}
 	written := now.Mtim.Nano()
-	if now.Size == int64(len(f.data)) && written == f.written.Load() {
+	if now.Size == f.size && written == f.written.Load() {
 		return nil
 	}
-	if now.Size != int64(len(f.data)) || f.check() != nil {
-		return fmt.Errorf("%s was changed while it was in use: %w", f.name, errDamaged)
+	if now.Size != f.size {
+		return fmt.Errorf("%s was changed while it was in use: it has %d bytes, not %d: %w", f.name, now.Size, f.size, errDamaged)
+	}
+	if err := f.check(); err != nil {
+		return fmt.Errorf("%s was changed while it was in use: %w", f.name, err)
 	}
 	f.written.Store(written)
 	return nil
@@ -113,17 +134,15 @@ func flock(file *os.File, how int) error {
 	}
 }
 
-// close unmaps the file and leaves it on the disk.
-func (f *shardFile) close() error {
-	return errors.Join(unix.Munmap(f.data), f.file.Close())
-}
+// close leaves the file on the disk.
+func (f *shardFile) close() error { return f.file.Close() }
 
-// remove unmaps the file and deletes it, unless another process has it mapped: then that one will.
+// remove closes the file and deletes it, unless another process has it open: then that one will.
 func (f *shardFile) remove() error {
 	return errors.Join(removeUnshared(f.file, f.name), f.close())
 }
 
-// removeResting deletes a file that is not mapped here, unless another process has it mapped.
+// removeResting deletes a file that is not open here, unless another process has it open.
 func removeResting(name string) error {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -174,7 +193,7 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 			return nil, errors.Join(locked, file.Close())
 		}
 		// The process that held the lock may have finished the shard. Then this file no longer bears the name, and it stays
-		// locked for as long as that process has it mapped.
+		// locked for as long as that process has it open.
 		same, err := bearsName(file, name)
 		if err != nil || !same {
 			return nil, errors.Join(err, file.Close())

@@ -60,8 +60,8 @@ func (s *Split) Require(window int) error {
 
 var errCacheClosed = errors.New("the cache is closed")
 
-// View calls f with one sample, waiting until its shard is here. label is its place in Index.Classes, or NoLabel. image is valid during
-// f only and must not be written to: it is mapped read-only. An error of f comes back as it is. Any other error means that the shard
+// View calls f with one sample, waiting until its shard is here. label is its place in Index.Classes, or NoLabel. image is valid during f
+// only. An error of f comes back as it is. Any other error means that the shard
 // cannot be had (ErrCorrupt, also where it is gone, ErrUnreachable, a full disk), after all retries; another call tries again.
 func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, label int, image []byte) error) error {
 	if shard < 0 || shard >= len(s.shards) || sample < 0 || sample >= s.shards[shard].Samples.Len() {
@@ -72,16 +72,17 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 		return fmt.Errorf("shard %s: %w", viewed.Name, err)
 	}
 	defer s.cache.unpin(viewed)
-	if err := viewed.file.unchanged(); err != nil {
-		if viewed.room > 0 { // a copy, which the next attempt fetches again
+	samples := &viewed.Samples
+	buffer := s.cache.buffers.Get().(*[]byte)
+	defer s.cache.buffers.Put(buffer)
+	*buffer = slices.Grow((*buffer)[:0], int(samples.Lengths[sample]))[:samples.Lengths[sample]]
+	if err := viewed.file.read(*buffer, samples.Offsets[sample]); err != nil {
+		if viewed.room > 0 || errors.Is(err, errUnreadable) { // the next attempt fetches a copy again
 			return fmt.Errorf("shard %s: %w: %w; start the same run again", viewed.Name, ErrUnreachable, err)
 		}
 		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again", viewed.Name, ErrCorrupt, err)
 	}
-	samples := &viewed.Samples
-	from := samples.Offsets[sample]
-	to := from + samples.Lengths[sample]
-	return f(samples.Keys[sample], int(samples.Labels[sample]), viewed.file.data[from:to:to])
+	return f(samples.Keys[sample], int(samples.Labels[sample]), *buffer)
 }
 
 // pin waits until the shard is ready and keeps it from being evicted.
