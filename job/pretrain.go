@@ -90,7 +90,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 			saver.write(ctx)
 			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
 		}
-		at.progress.takeBad(loader)
+		at.progress.Bad = loader.Bad()
 		lap, onDevice := meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
 		at.progress.PretrainSeconds += lap
 		at.progress.PretrainDevice += onDevice

@@ -162,7 +162,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			loss = append(loss, losses[len(losses)-1])
 		}
 		at.step = batch.Step + 1
-		at.progress.takeBad(loader)
+		at.progress.Bad = loader.Bad()
 		j.live.Stepped(probing, at.step, total)
 		lap, onDevice := meter.update(at.step, loss[0], batch.N, batch.Wait)
 		at.progress.ProbeSeconds += lap

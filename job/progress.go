@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 )
@@ -60,13 +59,6 @@ func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput)
 		i := slices.Index(depths, source)
 		p.Updates[i]++
 		p.Table[i] = finiteAll(out.Table[row]) // a new row: lines of the journal hold the old one
-	}
-}
-
-// takeBad takes over what a loader of the train split found undecodable.
-func (p *Progress) takeBad(loader *input.Loader) {
-	if loader.Stats().Bad != int64(len(p.Bad)) {
-		p.Bad = loader.Bad()
 	}
 }
 

@@ -60,9 +60,3 @@ func (l *badList) samples() []int {
 	defer l.mu.Unlock()
 	return slices.Sorted(maps.Keys(l.seen))
 }
-
-func (l *badList) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.seen)
-}

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,15 +16,6 @@ type Loader struct {
 	order    order
 	perEpoch int64 // steps
 	bad      *badList
-	images   atomic.Int64
-	waited   atomic.Int64 // nanoseconds
-}
-
-// Stats is what a Loader has done so far.
-type Stats struct {
-	Images int64         // handed out
-	Bad    int64         // samples found undecodable, each counted once, Config.Bad among them
-	Wait   time.Duration // spent waiting for batches, by all callers
 }
 
 // NewLoader checks the configuration against the source. The errors say what is wrong with the one or the other.
@@ -52,12 +42,8 @@ func NewLoader(source Source, config Config) (*Loader, error) {
 // StepsPerEpoch returns how many batches an epoch has: 0 when the split does not fill one.
 func (l *Loader) StepsPerEpoch() int64 { return l.perEpoch }
 
-// Stats returns what the loader has done since it was made.
-func (l *Loader) Stats() Stats {
-	return Stats{Images: l.images.Load(), Bad: int64(l.bad.count()), Wait: time.Duration(l.waited.Load())}
-}
-
-// Bad returns the numbers of the samples that Stats counts as bad, ascending: Config.Bad of the next Loader of the split.
+// Bad returns the numbers of the samples found undecodable so far, those of Config.Bad among them, ascending: Config.Bad of the next
+// Loader of the split.
 func (l *Loader) Bad() []int { return l.bad.samples() }
 
 // Ahead tells the source what steps from..to-1 will need, before Batches does.
@@ -191,8 +177,6 @@ func (l *Loader) next(ctx context.Context, begun <-chan *slot) (*slot, error) {
 		return nil, context.Cause(ctx)
 	}
 	s.Wait = time.Since(start)
-	l.waited.Add(int64(s.Wait))
-	l.images.Add(int64(s.N))
 	return s, nil
 }
 
