@@ -273,6 +273,34 @@ func TestShardsThatAreGone(t *testing.T) {
 	}
 }
 
+// A data set whose folder and shards are links is whole: a run reads through them.
+func TestLinkedDataset(t *testing.T) {
+	root, elsewhere := t.TempDir(), t.TempDir()
+	b, err := Open(t.Context(), "file://"+root, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	mustPack(t, idxSourceOf(t, 30), b, "d", PackOptions{PerShard: 10})
+	stored := snapshot(t, b)
+	folder, shard := filepath.Join(root, "d"), "train-000001.tar"
+	if err := errors.Join(os.Rename(filepath.Join(folder, shard), filepath.Join(elsewhere, "shard")), os.Symlink(filepath.Join(elsewhere, "shard"), filepath.Join(folder, shard)),
+		os.Rename(folder, filepath.Join(elsewhere, "d")), os.Symlink(filepath.Join(elsewhere, "d"), folder)); err != nil {
+		t.Fatal(err)
+	}
+	d := mustOpenDataset(t, b)
+	if err := d.Compare(t.Context()); err != nil {
+		t.Error(err)
+	}
+	viewAll(t, trainSplit(t, newCache(t, d, t.TempDir(), 0)), stored)
+	if err := os.Truncate(filepath.Join(elsewhere, "shard"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Compare(t.Context()); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
+		t.Errorf("compared: %v", err)
+	}
+}
+
 func TestViewPassesErrorsOn(t *testing.T) {
 	_, d := packed(t, 20)
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
@@ -48,23 +50,20 @@ func (d *Dataset) object(s *Shard) Object {
 // mendDataset is what to do about a shard that is not the one of the index.
 const mendDataset = "put the object back, or pack the data again under another prefix"
 
-// Compare holds the index against one listing of the bucket. Shards that are gone or have another size are ErrCorrupt, and the error names them.
-// It reads no shard: other bytes of the same length do not show.
+// Compare holds the index against what a listing, or for files the file system, says of the shards. Those that are gone or have another size are
+// ErrCorrupt, and the error names them. It reads no shard: other bytes of the same length do not show.
 func (d *Dataset) Compare(ctx context.Context) error {
-	entries, err := d.bucket.entries(ctx, under(d.prefix))
+	sizes, err := d.sizes(ctx)
 	if err != nil {
 		return err
-	}
-	sizes := make(map[string]int64, len(entries))
-	for _, entry := range entries {
-		sizes[entry.key] = entry.size
 	}
 	var wrong []string
 	shards := 0
 	for _, split := range sortedKeys(d.Index.Splits) {
-		for _, shard := range d.Index.Splits[split] {
+		for i := range d.Index.Splits[split] {
+			shard := &d.Index.Splits[split][i]
 			shards++
-			size, ok := sizes[under(d.prefix)+shard.Name]
+			size, ok := sizes[d.object(shard).Key]
 			switch {
 			case !ok:
 				wrong = append(wrong, shard.Name+" is gone")
@@ -77,4 +76,33 @@ func (d *Dataset) Compare(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, under(d.prefix)+IndexName, ErrCorrupt, some(wrong), mendDataset)
+}
+
+// sizes gives the sizes of the objects below the prefix by key. Files are asked one by one: a folder or a shard may be a link, which is read
+// through and not listed.
+func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
+	sizes := map[string]int64{}
+	if !d.InPlace() {
+		entries, err := d.bucket.entries(ctx, under(d.prefix))
+		for _, entry := range entries {
+			sizes[entry.key] = entry.size
+		}
+		return sizes, err
+	}
+	for _, shards := range d.Index.Splits {
+		for i := range shards {
+			switch info, err := os.Stat(d.file(&shards[i])); {
+			case err == nil:
+				sizes[d.object(&shards[i]).Key] = info.Size()
+			case !errors.Is(err, os.ErrNotExist):
+				return nil, explain(d.bucket.options.place, reading, d.object(&shards[i]).Key, err)
+			}
+		}
+	}
+	return sizes, nil
+}
+
+// file is a shard's place on the disk, if it is in place.
+func (d *Dataset) file(s *Shard) string {
+	return filepath.Join(d.bucket.options.dir, filepath.FromSlash(d.object(s).Key))
 }

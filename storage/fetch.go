@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -31,8 +30,8 @@ func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 
 // obtain is fetch with the errors as they come.
 func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shardFile, error) {
-	if c.dataset.bucket.options.dir != "" {
-		file, err := openShard(filepath.Join(c.dataset.bucket.options.dir, filepath.FromSlash(object.Key)), shard.Size, shard.SHA256)
+	if c.dataset.InPlace() {
+		file, err := openShard(c.dataset.file(shard), shard.Size, shard.SHA256)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
