@@ -148,8 +148,8 @@ func differences(mine, theirs begun, key string) error {
 	return faults.orNil()
 }
 
-// attempt names this attempt for a reader of the bucket: in a cluster the host is the pod.
-func attempt() string {
+// hostName names this attempt for a reader of the bucket: in a cluster the host is the pod.
+func hostName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		return "host"

@@ -72,7 +72,7 @@ func (c *check) lookAtRun(ctx context.Context) {
 	if c.bucket == nil {
 		return
 	}
-	run := storage.OpenRun(c.bucket, c.cfg.Run, attempt(), c.log)
+	run := storage.OpenRun(c.bucket, c.cfg.Run, hostName(), c.log)
 	done, err := run.Result(ctx)
 	if err == nil {
 		_, err = finished(c.cfg.Recipe, done, c.folder()+"result.json")

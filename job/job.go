@@ -62,19 +62,24 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 		return err
 	}
 	defer quiet()
-	if j.bucket, err = openBucket(ctx, "Bucket", cfg.Bucket, j.store()); err != nil {
+	return j.unlessHung(ctx, j.attempt)
+}
+
+// attempt is Run from the bucket on.
+func (j *Job) attempt(ctx context.Context) (err error) {
+	if j.bucket, err = openBucket(ctx, "Bucket", j.cfg.Bucket, j.store()); err != nil {
 		return err
 	}
 	defer j.bucket.Close()
-	j.run = storage.OpenRun(j.bucket, cfg.Run, attempt(), log)
+	j.run = storage.OpenRun(j.bucket, j.cfg.Run, hostName(), j.log)
 
 	if text, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
 		if err != nil {
 			return err
 		}
-		done, err := finished(cfg.Recipe, text, j.key("result.json"))
+		done, err := finished(j.cfg.Recipe, text, j.key("result.json"))
 		if err == nil {
-			log.Info("done already", "result", j.key("result.json"), "top1", done.Figures.Top1)
+			j.log.Info("done already", "result", j.key("result.json"), "top1", done.Figures.Top1)
 		}
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime/pprof"
+	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -38,6 +40,30 @@ func (j *Job) listen() (quiet func(), err error) {
 		Identity: live.Identity{Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths},
 		Limit:    j.cfg.stall(), Log: j.log,
 	}), nil
+}
+
+// unlessHung is f, but for one that hangs: a device may never answer, and a last checkpoint cannot be had of it. Then f is left behind, for the
+// end of the process to end, and the error is a device's: another machine may do better.
+func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) error {
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	hung, done := make(chan error, 1), make(chan error, 1)
+	go func() {
+		err := j.live.Watch(watching, j.cfg.stall())
+		if watching.Err() == nil { // a run that was told to stop has less time than that
+			hung <- &DeviceError{err}
+		}
+	}()
+	go func() { done <- f(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case err := <-hung:
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
+		j.log.Error("the run hangs", "goroutines", stacks.String())
+		return err
+	}
 }
 
 // follow gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs

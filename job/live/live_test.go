@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -132,6 +134,33 @@ func TestHealth(t *testing.T) {
 			get(t, h, "/healthz", http.StatusOK)
 		})
 	}
+}
+
+// TestWatch: a run that moves is watched for ever, one that hangs until its limit, also before its first word.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, moves := range []int{0, 1, 200} {
+			v, done, start := new(View), make(chan error, 1), time.Now()
+			go func() { done <- v.Watch(t.Context(), time.Minute) }()
+			for i := range moves {
+				time.Sleep(59 * time.Second)
+				v.Stepped("pretrain", int64(i), 300)
+			}
+			last := time.Since(start)
+			err := <-done
+			if still := time.Since(start) - last; still < time.Minute || still > 63*time.Second {
+				t.Errorf("after %d steps a minute apart the hang is told %s after the last", moves, still)
+			}
+			if moves > 0 && !strings.Contains(err.Error(), fmt.Sprintf("it hangs in: pretrain, update %d of 300", moves-1)) {
+				t.Errorf("it does not say where: %v", err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := new(View).Watch(ctx, time.Minute); !errors.Is(err, context.Canceled) {
+			t.Errorf("watched to its end: %v", err)
+		}
+	})
 }
 
 // TestSilence: a run that hangs before its first word is found too.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -27,6 +28,12 @@ func (v *View) pulse(now time.Time) (moved time.Time, doing string) {
 	return moved, doing
 }
 
+// hangs is what to say of a run in which nothing has moved for longer than limit.
+func hangs(still, limit time.Duration, doing string) error {
+	return fmt.Errorf("no progress for %s, and %s is the most that a run needs: it hangs in: %s. Start it again; it goes on from its newest checkpoint",
+		still.Round(time.Second), limit, doing)
+}
+
 // healthz answers 200 while the run moves and 503 when nothing has moved for longer than limit.
 func (v *View) healthz(limit time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +47,31 @@ func (v *View) healthz(limit time.Duration) http.HandlerFunc {
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "no progress for %s, and %s is the most that a run needs: it hangs in: %s. Start it again; it goes on from its newest checkpoint\n",
-			still.Round(time.Second), limit, doing)
+		fmt.Fprintln(w, hangs(still, limit, doing))
+	}
+}
+
+// looks is how often Watch looks at a run within its limit.
+const looks = 60
+
+// Watch returns when nothing has moved for longer than limit, with an error that says where, or when ctx ends. It counts its own looks and not
+// the time between them: a process that was suspended for an hour has not hung.
+func (v *View) Watch(ctx context.Context, limit time.Duration) error {
+	ticker := time.NewTicker(limit / looks)
+	defer ticker.Stop()
+	var last time.Time
+	for still := 0; ; still++ {
+		moved, doing := v.pulse(last)
+		if !moved.Equal(last) {
+			still, last = 0, moved
+		}
+		if still > looks {
+			return hangs(time.Duration(still)*(limit/looks), limit, doing)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
