@@ -191,6 +191,8 @@ var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 const (
 	most        = 1_000_000
 	mostWorkers = 4096
+	// mostNeighbours: the nearest of a sample are kept in a sorted list.
+	mostNeighbours = 10_000
 )
 
 // check adds every fault that can be told from the settings alone.
@@ -216,7 +218,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.ProbeEpochs > 0 && c.ProbeEpochs <= most, "ProbeEpochs", c.ProbeEpochs, "1 to a million")
 	want(c.ProbeBatch > 0 && c.ProbeBatch <= most, "ProbeBatch", c.ProbeBatch, "1 to a million")
 	want(c.ProbeRate > 0 && c.ProbeRate <= 100, "ProbeRate", c.ProbeRate, "above 0, 100 at most")
-	want(c.Neighbours >= 0, "Neighbours", c.Neighbours, "0 or more")
+	want(c.Neighbours >= 0 && c.Neighbours <= mostNeighbours, "Neighbours", c.Neighbours, fmt.Sprintf("0 to %d", mostNeighbours))
 	want(c.KNNSamples >= 0, "KNNSamples", c.KNNSamples, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend, "go:ops_sequential or go:parallelism=64 (the bare go backend can deadlock)")
 	want(c.Workers >= 0 && c.Workers <= mostWorkers, "Workers", c.Workers, fmt.Sprintf("0 to %d", mostWorkers))

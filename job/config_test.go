@@ -152,7 +152,7 @@ func TestTooLargeToBeMeant(t *testing.T) {
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	for name, value := range map[string]string{
 		"CIJEPA_EPOCHS": "100000000000000000", "CIJEPA_KEEP_EVERY": "4611686018427387904", "CIJEPA_ONLINE_EVERY": "1000001", "CIJEPA_IMAGE": "8192",
-		"CIJEPA_PROBE_EPOCHS": "1000001", "CIJEPA_PROBE_BATCH": "1000001", "CIJEPA_WORKERS": "5000",
+		"CIJEPA_PROBE_EPOCHS": "1000001", "CIJEPA_PROBE_BATCH": "1000001", "CIJEPA_WORKERS": "5000", "CIJEPA_NEIGHBOURS": "10001",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

@@ -97,7 +97,7 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 		var programs errgroup.Group // they come from the bucket too, or take a compiler a minute
 		programs.Go(func() error { return j.compileSteps(at.learner, masker.Shapes()) })
 		err = at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) })
-		if err = errors.Join(err, programs.Wait()); err != nil {
+		if err = errors.Join(loading(err), programs.Wait()); err != nil {
 			return errors.Join(err, at.learner.Close()) // another checkpoint needs the memory
 		}
 		return nil
@@ -106,6 +106,18 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 		return err
 	}
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
+}
+
+// loading says whose fault it is that a part could not be loaded: of the store, which says so itself, of who wrote it, or of the device.
+func loading(err error) error {
+	switch {
+	case err == nil, errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrNotFound),
+		errors.Is(err, ErrStopped):
+		return err
+	case errors.Is(err, model.ErrFormat):
+		return fmt.Errorf("%w: %w: a run of other settings, or another version, has written it", storage.ErrCorrupt, err)
+	}
+	return &DeviceError{err}
 }
 
 func readPart(c storage.Checkpoint, name string) ([]byte, error) {
@@ -145,7 +157,7 @@ func (at position) parts() ([]storage.Part, error) {
 	case probing:
 		var err error
 		if held, err = at.probes.parts(); err != nil {
-			return nil, err
+			return nil, &DeviceError{err}
 		}
 	}
 	text, err := json.MarshalIndent(at.progress, "", "  ")

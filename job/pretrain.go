@@ -88,7 +88,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 		j.raise(judge.update(update, out.Skipped))
 		if n := at.progress.SkippedInARow; n >= maxSkipped {
 			saver.write(ctx)
-			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s or look at the data", n, update, variable("PeakRate"))
+			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, variable("PeakRate"), variable("Run"))
 		}
 		at.progress.Bad = loader.Bad()
 		lap, onDevice := meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
@@ -238,11 +238,8 @@ func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (positi
 		return at, j.stopped(ctx, err, at, saver, true)
 	}
 	teacher, err := at.learner.Encoder()
-	if err != nil {
-		return at, err
-	}
-	if err := at.learner.Close(); err != nil {
-		return at, err
+	if err = errors.Join(err, at.learner.Close()); err != nil {
+		return at, &DeviceError{err}
 	}
 	next := position{phase: probing, progress: at.progress}
 	next.probes, err = j.newProbes(teacher)

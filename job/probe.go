@@ -63,7 +63,7 @@ func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
 	}
 	teacher, err := model.ReadEncoder(j.cfg.Model(), r)
 	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, err
+		return nil, loading(err)
 	}
 	p, err := j.newProbes(teacher)
 	if err != nil {
@@ -71,7 +71,7 @@ func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
 	}
 	for _, n := range p.named() {
 		if err := n.probe.Load(func(part string) (io.ReadCloser, error) { return openPart(c, n.prefix+part) }); err != nil {
-			return nil, err
+			return nil, loading(err)
 		}
 	}
 	return p, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -161,6 +162,25 @@ func TestAnErrorSavesFirst(t *testing.T) {
 		if got := s.job.stopped(t.Context(), c.err, at, s, false); got != c.err || s.committed != c.want {
 			t.Errorf("after %v: committed %d, want %d; %v", c.err, s.committed, c.want, got)
 		}
+	}
+}
+
+// TestLoading: what cannot be loaded is damage when others have written it, a device's fault when nobody else says that it is his.
+func TestLoading(t *testing.T) {
+	var device *DeviceError
+	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}} {
+		if err := loading(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
+			t.Errorf("of %v becomes %v", of, err)
+		}
+	}
+	if err := loading(fmt.Errorf("reading: %w", model.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("other arrays are %v", err)
+	}
+	if err := loading(errors.New("no memory")); !errors.As(err, &device) {
+		t.Errorf("a device's error is %v", err)
+	}
+	if err := loading(nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -83,7 +83,10 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 		}
 		return nil
 	})
-	return right, err
+	if err != nil {
+		return 0, err // right may still be written to
+	}
+	return right, nil
 }
 
 // features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
@@ -95,7 +98,7 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 	}
 	steps := loader.StepsPerEpoch()
 	if n > 0 {
-		steps = min(steps, int64((n+j.cfg.ProbeBatch-1)/j.cfg.ProbeBatch))
+		steps = min(steps, int64((n-1)/j.cfg.ProbeBatch+1))
 	}
 	var all []float32
 	var labels []int32

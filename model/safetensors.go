@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,9 @@ import (
 
 // The safetensors format: the length of a header in 8 bytes, little-endian; the header, a JSON object from names to types,
 // shapes and places; then the arrays, little-endian, back to back. A file is written and read in one pass.
+
+// ErrFormat is a file that can be read and does not hold the arrays of the network, in float32.
+var ErrFormat = errors.New("other arrays than this network's")
 
 // namedArray is one float32 array of a file.
 type namedArray struct {
@@ -90,19 +94,19 @@ func readSafetensors(r io.Reader, arrays []namedArray) error {
 	for _, a := range arrays {
 		wanted[a.name] = a
 		if _, ok := entries[a.name]; !ok {
-			return fmt.Errorf("reading safetensors: no array %s", a.name)
+			return fmt.Errorf("reading safetensors: %w: no array %s", ErrFormat, a.name)
 		}
 	}
 	for _, name := range order {
 		entry, a := entries[name], wanted[name]
 		if a.name == "" {
-			return fmt.Errorf("reading safetensors: unknown array %s", name)
+			return fmt.Errorf("reading safetensors: %w: unknown array %s", ErrFormat, name)
 		}
 		if entry.DType != "F32" || !slices.Equal(entry.Shape, a.dims) {
-			return fmt.Errorf("reading safetensors: %s is %s %v instead of F32 %v", name, entry.DType, entry.Shape, a.dims)
+			return fmt.Errorf("reading safetensors: %w: %s is %s %v instead of F32 %v", ErrFormat, name, entry.DType, entry.Shape, a.dims)
 		}
 		if size := entry.Offsets[1] - entry.Offsets[0]; size != int64(len(a.data)) {
-			return fmt.Errorf("reading safetensors: %s has %d bytes instead of %d", name, size, len(a.data))
+			return fmt.Errorf("reading safetensors: %w: %s has %d bytes instead of %d", ErrFormat, name, size, len(a.data))
 		}
 		if _, err := io.ReadFull(r, a.data); err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
@@ -110,7 +114,7 @@ func readSafetensors(r io.Reader, arrays []namedArray) error {
 	}
 	switch n, err := io.CopyN(io.Discard, r, 1); {
 	case n > 0:
-		return errors.New("reading safetensors: bytes after the last array")
+		return fmt.Errorf("reading safetensors: %w: bytes after the last array", ErrFormat)
 	case err != io.EOF:
 		return fmt.Errorf("reading safetensors to its end: %w", err)
 	}
@@ -125,7 +129,7 @@ func readSafetensorsHeader(r io.Reader) (entries map[string]headerEntry, order [
 		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
 	}
 	if length > maxHeader {
-		return nil, nil, fmt.Errorf("reading a safetensors header: a length of %d bytes", length)
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w: a length of %d bytes", ErrFormat, length)
 	}
 	var text bytes.Buffer
 	if _, err := io.CopyN(&text, r, int64(length)); err != nil {
@@ -133,28 +137,23 @@ func readSafetensorsHeader(r io.Reader) (entries map[string]headerEntry, order [
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(text.Bytes(), &raw); err != nil {
-		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w: %w", ErrFormat, err)
 	}
 	delete(raw, metadataKey)
 	entries = make(map[string]headerEntry, len(raw))
 	for name, message := range raw {
 		var entry headerEntry
 		if err := json.Unmarshal(message, &entry); err != nil {
-			return nil, nil, fmt.Errorf("reading a safetensors header, %s: %w", name, err)
+			return nil, nil, fmt.Errorf("reading a safetensors header, %s: %w: %w", name, ErrFormat, err)
 		}
 		entries[name] = entry
 		order = append(order, name)
 	}
-	slices.SortFunc(order, func(a, b string) int {
-		if x, y := entries[a].Offsets, entries[b].Offsets; x[0] != y[0] {
-			return int(min(max(x[0]-y[0], -1), 1))
-		}
-		return 0
-	})
+	slices.SortFunc(order, func(a, b string) int { return cmp.Compare(entries[a].Offsets[0], entries[b].Offsets[0]) })
 	var end int64
 	for _, name := range order {
 		if at := entries[name].Offsets; at[0] != end || at[1] < end {
-			return nil, nil, fmt.Errorf("reading a safetensors header: %s lies at %v, not behind the array before it", name, at)
+			return nil, nil, fmt.Errorf("reading a safetensors header: %w: %s lies at %v, not behind the array before it", ErrFormat, name, at)
 		}
 		end = entries[name].Offsets[1]
 	}

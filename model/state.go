@@ -122,7 +122,8 @@ func (p portion) counts(updates int64) (list []namedArray) {
 var formatMetadata = map[string]string{"format": "pt"}
 
 // Load replaces the whole state by the parts that `open` opens by name, several at once. Each is read to its end. If any part
-// cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader.
+// cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader,
+// or is [ErrFormat], or else comes from the device.
 func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the state")
 	portions := l.portions(l.Config)
@@ -186,7 +187,7 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *g
 	}
 	for i, want := range p.counts(g.updates) {
 		if string(counts[i].data) != string(want.data) {
-			return nil, fmt.Errorf("%s differs from the step count of the other arrays, %d", want.name, g.updates)
+			return nil, fmt.Errorf("%w: %s differs from the step count of the other arrays, %d", ErrFormat, want.name, g.updates)
 		}
 	}
 	for i, st := range stacks {

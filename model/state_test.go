@@ -153,6 +153,11 @@ func TestLoadTakesAllOrNothing(t *testing.T) {
 				t.Errorf("a last part %s: the reader's error is lost in %v", name, err)
 			}
 		}
+		if strings.Contains(name, "another") || strings.HasSuffix(name, "header") {
+			if !errors.Is(err, ErrFormat) {
+				t.Errorf("a last part %s: %v, want ErrFormat", name, err)
+			}
+		}
 		after := stateFiles(t, l)
 		for part := range before {
 			if !bytes.Equal(before[part], after[part]) {

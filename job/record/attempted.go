@@ -30,8 +30,12 @@ func Lost(all []Attempted) (updates int64) {
 		if a.Last.Saved != nil {
 			committed = *a.Last.Saved
 		}
-		if next := successor(all[i+1:], a); next != nil && next.Begun.Phase == a.Last.Phase {
+		switch next := successor(all[i+1:], a); {
+		case next == nil:
+		case next.Begun.Phase == a.Last.Phase:
 			committed = min(committed, next.Begun.From) // less than it saved, when that was damaged
+		case a.Last.Phase == Probing:
+			committed = 0 // of the probe
 		}
 		updates += max(0, a.Last.Step-committed)
 	}

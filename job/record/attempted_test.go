@@ -24,18 +24,22 @@ func TestLost(t *testing.T) {
 	probed.Saw(Probing, 7)
 	back := Attempted{Begun: Attempt{Time: at(5), Phase: Probing, From: 4, Step: 4}}
 	back.Last = back.Begun
+	early := killed(3, 90, 100)
+	early.Saw(Probing, 50)
 	for name, c := range map[string]struct {
 		all  []Attempted
 		want int64
 	}{
-		"none":                              {nil, 0},
-		"at work":                           {[]Attempted{killed(0, 0, 50)}, 0},
-		"killed behind its checkpoint":      {[]Attempted{killed(0, 0, 50), killed(1, 40, 60)}, 10},
-		"stopped, all saved":                {[]Attempted{ended(0, 1, 0, 50, 50, Stopped), killed(2, 50, 50)}, 0},
-		"stopped, not all saved":            {[]Attempted{ended(0, 1, 0, 50, 30, Stopped), killed(2, 30, 40)}, 20},
-		"what it saved was damaged":         {[]Attempted{ended(0, 1, 0, 50, 50, Stopped), killed(2, 30, 40)}, 20},
-		"overtaken beside one that goes on": {[]Attempted{ended(0, 4, 100, 127, 127, Stopped), ended(1, 2, 100, 109, 100, Overtaken), killed(5, 127, 130)}, 9},
-		"killed in the probe":               {[]Attempted{probed, back}, 3},
+		"none":                                       {nil, 0},
+		"at work":                                    {[]Attempted{killed(0, 0, 50)}, 0},
+		"killed behind its checkpoint":               {[]Attempted{killed(0, 0, 50), killed(1, 40, 60)}, 10},
+		"stopped, all saved":                         {[]Attempted{ended(0, 1, 0, 50, 50, Stopped), killed(2, 50, 50)}, 0},
+		"stopped, not all saved":                     {[]Attempted{ended(0, 1, 0, 50, 30, Stopped), killed(2, 30, 40)}, 20},
+		"what it saved was damaged":                  {[]Attempted{ended(0, 1, 0, 50, 50, Stopped), killed(2, 30, 40)}, 20},
+		"overtaken beside one that goes on":          {[]Attempted{ended(0, 4, 100, 127, 127, Stopped), ended(1, 2, 100, 109, 100, Overtaken), killed(5, 127, 130)}, 9},
+		"killed in the probe":                        {[]Attempted{probed, back}, 3},
+		"killed before the probe was saved":          {[]Attempted{early, killed(4, 100, 100)}, 50},
+		"killed in pretraining, which another ended": {[]Attempted{killed(0, 0, 50), back}, 0},
 	} {
 		if got := Lost(c.all); got != c.want {
 			t.Errorf("%s: %d updates lost, want %d", name, got, c.want)
