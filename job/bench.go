@@ -146,7 +146,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 // lookAtCard names the card, if the device is one, and finds its peak.
 func (b *bench) lookAtCard(ctx context.Context, card string) {
 	if strings.HasPrefix(b.cfg.Backend, "xla") && strings.Contains(b.cfg.Backend, "cuda") {
-		name, _, driver, ok := (&check{smi: b.smi}).card(ctx)
+		name, _, driver, ok := firstCard(ctx, b.smi)
 		if ok {
 			b.found.Driver = &driver
 		}
@@ -171,7 +171,7 @@ func (b *bench) shapes() ([]model.MaskShape, error) {
 	if b.options.Target > 0 {
 		return []model.MaskShape{{Target: b.options.Target, Context: b.options.Context, Probability: 1}}, nil
 	}
-	masker, err := model.NewMasker(b.model.Grid(), b.model.Masks)
+	masker, err := b.model.Masker()
 	if err != nil {
 		return nil, err
 	}

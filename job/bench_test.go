@@ -51,7 +51,7 @@ func TestBenchMeasures(t *testing.T) {
 		if !strings.Contains(f.Device, "Go") || f.Card != nil || f.Driver != nil || f.FusedAttention != 0 || f.Products["Float32"] == 0 {
 			t.Errorf("on something else: %+v", f)
 		}
-		masker, err := model.NewMasker(cfg.Model().Grid(), cfg.Model().Masks)
+		masker, err := cfg.Model().Masker()
 		if err != nil {
 			t.Fatal(err)
 		}

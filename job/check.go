@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// A check is to end within a minute: so much of it goes to a bucket that does not answer, and to measuring steps.
+// A check is to end within a minute, but where it compiles for a GPU: so much of it goes to a bucket that does not answer, and to measuring
+// steps.
 const (
 	checkPatience = 15 * time.Second
 	checkBudget   = 40 * time.Second
@@ -45,7 +47,6 @@ type check struct {
 	done   bool             // the run has its result
 	at     storage.Position // of the newest checkpoint
 	device *model.Device    // nil: cannot be opened
-	busy   bool             // a step that was left behind still runs on the device
 	rate   float64          // bytes a second of an upload; 0: not known
 	update float64          // seconds of an update; 0: not known
 
@@ -198,3 +199,6 @@ func amount(bytes float64) string {
 	}
 	return fmt.Sprintf("%.0f bytes", bytes)
 }
+
+// short writes a figure of a sentence.
+func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

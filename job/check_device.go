@@ -26,7 +26,7 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	fits := false
 	if c.device != nil && c.device.Memory() != nil {
 		cfg, err := fitting(ctx, c.device, c.cfg, c.begun, false, c.log)
-		if c.busy = ctx.Err() != nil; err != nil {
+		if err != nil {
 			c.fault(ctx, "memory", err)
 		} else {
 			c.cfg, fits = cfg, true
@@ -39,7 +39,7 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, and a checkpoint copies it, beside it", amount(float64(need.State)), amount(float64(need.Results)))
 	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: %s in all, an estimate for the largest mask shape",
 		c.cfg.pass(), amount(float64(need.Activations)), amount(float64(need.Gradients+need.Sums)), amount(float64(need.Images)), amount(float64(need.Total())))
-	name, memory, driver, ok := c.card(ctx)
+	name, memory, driver, ok := firstCard(ctx, c.smi)
 	if ok && !strings.HasPrefix(c.cfg.Backend, "xla") {
 		c.warn("card", "%s is here, but %s=%s does not use it", name, variable("Backend"), c.cfg.Backend)
 		return
@@ -68,9 +68,9 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	}
 }
 
-// card asks for the first card of this machine. Where nobody answers there is none, or none that can be asked.
-func (c *check) card(ctx context.Context) (name string, memory float64, driver string, ok bool) {
-	text, err := c.smi(ctx)
+// firstCard asks for the first card of this machine. Where nobody answers there is none, or none that can be asked.
+func firstCard(ctx context.Context, smi func(context.Context) ([]byte, error)) (name string, memory float64, driver string, ok bool) {
+	text, err := smi(ctx)
 	if err != nil {
 		return "", 0, "", false
 	}

@@ -466,15 +466,16 @@ func TestCheckTellsWhatAPreemptionCosts(t *testing.T) {
 
 // TestCheckCountsTheDefaults: method.md, section 10.
 func TestCheckCountsTheDefaults(t *testing.T) {
-	s := (&check{cfg: defaults()}).sizes()
+	c := &check{cfg: defaults()}
+	s, shape := c.cfg.Model(), c.meanShape()
 	if got := s.StateBytes(); got != 4*(3*241_797_888+85_645_056) || math.Round(float64(got)/1e7) != 324 {
 		t.Errorf("%d bytes of state", got)
 	}
 	// The 135 there are of the mean shape, with the first and the last block of each predictor taken on all its tokens.
-	first := 6 * (s.Masks.TargetBlocks*(s.context+s.target) - s.context - 1)
-	last := s.Masks.TargetBlocks * s.context * (2 + 4*s.MLPRatio)
+	first := 6 * (s.Masks.TargetBlocks*(shape.Context+shape.Target) - shape.Context - 1)
+	last := s.Masks.TargetBlocks * shape.Context * (2 + 4*s.MLPRatio)
 	left := 3 * float64(s.Slots()*(first+last)*s.PredictorWidth*s.PredictorWidth)
-	if got := (s.operations() + left) / 1e9; math.Abs(got-135) > 3 {
+	if got := (c.operations() + left) / 1e9; math.Abs(got-135) > 3 {
 		t.Errorf("%.1f GFLOP an image and step, not 135", got)
 	}
 }

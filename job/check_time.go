@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -49,7 +50,6 @@ func (c *check) timeSteps(ctx context.Context) {
 	for cfg.Batch > 0 {
 		t, err := c.trial(limited, cfg)
 		if errors.Is(err, errBudget) || ctx.Err() != nil {
-			c.busy = true
 			break
 		}
 		if err != nil {
@@ -88,10 +88,28 @@ func oneBlock(cfg model.Config) model.Config {
 
 // share of the run's operations for an image that a step of cfg takes.
 func (c *check) share(cfg model.Config) float64 {
-	s := c.sizes()
-	all := s.operations()
-	s.Config = cfg
-	return s.operations() / all
+	return cfg.Operations(c.meanShape()) / c.operations()
+}
+
+// operations of one image in a step, at the mask shape nearest to the mean.
+func (c *check) operations() float64 { return c.cfg.Model().Operations(c.meanShape()) }
+
+// meanShape is the mask shape whose targets are nearest to the mean in length.
+func (c *check) meanShape() (nearest model.MaskShape) {
+	masker, err := c.cfg.Model().Masker()
+	if err != nil {
+		return nearest // Load refuses such settings
+	}
+	mean := 0.0
+	for _, s := range masker.Shapes() {
+		mean += s.Probability * float64(s.Target)
+	}
+	for i, s := range masker.Shapes() {
+		if i == 0 || math.Abs(float64(s.Target)-mean) < math.Abs(float64(nearest.Target)-mean) {
+			nearest = s
+		}
+	}
+	return nearest
 }
 
 // tellPart works out what an update takes from a step of one block.
@@ -136,7 +154,7 @@ const (
 // timeLearner makes a learner and times its steps, on noise for images and on masks whose targets have the given length.
 func timeLearner(ctx context.Context, d *model.Device, cfg model.Config, seed uint64, target int, rate, momentum float64) (t timing, err error) {
 	begin := time.Now()
-	masker, err := model.NewMasker(cfg.Grid(), cfg.Masks)
+	masker, err := cfg.Masker()
 	if err != nil {
 		return t, err
 	}
@@ -196,7 +214,7 @@ func noise(n, size int) []byte {
 
 // failedStep tells of a step that the device could not take.
 func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
-	_, memory, _, ok := c.card(ctx)
+	_, memory, _, ok := firstCard(ctx, c.smi)
 	if _, need, _ := c.cfg.largestSteps(); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
 		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", variable("Remat"), err)
 		return
@@ -230,11 +248,11 @@ func (c *check) tellPace(all []timing) {
 		text += fmt.Sprintf("; the batch of %d is scaled from the last two", c.cfg.Batch)
 	}
 	c.ok("step", "an update takes %s, %s images/s, %s FLOP/s (%s)", readable(c.update), short(float64(c.cfg.Batch)/c.update),
-		short(float64(c.cfg.Batch)*c.sizes().operations()/c.update), text)
+		short(float64(c.cfg.Batch)*c.operations()/c.update), text)
 	if last.skipped {
 		c.warn("step", "a gradient was not finite, on noise for images and initial weights")
 	}
-	if s := c.sizes(); s.fused && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
+	if c.cfg.fused() && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
 		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v", last.seen.FusedAttention, last.seen.Products)
 	}
 }
@@ -262,7 +280,7 @@ func (c *check) tellTime(context.Context) {
 		left = 0
 	}
 	pretrain := float64(left) * c.update
-	s, index := c.sizes(), c.data.Index
+	index := c.data.Index
 	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
 	reads := c.cfg.ProbeEpochs*train + validation // images of one encoder
 	if c.cfg.Neighbours > 0 {
@@ -272,7 +290,7 @@ func (c *check) tellTime(context.Context) {
 		}
 		reads += known + validation
 	}
-	image := c.update / float64(c.cfg.Batch) * s.EncoderOperations() / s.operations()
+	image := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderOperations() / c.operations()
 	probe := 2 * float64(reads) * image
 	tell := c.ok
 	if pretrain+probe > tooLong {

@@ -233,7 +233,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen, "an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)
-	} else if _, err := model.NewMasker(c.Model().Grid(), c.Model().Masks); err != nil {
+	} else if _, err := c.Model().Masker(); err != nil {
 		faults.addModel(err)
 	}
 }

@@ -132,6 +132,9 @@ func microBatches(batch int) []int {
 	return list
 }
 
+// fused says whether attention is one operation of the device.
+func (c Config) fused() bool { return c.Model().Fused(c.Backend) }
+
 // pass is the number of images of one pass.
 func (c Config) pass() int {
 	if c.MicroBatch == 0 {
@@ -143,7 +146,7 @@ func (c Config) pass() int {
 // largestSteps are the mask shapes of the run, those first whose steps need the most memory, and what the first ones need.
 func (c Config) largestSteps() (shapes []model.MaskShape, most model.Need, err error) {
 	m := c.Model()
-	masker, err := model.NewMasker(m.Grid(), m.Masks)
+	masker, err := m.Masker()
 	if err != nil {
 		return nil, most, err
 	}

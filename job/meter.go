@@ -3,7 +3,6 @@ package job
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -71,6 +70,3 @@ func (m *meter) end() {
 		_ = m.bar.Finish()
 	}
 }
-
-// short writes a figure of a sentence.
-func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

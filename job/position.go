@@ -90,7 +90,7 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
 			return &DeviceError{err}
 		}
-		masker, err := model.NewMasker(j.cfg.Model().Grid(), j.cfg.Model().Masks)
+		masker, err := j.cfg.Model().Masker()
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	if err != nil {
 		return at, err
 	}
-	masker, err := model.NewMasker(j.cfg.Model().Grid(), j.cfg.Model().Masks)
+	masker, err := j.cfg.Model().Masker()
 	if err != nil {
 		return at, err
 	}

@@ -25,10 +25,7 @@ func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
 	if err := source.Require(j.cfg.Window); err != nil {
 		return nil, &SettingsError{[]Fault{{variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
 	}
-	c.Window, c.Workers, c.Log = j.cfg.Window, j.cfg.Workers, j.log.With("split", split)
-	if c.BadLimit = j.cfg.BadLimit; c.BadLimit == 0 {
-		c.BadLimit = -1 // none at all, which is not the zero value of input.Config
-	}
+	c.Window, c.Workers, c.BadLimit, c.Log = j.cfg.Window, j.cfg.Workers, j.cfg.BadLimit, j.log.With("split", split)
 	return input.NewLoader(source, c)
 }
 

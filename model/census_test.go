@@ -217,7 +217,7 @@ func TestFullSizeStep(t *testing.T) {
 		t.Skip("four programs of four megabytes")
 	}
 	c := vitB()
-	m, err := NewMasker(c.Grid(), c.Masks)
+	m, err := c.Masker()
 	if err != nil {
 		t.Fatal(err)
 	}

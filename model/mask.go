@@ -69,6 +69,9 @@ type Masker struct {
 	shapes  []MaskShape // one per target length, ascending
 }
 
+// Masker is the Masker of the grid and the masks of a configuration.
+func (c Config) Masker() (*Masker, error) { return NewMasker(c.Grid(), c.Masks) }
+
 // NewMasker checks the settings against a grid of grid x grid cells and computes the table of context lengths. It fails
 // on settings outside their ranges and where no context would be left beside the targets.
 func NewMasker(grid int, cfg MaskConfig) (*Masker, error) {

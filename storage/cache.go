@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -181,4 +182,68 @@ func (s *cachedShard) before(other *cachedShard) bool {
 		return s.waiting > 0
 	}
 	return s.next < other.next
+}
+
+var errCacheClosed = errors.New("the cache is closed")
+
+// pin waits until the shard is ready and keeps it from being evicted.
+func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if shard.state != ready {
+		if err := c.await(ctx, shard); err != nil {
+			return err
+		}
+	}
+	if c.closed {
+		return errCacheClosed
+	}
+	shard.pins++
+	return nil
+}
+
+// await has the shard fetched before all others and waits for it.
+func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer stop()
+	if shard.state == failed {
+		shard.state, shard.err = absent, nil
+	}
+	shard.waiting++
+	defer func() {
+		shard.waiting--
+		c.released(shard)
+	}()
+	c.changed.Broadcast()
+	for shard.state != ready {
+		switch {
+		case c.closed:
+			return errCacheClosed
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case shard.state == failed:
+			return shard.err
+		}
+		c.changed.Wait()
+	}
+	return nil
+}
+
+func (c *Cache) unpin(shard *cachedShard) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	shard.pins--
+	c.released(shard)
+}
+
+// released lets a fetch look for room again that found this shard in use.
+func (c *Cache) released(shard *cachedShard) {
+	if c.starving && shard.pins == 0 && shard.waiting == 0 {
+		c.starving = false
+		c.changed.Broadcast()
+	}
 }

@@ -25,7 +25,6 @@ type Position struct {
 // Checkpoint is a committed checkpoint that is being loaded. It is valid while the load function of [Run.Restore] runs.
 type Checkpoint struct {
 	Position
-	Attempt string // that wrote it
 
 	ctx     context.Context
 	bucket  *Bucket

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
@@ -105,4 +106,12 @@ func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 // file is a shard's place on the disk, if it is in place.
 func (d *Dataset) file(s *Shard) string {
 	return filepath.Join(d.bucket.options.dir, filepath.FromSlash(d.object(s).Key))
+}
+
+// under is what all keys of a dataset begin with.
+func under(prefix string) string {
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return prefix
 }

@@ -41,7 +41,7 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	o.place = place{u.Scheme, dir}
 	b := New(opened, o)
-	if err := b.reach(ctx, u.Scheme); err != nil {
+	if err := b.reach(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
@@ -170,14 +170,14 @@ func needs(scheme string) string {
 const openPatience = time.Minute
 
 // reach finds out whether the bucket is there at all.
-func (b *Bucket) reach(ctx context.Context, scheme string) error {
+func (b *Bucket) reach(ctx context.Context) error {
+	if b.options.dir != "" {
+		return nil // the directory was looked at a moment ago
+	}
 	o := b.options
 	o.Patience = min(o.Patience, openPatience)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
-		if b.options.dir != "" {
-			err = nil // the directory was looked at a moment ago
-		}
 		return struct{}{}, err
 	})
 	switch {
@@ -186,7 +186,7 @@ func (b *Bucket) reach(ctx context.Context, scheme string) error {
 	case errors.Is(err, ErrDenied):
 		return nil
 	case errors.Is(err, ErrUnreachable):
-		return fmt.Errorf("check the network and that nothing is missing (%s): %w", needs(scheme), err)
+		return fmt.Errorf("check the network and that nothing is missing (%s): %w", needs(o.scheme), err)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -159,12 +160,7 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]Shard, error) {
 }
 
 func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(maps.Keys(m))
 }
 
 // shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.
@@ -193,7 +189,7 @@ func (p *packer) shuffle(split string, places []int) []int {
 func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (Shard, error) {
 	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
 	if err != nil {
-		return Shard{}, fmt.Errorf("making room for %s: %w", name, err)
+		return Shard{}, spooling(fmt.Errorf("making room for %s: %w", name, err))
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
@@ -219,7 +215,7 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 			label = NoLabel
 		}
 		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
-			return Shard{}, fmt.Errorf("writing %s: %w", file.Name(), err)
+			return Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
 		}
 	}
 	if out.samples.Len() == 0 {
@@ -230,9 +226,17 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 		err = buffered.Flush()
 	}
 	if err != nil {
-		return Shard{}, fmt.Errorf("writing %s: %w", file.Name(), err)
+		return Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
 	}
 	return shard, p.upload(ctx, shard, file)
+}
+
+// spooling says what to do about a temporary folder without space.
+func spooling(err error) error {
+	if diskFull(err) {
+		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
+	}
+	return err
 }
 
 func (p *packer) verify(image []byte) error {

@@ -111,7 +111,6 @@ func (r *Run) loadCheckpoint(ctx context.Context, candidate retained, load func(
 	}
 	checkpoint := Checkpoint{
 		Position: Position{Phase: m.Phase, Step: m.Step, Sequence: m.Sequence},
-		Attempt:  m.Attempt,
 		ctx:      ctx,
 		bucket:   r.bucket,
 		folder:   r.root + m.Folder,

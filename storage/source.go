@@ -74,7 +74,7 @@ func OpenSource(path, tempDir string) (Source, error) {
 		return nil, fmt.Errorf("%s is neither a folder nor a .tar or .parquet file", path)
 	}
 	if images, err := filepath.Glob(filepath.Join(path, "train-images-idx3-ubyte*")); err == nil && len(images) > 0 {
-		return FromIDXFolder(path, nil)
+		return fromIDXFolder(path)
 	}
 	for _, pattern := range []string{"*.parquet", "data/*.parquet"} {
 		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {

@@ -58,9 +58,9 @@ func FromIDX(classes []string, splits ...IDX) (Source, error) {
 	return source, nil
 }
 
-// FromIDXFolder reads a folder with the MNIST family's four files, train-images-idx3-ubyte, train-labels-idx1-ubyte,
+// fromIDXFolder reads a folder with the MNIST family's four files, train-images-idx3-ubyte, train-labels-idx1-ubyte,
 // t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each plain or ending in .gz. The t10k pair becomes the split "val".
-func FromIDXFolder(folder string, classes []string) (Source, error) {
+func fromIDXFolder(folder string) (Source, error) {
 	var splits []IDX
 	for _, pair := range []struct{ split, prefix string }{{"train", "train"}, {"val", "t10k"}} {
 		split := IDX{Split: pair.split}
@@ -77,7 +77,7 @@ func FromIDXFolder(folder string, classes []string) (Source, error) {
 		}
 		splits = append(splits, split)
 	}
-	return FromIDX(classes, splits...)
+	return FromIDX(nil, splits...)
 }
 
 // openEither opens the named file, or the same name with .gz.

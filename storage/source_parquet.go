@@ -133,7 +133,7 @@ func (s *parquetSource) spoolGroup(ctx context.Context, listing *Listing, group 
 				offset = s.places[last-1].offset + s.places[last-1].length
 			}
 			if _, err := spool.WriteAt(image, offset); err != nil {
-				return fmt.Errorf("copying the images: %w; %s needs as much free space as the parquet files take", err, filepath.Dir(spool.Name()))
+				return fmt.Errorf("copying the images: %w; %s needs as much free space as the parquet files take: free some, or choose another folder with -temp", err, filepath.Dir(spool.Name()))
 			}
 			s.places = append(s.places, extent{0, offset, int64(len(image))})
 			listing.Items = append(listing.Items, it)

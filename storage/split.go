@@ -58,8 +58,6 @@ func (s *Split) Require(window int) error {
 	return nil
 }
 
-var errCacheClosed = errors.New("the cache is closed")
-
 // View calls f with one sample, waiting until its shard is here. label is its place in Index.Classes, or NoLabel. image is valid during f
 // only. An error of f comes back as it is. Any other error means that the shard
 // cannot be had (ErrCorrupt, also where it is gone, ErrUnreachable, a full disk), after all retries; another call tries again.
@@ -83,66 +81,4 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again", viewed.Name, ErrCorrupt, err)
 	}
 	return f(samples.Keys[sample], int(samples.Labels[sample]), *buffer)
-}
-
-// pin waits until the shard is ready and keeps it from being evicted.
-func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if shard.state != ready {
-		if err := c.await(ctx, shard); err != nil {
-			return err
-		}
-	}
-	if c.closed {
-		return errCacheClosed
-	}
-	shard.pins++
-	return nil
-}
-
-// await has the shard fetched before all others and waits for it.
-func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.changed.Broadcast()
-	})
-	defer stop()
-	if shard.state == failed {
-		shard.state, shard.err = absent, nil
-	}
-	shard.waiting++
-	defer func() {
-		shard.waiting--
-		c.released(shard)
-	}()
-	c.changed.Broadcast()
-	for shard.state != ready {
-		switch {
-		case c.closed:
-			return errCacheClosed
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case shard.state == failed:
-			return shard.err
-		}
-		c.changed.Wait()
-	}
-	return nil
-}
-
-func (c *Cache) unpin(shard *cachedShard) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	shard.pins--
-	c.released(shard)
-}
-
-// released lets a fetch look for room again that found this shard in use.
-func (c *Cache) released(shard *cachedShard) {
-	if c.starving && shard.pins == 0 && shard.waiting == 0 {
-		c.starving = false
-		c.changed.Broadcast()
-	}
 }

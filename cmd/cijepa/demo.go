@@ -42,7 +42,7 @@ func demonstrate(ctx context.Context, args []string, versions job.Versions, out,
 		return err
 	}
 	defer bucket.Close()
-	if err := demo.Pack(ctx, bucket, cfg.Data, nil); err != nil {
+	if err := demo.Pack(ctx, bucket, cfg.Data); err != nil {
 		return fmt.Errorf("packing the demonstration: %w", err)
 	}
 	log.Info("packed", "data", cfg.Data, "seconds", time.Since(start).Seconds())
@@ -59,13 +59,14 @@ func summarise(ctx context.Context, cfg job.Config, out io.Writer, log *slog.Log
 		return err
 	}
 	defer bucket.Close()
-	text, err := storage.OpenRun(bucket, cfg.Run, "reader", log).Result(ctx)
+	run := storage.OpenRun(bucket, cfg.Run, "reader", log)
+	text, err := run.Result(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the result of the demonstration: %w", err)
 	}
 	var r job.Result
 	if err := json.Unmarshal(text, &r); err != nil {
-		return err
+		return fmt.Errorf("%s: %w: %w", run.Key("result.json"), storage.ErrCorrupt, err)
 	}
 	f := r.Figures
 	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Course.ImagesPerSecond)

@@ -22,7 +22,7 @@ var classes = []string{"t-shirt", "trouser", "pullover", "dress", "coat", "sanda
 const perShard = 500
 
 // Pack writes the shards, their index and the licence below prefix. What is there already is not written again.
-func Pack(ctx context.Context, bucket *storage.Bucket, prefix string, progress func(done, total int64)) error {
+func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 	var splits []storage.IDX
 	for _, split := range []string{"train", "val"} {
 		images, err := data.Open("data/" + split + "-images-idx3-ubyte.gz")
@@ -46,7 +46,7 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string, progress f
 		_, _, err := input.Verify(image)
 		return err
 	}
-	_, rejects, err := storage.Pack(ctx, source, bucket, prefix, storage.PackOptions{PerShard: perShard, Verify: verify, Progress: progress})
+	_, rejects, err := storage.Pack(ctx, source, bucket, prefix, storage.PackOptions{PerShard: perShard, Verify: verify})
 	if err == nil && len(rejects) > 0 {
 		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
 	}

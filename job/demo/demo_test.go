@@ -14,7 +14,7 @@ func TestPack(t *testing.T) {
 	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
 	var prints []string
 	for range 2 {
-		if err := Pack(t.Context(), bucket, "fm", nil); err != nil {
+		if err := Pack(t.Context(), bucket, "fm"); err != nil {
 			t.Fatal(err)
 		}
 		d, err := storage.OpenDataset(t.Context(), bucket, "fm")

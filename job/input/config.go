@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
 )
-
-// DefaultBadLimit is the part of a split's samples that may turn out undecodable before an iteration gives up.
-const DefaultBadLimit = 0.001
 
 // MaxSize is the largest Config.Size, pixels.
 const MaxSize = 4096
@@ -30,7 +26,7 @@ type Config struct {
 	Workers  int // goroutines that decode. 0 = one for every processor that Go uses
 	Prefetch int // batches made ahead of the one in use; Prefetch+1 batches are in memory. 0 = 2
 
-	// BadLimit is the part of the split's samples that may be found undecodable. 0 = DefaultBadLimit, below 0 = none.
+	// BadLimit is the part of the split's samples that may be found undecodable before an iteration gives up.
 	BadLimit float64
 	// Bad are samples that an earlier Loader of the split found undecodable: they count against BadLimit from the start.
 	Bad []int
@@ -43,7 +39,6 @@ func (c Config) checked() (Config, error) {
 	c.Window = cmp.Or(c.Window, 16)
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Prefetch = cmp.Or(c.Prefetch, 2)
-	c.BadLimit = max(cmp.Or(c.BadLimit, DefaultBadLimit), 0)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	var faults []error
 	check := func(ok bool, name string, value any, want string) {
@@ -56,7 +51,7 @@ func (c Config) checked() (Config, error) {
 	check(0 < c.Window, "Window", c.Window, "must be above 0")
 	check(0 < c.Workers, "Workers", c.Workers, "must be above 0")
 	check(0 < c.Prefetch, "Prefetch", c.Prefetch, "must be above 0")
-	check(!math.IsNaN(c.BadLimit), "BadLimit", c.BadLimit, "must be a number")
+	check(0 <= c.BadLimit && c.BadLimit <= 1, "BadLimit", c.BadLimit, "must be 0..1")
 	check(c.Crop.Filter == Bilinear || c.Crop.Filter == Bicubic, "Crop.Filter", c.Crop.Filter, "must be Bilinear or Bicubic")
 	if c.Crop.Shorter != 0 {
 		check(c.Crop.Shorter >= c.Size, "Crop.Shorter", c.Crop.Shorter, "must be at least Size")

@@ -12,11 +12,8 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Window != 16 || c.Prefetch != 2 || c.Workers != runtime.GOMAXPROCS(0) || c.BadLimit != DefaultBadLimit || c.Log == nil {
+	if c.Window != 16 || c.Prefetch != 2 || c.Workers != runtime.GOMAXPROCS(0) || c.BadLimit != 0 || c.Log == nil {
 		t.Errorf("defaults: %+v", c)
-	}
-	if c, err := (Config{Size: 224, Batch: 1, Crop: EvaluationCrop(224), BadLimit: -1}).checked(); err != nil || c.BadLimit != 0 {
-		t.Errorf("BadLimit -1 becomes %v, %v", c.BadLimit, err)
 	}
 }
 

@@ -19,11 +19,11 @@ type Result[R any] struct {
 
 // Data says on what a run was computed.
 type Data struct {
-	Fingerprint       string `json:"fingerprint"`        // sha256 of index.json
-	Classes           int    `json:"classes"`            //
-	ClassesSHA256     string `json:"classes_sha256"`     // of the class names in label order, each with a newline
-	TrainSamples      int    `json:"train_samples"`      //
-	ValidationSamples int    `json:"validation_samples"` //
+	Fingerprint       string `json:"fingerprint"` // sha256 of index.json
+	Classes           int    `json:"classes"`
+	ClassesSHA256     string `json:"classes_sha256"` // of the class names in label order, each with a newline
+	TrainSamples      int    `json:"train_samples"`
+	ValidationSamples int    `json:"validation_samples"`
 }
 
 // Figures are what a run found, in percent where not said otherwise.

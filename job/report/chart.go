@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"image/color"
@@ -99,9 +100,8 @@ func (c chart) plot(colours palette) (*plot.Plot, error) {
 			ends = append(ends, end{l.name, run[len(run)-1], l.colour})
 		}
 	}
-	slices.SortStableFunc(ends, func(a, b end) int { // of the pieces of a line the last one carries its name
-		return int(math.Copysign(1, a.at.X-b.at.X))
-	})
+	// Of the pieces of a line the last one carries its name.
+	slices.SortStableFunc(ends, func(a, b end) int { return cmp.Compare(a.at.X, b.at.X) })
 	named := map[string]end{}
 	for _, e := range ends {
 		if e.name != "" {

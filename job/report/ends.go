@@ -1,7 +1,7 @@
 package report
 
 import (
-	"math"
+	"cmp"
 	"slices"
 
 	"gonum.org/v1/plot"
@@ -34,7 +34,7 @@ func (l endLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	for i, e := range l.ends {
 		places[i], order[i] = toY(e.at.Y), i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(math.Copysign(1, float64(places[a]-places[b]))) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(places[a], places[b]) })
 	spread(places, order, height, canvas.Min.Y, canvas.Max.Y)
 	for i, e := range l.ends {
 		style := l.style

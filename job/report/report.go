@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,11 +61,7 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 		run *Run
 		err error
 	}
-	names := make([]string, 0, len(byRun))
-	for name := range byRun {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(byRun))
 	read := make([]outcome, len(names))
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(readers)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 )
 
 // findStored reads what an earlier call has left at the destination.
@@ -115,12 +114,4 @@ func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
 func otherDataset(prefix string) error {
 	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
 		"(and its shards, of which some names may not come again), to keep it choose another prefix", under(prefix), IndexName, ErrExists)
-}
-
-// under is what all keys of a dataset begin with.
-func under(prefix string) string {
-	if prefix = strings.Trim(prefix, "/"); prefix != "" {
-		prefix += "/"
-	}
-	return prefix
 }
