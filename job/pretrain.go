@@ -21,120 +21,171 @@ const maxSkipped = 20
 // pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
 // sampled depths, its rate and momentum; so it does not matter where an earlier attempt ended.
 func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
+	p, err := j.newPretrainer(ctx, at)
+	if err != nil {
+		return at, err
+	}
+	defer p.online.close()
+	if err := p.prepare(ctx, at); err != nil {
+		return at, err
+	}
+	defer p.saver.close()
+	defer p.meter.end()
+	for batch, err := range uploaded(ctx, at.learner, p.loader, at.step, p.total) {
+		if err == nil {
+			err = p.update(ctx, &at, batch)
+		}
+		if err != nil {
+			return at, p.stopped(ctx, err, at)
+		}
+	}
+	if err := p.online.settle(ctx); err != nil {
+		return at, p.stopped(ctx, err, at)
+	}
+	return j.enterProbe(ctx, at, p.saver)
+}
+
+// pretrainer is what the updates of pretraining take beside the position, and what looks after them.
+type pretrainer struct {
+	*Job
+	loader   *input.Loader
+	masker   *model.Masker
+	schedule model.Schedule
+	perEpoch int64 // updates
+	total    int64 // of them
+
+	judge  judge
+	watch  *watch
+	online *online
+	saver  *saver // from prepare on
+	meter  *meter // likewise
+}
+
+func (j *Job) newPretrainer(ctx context.Context, at position) (*pretrainer, error) {
+	p := &pretrainer{Job: j}
 	crop := input.PretrainCrop()
 	crop.Scale = j.cfg.CropScale
-	loader, err := j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad})
-	if err != nil {
-		return at, err
+	var err error
+	if p.loader, err = j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad}); err != nil {
+		return nil, err
 	}
-	masker, err := j.cfg.Model().Masker()
-	if err != nil {
-		return at, err
+	if p.masker, err = j.cfg.Model().Masker(); err != nil {
+		return nil, err
 	}
-	perEpoch := loader.StepsPerEpoch()
-	total, keepEvery := int64(j.cfg.Epochs)*perEpoch, int64(j.cfg.KeepEvery)*perEpoch
-	schedule := j.cfg.Schedule(total)
-	loader.Ahead(at.step, total) // while programs are compiled
-	judge := j.newJudge(at.progress, schedule, perEpoch)
-	online := j.newOnline(ctx, at.progress, perEpoch, total)
-	defer online.close()
-	watch, err := j.newWatch(ctx)
-	if err != nil {
-		return at, err
+	p.perEpoch = p.loader.StepsPerEpoch()
+	p.total = int64(j.cfg.Epochs) * p.perEpoch
+	p.schedule = j.cfg.Schedule(p.total)
+	p.judge = j.newJudge(at.progress, p.schedule, p.perEpoch)
+	p.loader.Ahead(at.step, p.total) // while programs are compiled
+	if p.watch, err = j.newWatch(ctx); err != nil {
+		return nil, err
 	}
-	if err := j.compile(ctx, at.learner, masker.Shapes(), watch.monitor); err != nil {
-		return at, err
+	p.online = j.newOnline(ctx, at.progress, p.perEpoch, p.total)
+	return p, nil
+}
+
+// prepare compiles the programs and takes the looks at the teacher from which the attempt begins. Saving and metering begin after that.
+func (p *pretrainer) prepare(ctx context.Context, at position) error {
+	if err := p.compile(ctx, at.learner, p.masker.Shapes(), p.watch.monitor); err != nil {
+		return err
 	}
-	if j.programs.own() {
-		j.takePart(at.progress)
+	if p.programs.own() {
+		p.takePart(at.progress)
 	}
 	if at.step == 0 {
-		if err := interruptible(ctx, func() error { return j.look(watch, at, 0) }); err != nil {
-			return at, err
+		if err := interruptible(ctx, func() error { return p.look(p.watch, at, 0) }); err != nil {
+			return err
 		}
 	}
-	if err := online.look(ctx, watch.monitor, at); err != nil {
-		return at, err
+	if err := p.online.look(ctx, p.watch.monitor, at); err != nil {
+		return err
 	}
+	p.saver = p.newSaver(ctx, at)
+	p.meter = newMeter(p.bars, p.device, pretraining, at.step, p.total)
+	p.live.Stepped(pretraining, at.step, p.total)
+	return nil
+}
 
-	saver := j.newSaver(ctx, at)
-	defer saver.close()
-	meter := newMeter(j.bars, j.device, pretraining, at.step, total)
-	defer meter.end()
-	j.live.Stepped(pretraining, at.step, total)
-	stop := func(err error, keep bool) error {
-		online.stop()
-		return j.stopped(ctx, err, at, saver, keep)
+// update takes one update and does what is due after it.
+func (p *pretrainer) update(ctx context.Context, at *position, batch deviceBatch) error {
+	update := batch.step + 1
+	sources := model.SampleDepths(p.cfg.Depths, p.cfg.IntermediateRows, p.cfg.Seed, batch.step)
+	out, err := at.learner.Step(model.StepInput{
+		Images:   batch.images,
+		Masks:    p.masker.Draw(p.cfg.Seed, batch.step, p.cfg.Batch),
+		Sources:  sources,
+		Rate:     p.schedule.Rate(update),
+		Momentum: p.schedule.Momentum(update),
+	})
+	if err != nil {
+		return fmt.Errorf("update %d: %w", update, &DeviceError{err})
 	}
-	for batch, err := range uploaded(ctx, at.learner, loader, at.step, total) {
-		if err != nil {
-			return at, stop(err, at.step%keepEvery == 0)
-		}
-		update := batch.step + 1
-		sources := model.SampleDepths(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.Seed, batch.step)
-		out, err := at.learner.Step(model.StepInput{
-			Images:   batch.images,
-			Masks:    masker.Draw(j.cfg.Seed, batch.step, j.cfg.Batch),
-			Sources:  sources,
-			Rate:     schedule.Rate(update),
-			Momentum: schedule.Momentum(update),
-		})
-		if err != nil {
-			return at, fmt.Errorf("update %d: %w", update, &DeviceError{err})
-		}
-		at.step = update
-		j.live.Stepped(pretraining, update, total)
-		at.progress.observe(j.cfg.Depths, sources, out)
-		j.raise(judge.update(update, out.Skipped))
-		if n := at.progress.SkippedInARow; n >= maxSkipped {
-			saver.write(ctx)
-			return at, fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, variable("PeakRate"), variable("Run"))
-		}
-		at.progress.Bad = loader.Bad()
-		lap, onDevice := meter.update(update, out.Loss, j.cfg.Batch, batch.wait)
-		at.progress.PretrainSeconds += lap
-		at.progress.PretrainDevice += onDevice
-		at.progress.WaitSeconds += batch.wait.Seconds()
-		if update%int64(j.cfg.LogEvery) == 0 || update == total {
-			if err := j.report(at, schedule, perEpoch, meter.pace()); err != nil {
-				return at, err
-			}
-			saver.flush()
-		}
-		if update%perEpoch == 0 {
-			if err := j.look(watch, at, update/perEpoch); err != nil {
-				return at, err
-			}
-			if err := online.look(ctx, watch.monitor, at); err != nil {
-				return at, stop(err, update%keepEvery == 0)
-			}
-		}
+	at.step = update
+	p.live.Stepped(pretraining, update, p.total)
+	at.progress.observe(p.cfg.Depths, sources, out)
+	p.raise(p.judge.update(update, out.Skipped))
+	if n := at.progress.SkippedInARow; n >= maxSkipped {
+		return unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, variable("PeakRate"), variable("Run"))}
+	}
+	at.progress.Bad = p.loader.Bad()
+	lap, onDevice := p.meter.update(update, out.Loss, p.cfg.Batch, batch.wait)
+	at.progress.PretrainSeconds += lap
+	at.progress.PretrainDevice += onDevice
+	at.progress.WaitSeconds += batch.wait.Seconds()
+	if err := p.tell(ctx, *at); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return p.save(ctx, *at)
+}
 
-		keep := update%keepEvery == 0 || update == total
-		if ctx.Err() != nil {
-			return at, stop(context.Cause(ctx), keep)
+// tell writes the lines that are due after an update.
+func (p *pretrainer) tell(ctx context.Context, at position) error {
+	if at.step%int64(p.cfg.LogEvery) == 0 || at.step == p.total {
+		if err := p.report(at, p.schedule, p.perEpoch, p.meter.pace()); err != nil {
+			return err
 		}
-		due, err := saver.due()
-		if err != nil {
-			return at, err
-		}
-		busy, err := online.busy()
-		if err != nil {
-			return at, err
-		}
-		if (due && !busy || keep) && update < total {
-			if err := online.settle(ctx); err != nil {
-				return at, stop(err, keep)
-			}
-			if err := saver.begin(ctx, at, keep); err != nil {
-				return at, err
-			}
-		}
+		p.saver.flush()
 	}
-	if err := online.settle(ctx); err != nil {
-		return at, stop(err, true)
+	if at.step%p.perEpoch != 0 {
+		return nil
 	}
-	return j.enterProbe(ctx, at, saver)
+	if err := p.look(p.watch, at, at.step/p.perEpoch); err != nil {
+		return err
+	}
+	return p.online.look(ctx, p.watch.monitor, at)
+}
+
+// save begins a checkpoint if one is due. It waits for a look in hand only where the checkpoint cannot: it is to hold the look.
+func (p *pretrainer) save(ctx context.Context, at position) error {
+	due, err := p.saver.due()
+	if err != nil {
+		return err
+	}
+	busy, err := p.online.busy()
+	if err != nil {
+		return err
+	}
+	if (!due || busy) && !p.keep(at) || at.step == p.total {
+		return nil
+	}
+	if err := p.online.settle(ctx); err != nil {
+		return err
+	}
+	return p.saver.begin(ctx, at, p.keep(at))
+}
+
+// keep says whether a checkpoint of this position is never deleted.
+func (p *pretrainer) keep(at position) bool {
+	return at.step%(int64(p.cfg.KeepEvery)*p.perEpoch) == 0 || at.step == p.total
+}
+
+// stopped ends the attempt in the middle of pretraining.
+func (p *pretrainer) stopped(ctx context.Context, err error, at position) error {
+	p.online.stop()
+	return p.Job.stopped(ctx, err, at, p.saver, p.keep(at))
 }
 
 // stopped ends an attempt in the middle of a phase and saves what fits into the deadline, which counts from the signal. When an
@@ -144,6 +195,10 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 	cause := context.Cause(ctx)
 	if errors.Is(err, storage.ErrOvertaken) {
 		return err // what this attempt has is nobody's any more, and its end is on record
+	}
+	if errors.As(err, &unsavable{}) {
+		saver.write(ctx)
+		return err
 	}
 	if device := (*DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
 		return err

@@ -132,15 +132,21 @@ func (s *saver) settle(o outcome) error {
 		return o.err
 	}
 	if errors.Is(o.err, storage.ErrCorrupt) {
-		return o.err
+		return unsavable{o.err}
 	}
 	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
-		return fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), unreachable(o.err))
+		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), unreachable(o.err))}
 	}
 	return nil
 }
+
+// unsavable ends an attempt that has nothing to save, or nowhere to.
+type unsavable struct{ error }
+
+// Unwrap gives the error.
+func (u unsavable) Unwrap() error { return u.error }
 
 // unreachable makes sure that whoever starts the program hears of trouble with storage, whatever the cause: another attempt, later, may do better.
 func unreachable(err error) error {
