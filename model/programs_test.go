@@ -5,8 +5,11 @@ package model
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -134,5 +137,28 @@ func TestPluginFlags(t *testing.T) {
 	openPlugin(t, ignorant, DeviceOptions{Flags: "--xla_other=2"})
 	if got := os.Getenv("XLA_FLAGS"); got != "--xla_other=2" {
 		t.Errorf("XLA_FLAGS is %q for a plugin that does not know more", got)
+	}
+}
+
+// TestCompanionsOfThePlugin: what NVIDIA's libraries ask for by its bare name is there, wherever Python's packages lie.
+func TestCompanionsOfThePlugin(t *testing.T) {
+	built, site := buildPlugin(t)
+	plugin := filepath.Join(site, "jax_plugins", "xla_cuda13", filepath.Base(built))
+	library := filepath.Join(site, "nvidia", "cu13", "lib", "libnvrtc-builtins.so.13.0")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(plugin), 0o700), os.MkdirAll(filepath.Dir(library), 0o700), os.Rename(built, plugin)); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("gcc", "-shared", "-o", library, "-x", "c", "-")
+	build.Stdin = strings.NewReader("int builtins;")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	openPlugin(t, plugin, DeviceOptions{})
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Skip(err)
+	}
+	if !strings.Contains(string(maps), library) {
+		t.Errorf("%s is not open", library)
 	}
 }

@@ -13,6 +13,7 @@ static inline abi_table *open_table(const char *path, const char **fault) {
   *fault = get ? NULL : dlerror();
   return get ? ((abi_table *(*)(void))get)() : NULL;
 }
+static inline void keep_open(const char *path) { dlopen(path, RTLD_LAZY | RTLD_LOCAL); }
 extern void *cijepaCreate(void *args);
 extern void *cijepaCompile(void *args);
 */
@@ -96,6 +97,7 @@ func open(path string, o Options) (*library, error) {
 			return nil, fmt.Errorf("setting XLA_FLAGS: %w", err)
 		}
 	}
+	openCompanions(path)
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	runtime.LockOSThread() // dlerror is the thread's
@@ -120,6 +122,19 @@ func open(path string, o Options) (*library, error) {
 		return nil, fmt.Errorf("loading the plugin %s: %w", path, err)
 	}
 	return &library{path: path, table: table, parts: parts, flags: flags}, nil
+}
+
+// openCompanions opens libraries that others beside the plugin ask for by their bare names, without a word of the folder in which all of them
+// lie: where LD_LIBRARY_PATH does not name it, nvrtc does not find its builtins, and cuDNN has no plan for attention. An error is left to
+// who asks.
+func openCompanions(path string) {
+	site := filepath.Join(filepath.Dir(path), "..", "..") // of Python's packages: site/jax_plugins/xla_cuda13/xla_cuda_plugin.so
+	found, _ := filepath.Glob(filepath.Join(site, "nvidia", "*", "lib", "libnvrtc-builtins.so.*"))
+	for _, library := range found {
+		name := C.CString(library)
+		C.keep_open(name)
+		C.free(unsafe.Pointer(name))
+	}
 }
 
 // read gives what a plugin consists of, for keys, and the flags with the wanted ones that the plugin knows: XLA ends the process at
