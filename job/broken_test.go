@@ -174,6 +174,20 @@ func figures(values []*float64) string {
 	return fmt.Sprint(all)
 }
 
+// TestAllAtOnce is for the race detector: a run with all that runs beside it, as often as can be.
+func TestAllAtOnce(t *testing.T) {
+	cfg, bucket := fashionRun(t, func(c *Config) {
+		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, DepthSet{0, 1}, 1, 1
+		c.Epochs, c.OnlineEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
+	})
+	if err := Run(t.Context(), cfg, Versions{}, testLog(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(linesOf[record.Online](t, bucket, record.Onlines)); n != 3 || resultOf(t, bucket).Figures.Updates != 42 {
+		t.Errorf("%d looks, want 3; %+v", n, resultOf(t, bucket).Figures)
+	}
+}
+
 // TestOnlineChangesNothing: with and without the online probe a run computes the same state to the bit, and the same figures.
 func TestOnlineChangesNothing(t *testing.T) {
 	var results []Result

@@ -48,8 +48,9 @@ func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) err
 	watching, enough := context.WithCancel(ctx)
 	defer enough()
 	hung, done := make(chan error, 1), make(chan error, 1)
+	limit := j.cfg.stall() // before f settles other settings
 	go func() {
-		err := j.live.Watch(watching, j.cfg.stall())
+		err := j.live.Watch(watching, limit)
 		if watching.Err() == nil { // a run that was told to stop has less time than that
 			hung <- &DeviceError{err}
 		}
