@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"time"
 
+	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
 )
@@ -58,54 +60,40 @@ func (b *bench) timeSnapshot() error {
 // timeShape times steps of one mask shape. As in a run, images of later steps are copied while one runs.
 func (b *bench) timeShape(ctx context.Context, s *BenchShape) error {
 	masks := scatter(b.model, model.MaskShape{Target: s.Target, Context: s.Context}, b.cfg.Seed)
-	type uploaded struct {
-		images *model.Images
-		err    error
-	}
-	next := make(chan uploaded, 1)
 	var laps []time.Duration
 	var returned time.Time
 	total := max(1, b.options.Warmup) + b.options.Steps
-	enough := make(chan struct{})
-	go func() {
-		defer close(next)
-		for range total {
-			images, err := b.learner.Upload(b.images)
-			select {
-			case next <- uploaded{images, err}:
-			case <-enough:
-				return
+	same := func(context.Context) iter.Seq2[*input.Batch, error] {
+		return func(yield func(*input.Batch, error) bool) {
+			for i := range total {
+				if !yield(&input.Batch{Step: int64(i), Images: b.images}, nil) {
+					return
+				}
 			}
 		}
-	}()
-	defer func() {
-		close(enough)
-		for range next { // the goroutine must be gone before the learner is
-		}
-	}()
-	for i := range total {
-		u := <-next
-		if u.err != nil {
-			return fmt.Errorf("copying images: %w", &DeviceError{u.err})
+	}
+	for batch, err := range uploaded(ctx, b.learner, same) {
+		if err != nil {
+			return err
 		}
 		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), u.images.Free())
+			return errors.Join(context.Cause(ctx), batch.images.Free())
 		}
-		in := model.StepInput{Images: u.images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
+		in := model.StepInput{Images: batch.images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
 			Sources: model.SampleDepths(b.model.Depths, b.model.IntermediateRows, b.cfg.Seed, b.step)}
 		called := time.Now()
 		out, err := b.learner.Step(in)
 		if err != nil {
 			return fmt.Errorf("a step of %d images: %w", b.model.Batch, &DeviceError{err})
 		}
-		if i > 0 {
+		if batch.step > 0 {
 			b.gaps = append(b.gaps, called.Sub(returned))
 		}
 		returned = time.Now()
 		switch lap := returned.Sub(called); {
-		case i == 0:
+		case batch.step == 0:
 			s.FirstSeconds = seconds(lap)
-		case i >= total-b.options.Steps:
+		case batch.step >= int64(total-b.options.Steps):
 			laps = append(laps, lap)
 		}
 		if b.step == 0 {

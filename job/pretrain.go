@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -31,7 +32,9 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	}
 	defer p.saver.close()
 	defer p.meter.end()
-	for batch, err := range uploaded(ctx, at.learner, p.loader, at.step, p.total) {
+	from := at.step
+	left := func(ctx context.Context) iter.Seq2[*input.Batch, error] { return p.loader.Batches(ctx, from, p.total) }
+	for batch, err := range uploaded(ctx, at.learner, left) {
 		if err == nil {
 			err = p.update(ctx, &at, batch)
 		}

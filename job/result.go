@@ -21,34 +21,7 @@ type Result = record.Result[Recipe]
 // finish writes the teacher, its card and, last, the result.
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.live.Doing("writing the result")
-	index := j.data.Index
-	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
-	p := at.progress
-	r := Result{
-		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
-		Data: record.Data{
-			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
-			TrainSamples: train, ValidationSamples: validation,
-		},
-		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
-		Figures: record.Figures{
-			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
-		},
-		Course: record.Course{
-			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms.Count,
-			PretrainSeconds: p.PretrainSeconds, PretrainDevice: p.PretrainDevice, ProbeSeconds: p.ProbeSeconds, ProbeDevice: p.ProbeDevice,
-			ScoreSeconds: s.seconds, ScoreDevice: s.device,
-			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
-		},
-	}
-	r.Course.Attempts = 1
-	if run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run); err == nil {
-		r.Course.Attempts, r.Course.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
-	} else {
-		j.log.Warn("the attempts could not be counted", "error", err)
-	}
-	score(&r.Figures, j.cfg.Depths, s)
-
+	r := j.result(ctx, at.progress, s)
 	teacher, err := exported(at.probes.teacher, map[string]string{"run": j.cfg.Run})
 	if err != nil {
 		return err
@@ -80,6 +53,37 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.log.Info("done", "top1", r.Figures.Top1, "standard_error", r.Figures.StandardError, "untrained_top1", r.Figures.UntrainedTop1,
 		"result", j.key("result.json"))
 	return nil
+}
+
+// result is what is known of the run once its teacher has been scored, but for the checksum of the teacher's file.
+func (j *Job) result(ctx context.Context, p *Progress, s scores) Result {
+	index := j.data.Index
+	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
+	r := Result{
+		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
+		Data: record.Data{
+			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
+			TrainSamples: train, ValidationSamples: validation,
+		},
+		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
+		Figures: record.Figures{
+			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
+		},
+		Course: record.Course{
+			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms.Count,
+			PretrainSeconds: p.PretrainSeconds, PretrainDevice: p.PretrainDevice, ProbeSeconds: p.ProbeSeconds, ProbeDevice: p.ProbeDevice,
+			ScoreSeconds: s.seconds, ScoreDevice: s.device,
+			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
+		},
+	}
+	r.Course.Attempts = 1
+	if run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run); err == nil {
+		r.Course.Attempts, r.Course.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
+	} else {
+		j.log.Warn("the attempts could not be counted", "error", err)
+	}
+	score(&r.Figures, j.cfg.Depths, s)
+	return r
 }
 
 // score fills in what the validation split said.

@@ -36,10 +36,10 @@ type deviceBatch struct {
 	wait   time.Duration // that the training loop stood still for it
 }
 
-// uploaded yields the batches of steps from..to-1 with their images on the device. One goroutine copies batches ahead; it ends
-// with the iteration. A copy that begins beside a step may have to wait on the device until that step is done, so it is the
-// one after the next that is copied while a step runs.
-func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader, from, to int64) iter.Seq2[deviceBatch, error] {
+// uploaded yields batches with their images on the device. One goroutine copies batches ahead; it ends with the iteration, as the context
+// does that batches is called with. A copy that begins beside a step may have to wait on the device until that step is done, so it is
+// the one after the next that is copied while a step runs.
+func uploaded(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error]) iter.Seq2[deviceBatch, error] {
 	return func(yield func(deviceBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		type item struct {
@@ -49,12 +49,12 @@ func uploaded(ctx context.Context, learner *model.Learner, loader *input.Loader,
 		next := make(chan item, 1)
 		go func() {
 			defer close(next)
-			for b, err := range loader.Batches(ctx, from, to) {
+			for b, err := range batches(ctx) {
 				var it item
 				if err == nil {
 					it.batch.step = b.Step
 					if it.batch.images, err = learner.Upload(b.Images); err != nil {
-						err = &DeviceError{err}
+						err = fmt.Errorf("copying images: %w", &DeviceError{err})
 					}
 				}
 				it.err = err
