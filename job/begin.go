@@ -17,13 +17,13 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// begun is run.json as this package writes it.
-type begun = record.Begun[Recipe]
+// beginning is run.json as this package writes it.
+type beginning = record.Begun[Recipe]
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data. Another
 // recipe is refused before anything is compiled for it.
 func (j *Job) begin(ctx context.Context) error {
-	mine := begun{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
+	mine := beginning{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
 	switch stored, err := j.run.Record(ctx); {
 	case err == nil:
 		return j.join(ctx, mine, stored)
@@ -51,7 +51,7 @@ func (j *Job) begin(ctx context.Context) error {
 }
 
 // join takes part in the run that run.json describes, with the micro-batch that stands there.
-func (j *Job) join(ctx context.Context, mine begun, stored []byte) error {
+func (j *Job) join(ctx context.Context, mine beginning, stored []byte) error {
 	theirs, err := readRecord(stored, j.key("run.json"))
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (j *Job) join(ctx context.Context, mine begun, stored []byte) error {
 }
 
 // readRecord reads run.json.
-func readRecord(text []byte, key string) (r begun, err error) {
+func readRecord(text []byte, key string) (r beginning, err error) {
 	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
 		err = errNoRecord
 	}
@@ -96,7 +96,7 @@ func finished(recipe Recipe, text []byte, key string) (r Result, err error) {
 	if err := sameVersion(r.Version, key); err != nil {
 		return r, err
 	}
-	return r, differences(begun{Recipe: recipe}, begun{Recipe: r.Recipe}, key)
+	return r, differences(beginning{Recipe: recipe}, beginning{Recipe: r.Recipe}, key)
 }
 
 // environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, plugin,
@@ -131,7 +131,7 @@ func (j *Job) takePart(p *Progress) {
 }
 
 // differences makes a settings error of what another attempt of the run was told otherwise.
-func differences(mine, theirs begun, key string) error {
+func differences(mine, theirs beginning, key string) error {
 	faults := &SettingsError{}
 	if mine.Recipe.MicroBatch == 0 {
 		mine.Recipe.MicroBatch = theirs.Recipe.MicroBatch // it is the run's to choose, see fit

@@ -18,7 +18,7 @@ import (
 // another recipe or version is a settings error that names the settings, and destroys nothing.
 func TestWhatIsThereMustMakeSense(t *testing.T) {
 	recipe := defaults().Recipe
-	whole, err := json.Marshal(begun{Version: record.Version, Recipe: recipe})
+	whole, err := json.Marshal(beginning{Version: record.Version, Recipe: recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	cfg.Run, cfg.MicroBatch = "r", 0
 	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
 	defer bucket.Close()
-	theirs := begun{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&storage.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
+	theirs := beginning{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&storage.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
 	theirs.Recipe.MicroBatch = 2
 	text, err := json.Marshal(theirs)
 	if err != nil {

@@ -43,7 +43,7 @@ type check struct {
 	bucket *storage.Bucket  // nil: cannot be used
 	tidy   func()           // removes folders that the check has made; nil: none
 	data   *storage.Dataset // nil: cannot be read
-	begun  *Recipe          // of the run, if it has begun
+	theirs *Recipe          // of the run, if it has begun
 	done   bool             // the run has its result
 	at     storage.Position // of the newest checkpoint
 	device *model.Device    // nil: cannot be opened

@@ -117,8 +117,8 @@ func (c *check) compare(text []byte, key string) error {
 	if err != nil {
 		return err
 	}
-	c.begun = &theirs.Recipe
-	mine := begun{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
+	c.theirs = &theirs.Recipe
+	mine := beginning{Recipe: c.cfg.Recipe, Fingerprint: theirs.Fingerprint}
 	if c.data != nil {
 		mine.Fingerprint = c.data.Fingerprint()
 	}

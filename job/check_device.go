@@ -25,7 +25,7 @@ func (c *check) lookAtDevice(ctx context.Context) {
 func (c *check) lookAtMemory(ctx context.Context) {
 	fits := false
 	if c.device != nil && c.device.Memory() != nil {
-		cfg, err := fitting(ctx, c.device, c.cfg, c.begun, false, c.log)
+		cfg, err := fitting(ctx, c.device, c.cfg, c.theirs, false, c.log)
 		if err != nil {
 			c.fault(ctx, "memory", err)
 		} else {

@@ -103,7 +103,7 @@ func begunRun(t *testing.T, bucket *storage.Bucket, cfg Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(begun{Version: 1, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
+	text, err := json.Marshal(beginning{Version: 1, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,10 +13,10 @@ import (
 )
 
 // fit settles the micro-batch before the run begins, and finds out before its first update whether the device has the memory
-// for it. begun is the recipe of a run that has begun; nil: of none.
-func (j *Job) fit(ctx context.Context, begun *Recipe) (err error) {
+// for it. theirs is the recipe of a run that has begun; nil: of none.
+func (j *Job) fit(ctx context.Context, theirs *Recipe) (err error) {
 	j.live.Doing("trying the largest step")
-	j.cfg, err = fitting(ctx, j.device, j.cfg, begun, begun == nil, j.log)
+	j.cfg, err = fitting(ctx, j.device, j.cfg, theirs, theirs == nil, j.log)
 	return err
 }
 
@@ -24,12 +24,12 @@ func (j *Job) fit(ctx context.Context, begun *Recipe) (err error) {
 // names on every device; where there is no run.json and no setting, it is the largest that fits with room to spare (Need.Roomy):
 // the whole batch, or the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch. With all, the
 // steps of all mask shapes are compiled beside the largest one: a compiler keeps few cores busy, and the run will need them.
-func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recipe, all bool, log *slog.Logger) (Config, error) {
+func fitting(ctx context.Context, device *model.Device, cfg Config, theirs *Recipe, all bool, log *slog.Logger) (Config, error) {
 	candidates := []int{cfg.MicroBatch}
 	switch {
-	case begun != nil && cfg.MicroBatch == 0:
-		candidates[0] = begun.MicroBatch
-	case begun == nil && cfg.MicroBatch == 0:
+	case theirs != nil && cfg.MicroBatch == 0:
+		candidates[0] = theirs.MicroBatch
+	case theirs == nil && cfg.MicroBatch == 0:
 		candidates = microBatches(cfg.Batch)
 	}
 	have := device.Memory()
@@ -64,20 +64,20 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, begun *Recip
 			return cfg, nil
 		}
 		if !errors.As(err, &last) {
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, cfg.failed(err, begun))
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, cfg.failed(err, theirs))
 		}
 		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", cfg.pass(), "error", last)
 	}
-	return cfg, tooLarge(cfg, begun, len(candidates) > 1, last)
+	return cfg, tooLarge(cfg, theirs, len(candidates) > 1, last)
 }
 
 // failed is the error of a step's program, and what to do if it comes from cuDNN, which serves for attention alone.
-func (c Config) failed(err error, begun *Recipe) *DeviceError {
+func (c Config) failed(err error, theirs *Recipe) *DeviceError {
 	if !c.fused() || !attention.MatchString(err.Error()) {
 		return &DeviceError{err}
 	}
 	with := ""
-	if begun != nil {
+	if theirs != nil {
 		with = " in another " + variable("Run")
 	}
 	return &DeviceError{fmt.Errorf("%w; if it is cuDNN's attention that fails, %s=true does without it%s", err, variable("PlainAttention"), with)}
@@ -105,10 +105,10 @@ const hopeless = 1.15
 
 // tooLarge says which setting to change. What the compiler has planned can never fit; what failed when it was tried may fit a
 // device that nobody else uses, and a run that has begun may go on elsewhere.
-func tooLarge(cfg Config, begun *Recipe, chosen bool, err *model.MemoryError) error {
+func tooLarge(cfg Config, theirs *Recipe, chosen bool, err *model.MemoryError) error {
 	micro, remat := variable("MicroBatch"), variable("Remat")
 	switch {
-	case begun != nil:
+	case theirs != nil:
 		return &DeviceError{fmt.Errorf("this run was begun with passes of %d images, and here %w; give it a device with more memory, or begin another %s with a smaller %s",
 			cfg.pass(), err, variable("Run"), micro)}
 	case err.Err != nil && !chosen:

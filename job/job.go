@@ -96,7 +96,7 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 	}
 	j.recordAttempt(ctx, record.Attempt{Phase: at.phase, From: at.step, Step: at.step})
 	j.openBoard(at)
-	defer j.follow(ctx)()
+	defer j.readBefore(ctx)()
 	if at.phase == pretraining {
 		if at, err = j.pretrain(ctx, at); err != nil {
 			return j.stoppedEarly(ctx, at, err)

@@ -67,9 +67,9 @@ func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) err
 	}
 }
 
-// follow gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs
+// readBefore gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs
 // it, and no run waits or fails for it. The returned function ends the reading.
-func (j *Job) follow(ctx context.Context) (end func()) {
+func (j *Job) readBefore(ctx context.Context) (end func()) {
 	if j.cfg.Listen == "" {
 		return func() {}
 	}
@@ -80,7 +80,7 @@ func (j *Job) follow(ctx context.Context) (end func()) {
 		run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
 		switch {
 		case err == nil:
-			j.live.Follows(run)
+			j.live.Before(run)
 		case ctx.Err() == nil:
 			j.log.Warn("what earlier attempts have left cannot be shown", "error", err)
 		}

@@ -29,7 +29,7 @@ func told() (*View, Options) {
 	v := new(View)
 	v.Doing("compiling")
 	v.Transferred(1000, 20)
-	v.Follows(&report.Run{Name: "r", Attempts: make([]report.Attempt, 3)})
+	v.Before(&report.Run{Name: "r", Attempts: make([]report.Attempt, 3)})
 	v.Stepped("pretrain", 40, 100)
 	v.Stepped("pretrain", 41, 100)
 	v.Stepped("pretrain", 42, 100)
@@ -122,7 +122,7 @@ func TestHealth(t *testing.T) {
 			get(t, h, "/healthz", http.StatusOK)
 			time.Sleep(time.Second)
 			v.Line(record.Alarm{Alarm: "collapse"})
-			v.Follows(&report.Run{})
+			v.Before(&report.Run{})
 			got := get(t, h, "/healthz", http.StatusServiceUnavailable)
 			if !strings.HasPrefix(got, "no progress for 1m1s") {
 				t.Errorf("after %s: %s", name, got)
@@ -180,7 +180,7 @@ func TestSilence(t *testing.T) {
 // has them too when nothing of earlier attempts is known, and before the first line.
 func TestPage(t *testing.T) {
 	v, o := told()
-	v.Follows(&report.Run{
+	v.Before(&report.Run{
 		Name: "r", Attempts: []report.Attempt{{Name: "a", Phase: "pretrain"}}, Begun: record.Begun[report.Recipe]{Recipe: report.Recipe{"Depths": []byte("[1,11]")}},
 		Steps:  []record.Step{{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}}, {Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)}},
 		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Deviation: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
@@ -199,7 +199,7 @@ func TestPage(t *testing.T) {
 		t.Error("what an earlier attempt wrote of an update stands where this one has written of it")
 	}
 	v, o = told()
-	v.Follows(nil)
+	v.Before(nil)
 	if page := get(t, v.handler(o), "/", http.StatusOK); !strings.Contains(page, "<svg ") || !strings.Contains(page, "cI-JEPA run r") {
 		t.Error("without anything of earlier attempts there is no page")
 	}

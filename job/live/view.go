@@ -129,9 +129,9 @@ func (v *View) SaveFailed() {
 	})
 }
 
-// Follows tells what the run's folder held when this process began: the lines of earlier attempts, and how many there were. The
+// Before tells what the run's folder held when this process began: the lines of earlier attempts, and how many there were. The
 // run is not changed any more.
-func (v *View) Follows(run *report.Run) { v.change(func(s *state) { s.before = run }) }
+func (v *View) Before(run *report.Run) { v.change(func(s *state) { s.before = run }) }
 
 // Line takes a line of the journal, which nobody changes any more.
 func (v *View) Line(line any) {
