@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"reflect"
@@ -212,6 +213,7 @@ func (c Config) check(faults *SettingsError) {
 	want(c.FirstMomentum >= 0 && c.FirstMomentum <= 1, "FirstMomentum", c.FirstMomentum, "from 0 to 1")
 	want(c.LastMomentum >= 0 && c.LastMomentum <= 1, "LastMomentum", c.LastMomentum, "from 0 to 1")
 	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))
+	want(c.Data == "" || fs.ValidPath(c.Data) && c.Data != ".", "Data", c.Data, "a folder of the bucket, such as imagenet-100; empty: the bucket itself")
 	want(c.Window > 0, "Window", c.Window, "at least 1")
 	want(c.CropScale.within(0, 1), "CropScale", c.CropScale, "two shares, 0 < low <= high <= 1")
 	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")

@@ -164,6 +164,17 @@ func TestTooLargeToBeMeant(t *testing.T) {
 	}
 }
 
+func TestDataIsAFolder(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for data, fits := range map[string]bool{"imagenet-100": true, "sets/imagenet-100": true, "": true, "/a": false, "a/": false, "a//b": false, "../a": false, ".": false} {
+		t.Setenv("CIJEPA_DATA", data)
+		var settings *SettingsError
+		if _, err := Load("", nil); (err == nil) != fits || !fits && !errors.As(err, &settings) {
+			t.Errorf("%q: %v", data, err)
+		}
+	}
+}
+
 func TestTableNeedsAnIndex(t *testing.T) {
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	t.Setenv("CIJEPA_PRESET", "table")

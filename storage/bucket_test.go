@@ -246,6 +246,8 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		"file://" + file:              "is a file",
 		"file://" + dir + "?prefix=a": "write prefix=a/",
 		"mem://?prefix=a":             "write prefix=a/",
+		"mem://?prefix=a/../../b/":    "out of the bucket",
+		"mem://x#y":                   "behind #",
 		"file://" + dir + "?tmp=1":    `"tmp"`,
 		"file:///proc/no/such/dir":    "choose a directory",
 	} {

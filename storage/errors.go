@@ -48,6 +48,7 @@ const (
 	denied
 	exists // a condition of the write did not hold
 	hopeless
+	damaged // by the driver's own checksum
 )
 
 // classify decides once what an error of a driver means. It looks at the answer of the store first and at the driver's own code last, because
@@ -92,6 +93,8 @@ func classify(err error) class {
 		return transient // azureblob calls it NotFound; a pod's name service may come up after the pod
 	case strings.Contains(err.Error(), keyIsNone):
 		return denied // an identity may come up after the pod as well, but the driver looks for it once
+	case strings.Contains(err.Error(), badSumOfS3), strings.Contains(err.Error(), badSumOfGoogle):
+		return damaged
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
@@ -149,6 +152,8 @@ func explain(at place, act, key string, err error) error {
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
 	case hopeless:
 		return fmt.Errorf("%s %s: %w", act, key, err)
+	case damaged:
+		return fmt.Errorf("%s %s: %w: %w", act, key, ErrCorrupt, err)
 	}
 	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
 }
@@ -193,12 +198,21 @@ func unknownCaller(err error) bool {
 	case errors.As(err, &s3):
 		code = s3.ErrorCode()
 	case errors.As(err, &azure):
+		if azure.StatusCode == http.StatusUnauthorized {
+			return true
+		}
 		code = azure.ErrorCode
 	default:
 		return strings.Contains(err.Error(), keyIsNone) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
 	}
 	return slices.Contains([]string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}, code)
 }
+
+// What the clients of S3 and Google say of a whole object whose checksum is not the one that the store keeps of it. The errors have no types.
+const (
+	badSumOfS3     = "checksum did not match"
+	badSumOfGoogle = "bad CRC on read"
+)
 
 // keyIsNone is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
 const keyIsNone = "private key should be a PEM"

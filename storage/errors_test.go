@@ -45,6 +45,8 @@ func TestClassify(t *testing.T) {
 		{syscall.ECONNREFUSED, transient}, {errors.New("something new"), transient},
 
 		{s3Refused(400), hopeless}, {azure(400, "InvalidInput"), hopeless}, {google(400), hopeless}, {syscall.ENOSPC, hopeless},
+
+		{errors.New("checksum did not match: algorithm CRC32, expect a, actual b"), damaged}, {errors.New("storage: bad CRC on read: got 1, want 2"), damaged},
 	} {
 		if got := classify(fmt.Errorf("wrapped twice: %w", fmt.Errorf("once: %w", x.err))); got != x.want {
 			t.Errorf("%v: class %d, want %d", x.err, got, x.want)
@@ -68,6 +70,7 @@ func TestRefusedCredentialsHaveTheirOwnAdvice(t *testing.T) {
 		{place{scheme: "s3"}, &smithy.GenericAPIError{Code: "InvalidAccessKeyId"}, "AWS_ACCESS_KEY_ID"},
 		{place{scheme: "s3"}, fmt.Errorf("operation error S3: ListObjectsV2, get identity: get credentials: %w", s3Refused(403)), "AWS_ACCESS_KEY_ID"},
 		{place{scheme: "azblob"}, &azcore.ResponseError{StatusCode: 403, ErrorCode: "AuthenticationFailed"}, "AZURE_STORAGE_KEY"},
+		{place{scheme: "azblob"}, &azcore.ResponseError{StatusCode: 401, ErrorCode: "InvalidAuthenticationInfo"}, "AZURE_STORAGE_KEY"},
 		{place{scheme: "gs"}, &googleapi.Error{Code: 401}, "gcloud auth application-default login"},
 		{place{scheme: "gs"}, errors.New("Get: private key should be a PEM or plain PKCS1 or PKCS8; parse error"), "GOOGLE_APPLICATION_CREDENTIALS"},
 		{place{}, &smithy.GenericAPIError{Code: "ExpiredToken"}, "check the credentials"},

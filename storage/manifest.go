@@ -21,7 +21,7 @@ type manifest struct {
 	Phase    string   `json:"phase"`
 	Step     int64    `json:"step"`
 	Attempt  string   `json:"attempt"`
-	Previous string   `json:"previous"` // sha256 of the bytes of the manifest before; empty in the first
+	Previous string   `json:"previous"` // sha256 of the bytes of the manifest before; empty in the first, and where these bytes could not be read
 	Folder   string   `json:"folder"`   // state/<phase>-<step>-<attempt>, relative to the run
 	Keep     bool     `json:"keep"`
 	Objects  []Object `json:"objects"` // Key is the name below Folder, so that a copied run still loads

@@ -87,6 +87,10 @@ func checkURL(bucket string) (*url.URL, error) {
 		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
 	case u.Query().Get("prefix") != "" && !strings.HasSuffix(u.Query().Get("prefix"), "/"):
 		return nil, fmt.Errorf("bucket URL %q: a prefix that is a folder ends with a slash; write prefix=%s/", redacted(bucket), u.Query().Get("prefix"))
+	case slices.Contains(strings.Split(u.Query().Get("prefix"), "/"), ".."):
+		return nil, fmt.Errorf("bucket URL %q: a prefix cannot lead out of the bucket", redacted(bucket))
+	case u.Fragment != "":
+		return nil, fmt.Errorf("bucket URL %q: what stands behind # is no part of it; write %%23 for a # in a name", redacted(bucket))
 	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/",
 			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))

@@ -46,7 +46,7 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) error) (*chain, Position, error) {
 	c := &chain{sequence: newest}
 	if newest == 0 {
-		return c, Position{}, nil
+		return c, Position{}, r.lookForRemains(ctx)
 	}
 	if err := r.readChain(ctx, c); err != nil {
 		return nil, Position{}, err
@@ -65,6 +65,17 @@ func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) e
 	}
 	return nil, Position{}, fmt.Errorf("restoring %s: %w: there are %d manifests but no checkpoint can be loaded; "+
 		"restore the bucket's objects or start a run under another name", r.root, ErrCorrupt, newest)
+}
+
+// lookForRemains warns of parts of checkpoints without any manifest. An attempt that was killed during its first upload leaves such; so does
+// somebody who deletes the manifests, and the objects that they named go a day after the next commit.
+func (r *Run) lookForRemains(ctx context.Context) error {
+	entries, err := r.bucket.entries(ctx, r.root+"state/")
+	if err == nil && len(entries) > 0 {
+		r.log.Warn("there is no checkpoint, but parts of some: if manifests were deleted, stop this run and put them back; if an earlier attempt was killed during its first upload, all is well",
+			"manifests", r.root+"manifest/", "objects", len(entries), "first", entries[0].key)
+	}
+	return err
 }
 
 // readChain fills c from the newest readable manifest. Unreadable ones above it count as damaged checkpoints.

@@ -1,9 +1,13 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 func flipBit(data []byte) []byte {
@@ -129,5 +133,68 @@ func TestDamageOnTheWireIsReadAgain(t *testing.T) {
 	})
 	if err != nil || p.Step != 1 || r.Fallbacks() != 0 {
 		t.Errorf("%+v, %v, %d fallbacks", p, err, r.Fallbacks())
+	}
+}
+
+// TestRestorePassesOverWhatTheDriverRefuses: bytes that no longer have the checksum that the store keeps of them do not come at all. A bit that flipped on
+// the way is another matter: the next try has it right.
+func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
+	store := storagetest.NewStore(t)
+	b := New(store.Bucket(), hasty(t))
+	defer b.Close()
+	r, _ := mustRestore(t, b, "pod-a")
+	for step := int64(1); step <= 3; step++ {
+		mustCommit(t, r, step, false)
+	}
+	const newest = "runs/test/manifest/000000000003.json"
+	times := 2
+	refuse := func(c storagetest.Call) storagetest.Fault {
+		if c.Op == storagetest.Read && c.Key == newest && times != 0 {
+			times--
+			return storagetest.BadSum
+		}
+		return storagetest.None
+	}
+	store.Plan(refuse)
+	if r, p := mustRestore(t, b, "pod-b"); p.Step != 3 || r.Fallbacks() != 0 {
+		t.Errorf("after two flips restored step %d after %d fallbacks", p.Step, r.Fallbacks())
+	}
+	times = -1 // always
+	store.Plan(refuse)
+	r, p := mustRestore(t, b, "pod-c")
+	if p.Step != 2 || r.Fallbacks() != 1 {
+		t.Errorf("restored step %d after %d fallbacks", p.Step, r.Fallbacks())
+	}
+	mustCommit(t, r, 3, false)
+	if r, p := mustRestore(t, b, "pod-d"); p.Step != 3 || p.Sequence != 4 || r.Fallbacks() != 0 {
+		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
+	}
+	if _, err := b.getTwice(t.Context(), newest); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("reading it: %v", err)
+	}
+}
+
+// TestRemainsAreTold: who has deleted the manifests hears of it while the objects are still there.
+func TestRemainsAreTold(t *testing.T) {
+	b := memBucket(t)
+	var log bytes.Buffer
+	warned := func() bool {
+		log.Reset()
+		r := OpenRun(b, "test", "pod", slog.New(slog.NewTextHandler(&log, nil)))
+		if p, err := r.Restore(t.Context(), readParts(t)); err != nil || p.Sequence != 0 {
+			t.Fatal(p, err)
+		}
+		return strings.Contains(log.String(), "put them back")
+	}
+	if warned() {
+		t.Error("a run that begins is warned of nothing")
+	}
+	r, _ := mustRestore(t, b, "pod-a")
+	mustCommit(t, r, 1, false)
+	if err := b.Delete(t.Context(), "runs/test/manifest/000000000001.json"); err != nil {
+		t.Fatal(err)
+	}
+	if !warned() {
+		t.Errorf("no warning in %q", log.String())
 	}
 }

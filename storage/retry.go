@@ -44,6 +44,9 @@ const (
 	// fewTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
 	// got a flipped bit calls the request invalid.
 	fewTries = 3
+
+	// mostSilence is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is back.
+	mostSilence = 4
 )
 
 func (o Options) withDefaults() Options {
@@ -112,8 +115,8 @@ func (a *attempt) cause(err error) error {
 }
 
 // retry runs op until it succeeds, fails for good, or patience ends. Every attempt has a watchdog, so a store that accepts a connection and then
-// says nothing costs Silence, not for ever. An attempt after a silent one gets twice the time: on a thin line an upload shows no progress while the
-// driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds whatever
+// says nothing costs Silence, not for ever. An attempt after a silent one gets twice the time, within bounds: on a thin line an upload shows no
+// progress while the driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds whatever
 // its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
 	t := trouble{options: o, act: act, key: key}
@@ -126,11 +129,12 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 			return value, nil
 		}
 		if errors.Is(err, errSilent) {
-			limit *= 2
+			limit = min(2*limit, mostSilence*o.Silence)
 		}
 		if err := t.pause(ctx, err); err != nil {
 			return value, err
 		}
+		limit = max(min(limit, t.left()), o.Silence)
 	}
 }
 
@@ -165,6 +169,9 @@ func (t *trouble) pause(ctx context.Context, err error) error {
 	}
 }
 
+// left is what is left of the patience.
+func (t *trouble) left() time.Duration { return t.options.Patience - time.Since(t.since) }
+
 // again tells whether an error is worth another attempt.
 func (t *trouble) again(err error) bool {
 	var final *finalError
@@ -174,7 +181,7 @@ func (t *trouble) again(err error) bool {
 	switch classify(err) {
 	case transient:
 		return true
-	case denied, hopeless:
+	case denied, hopeless, damaged:
 		t.doubtful++
 		return t.doubtful < fewTries
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"path"
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/storage"
@@ -57,6 +58,6 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 	if err != nil {
 		return err
 	}
-	_, err = bucket.Create(ctx, prefix+"/LICENSE", licence)
+	_, err = bucket.Create(ctx, path.Join(prefix, "LICENSE"), licence)
 	return err
 }

@@ -44,6 +44,7 @@ const (
 	Cut             Fault = "cut"               // a read ends in its middle with an error
 	CutQuietly      Fault = "cut-quietly"       // a read ends in its middle as if it were whole
 	Flipped         Fault = "flipped"           // a read has one wrong bit and no error
+	BadSum          Fault = "bad-sum"           // a read has one wrong bit, which the driver notices
 	Stale           Fault = "stale"             // a listing lags behind
 	Denied          Fault = "denied"            // 403
 	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
@@ -58,7 +59,7 @@ const Unconditional Fault = "unconditional"
 
 // Faults are the faults that a run survives.
 func Faults() []Fault {
-	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, Stale, Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin}
+	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, BadSum, Stale, Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin}
 }
 
 const (
@@ -77,7 +78,7 @@ func (f Fault) Applies(c Call) bool {
 		return c.Op == Write
 	case Stalled:
 		return c.Op == Read || c.Op == Write
-	case Cut, CutQuietly, Flipped:
+	case Cut, CutQuietly, Flipped, BadSum:
 		return c.Op == Read
 	case Stale:
 		return c.Op == List
@@ -98,6 +99,8 @@ func (f Fault) before(ctx context.Context, c Call) error {
 		return &smithy.GenericAPIError{Code: "AccessDenied", Message: "not today"}
 	case DeniedAsMissing:
 		return &googleapi.Error{Code: http.StatusForbidden, Message: "permission denied on resource (or it may not exist)"}
+	case BadSum:
+		return errors.New("storage: bad CRC on read: got 1, want 2")
 	case Silent:
 		<-ctx.Done()
 		return ctx.Err()
