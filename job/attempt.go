@@ -11,7 +11,7 @@ import (
 
 // recordAttempt writes where an attempt begins or ends. A run can do without it, so a failure is only logged.
 func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
-	line.Time = time.Now().UTC()
+	line.Time, line.Manifest = time.Now().UTC(), j.run.Newest()
 	j.ended = line.How != ""
 	text, err := json.Marshal(line)
 	if err == nil {

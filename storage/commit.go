@@ -40,6 +40,7 @@ func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, p
 		r.garbage = append(r.garbage, folder)
 		return Position{}, err
 	}
+	r.newestKnown.Store(r.chain.sequence)
 	r.garbage = append(r.garbage, dropped...)
 	r.sweep(ctx, folder)
 	return Position{Phase: phase, Step: step, Sequence: r.chain.sequence}, nil

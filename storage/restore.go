@@ -21,7 +21,7 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 		}
 		c, position, err := r.restore(ctx, newest, load)
 		if err == nil && c.fallbacks == 0 {
-			r.chain = c
+			r.keep(c)
 			return position, nil
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
@@ -37,9 +37,15 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 		if err != nil {
 			return Position{}, err
 		}
-		r.chain = c
+		r.keep(c)
 		return position, nil
 	}
+}
+
+// keep is the chain from which the attempt goes on.
+func (r *Run) keep(c *chain) {
+	r.chain = c
+	r.newestKnown.Store(c.sequence)
 }
 
 // restore loads the newest checkpoint that can be loaded, given the highest sequence number.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Run is one attempt's view of one training run: everything below runs/<name>/. Its methods may be called at once from several goroutines;
@@ -28,6 +29,8 @@ type Run struct {
 	garbage  []string   // folders that may be deleted after the next commit: of failed commits, and what retention has let go
 	appendMu sync.Mutex // guards appended
 	appended map[string]int
+
+	newestKnown atomic.Int64 // chain.sequence, for who must not wait for a commit
 }
 
 // OpenRun gives access to a run as one of its attempts. It touches nothing yet. attempt names the process, such as its pod: a random ending is added,
@@ -89,6 +92,9 @@ func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err erro
 	}
 	return r.bucket.getTwice(ctx, key)
 }
+
+// Newest is the number of the newest manifest that this attempt knows: of those that Restore found and Commit has added. 0: of none.
+func (r *Run) Newest() int64 { return r.newestKnown.Load() }
 
 // Append stores one flush of a log that grows, as an object of its own: an object store cannot append. The key is
 // metrics/<name>-<attempt>-<n> with the ending of name at its end.

@@ -17,6 +17,14 @@ func (a *Attempted) Saw(phase string, step int64) {
 	}
 }
 
+// beside tells that another attempt began while this one was still committing, and is not known to have gone on from its end.
+func (a Attempted) beside(other Attempted) bool {
+	if a.Last.Manifest == 0 && other.Begun.Manifest == 0 { // there is none yet, or a version wrote it that did not tell
+		return a.Ended && other.Begun.Time.Before(a.Last.Time)
+	}
+	return a.Ended && other.Begun.Manifest < a.Last.Manifest
+}
+
 // futile tells that it was overtaken before it had committed anything: the run did not go on from where it began.
 func (a Attempted) futile() bool {
 	return a.Last.How == Overtaken && a.Last.Phase == a.Begun.Phase && a.Last.Saved != nil && *a.Last.Saved == a.Begun.From
@@ -45,8 +53,7 @@ func Lost(all []Attempted) (updates int64) {
 // successor is the attempt that took the run up after a had ended; nil when there is none.
 func successor(later []Attempted, a Attempted) *Attempted {
 	for i, next := range later {
-		beside := a.Ended && next.Begun.Time.Before(a.Last.Time)
-		if !beside && !next.futile() {
+		if !a.beside(next) && !next.futile() {
 			return &later[i]
 		}
 	}

@@ -89,6 +89,9 @@ type Attempt struct {
 	Step  int64     `json:"step"`            // updates done now
 	Saved *int64    `json:"saved,omitempty"` // at the end: those of them that it began from or committed
 	How   string    `json:"how,omitempty"`   // at the end: see below
+
+	// Manifest is the number of the newest manifest that the attempt knows: attempts of machines whose clocks differ are told apart by it.
+	Manifest int64 `json:"manifest,omitempty"`
 }
 
 // How an attempt ends before the run does.

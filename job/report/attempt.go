@@ -28,7 +28,7 @@ const (
 	unknown = "at work or killed" // the newest one, which wrote down no end
 )
 
-// attempts fills in how each attempt went, and gives their names in order of time.
+// attempts fills in how each attempt went, and gives their names in the order in which they began.
 func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 	for name, of := range lines {
 		if len(of) == 0 {
@@ -41,7 +41,9 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 		}
 		r.Attempts = append(r.Attempts, a)
 	}
-	slices.SortFunc(r.Attempts, func(a, b Attempt) int { return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(r.Attempts, func(a, b Attempt) int {
+		return cmp.Or(cmp.Compare(a.known.Begun.Manifest, b.known.Begun.Manifest), a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name))
+	})
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
 		order = append(order, a.Name)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,5 +95,34 @@ func TestLostWhereAttemptsOverlap(t *testing.T) {
 		if len(r.Attempts) != len(c.attempts) || r.Lost() != c.lost {
 			t.Errorf("%s: %d attempts, %d updates lost, want %d", name, len(r.Attempts), r.Lost(), c.lost)
 		}
+	}
+}
+
+// TestAttemptsOfDifferentClocks: a machine whose clock is six hours ahead is killed at 70, one with the right time goes on from 60 and is stopped at 128,
+// one twelve hours ahead finishes. Each names the newest manifest that it found.
+func TestAttemptsOfDifferentClocks(t *testing.T) {
+	f := newFolder(t)
+	f.putJSON("runs/r/run.json", begun("L200", 0))
+	saved := int64(128)
+	for name, lines := range map[string][]record.Attempt{
+		"c-1": {{Time: minute(360), Phase: pretraining}},
+		"b-2": {{Time: minute(1), Phase: pretraining, From: 60, Step: 60, Manifest: 3}, {Time: minute(2), Phase: pretraining, From: 60, Step: 128, Saved: &saved, How: record.Stopped, Manifest: 6}},
+		"a-3": {{Time: minute(722), Phase: pretraining, From: 128, Step: 128, Manifest: 6}},
+	} {
+		for n, line := range lines {
+			putLines(f, fmt.Sprintf("runs/r/metrics/attempt-%s-%06d.jsonl", name, n+1), line)
+		}
+	}
+	putLines(f, "runs/r/metrics/steps-c-1-000002.jsonl", record.Step{Phase: pretraining, Step: 70})
+	r, err := ReadRun(t.Context(), f.open(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, a := range r.Attempts {
+		order = append(order, a.Name)
+	}
+	if !slices.Equal(order, []string{"c-1", "b-2", "a-3"}) || r.Lost() != 10 {
+		t.Errorf("order %v, %d updates lost, want 10", order, r.Lost())
 	}
 }
