@@ -108,16 +108,16 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
 }
 
-// loading says whose fault it is that a part could not be loaded: of the store, which says so itself, of who wrote it, or of the device.
+// loading says whose fault it is that a part could not be loaded, where it is not the store's, which says so itself: of who wrote it, or of
+// the device.
 func loading(err error) error {
 	switch {
-	case err == nil, errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrNotFound),
-		errors.Is(err, ErrStopped):
-		return err
 	case errors.Is(err, model.ErrFormat):
 		return fmt.Errorf("%w: %w: a run of other settings, or another version, has written it", storage.ErrCorrupt, err)
+	case errors.Is(err, model.ErrUpload):
+		return &DeviceError{err}
 	}
-	return &DeviceError{err}
+	return err
 }
 
 func readPart(c storage.Checkpoint, name string) ([]byte, error) {

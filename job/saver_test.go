@@ -165,10 +165,10 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	}
 }
 
-// TestLoading: what cannot be loaded is damage when others have written it, a device's fault when nobody else says that it is his.
+// TestLoading: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
 func TestLoading(t *testing.T) {
 	var device *DeviceError
-	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}} {
+	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}, errors.New("400")} {
 		if err := loading(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
 			t.Errorf("of %v becomes %v", of, err)
 		}
@@ -176,7 +176,7 @@ func TestLoading(t *testing.T) {
 	if err := loading(fmt.Errorf("reading: %w", model.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("other arrays are %v", err)
 	}
-	if err := loading(errors.New("no memory")); !errors.As(err, &device) {
+	if err := loading(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
 		t.Errorf("a device's error is %v", err)
 	}
 	if err := loading(nil); err != nil {

@@ -76,10 +76,15 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 	right := 0
 	j.live.Doing("comparing neighbours")
 	err = interruptible(ctx, func() error {
-		for i, answer := range model.NearestNeighbours(known, knownLabels, asked, j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
-			if answer == labels[i] {
-				right++
+		for len(labels) > 0 { // some at a time: on few cores all of them may take longer than a run may be silent
+			n := min(askedAtOnce, len(labels))
+			for i, answer := range model.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
+				if answer == labels[i] {
+					right++
+				}
 			}
+			asked, labels = asked[n*j.cfg.Width:], labels[n:]
+			j.live.Moved()
 		}
 		return nil
 	})
@@ -88,6 +93,9 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 	}
 	return right, nil
 }
+
+// askedAtOnce is how many images' neighbours are looked for between two words of progress.
+const askedAtOnce = 1000
 
 // features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
 // n = 0 means all.

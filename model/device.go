@@ -236,11 +236,14 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 	return results, nil
 }
 
+// ErrUpload is a copy to the device that has failed.
+var ErrUpload = errors.New("uploading")
+
 // upload copies an array of float32 values, little-endian, to the device.
 func (d *Device) upload(data []byte, dims []int) (*tensors.Tensor, error) {
 	t, err := tensors.FromRaw(d.backend, 0, floatShape(dims...), data)
 	if err != nil {
-		return nil, fmt.Errorf("uploading an array %v: %w", dims, err)
+		return nil, fmt.Errorf("%w an array %v: %w", ErrUpload, dims, err)
 	}
 	return t, nil
 }

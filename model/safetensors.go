@@ -109,7 +109,7 @@ func readSafetensors(r io.Reader, arrays []namedArray) error {
 			return fmt.Errorf("reading safetensors: %w: %s has %d bytes instead of %d", ErrFormat, name, size, len(a.data))
 		}
 		if _, err := io.ReadFull(r, a.data); err != nil {
-			return fmt.Errorf("reading %s: %w", name, err)
+			return fmt.Errorf("reading %s: %w", name, tooShort(err))
 		}
 	}
 	switch n, err := io.CopyN(io.Discard, r, 1); {
@@ -121,19 +121,27 @@ func readSafetensors(r io.Reader, arrays []namedArray) error {
 	return nil
 }
 
+// tooShort makes ErrFormat of a file that ends before it should. What a reader says of a file that was cut is another error.
+func tooShort(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return err
+}
+
 // readSafetensorsHeader reads the header of a file. The order is that of the arrays in the file, which follow each other
 // without gaps.
 func readSafetensorsHeader(r io.Reader) (entries map[string]headerEntry, order []string, err error) {
 	var length uint64
 	if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
-		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w", tooShort(err))
 	}
 	if length > maxHeader {
 		return nil, nil, fmt.Errorf("reading a safetensors header: %w: a length of %d bytes", ErrFormat, length)
 	}
 	var text bytes.Buffer
 	if _, err := io.CopyN(&text, r, int64(length)); err != nil {
-		return nil, nil, fmt.Errorf("reading a safetensors header: %w", err)
+		return nil, nil, fmt.Errorf("reading a safetensors header: %w", tooShort(err))
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(text.Bytes(), &raw); err != nil {

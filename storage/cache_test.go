@@ -212,7 +212,7 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	}
 }
 
-// A disk that does not give a file's bytes is trouble and no damage; a copy that it does not give when it is opened is fetched again.
+// A disk that does not give a file's bytes is trouble and no damage.
 func TestDiskThatCannotBeRead(t *testing.T) {
 	b, d := packed(t, 50)
 	c := newCache(t, d, t.TempDir(), 0)
@@ -223,15 +223,23 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 	if err := look(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.shards[1].file.file.Close(); err != nil { // reads fail from now on
+	file := s.shards[1].file
+	if err := file.read(make([]byte, 10), file.size-5); !errors.Is(err, errUnreadable) { // as of a mount that gives less than there is
+		t.Errorf("a read that ends early: %v", err)
+	}
+	if err := file.file.Close(); err != nil { // reads fail from now on
 		t.Fatal(err)
 	}
 	if err := look(); !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("error %v, want ErrUnreachable", err)
 	}
+	if err := file.check(); !errors.Is(err, errUnreadable) {
+		t.Errorf("checked: %v", err)
+	}
 	s.shards[1].file, s.shards[1].state = nil, absent
 
-	// A folder has the size of a file, but no bytes.
+
+	// What is no copy at all gives way to one.
 	whole := c.whole(s.shards[1].Shard)
 	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
 		t.Fatal(err)

@@ -44,10 +44,16 @@ const (
 	// fewTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
 	// got a flipped bit calls the request invalid.
 	fewTries = 3
-
-	// mostSilence is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is back.
-	mostSilence = 4
 )
+
+// mostSilence is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is
+// back, and what waits less never gets an upload through a thin line.
+func mostSilence(act string) time.Duration {
+	if act == writing {
+		return 8
+	}
+	return 2
+}
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
@@ -129,7 +135,7 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 			return value, nil
 		}
 		if errors.Is(err, errSilent) {
-			limit = min(2*limit, mostSilence*o.Silence)
+			limit = min(2*limit, mostSilence(act)*o.Silence)
 		}
 		if err := t.pause(ctx, err); err != nil {
 			return value, err

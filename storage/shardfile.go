@@ -85,10 +85,16 @@ func (f *shardFile) check() error {
 // read fills into with the bytes from an offset on. They are those that were checked.
 func (f *shardFile) read(into []byte, offset int64) error {
 	_, err := f.file.ReadAt(into, offset)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+		if changed := f.unchanged(); changed != nil {
+			return changed // it says why the file ends here
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	return f.unchanged() // it finds what made the file end here
+	return f.unchanged()
 }
 
 // unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
@@ -101,7 +107,7 @@ func (f *shardFile) unchanged() error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("looking at %s: %w", f.name, err)
+			return fmt.Errorf("looking at %s: %w: %w", f.name, errUnreadable, err)
 		}
 		break
 	}

@@ -51,13 +51,17 @@ func (v *View) healthz(limit time.Duration) http.HandlerFunc {
 	}
 }
 
-// looks is how often Watch looks at a run within its limit.
-const looks = 60
+// Watch looks at a run so many times within its limit, but no seldomer than often: it is to be sooner than who asks /healthz every minute.
+const (
+	fewLooks = 60
+	often    = 10 * time.Second
+)
 
 // Watch returns when nothing has moved for longer than limit, with an error that says where, or when ctx ends. It counts its own looks and not
 // the time between them: a process that was suspended for an hour has not hung.
 func (v *View) Watch(ctx context.Context, limit time.Duration) error {
-	ticker := time.NewTicker(limit / looks)
+	pause := min(limit/fewLooks, often)
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	var last time.Time
 	for still := 0; ; still++ {
@@ -65,8 +69,8 @@ func (v *View) Watch(ctx context.Context, limit time.Duration) error {
 		if !moved.Equal(last) {
 			still, last = 0, moved
 		}
-		if still > looks {
-			return hangs(time.Duration(still)*(limit/looks), limit, doing)
+		if silent := time.Duration(still) * pause; silent > limit {
+			return hangs(silent, limit, doing)
 		}
 		select {
 		case <-ticker.C:

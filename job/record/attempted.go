@@ -19,7 +19,8 @@ func (a *Attempted) Saw(phase string, step int64) {
 
 // beside tells that another attempt began while this one was still committing, and is not known to have gone on from its end.
 func (a Attempted) beside(other Attempted) bool {
-	if a.Last.Manifest == 0 && other.Begun.Manifest == 0 { // there is none yet, or a version wrote it that did not tell
+	fresh := other.Begun.Phase == Pretraining && other.Begun.From == 0
+	if a.Last.Manifest == 0 || other.Begun.Manifest == 0 && !fresh { // there is none yet, or a version wrote it that did not tell
 		return a.Ended && other.Begun.Time.Before(a.Last.Time)
 	}
 	return a.Ended && other.Begun.Manifest < a.Last.Manifest

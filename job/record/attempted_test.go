@@ -26,6 +26,8 @@ func TestLost(t *testing.T) {
 	back.Last = back.Begun
 	early := killed(3, 90, 100)
 	early.Saw(Probing, 50)
+	known := ended(0, 1, 0, 120, 100, Stopped)
+	known.Last.Manifest = 6
 	for name, c := range map[string]struct {
 		all  []Attempted
 		want int64
@@ -40,6 +42,7 @@ func TestLost(t *testing.T) {
 		"killed in the probe":                        {[]Attempted{probed, back}, 3},
 		"killed before the probe was saved":          {[]Attempted{early, killed(4, 100, 100)}, 50},
 		"killed in pretraining, which another ended": {[]Attempted{killed(0, 0, 50), back}, 0},
+		"stopped, and gone on with by a version that does not tell": {[]Attempted{known, killed(2, 90, 95)}, 30},
 	} {
 		if got := Lost(c.all); got != c.want {
 			t.Errorf("%s: %d updates lost, want %d", name, got, c.want)
