@@ -238,7 +238,6 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 	}
 	s.shards[1].file, s.shards[1].state = nil, absent
 
-
 	// What is no copy at all gives way to one.
 	whole := c.whole(s.shards[1].Shard)
 	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
