@@ -236,7 +236,9 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 	if err := file.check(); !errors.Is(err, errUnreadable) {
 		t.Errorf("checked: %v", err)
 	}
+	c.mu.Lock()
 	s.shards[1].file, s.shards[1].state = nil, absent
+	c.mu.Unlock()
 
 	// What is no copy at all gives way to one.
 	whole := c.whole(s.shards[1].Shard)
