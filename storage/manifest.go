@@ -108,7 +108,7 @@ func (r *Run) newest(ctx context.Context) (int64, error) {
 		if errors.Is(err, ErrNotFound) {
 			return highest, nil
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrCorrupt) { // a damaged one is there
 			return 0, err
 		}
 		highest++

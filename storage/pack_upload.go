@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,34 +83,4 @@ func (p *packer) stored(ctx context.Context, object Object) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("checking %s: %w", object.Key, err)
-}
-
-// putIndex makes the dataset exist. Another index in its place is ErrExists.
-func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
-	data, err := ix.Encode()
-	if err != nil {
-		return err
-	}
-	key := under(prefix) + IndexName
-	created, err := dst.Create(ctx, key, data)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", key, err)
-	}
-	if created {
-		return nil
-	}
-	stored, err := dst.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
-	}
-	if !bytes.Equal(stored, data) {
-		return otherDataset(prefix)
-	}
-	return nil
-}
-
-// otherDataset is an index that stands in the way. It is the thing to name: shards without one are replaced.
-func otherDataset(prefix string) error {
-	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
-		"(and its shards, of which some names may not come again), to keep it choose another prefix", under(prefix), IndexName, ErrExists)
 }

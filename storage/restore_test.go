@@ -165,6 +165,16 @@ func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
 	if p.Step != 2 || r.Fallbacks() != 1 {
 		t.Errorf("restored step %d after %d fallbacks", p.Step, r.Fallbacks())
 	}
+	store.Plan(func(c storagetest.Call) storagetest.Fault { // nor does a listing that lags behind make it vanish
+		if c.Op == storagetest.List {
+			return storagetest.Stale
+		}
+		return refuse(c)
+	})
+	if r, p := mustRestore(t, b, "pod-e"); p.Step != 2 || r.Fallbacks() != 1 || r.Newest() != 3 {
+		t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(), r.Newest())
+	}
+	store.Plan(refuse)
 	mustCommit(t, r, 3, false)
 	if r, p := mustRestore(t, b, "pod-d"); p.Step != 3 || p.Sequence != 4 || r.Fallbacks() != 0 {
 		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())

@@ -122,8 +122,8 @@ func (a *attempt) cause(err error) error {
 
 // retry runs op until it succeeds, fails for good, or patience ends. Every attempt has a watchdog, so a store that accepts a connection and then
 // says nothing costs Silence, not for ever. An attempt after a silent one gets twice the time, within bounds: on a thin line an upload shows no
-// progress while the driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after 4 seconds whatever
-// its settings, gcsblob does not retry plain writes at all).
+// progress while the driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after
+// 4 seconds whatever its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
 	t := trouble{options: o, act: act, key: key}
 	for limit := o.Silence; ; {
