@@ -5,10 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/model"
 )
 
 // alarms is what the judge remembers. It travels in every checkpoint: a restart neither repeats an alarm nor misses one.
@@ -21,24 +19,6 @@ type alarms struct {
 	RMS     []*float64 `json:"rms,omitempty"`     // of that line, once the warm-up was over
 	Ranks   []float64  `json:"ranks,omitempty"`   // best of each depth, after the warm-up
 	Top1    float64    `json:"top1"`              // best of the online probe, after the warm-up
-}
-
-// newJudge begins to judge the lines of the journal.
-func (j *Job) newJudge(p *Progress, schedule model.Schedule, perEpoch int64) judge {
-	g := judge{depths: j.cfg.Depths, rows: j.cfg.IntermediateRows, normed: j.cfg.TargetNorm, warmup: schedule.Warmup, perEpoch: perEpoch, memory: &p.Alarms}
-	j.journal.follow(func(line any) { j.raise(g.line(line)) })
-	return g
-}
-
-// raise tells of alarms: in the log, and in a journal that any reader of the bucket sees.
-func (j *Job) raise(found []record.Alarm) {
-	for _, a := range found {
-		a.Time = time.Now().UTC()
-		j.log.Warn("alarm", "alarm", a.Alarm, "step", a.Step, "value", a.Value, "limit", a.Limit, "text", a.Text)
-		if err := j.journal.add(record.Alarms, a); err != nil {
-			j.log.Error("an alarm is not on record", "error", err)
-		}
-	}
 }
 
 // reading is one figure held against its limit. Between bad and well a state stays what it was.

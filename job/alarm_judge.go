@@ -11,11 +11,17 @@ import (
 // judge holds what a run says of itself against the limits of alarm_limits.go. What it finds is a function of the lines,
 // in their order; times and restarts do not count.
 type judge struct {
-	depths           DepthSet
+	depths           []int
 	rows             int   // source depths sampled in an update beside the deepest
 	normed           bool  // targets are normalised
 	warmup, perEpoch int64 // updates
 	memory           *alarms
+}
+
+// newJudge judges the lines of a run: its depths, its sampled source rows, whether targets are normalised, the updates of its
+// warm-up and of an epoch. What it remembers it keeps in memory.
+func newJudge(depths []int, rows int, normed bool, warmup, perEpoch int64, memory *alarms) judge {
+	return judge{depths: depths, rows: rows, normed: normed, warmup: warmup, perEpoch: perEpoch, memory: memory}
 }
 
 // settled says whether a run has warmed up.
@@ -25,7 +31,7 @@ func (g judge) settled(step int64) bool { return step > max(g.warmup, settledAft
 func (g judge) line(line any) []record.Alarm {
 	switch l := line.(type) {
 	case record.Step:
-		if l.Phase == pretraining {
+		if l.Phase == record.Pretraining {
 			return slices.Concat(g.pathways(l), g.table(l))
 		}
 	case record.Health:

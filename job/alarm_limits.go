@@ -45,3 +45,6 @@ const (
 	// one that sways about its limit rings once.
 	wellAgain = 0.05
 )
+
+// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite: by then it is no accident.
+const maxSkipped = 20

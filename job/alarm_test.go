@@ -35,7 +35,7 @@ func healthy(epoch int64) record.Health {
 
 // stepped is a line of steps in which all pathways have had their share and no pair is predicted worse than 0.7.
 func stepped(step int64) record.Step {
-	line := record.Step{Phase: pretraining, Step: step}
+	line := record.Step{Phase: record.Pretraining, Step: step}
 	for i := range 11 {
 		line.Updates = append(line.Updates, step/5)
 		line.Table = append(line.Table, eleven(0.7))
@@ -200,7 +200,7 @@ func TestHealthyPathways(t *testing.T) {
 				}
 				p.observe(c.depths, sources, model.StepOutput{Table: make([][]float64, len(sources))})
 				if (step+1)%50 == 0 {
-					found = append(found, g.line(record.Step{Phase: pretraining, Step: step + 1, Updates: slices.Clone(p.Updates)})...)
+					found = append(found, g.line(record.Step{Phase: record.Pretraining, Step: step + 1, Updates: slices.Clone(p.Updates)})...)
 				}
 			}
 			if c.favoured != (len(found) > 0) || c.favoured && *found[0].Depth != 3 {

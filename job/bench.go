@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,11 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/draw"
 )
 
 // BenchOptions say how a benchmark measures; what it measures, the settings say.
@@ -95,15 +98,15 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	var kept *programs
 	if b.options.Programs != "" {
-		kept = &programs{folder: b.options.Programs, log: b.log}
+		kept = newPrograms(b.options.Programs, b.log)
 	}
-	device, err := b.cfg.openDevice(kept, b.log) // left to the end of the process, as arrays on it may be
+	device, err := openDevice(b.cfg, kept, b.log) // left to the end of the process, as arrays on it may be
 	if err != nil {
 		return err
 	}
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
 	b.cfg = likely(b.cfg, device.Memory())
-	b.model, b.found.MicroBatch = b.cfg.Model(), b.cfg.pass()
+	b.model, b.found.MicroBatch = b.cfg.Model(), pass(b.cfg)
 	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
@@ -120,7 +123,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, s := range shapes {
 		lap()
 		if err := b.learner.Compile(s); err != nil {
-			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, b.cfg.failed(err, nil))
+			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, failed(b.cfg, err, nil))
 		}
 		b.found.Shapes = append(b.found.Shapes, BenchShape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
 	}
@@ -203,4 +206,39 @@ func median(laps []time.Duration) time.Duration {
 		return 0
 	}
 	return slices.Sorted(slices.Values(laps))[len(laps)/2]
+}
+
+// firstCard asks for the first card of this machine. Where nobody answers there is none, or none that can be asked.
+func firstCard(ctx context.Context, smi func(context.Context) ([]byte, error)) (name string, memory float64, driver string, ok bool) {
+	text, err := smi(ctx)
+	if err != nil {
+		return "", 0, "", false
+	}
+	first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
+	fields := strings.Split(string(first), ",")
+	var size Bytes
+	if len(fields) != 3 || size.Decode(strings.TrimSpace(fields[1])) != nil || size == 0 {
+		return "", 0, "", false
+	}
+	return strings.TrimSpace(fields[0]), float64(size), strings.TrimSpace(fields[2]), true
+}
+
+// nvidiaSMI prints name, memory and driver of each card, one a line.
+func nvidiaSMI(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader").Output()
+}
+
+// noise is one random image, repeated.
+func noise(n, size int) []byte {
+	stream := draw.New(0, "check")
+	images := make([]byte, n*size)
+	for i := range size {
+		images[i] = byte(stream.Uint64())
+	}
+	for i := 1; i < n; i++ {
+		copy(images[i*size:], images[:size])
+	}
+	return images
 }

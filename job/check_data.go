@@ -33,7 +33,7 @@ func (c *check) lookAtData(ctx context.Context) {
 	if bucket == nil {
 		return // the fault is told already
 	}
-	data, err := c.cfg.openDataset(ctx, bucket)
+	data, err := openDataset(ctx, c.cfg, bucket)
 	if err != nil {
 		c.fault(ctx, "data", err)
 		return
@@ -45,7 +45,7 @@ func (c *check) lookAtData(ctx context.Context) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
 	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
-	if err := c.cfg.usable(index); err != nil {
+	if err := usable(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
 	c.lookAtShards(ctx)
@@ -84,7 +84,7 @@ func (c *check) lookAtCache(ctx context.Context) {
 		c.ok("cache", "not needed: shards of a file:// bucket are read in place")
 		return
 	}
-	cache, err := c.cfg.openCache(c.data, c.log)
+	cache, err := openCache(c.cfg, c.data, c.log)
 	if err != nil {
 		c.fault(ctx, "cache", err)
 		return

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/model/draw"
 )
 
 // timing is what steps of a batch size took.
@@ -199,27 +199,14 @@ func timeLearner(ctx context.Context, d *model.Device, cfg model.Config, seed ui
 	return t, nil
 }
 
-// noise is one random image, repeated.
-func noise(n, size int) []byte {
-	stream := draw.New(0, "check")
-	images := make([]byte, n*size)
-	for i := range size {
-		images[i] = byte(stream.Uint64())
-	}
-	for i := 1; i < n; i++ {
-		copy(images[i*size:], images[:size])
-	}
-	return images
-}
-
 // failedStep tells of a step that the device could not take.
 func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
 	_, memory, _, ok := firstCard(ctx, c.smi)
-	if _, need, _ := c.cfg.largestSteps(); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
+	if _, need, _ := largestSteps(c.cfg); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
 		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", variable("Remat"), err)
 		return
 	}
-	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, c.cfg.failed(err, nil)))
+	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, failed(c.cfg, err, nil)))
 }
 
 // tellPace works out what an update takes.
@@ -252,7 +239,7 @@ func (c *check) tellPace(all []timing) {
 	if last.skipped {
 		c.warn("step", "a gradient was not finite, on noise for images and initial weights")
 	}
-	if c.cfg.fused() && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
+	if fused(c.cfg) && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
 		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v", last.seen.FusedAttention, last.seen.Products)
 	}
 }
@@ -274,9 +261,9 @@ func (c *check) tellTime(context.Context) {
 	}
 	left := c.updates()
 	switch c.at.Phase {
-	case pretraining:
+	case record.Pretraining:
 		left -= c.at.Step
-	case probing:
+	case record.Probing:
 		left = 0
 	}
 	pretrain := float64(left) * c.update

@@ -3,7 +3,6 @@ package job
 import (
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
@@ -161,14 +160,8 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.orNil()
 }
 
-// deviceOptions are those with which the program opens its device. Programs may be nil: then nothing compiled is kept.
-func (c Config) deviceOptions(p *programs, log *slog.Logger) model.DeviceOptions {
-	o := model.DeviceOptions{Flags: os.Getenv("XLA_FLAGS"), Log: log}
-	if p != nil {
-		o.Programs = p
-	}
-	return o
-}
+// xlaFlags is the environment variable in which XLA reads its flags.
+func xlaFlags() string { return os.Getenv("XLA_FLAGS") }
 
 // StopDeadline is Config.StopDeadline as the environment says it, or the default: for who has to know it before, and whether or
 // not, all settings can be read.

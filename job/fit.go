@@ -12,14 +12,6 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// fit settles the micro-batch before the run begins, and finds out before its first update whether the device has the memory
-// for it. theirs is the recipe of a run that has begun; nil: of none.
-func (j *Job) fit(ctx context.Context, theirs *Recipe) (err error) {
-	j.live.Doing("trying the largest step")
-	j.cfg, err = fitting(ctx, j.device, j.cfg, theirs, theirs == nil, j.log)
-	return err
-}
-
 // fitting is cfg with the micro-batch that the run takes. It decides the last bits of a run, so a run keeps the one that run.json
 // names on every device; where there is no run.json and no setting, it is the largest that fits with room to spare (Need.Roomy):
 // the whole batch, or the next of its divisors. On a device that does not tell its memory nothing is tried, and it is the whole batch. With all, the
@@ -39,7 +31,7 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, theirs *Reci
 		if have == nil || have.Limit == 0 {
 			return cfg, nil
 		}
-		shapes, need, err := cfg.largestSteps()
+		shapes, need, err := largestSteps(cfg)
 		if err != nil {
 			return cfg, err
 		}
@@ -56,24 +48,24 @@ func fitting(ctx context.Context, device *model.Device, cfg Config, theirs *Reci
 			return err
 		})
 		if choice && err == nil && plan.Roomy() > have.Limit {
-			log.Info("the largest step fits, with no room to spare: a smaller one is tried", "batch", cfg.Batch, "micro_batch", cfg.pass(), "memory", have.Limit)
+			log.Info("the largest step fits, with no room to spare: a smaller one is tried", "batch", cfg.Batch, "micro_batch", pass(cfg), "memory", have.Limit)
 			continue
 		}
 		if err == nil {
-			log.Info("the largest step fits", "batch", cfg.Batch, "micro_batch", cfg.pass(), "memory", have.Limit)
+			log.Info("the largest step fits", "batch", cfg.Batch, "micro_batch", pass(cfg), "memory", have.Limit)
 			return cfg, nil
 		}
 		if !errors.As(err, &last) {
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, cfg.failed(err, theirs))
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, failed(cfg, err, theirs))
 		}
-		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", cfg.pass(), "error", last)
+		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", pass(cfg), "error", last)
 	}
 	return cfg, tooLarge(cfg, theirs, len(candidates) > 1, last)
 }
 
 // failed is the error of a step's program, and what to do if it comes from cuDNN, which serves for attention alone.
-func (c Config) failed(err error, theirs *Recipe) *DeviceError {
-	if !c.fused() || !attention.MatchString(err.Error()) {
+func failed(c Config, err error, theirs *Recipe) *DeviceError {
+	if !fused(c) || !attention.MatchString(err.Error()) {
 		return &DeviceError{err}
 	}
 	with := ""
@@ -93,7 +85,7 @@ func likely(cfg Config, have *model.DeviceMemory) Config {
 	}
 	for _, micro := range microBatches(cfg.Batch) {
 		cfg.MicroBatch = micro
-		if _, need, err := cfg.largestSteps(); err != nil || need.Roomy() <= have.Limit {
+		if _, need, err := largestSteps(cfg); err != nil || need.Roomy() <= have.Limit {
 			break
 		}
 	}
@@ -110,15 +102,15 @@ func tooLarge(cfg Config, theirs *Recipe, chosen bool, err *model.MemoryError) e
 	switch {
 	case theirs != nil:
 		return &DeviceError{fmt.Errorf("this run was begun with passes of %d images, and here %w; give it a device with more memory, or begin another %s with a smaller %s",
-			cfg.pass(), err, variable("Run"), micro)}
+			pass(cfg), err, variable("Run"), micro)}
 	case err.Err != nil && !chosen:
-		return &DeviceError{fmt.Errorf("%w; free the device, set %s below %d, or %s=true", err, micro, cfg.pass(), remat)}
+		return &DeviceError{fmt.Errorf("%w; free the device, set %s below %d, or %s=true", err, micro, pass(cfg), remat)}
 	case err.Err != nil:
 		return &DeviceError{fmt.Errorf("not even one image at a time: %w; free the device, or set %s=true", err, remat)}
 	case chosen:
 		return &SettingsError{[]Fault{{remat, fmt.Sprint(cfg.Remat), fmt.Sprintf("not even one image at a time fits: %v; set it to true, or take a smaller network", err)}}}
 	}
-	return &SettingsError{[]Fault{{micro, fmt.Sprint(cfg.MicroBatch), fmt.Sprintf("%v; set it to a divisor of %s=%d below %d, or %s=true", err, variable("Batch"), cfg.Batch, cfg.pass(), remat)}}}
+	return &SettingsError{[]Fault{{micro, fmt.Sprint(cfg.MicroBatch), fmt.Sprintf("%v; set it to a divisor of %s=%d below %d, or %s=true", err, variable("Batch"), cfg.Batch, pass(cfg), remat)}}}
 }
 
 // microBatches are the passes that a batch can be cut into, the largest first; 0 is all of it.
@@ -133,10 +125,10 @@ func microBatches(batch int) []int {
 }
 
 // fused says whether attention is one operation of the device.
-func (c Config) fused() bool { return c.Model().Fused(c.Backend) }
+func fused(c Config) bool { return c.Model().Fused(c.Backend) }
 
 // pass is the number of images of one pass.
-func (c Config) pass() int {
+func pass(c Config) int {
 	if c.MicroBatch == 0 {
 		return c.Batch
 	}
@@ -144,14 +136,14 @@ func (c Config) pass() int {
 }
 
 // largestSteps are the mask shapes of the run, those first whose steps need the most memory, and what the first ones need.
-func (c Config) largestSteps() (shapes []model.MaskShape, most model.Need, err error) {
+func largestSteps(c Config) (shapes []model.MaskShape, most model.Need, err error) {
 	m := c.Model()
 	masker, err := m.Masker()
 	if err != nil {
 		return nil, most, err
 	}
-	total := func(s model.MaskShape) int64 { return m.Need(s, c.fused()).Total() }
+	total := func(s model.MaskShape) int64 { return m.Need(s, fused(c)).Total() }
 	shapes = masker.Shapes()
 	slices.SortStableFunc(shapes, func(a, b model.MaskShape) int { return cmp.Compare(total(b), total(a)) })
-	return shapes, m.Need(shapes[0], c.fused()), nil
+	return shapes, m.Need(shapes[0], fused(c)), nil
 }

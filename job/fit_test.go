@@ -49,7 +49,7 @@ func TestFitting(t *testing.T) {
 	needs := func(micro int) int64 { // of what the plugin plans: it knows of nothing that is not returned
 		c := cfg
 		c.MicroBatch = micro
-		_, need, err := c.largestSteps()
+		_, need, err := largestSteps(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestFitting(t *testing.T) {
 	estimate := func(micro int) int64 { // with room for another place to work in
 		c := cfg
 		c.MicroBatch = micro
-		_, need, err := c.largestSteps()
+		_, need, err := largestSteps(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestLikely(t *testing.T) {
 	cfg, _ := smallBench()
 	cfg.Backend, cfg.Batch = "xla:/cuda", 16
 	cfg.MicroBatch = 4
-	_, need, err := cfg.largestSteps()
+	_, need, err := largestSteps(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAttentionThatFails(t *testing.T) {
 		{cfg, nil, "PJRT error (code=13): CUDA_ERROR_ILLEGAL_ADDRESS", false},
 		{plain, nil, "FAILED_PRECONDITION: DNN library initialization failed.", false},
 	} {
-		got := c.cfg.failed(errors.New(c.text), c.begun).Error()
+		got := failed(c.cfg, errors.New(c.text), c.begun).Error()
 		if strings.Contains(got, advice) != c.want || !strings.HasPrefix(got, c.text) || strings.Contains(got, "CIJEPA_RUN") != (c.begun != nil) {
 			t.Errorf("%q says %q", c.text, got)
 		}

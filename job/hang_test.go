@@ -35,8 +35,8 @@ func TestUnlessHung(t *testing.T) {
 		if !errors.As(err, &device) || !strings.Contains(err.Error(), "it hangs in: opening the device") {
 			t.Errorf("error %v, want a device's that says where", err)
 		}
-		if took := time.Since(start); took < j.cfg.stall() || took > j.cfg.stall()+time.Minute {
-			t.Errorf("the hang is told after %s, want %s", took, j.cfg.stall())
+		if took := time.Since(start); took < stall(j.cfg) || took > stall(j.cfg)+time.Minute {
+			t.Errorf("the hang is told after %s, want %s", took, stall(j.cfg))
 		}
 		if !strings.Contains(log.String(), "TestUnlessHung") {
 			t.Errorf("the log has no stacks:\n%s", log.String())
@@ -46,7 +46,7 @@ func TestUnlessHung(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- j.unlessHung(ctx, hang) }()
 		cancel(Stop{At: time.Now()})
-		time.Sleep(2 * j.cfg.stall())
+		time.Sleep(2 * stall(j.cfg))
 		select {
 		case err := <-ended:
 			t.Errorf("a run that was told to stop is called hung: %v", err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
@@ -16,20 +15,6 @@ import (
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
-
-// ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM). A run that returns it
-// has not finished and is to be started again.
-var ErrStopped = errors.New("stopped before the end; start the same run again to go on")
-
-// Stop is ErrStopped with the moment at which the program was told: the deadline of the last checkpoint counts from it,
-// whatever the run was doing when the signal came.
-type Stop struct{ At time.Time }
-
-// Error is ErrStopped's.
-func (s Stop) Error() string { return ErrStopped.Error() }
-
-// Is makes every Stop an ErrStopped.
-func (s Stop) Is(target error) bool { return target == ErrStopped }
 
 // Job is one attempt at a run.
 type Job struct {
@@ -122,27 +107,26 @@ func (j *Job) open(ctx context.Context) (err error) {
 	if j.shards, err = openBucket(ctx, "DataBucket", j.cfg.DataBucket, o); err != nil {
 		return err
 	}
-	if j.data, err = j.cfg.openDataset(ctx, j.shards); err != nil {
+	if j.data, err = openDataset(ctx, j.cfg, j.shards); err != nil {
 		return err
 	}
-	if err = j.cfg.usable(j.data.Index); err != nil {
+	if err = usable(j.cfg, j.data.Index); err != nil {
 		return err
 	}
-	if j.cache, err = j.cfg.openCache(j.data, j.log); err != nil {
+	if j.cache, err = openCache(j.cfg, j.data, j.log); err != nil {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = &programs{folder: j.cfg.programsFolder(), run: &runPrograms{ctx, j.bucket, j.run}, log: j.log}
+	j.programs = newRunPrograms(ctx, programsFolder(j.cfg), j.bucket, j.run, j.log)
 	err = interruptible(ctx, func() (err error) {
-		j.device, err = j.cfg.openDevice(j.programs, j.log)
+		j.device, err = openDevice(j.cfg, j.programs, j.log)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
-		text, _ := os.ReadFile(driverFile) // not there: another driver, or none
-		j.versions.Driver = nvidiaDriver(text)
+		j.versions.Driver = driver()
 	}
 	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))
@@ -178,12 +162,3 @@ func (j *Job) stepLevel() slog.Level {
 
 // key is the place of one of the run's objects in the bucket, for messages.
 func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }
-
-// DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
-type DeviceError struct{ Err error }
-
-// Error is the backend's.
-func (e *DeviceError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the backend's error.
-func (e *DeviceError) Unwrap() error { return e.Err }

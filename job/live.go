@@ -18,7 +18,7 @@ const margin = 10 * time.Minute
 
 // stall is the time without progress after which the run counts as hung. At its end a run that cannot write is patient twice, for the
 // last metrics and for the result, and then ends by itself; until then it is storage's to say.
-func (c Config) stall() time.Duration { return 2*c.Patience + margin }
+func stall(c Config) time.Duration { return 2*c.Patience + margin }
 
 // listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned
 // function ends it.
@@ -38,7 +38,7 @@ func (j *Job) listen() (quiet func(), err error) {
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
 		Identity: live.Identity{Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths},
-		Limit:    j.cfg.stall(), Log: j.log,
+		Limit:    stall(j.cfg), Log: j.log,
 	}), nil
 }
 
@@ -48,7 +48,7 @@ func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) err
 	watching, enough := context.WithCancel(ctx)
 	defer enough()
 	hung, done := make(chan error, 1), make(chan error, 1)
-	limit := j.cfg.stall() // before f settles other settings
+	limit := stall(j.cfg) // before f settles other settings
 	go func() {
 		err := j.live.Watch(watching, limit)
 		if watching.Err() == nil { // a run that was told to stop has less time than that

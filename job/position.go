@@ -1,7 +1,6 @@
 package job
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -171,13 +170,6 @@ func (at position) parts() ([]storage.Part, error) {
 	return parts, nil
 }
 
-func bytesPart(name string, data []byte) storage.Part {
-	return storage.Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
-		_, err := bytes.NewReader(data).WriteTo(w)
-		return err
-	}}
-}
-
 // digest is the sha256 over the names and bytes of the model's parts, in order: two runs that agree in it agree in
 // every weight, moment and count. It ends early with ctx.
 func digest(ctx context.Context, parts []storage.Part) (string, error) {
@@ -205,18 +197,4 @@ func (u unlessEnded) Write(p []byte) (int, error) {
 		return 0, context.Cause(u.ctx)
 	}
 	return u.Writer.Write(p)
-}
-
-// interruptible runs what cannot be cancelled, such as a compiler. When the context ends first it leaves the goroutine
-// behind, and the end of the process, which is near then, ends it: so f must not write to what the caller still reads
-// after an error, and Job.close leaves everything open under it.
-func interruptible(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -1,14 +1,10 @@
 package job
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/cijepa/cijepa/job/report"
 )
 
 // Preset is one row of the post's table: what differs between its twelve runs.
@@ -87,23 +83,4 @@ func (c *Config) demo() {
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
 	c.KNNSamples = 1000
 	c.SaveEvery, c.KeepEvery, c.LogEvery, c.OnlineEvery = 20*time.Second, 1, 20, 1
-}
-
-// References are the post's runs as a report compares with them.
-func References() []report.Reference {
-	var all []report.Reference
-	for _, p := range Presets() {
-		c := defaults()
-		p.apply(&c)
-		var recipe report.Recipe
-		text, err := json.Marshal(c.Recipe)
-		if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
-			panic(err) // they are plain fields
-		}
-		all = append(all, report.Reference{
-			Preset: p.Name, Depths: fmt.Sprint(p.Depths), Epochs: p.Epochs, Alpha: fmt.Sprint(p.AllToLastWeight), Beta: fmt.Sprint(p.LastToLastWeight),
-			Rows: p.IntermediateRows, Recipe: recipe, PostTop1: p.PostTop1,
-		})
-	}
-	return all
 }

@@ -16,9 +16,6 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite: by then it is no accident.
-const maxSkipped = 20
-
 // pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
 // sampled depths, its rate and momentum; so it does not matter where an earlier attempt ended.
 func (j *Job) pretrain(ctx context.Context, at position) (position, error) {

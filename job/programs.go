@@ -1,8 +1,10 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -49,8 +51,20 @@ const (
 	keptPrograms    = 64          // files of the folder; a run has about ten
 )
 
+// newPrograms keeps programs in a folder of this machine.
+func newPrograms(folder string, log *slog.Logger) *programs {
+	return &programs{folder: folder, log: log}
+}
+
+// newRunPrograms keeps programs in a folder of this machine and beside the checkpoints of a run. ctx is the attempt's.
+func newRunPrograms(ctx context.Context, folder string, bucket *storage.Bucket, run *storage.Run, log *slog.Logger) *programs {
+	p := newPrograms(folder, log)
+	p.run = &runPrograms{ctx, bucket, run}
+	return p
+}
+
 // programsFolder is where the programs of all runs on this machine lie.
-func (c Config) programsFolder() string { return filepath.Join(c.CacheDir, "programs") }
+func programsFolder(c Config) string { return filepath.Join(c.CacheDir, "programs") }
 
 // Get looks in the run, then in the folder. What the folder has becomes the run's.
 func (p *programs) Get(key string) []byte {
@@ -193,4 +207,11 @@ func (r *runPrograms) replace(key string, program []byte) error {
 	defer cancel()
 	_, err := r.run.Put(ctx, programName(key), int64(len(program)), bytesPart("", program).Write)
 	return err
+}
+
+func bytesPart(name string, data []byte) storage.Part {
+	return storage.Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
+		_, err := bytes.NewReader(data).WriteTo(w)
+		return err
+	}}
 }

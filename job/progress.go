@@ -1,7 +1,6 @@
 package job
 
 import (
-	"math"
 	"slices"
 
 	"github.com/cijepa/cijepa/job/record"
@@ -60,20 +59,4 @@ func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput)
 		p.Updates[i]++
 		p.Table[i] = finiteAll(out.Table[row]) // a new row: lines of the journal hold the old one
 	}
-}
-
-// finite is a figure as JSON can hold it: null for one that is not a number.
-func finite(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
-func finiteAll(values []float64) []*float64 {
-	all := make([]*float64, len(values))
-	for i, v := range values {
-		all[i] = finite(v)
-	}
-	return all
 }

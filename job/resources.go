@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -34,7 +33,7 @@ func notOpened(ctx context.Context, field string, err error) error {
 }
 
 // openDataset reads the index of the data.
-func (c Config) openDataset(ctx context.Context, bucket *storage.Bucket) (*storage.Dataset, error) {
+func openDataset(ctx context.Context, c Config, bucket *storage.Bucket) (*storage.Dataset, error) {
 	data, err := storage.OpenDataset(ctx, bucket, c.Data)
 	switch {
 	case err == nil:
@@ -47,7 +46,7 @@ func (c Config) openDataset(ctx context.Context, bucket *storage.Bucket) (*stora
 
 // usable says whether both phases can use the data: training images for a batch or more, validation images, all with a class.
 // It is looked at before days of pretraining, not after.
-func (c Config) usable(index storage.Index) error {
+func usable(c Config, index storage.Index) error {
 	faults := &SettingsError{}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -77,7 +76,7 @@ func (c Config) usable(index storage.Index) error {
 }
 
 // openCache makes the cache of shards ready, with room for a window of each split.
-func (c Config) openCache(data *storage.Dataset, log *slog.Logger) (*storage.Cache, error) {
+func openCache(c Config, data *storage.Dataset, log *slog.Logger) (*storage.Cache, error) {
 	folder := func(err error) error {
 		return &SettingsError{[]Fault{{variable("CacheDir"), c.CacheDir, fmt.Sprintf("%v; choose a folder on a local disk that this process may write to", err)}}}
 	}
@@ -108,16 +107,8 @@ func (c Config) openCache(data *storage.Dataset, log *slog.Logger) (*storage.Cac
 	return cache, nil
 }
 
-// openDevice opens the device. A name that means nothing to this program can never work; what fails otherwise may do better on
-// another machine.
-func (c Config) openDevice(p *programs, log *slog.Logger) (*model.Device, error) {
-	device, err := c.deviceOptions(p, log).Open(c.Backend)
-	var field *model.FieldError
-	switch {
-	case err == nil:
-		return device, nil
-	case errors.As(err, &field):
-		return nil, &SettingsError{[]Fault{{variable("Backend"), c.Backend, field.Want}}}
-	}
-	return nil, fmt.Errorf("%s: %w", variable("Backend"), &DeviceError{err})
-}
+// The splits of a dataset.
+const (
+	trainSplit      = "train"
+	validationSplit = "val"
+)

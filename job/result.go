@@ -15,9 +15,6 @@ import (
 	"github.com/cijepa/cijepa/job/report"
 )
 
-// Result is result.json as this package writes it.
-type Result = record.Result[Recipe]
-
 // finish writes the teacher, its card and, last, the result.
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.live.Doing("writing the result")

@@ -27,3 +27,24 @@ func code(s string) string {
 	}
 	return "`" + s + "`"
 }
+
+// hyperparameters are the settings as TensorBoard takes them: numbers, truth values and words, named as they are typed.
+func (r Recipe) hyperparameters() map[string]any {
+	all := map[string]any{}
+	for _, s := range settings(reflect.ValueOf(&r).Elem()) {
+		name := strings.ToLower(strings.TrimPrefix(s.variable, Prefix+"_"))
+		switch v := s.value; {
+		case v.CanInt():
+			all[name] = float64(v.Int())
+		case v.CanUint():
+			all[name] = float64(v.Uint())
+		case v.CanFloat():
+			all[name] = v.Float()
+		case v.Kind() == reflect.Bool:
+			all[name] = v.Bool()
+		default:
+			all[name] = fmt.Sprint(v.Interface())
+		}
+	}
+	return all
+}

@@ -132,3 +132,34 @@ func (b Bytes) String() string {
 	}
 	return strconv.FormatInt(int64(b), 10)
 }
+
+// readable writes a span of time for a person.
+func readable(seconds float64) string {
+	switch {
+	case seconds < 1:
+		return fmt.Sprintf("%.3g s", seconds)
+	case seconds < 120:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 2*3600:
+		return fmt.Sprintf("%.1f min", seconds/60)
+	case seconds < 1000*3600:
+		return fmt.Sprintf("%.1f h", seconds/3600)
+	}
+	return fmt.Sprintf("%.0f h (%.0f days)", seconds/3600, seconds/86400)
+}
+
+// amount writes a number of bytes for a person.
+func amount(bytes float64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if bytes >= u.size {
+			return fmt.Sprintf("%.2f %s", bytes/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%.0f bytes", bytes)
+}
+
+// short writes a figure of a sentence.
+func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

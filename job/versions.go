@@ -77,10 +77,25 @@ const driverFile = "/proc/driver/nvidia/version"
 
 var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
 
+// driver is the version of this machine's NVIDIA driver, or empty.
+func driver() string {
+	text, _ := os.ReadFile(driverFile) // not there: another driver, or none
+	return nvidiaDriver(text)
+}
+
 // nvidiaDriver is the driver's version in what it tells, or empty.
 func nvidiaDriver(text []byte) string {
 	if m := driverVersion.FindSubmatch(text); m != nil {
 		return string(m[1])
 	}
 	return ""
+}
+
+// hostName names this attempt for a reader of the bucket: in a cluster the host is the pod.
+func hostName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "host"
+	}
+	return host
 }

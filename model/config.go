@@ -51,16 +51,6 @@ const (
 	Float32  = "float32"
 )
 
-// FieldError is a setting that cannot work.
-type FieldError struct {
-	Field string // its name in Config, with a dot for a field of a field
-	Value any
-	Want  string // what would work, as "must ..."
-}
-
-// Error names the field, its value and what would work.
-func (e *FieldError) Error() string { return fmt.Sprintf("%s = %v: %s", e.Field, e.Value, e.Want) }
-
 // Grid is the number of patches along a side of the image.
 func (c Config) Grid() int { return c.Image / c.Patch }
 
@@ -152,3 +142,6 @@ func (c Config) micro() int {
 
 // passes is the number of micro-batches of a step.
 func (c Config) passes() int { return c.Batch / c.micro() }
+
+// Masker is the Masker of the grid and the masks of a configuration.
+func (c Config) Masker() (*Masker, error) { return NewMasker(c.Grid(), c.Masks) }

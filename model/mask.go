@@ -7,44 +7,11 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// MaskConfig says how context and target blocks are drawn: I-JEPA's multi-block masking (paper A.1; official code,
-// src/masks/multiblock.py). Scales are shares of the grid's cells, aspects are height over width, both [low, high].
-type MaskConfig struct {
-	ContextScale [2]float64 // of the context rectangle, whose aspect is 1
-	TargetScale  [2]float64 // of each target block
-	TargetAspect [2]float64
-	TargetBlocks int    // target blocks of an image; they may overlap each other, never the context
-	MinContext   int    // a context must keep so many cells after the targets are cut out of it
-	LastPlace    bool   // also draw the last legal place of a block, which the official sampler never does
-	Trim         string // TrimFixed or TrimOfficial
-}
-
-// How the contexts of a step get one length. Both keep the first cells in raster order.
-const (
-	// TrimFixed gives every target length a context length of its own, reached by nearly all images; the blocks of an
-	// image that does not reach it are drawn again. So the shapes of a run are few, and known ahead.
-	TrimFixed = "fixed"
-	// TrimOfficial cuts to the shortest context of a group of 128 images, the official code's batch of one device.
-	TrimOfficial = "official"
-)
-
 // officialGroup is the number of images that the official code collates, and so trims, together.
 const officialGroup = 128
 
 // patience is the number of failures after which one more target block is ignored.
 const patience = 20
-
-// DefaultMasks are the settings of every published I-JEPA run, with fixed trimming.
-func DefaultMasks() MaskConfig {
-	return MaskConfig{
-		ContextScale: [2]float64{0.85, 1},
-		TargetScale:  [2]float64{0.15, 0.2},
-		TargetAspect: [2]float64{0.75, 1.5},
-		TargetBlocks: 4,
-		MinContext:   11,
-		Trim:         TrimFixed,
-	}
-}
 
 // Masks are the cells that the student sees and those that it predicts, for the B images of a step: ascending flat
 // indices row*grid + column.
@@ -68,9 +35,6 @@ type Masker struct {
 	context sizeTable   // the size of the context rectangle by its own
 	shapes  []MaskShape // one per target length, ascending
 }
-
-// Masker is the Masker of the grid and the masks of a configuration.
-func (c Config) Masker() (*Masker, error) { return NewMasker(c.Grid(), c.Masks) }
 
 // NewMasker checks the settings against a grid of grid x grid cells and computes the table of context lengths. It fails
 // on settings outside their ranges and where no context would be left beside the targets.

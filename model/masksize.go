@@ -1,8 +1,6 @@
 package model
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 
@@ -101,26 +99,4 @@ func (t sizeTable) at(u float64) size {
 		}
 	}
 	return t[len(t)-1].size
-}
-
-// validate checks every setting that does not depend on how the blocks fall. Each fault is a *FieldError.
-func (c MaskConfig) validate(grid int) error {
-	var faults []error
-	check := func(ok bool, field string, value any, format string, args ...any) {
-		if !ok {
-			faults = append(faults, &FieldError{"Masks." + field, value, fmt.Sprintf(format, args...)})
-		}
-	}
-	ordered := func(field string, bounds [2]float64, most float64) {
-		check(0 < bounds[0] && bounds[0] <= bounds[1] && bounds[1] <= most, field, bounds,
-			"must be [low, high] with 0 < low <= high <= %g", most)
-	}
-	check(2 <= grid && grid <= maxGrid, "Grid", grid, "must lie in 2..%d: image over patch", maxGrid)
-	ordered("ContextScale", c.ContextScale, 1)
-	ordered("TargetScale", c.TargetScale, 1)
-	ordered("TargetAspect", c.TargetAspect, 100)
-	check(1 <= c.TargetBlocks && c.TargetBlocks <= maxTargets, "TargetBlocks", c.TargetBlocks, "must lie in 1..%d", maxTargets)
-	check(c.MinContext >= 1, "MinContext", c.MinContext, "must be at least 1")
-	check(c.Trim == TrimFixed || c.Trim == TrimOfficial, "Trim", c.Trim, "must be %s or %s", TrimFixed, TrimOfficial)
-	return errors.Join(faults...)
 }

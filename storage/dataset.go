@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -38,7 +37,10 @@ func OpenDataset(ctx context.Context, b *Bucket, prefix string) (*Dataset, error
 }
 
 // InPlace says whether the shards are files that are read where they lie.
-func (d *Dataset) InPlace() bool { return d.bucket.options.dir != "" }
+func (d *Dataset) InPlace() bool {
+	_, ok := d.bucket.LocalPath("")
+	return ok
+}
 
 // Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].
 func (d *Dataset) Fingerprint() string { return d.fingerprint }
@@ -96,7 +98,7 @@ func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 			case err == nil:
 				sizes[d.object(&shards[i]).Key] = info.Size()
 			case !errors.Is(err, os.ErrNotExist):
-				return nil, explain(d.bucket.options.place, reading, d.object(&shards[i]).Key, err)
+				return nil, d.bucket.ReadError(d.object(&shards[i]).Key, err)
 			}
 		}
 	}
@@ -105,7 +107,8 @@ func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 
 // file is a shard's place on the disk, if it is in place.
 func (d *Dataset) file(s *Shard) string {
-	return filepath.Join(d.bucket.options.dir, filepath.FromSlash(d.object(s).Key))
+	path, _ := d.bucket.LocalPath(d.object(s).Key)
+	return path
 }
 
 // under is what all keys of a dataset begin with.

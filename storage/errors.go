@@ -238,3 +238,8 @@ const (
 	creating = "creating"
 	deleting = "deleting"
 )
+
+// ReadError wraps an error of reading the file of an object as the operations of a Bucket wrap theirs.
+func (b *Bucket) ReadError(key string, err error) error {
+	return explain(b.options.place, reading, key, err)
+}

@@ -40,7 +40,7 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object Object) (*shard
 		case errors.Is(err, errUnreadable):
 			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		case errors.Is(err, os.ErrPermission):
-			return nil, explain(c.dataset.bucket.options.place, reading, object.Key, err)
+			return nil, c.dataset.bucket.ReadError(object.Key, err)
 		}
 		return file, err
 	}

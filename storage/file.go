@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+
+	"golang.org/x/sys/unix"
 )
 
 // createFile is Create for a file:// bucket, where the driver's own condition is a look and then a rename: two processes can both win that.
@@ -99,3 +101,16 @@ func (b *Bucket) NewFolders(prefix string) (remove func()) {
 func unfinishedFile(key string) bool { return unfinished.MatchString(key) }
 
 var unfinished = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)
+
+// diskFull tells an error of a disk or quota without space.
+func diskFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// LocalPath returns the file that holds an object of a file:// bucket, and whether the bucket is one.
+func (b *Bucket) LocalPath(key string) (file string, ok bool) {
+	if b.options.dir == "" {
+		return "", false
+	}
+	return filepath.Join(b.options.dir, filepath.FromSlash(key)), true
+}

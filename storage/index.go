@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -212,4 +214,50 @@ func putIndex(ctx context.Context, dst *Bucket, prefix string, ix Index) error {
 func otherDataset(prefix string) error {
 	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
 		"(and its shards, of which some names may not come again), to keep it choose another prefix", under(prefix), IndexName, ErrExists)
+}
+
+// Doubts are what may be a mistake in a data set: a line for each split in which classes have no sample.
+func (ix Index) Doubts() []string {
+	var doubts []string
+	for _, split := range sortedKeys(ix.Splits) {
+		if bare := ix.bare(split); len(bare) > 0 {
+			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, some(bare)))
+		}
+	}
+	return doubts
+}
+
+// bare gives the classes that have no sample in a split, in label order.
+func (ix Index) bare(split string) []string {
+	seen := make([]bool, len(ix.Classes))
+	for _, shard := range ix.Splits[split] {
+		for _, label := range shard.Samples.Labels {
+			if label != NoLabel {
+				seen[label] = true
+			}
+		}
+	}
+	var bare []string
+	for i, class := range ix.Classes {
+		if !seen[i] {
+			bare = append(bare, class)
+		}
+	}
+	return bare
+}
+
+// named is how many things of a kind one message names.
+const named = 10
+
+// some lists the first of many names.
+func some(names []string) string {
+	text := strings.Join(names[:min(len(names), named)], ", ")
+	if more := len(names) - named; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -157,10 +156,6 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]Shard, error) {
 		}
 	}
 	return splits, p.stillComplete(splits)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	return slices.Sorted(maps.Keys(m))
 }
 
 // shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.

@@ -193,3 +193,14 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// tag names the present state of an object: another state has another tag.
+func (b *Bucket) tag(ctx context.Context, key string) (string, error) {
+	return retry(ctx, b.options, reading, key, func(a *attempt) (string, error) {
+		attributes, err := b.blob.Attributes(a.ctx, key)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s %d %s", attributes.ETag, attributes.Size, attributes.ModTime.UTC().Format("2006-01-02T15:04:05.999999999Z")), nil
+	})
+}

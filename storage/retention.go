@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -81,8 +80,8 @@ func (r *Run) remove(ctx context.Context, folder string, objects []entry) bool {
 			return false
 		}
 	}
-	if r.bucket.options.dir != "" {
-		os.Remove(filepath.Join(r.bucket.options.dir, filepath.FromSlash(r.root+folder))) // only if empty
+	if dir, ok := r.bucket.LocalPath(r.root + folder); ok {
+		os.Remove(dir) // only if empty
 	}
 	r.garbage = slices.DeleteFunc(r.garbage, func(x string) bool { return x == folder })
 	r.log.Info("removed a checkpoint that is no longer kept", "folder", r.root+folder, "objects", len(objects))

@@ -230,8 +230,3 @@ func bearsName(file *os.File, name string) (bool, error) {
 	}
 	return os.SameFile(opened, named), nil
 }
-
-// diskFull tells an error of a disk or quota without space.
-func diskFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-}
