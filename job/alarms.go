@@ -3,14 +3,15 @@ package job
 import (
 	"time"
 
+	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 )
 
 // newJudge begins to judge the lines of the journal.
-func (j *Job) newJudge(p *Progress, schedule model.Schedule, perEpoch int64) judge {
-	g := newJudge(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
-	j.journal.follow(func(line any) { j.raise(g.line(line)) })
+func (j *Job) newJudge(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Judge {
+	g := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
+	j.journal.follow(func(line any) { j.raise(g.Line(line)) })
 	return g
 }
 

@@ -10,15 +10,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 )
 
 // begin writes run.json, or checks that the one that is there asks for the same computation on the same data. Another
 // recipe is refused before anything is compiled for it.
 func (j *Job) begin(ctx context.Context) error {
-	mine := beginning{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
+	mine := settings.RunRecord{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
 	switch stored, err := j.run.Record(ctx); {
 	case err == nil:
 		return j.join(ctx, mine, stored)
@@ -46,12 +48,12 @@ func (j *Job) begin(ctx context.Context) error {
 }
 
 // join takes part in the run that run.json describes, with the micro-batch that stands there.
-func (j *Job) join(ctx context.Context, mine beginning, stored []byte) error {
-	theirs, err := readRecord(stored, j.key("run.json"))
+func (j *Job) join(ctx context.Context, mine settings.RunRecord, stored []byte) error {
+	theirs, err := settings.ReadRecord(stored, j.key("run.json"))
 	if err != nil {
 		return err
 	}
-	if err := differences(mine, theirs, j.key("run.json")); err != nil {
+	if err := settings.Differences(mine, theirs, j.key("run.json")); err != nil {
 		return err
 	}
 	j.begun, j.cfg.MicroBatch = theirs.Begun, theirs.Recipe.MicroBatch
@@ -62,8 +64,8 @@ func (j *Job) join(ctx context.Context, mine beginning, stored []byte) error {
 // driver and flags, or where there is no plugin the processor.
 func (j *Job) environment() string {
 	v := j.versions
-	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, input.Decoder(), j.device.Description())
-	vectors := vectors()
+	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, pixels.DecoderName(), j.device.Description())
+	vectors := machine.Vectors()
 	if v.Plugin != "" {
 		vectors = "" // the host computes no sum of the run
 	}
@@ -72,7 +74,7 @@ func (j *Job) environment() string {
 			here += ", " + more
 		}
 	}
-	if j.programs.own() {
+	if j.programs.Own() {
 		here += ", with programs of its own"
 	}
 	return here
@@ -91,8 +93,8 @@ func (j *Job) takePart(p *Progress) {
 
 // fit settles the micro-batch before the run begins, and finds out before its first update whether the device has the memory
 // for it. theirs is the recipe of a run that has begun; nil: of none.
-func (j *Job) fit(ctx context.Context, theirs *Recipe) (err error) {
+func (j *Job) fit(ctx context.Context, theirs *settings.Recipe) (err error) {
 	j.live.Doing("trying the largest step")
-	j.cfg, err = fitting(ctx, j.device, j.cfg, theirs, theirs == nil, j.log)
+	j.cfg, err = machine.ChooseMicroBatch(ctx, j.device, j.cfg, theirs, theirs == nil, j.log)
 	return err
 }

@@ -14,6 +14,6 @@ func (j *Job) openBoard(at position) {
 		err := report.TablePicture(&png, j.cfg.Depths, table, j.cfg.Run)
 		return png.Bytes(), err
 	}
-	b.Describe(j.cfg.Recipe.hyperparameters())
+	b.Describe(j.cfg.Recipe.Hyperparameters())
 	b.Resume(at.phase, at.step, at.progress.Table)
 }

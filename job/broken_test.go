@@ -16,16 +16,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/pack"
 )
 
 // fashionRun gives the settings of a run of 105 updates on a part of the demonstration's images, 21 an epoch, and its
 // bucket. Real images matter here: on noise a healthy network makes all of them look alike, and is right.
-func fashionRun(t *testing.T, adjust func(*Config)) (Config, *storage.Bucket) {
+func fashionRun(t *testing.T, adjust func(*settings.Config)) (settings.Config, *storage.Bucket) {
 	t.Helper()
 	url := "file://" + filepath.ToSlash(t.TempDir())
-	cfg, err := Load(Demo, func(c *Config) {
+	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket, c.Run, c.Backend = url, "r", "go:ops_sequential"
 		c.Width, c.Heads, c.PredictorWidth, c.PredictorHeads, c.Batch = 16, 2, 8, 1, 8
 		c.Epochs, c.ProbeEpochs, c.ProbeBatch, c.LogEvery, c.Neighbours = 5, 1, 64, 15, 5
@@ -35,16 +38,16 @@ func fashionRun(t *testing.T, adjust func(*Config)) (Config, *storage.Bucket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var splits []storage.IDX
-	for name, n := range map[string]int{trainSplit: 21 * cfg.Batch, validationSplit: 64} {
-		splits = append(splits, storage.IDX{Split: name, Images: firstOf(t, name+"-images-idx3", n, 16, 28*28), Labels: firstOf(t, name+"-labels-idx1", n, 8, 1)})
+	var splits []pack.IDX
+	for name, n := range map[string]int{machine.TrainSplit: 21 * cfg.Batch, machine.ValidationSplit: 64} {
+		splits = append(splits, pack.IDX{Split: name, Images: firstOf(t, name+"-images-idx3", n, 16, 28*28), Labels: firstOf(t, name+"-labels-idx1", n, 8, 1)})
 	}
-	source, err := storage.FromIDX(nil, splits...)
+	source, err := pack.FromIDX(nil, splits...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := openTest(t, url)
-	if _, _, err := storage.Pack(t.Context(), source, bucket, cfg.Data, storage.PackOptions{PerShard: 30}); err != nil {
+	bucket := check.openTest(t, url)
+	if _, _, err := pack.Pack(t.Context(), source, bucket, cfg.Data, pack.PackOptions{PerShard: 30}); err != nil {
 		t.Fatal(err)
 	}
 	return cfg, bucket
@@ -94,7 +97,7 @@ func linesOf[T any](t *testing.T, bucket *storage.Bucket, file string) (all []T)
 }
 
 // resultOf reads the result of a run.
-func resultOf(t *testing.T, bucket *storage.Bucket) (r Result) {
+func resultOf(t *testing.T, bucket *storage.Bucket) (r settings.Result) {
 	t.Helper()
 	text, err := bucket.Get(t.Context(), "runs/r/result.json")
 	if err != nil {
@@ -114,22 +117,24 @@ func TestBrokenRuns(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		adjust func(*Config)
+		adjust func(*settings.Config)
 		want   []string // kinds of alarms, at least; nil: none at all
 	}{
-		{"healthy", func(*Config) {}, nil},
-		{"baseline", func(c *Config) {
-			c.Depths, c.IntermediateRows, c.AllToLastWeight, c.LastToLastWeight = DepthSet{3}, 0, Weight{}, Weight{}
+		{"healthy", func(*settings.Config) {}, nil},
+		{"baseline", func(c *settings.Config) {
+			c.Depths, c.IntermediateRows, c.AllToLastWeight, c.LastToLastWeight = settings.DepthSet{3}, 0, settings.Weight{}, settings.Weight{}
 		}, nil},
-		{"a rate 50 times too high", func(c *Config) { c.Batch, c.PeakRate, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
-		{"a teacher that is the student, at ten times the rate", func(c *Config) { c.Batch, c.FirstMomentum, c.LastMomentum, c.PeakRate = 16, 0, 0, 0.05 }, []string{record.AlarmCollapse}},
-		{"a rate of nothing", func(c *Config) { c.Batch, c.PeakRate, c.StartRate, c.FinalRate, c.LogEvery = 4, 1e-12, 1e-12, 1e-12, 1 }, []string{record.AlarmTable}},
-		{"overflow", func(c *Config) { c.PeakRate, c.FinalRate, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},
+		{"a rate 50 times too high", func(c *settings.Config) { c.Batch, c.PeakRate, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
+		{"a teacher that is the student, at ten times the rate", func(c *settings.Config) { c.Batch, c.FirstMomentum, c.LastMomentum, c.PeakRate = 16, 0, 0, 0.05 }, []string{record.AlarmCollapse}},
+		{"a rate of nothing", func(c *settings.Config) {
+			c.Batch, c.PeakRate, c.StartRate, c.FinalRate, c.LogEvery = 4, 1e-12, 1e-12, 1e-12, 1
+		}, []string{record.AlarmTable}},
+		{"overflow", func(c *settings.Config) { c.PeakRate, c.FinalRate, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, bucket := fashionRun(t, c.adjust)
 			var log bytes.Buffer
-			err := Run(t.Context(), cfg, Versions{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
+			err := Run(t.Context(), cfg, machine.Versions{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			kinds := map[string]bool{}
 			found := linesOf[record.Alarm](t, bucket, record.Alarms)
 			for _, a := range found {
@@ -169,18 +174,18 @@ func TestBrokenRuns(t *testing.T) {
 func figures(values []*float64) string {
 	var all []string
 	for _, v := range values {
-		all = append(all, figure(v))
+		all = append(all, alarm.figure(v))
 	}
 	return fmt.Sprint(all)
 }
 
 // TestAllAtOnce is for the race detector: a run with all that runs beside it, as often as can be.
 func TestAllAtOnce(t *testing.T) {
-	cfg, bucket := fashionRun(t, func(c *Config) {
-		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, DepthSet{0, 1}, 1, 1
+	cfg, bucket := fashionRun(t, func(c *settings.Config) {
+		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
 		c.Epochs, c.OnlineEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
 	})
-	if err := Run(t.Context(), cfg, Versions{}, testLog(t), nil); err != nil {
+	if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(linesOf[record.Online](t, bucket, record.Onlines)); n != 3 || resultOf(t, bucket).Figures.Updates != 42 {
@@ -190,10 +195,10 @@ func TestAllAtOnce(t *testing.T) {
 
 // TestOnlineChangesNothing: with and without the online probe a run computes the same state to the bit, and the same figures.
 func TestOnlineChangesNothing(t *testing.T) {
-	var results []Result
+	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {
-		cfg, bucket := fashionRun(t, func(c *Config) { c.OnlineEvery, c.Epochs = every, 2 })
-		if err := Run(t.Context(), cfg, Versions{}, testLog(t), nil); err != nil {
+		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.OnlineEvery, c.Epochs = every, 2 })
+		if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
 			t.Fatal(err)
 		}
 		results = append(results, resultOf(t, bucket))

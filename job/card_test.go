@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // TestCard: the card of a teacher tells data, settings and figures, and its lines for timm build the encoder of the settings.
 func TestCard(t *testing.T) {
 	knn := 61.5
-	r := Result{Run: "R-A05-B08-s3", Preset: "R-A05-B08", Recipe: defaults().Recipe,
+	r := settings.Result{Run: "R-A05-B08-s3", Preset: "R-A05-B08", Recipe: settings.Defaults().Recipe,
 		Data: record.Data{Fingerprint: "f00d", Classes: 100, TrainSamples: 126689, ValidationSamples: 5000},
 		Figures: record.Figures{Top1: 70.064, StandardError: 0.648, Top5: 90.1, UntrainedTop1: 11.2, KNNTop1: &knn, Updates: 49400, TeacherSHA256: "beef",
 			Depths: []record.DepthFigure{{Depth: 1, Top1: 40, UntrainedTop1: 12}, {Depth: 11, Top1: 70.064, UntrainedTop1: 11.2}}},

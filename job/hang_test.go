@@ -9,6 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // TestUnlessHung: a run that hangs ends as one whose device is out of reach, and says where it hangs; one that ends, ends as it does, and one that
@@ -16,7 +19,7 @@ import (
 func TestUnlessHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		j := &Job{cfg: Config{Patience: time.Minute}, log: slog.New(slog.NewTextHandler(&log, nil))}
+		j := &Job{cfg: settings.Config{Patience: time.Minute}, log: slog.New(slog.NewTextHandler(&log, nil))}
 		own := errors.New("own")
 		if err := j.unlessHung(t.Context(), func(context.Context) error { return own }); err != own {
 			t.Errorf("error %v, want the run's own", err)
@@ -31,7 +34,7 @@ func TestUnlessHung(t *testing.T) {
 		}
 		start := time.Now()
 		err := j.unlessHung(t.Context(), hang)
-		var device *DeviceError
+		var device *machine.DeviceError
 		if !errors.As(err, &device) || !strings.Contains(err.Error(), "it hangs in: opening the device") {
 			t.Errorf("error %v, want a device's that says where", err)
 		}

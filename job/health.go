@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -26,9 +28,9 @@ func (j *Job) newWatch(ctx context.Context) (*watch, error) {
 	}
 	monitor, err := model.NewMonitor(j.device, j.cfg.Model(), min(batch, healthImages))
 	if err != nil {
-		return nil, &DeviceError{err}
+		return nil, &machine.DeviceError{err}
 	}
-	loader, err := j.evaluation(validationSplit)
+	loader, err := j.evaluation(machine.ValidationSplit)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +52,11 @@ func (j *Job) newWatch(ctx context.Context) (*watch, error) {
 func (j *Job) look(w *watch, at position, epoch int64) error {
 	h, err := w.monitor.MeasureTeacher(at.learner, w.images)
 	if err != nil {
-		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &DeviceError{err})
+		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &machine.DeviceError{err})
 	}
 	line := record.Health{
 		Step: at.step, Epoch: epoch, Depths: j.cfg.Depths,
-		Deviation: finiteAll(h.Deviation), Rank: finiteAll(h.Rank), RMS: finiteAll(h.RMS),
+		Deviation: settings.FiniteAll(h.Deviation), Rank: settings.FiniteAll(h.Rank), RMS: settings.FiniteAll(h.RMS),
 	}
 	last := len(h.Rank) - 1
 	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", h.Deviation[last], "effective_rank", h.Rank[last], "residual_rms", h.RMS[last])

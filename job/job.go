@@ -11,25 +11,29 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // Job is one attempt at a run.
 type Job struct {
-	cfg      Config
-	versions Versions
+	cfg      settings.Config
+	versions machine.Versions
 	log      *slog.Logger
 	bars     io.Writer // of progress bars; nil: none
 
 	bucket   *storage.Bucket
 	shards   *storage.Bucket // of the data
-	run      *storage.Run
-	data     *storage.Dataset
-	cache    *storage.Cache
+	run      *checkpoint.Run
+	data     *shards.Dataset
+	cache    *shards.Cache
 	device   *model.Device
-	programs *programs
+	programs *machine.Programs
 	journal  journal
 	live     live.View
 	begun    time.Time // of the run, not of this attempt
@@ -39,7 +43,7 @@ type Job struct {
 // Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
 // Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the cause. Its errors wrap storage's
 // sentinels, *SettingsError, *DeviceError or ErrStopped; main makes exit codes of them.
-func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, bars io.Writer) error {
+func Run(ctx context.Context, cfg settings.Config, versions machine.Versions, log *slog.Logger, bars io.Writer) error {
 	log = log.With("run", cfg.Run)
 	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars}
 	quiet, err := j.listen()
@@ -52,17 +56,17 @@ func Run(ctx context.Context, cfg Config, versions Versions, log *slog.Logger, b
 
 // attempt is Run from the bucket on.
 func (j *Job) attempt(ctx context.Context) (err error) {
-	if j.bucket, err = openBucket(ctx, "Bucket", j.cfg.Bucket, j.store()); err != nil {
+	if j.bucket, err = machine.OpenBucket(ctx, "Bucket", j.cfg.Bucket, j.store()); err != nil {
 		return err
 	}
 	defer j.bucket.Close()
-	j.run = storage.OpenRun(j.bucket, j.cfg.Run, hostName(), j.log)
+	j.run = checkpoint.OpenRun(j.bucket, j.cfg.Run, machine.HostName(), j.log)
 
 	if text, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
 		if err != nil {
 			return err
 		}
-		done, err := finished(j.cfg.Recipe, text, j.key("result.json"))
+		done, err := settings.Finished(j.cfg.Recipe, text, j.key("result.json"))
 		if err == nil {
 			j.log.Info("done already", "result", j.key("result.json"), "top1", done.Figures.Top1)
 		}
@@ -104,29 +108,29 @@ func (j *Job) open(ctx context.Context) (err error) {
 	j.live.Doing("opening the data")
 	o := j.store()
 	o.MustExist = true // nothing is written there
-	if j.shards, err = openBucket(ctx, "DataBucket", j.cfg.DataBucket, o); err != nil {
+	if j.shards, err = machine.OpenBucket(ctx, "DataBucket", j.cfg.DataBucket, o); err != nil {
 		return err
 	}
-	if j.data, err = openDataset(ctx, j.cfg, j.shards); err != nil {
+	if j.data, err = machine.OpenDataset(ctx, j.cfg, j.shards); err != nil {
 		return err
 	}
-	if err = usable(j.cfg, j.data.Index); err != nil {
+	if err = machine.Usable(j.cfg, j.data.Index); err != nil {
 		return err
 	}
-	if j.cache, err = openCache(j.cfg, j.data, j.log); err != nil {
+	if j.cache, err = machine.OpenCache(j.cfg, j.data, j.log); err != nil {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = newRunPrograms(ctx, programsFolder(j.cfg), j.bucket, j.run, j.log)
-	err = interruptible(ctx, func() (err error) {
-		j.device, err = openDevice(j.cfg, j.programs, j.log)
+	j.programs = machine.NewRunPrograms(ctx, machine.ProgramsFolder(j.cfg), j.bucket, j.run, j.log)
+	err = machine.Interruptible(ctx, func() (err error) {
+		j.device, err = machine.OpenDevice(j.cfg, j.programs, j.log)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
-		j.versions.Driver = driver()
+		j.versions.Driver = machine.Driver()
 	}
 	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/cijepa/cijepa/job/board"
-	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // journal gathers metrics lines by file; they go to the bucket with every checkpoint, one object a flush and file. An
@@ -44,7 +44,7 @@ func (j *journal) add(file string, line any) error {
 }
 
 // flush writes what has been gathered; what cannot be written stays for the next flush.
-func (j *journal) flush(ctx context.Context, run *storage.Run) error {
+func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 	j.mu.Lock()
 	held := maps.Clone(j.files)
 	j.mu.Unlock()

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/live"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // margin is what a part of a run that tells of no progress in between may take: the compiler at one program, or the kNN
@@ -18,7 +20,7 @@ const margin = 10 * time.Minute
 
 // stall is the time without progress after which the run counts as hung. At its end a run that cannot write is patient twice, for the
 // last metrics and for the result, and then ends by itself; until then it is storage's to say.
-func stall(c Config) time.Duration { return 2*c.Patience + margin }
+func stall(c settings.Config) time.Duration { return 2*c.Patience + margin }
 
 // listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned
 // function ends it.
@@ -33,7 +35,7 @@ func (j *Job) listen() (quiet func(), err error) {
 		if op := (*net.OpError)(nil); errors.As(err, &op) {
 			why = op.Err
 		}
-		return nil, &SettingsError{[]Fault{{variable("Listen"), j.cfg.Listen, why.Error() + "; choose another address, or leave it empty"}}}
+		return nil, &settings.Error{[]settings.Fault{{settings.Variable("Listen"), j.cfg.Listen, why.Error() + "; choose another address, or leave it empty"}}}
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
@@ -52,7 +54,7 @@ func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) err
 	go func() {
 		err := j.live.Watch(watching, limit)
 		if watching.Err() == nil { // a run that was told to stop has less time than that
-			hung <- &DeviceError{err}
+			hung <- &machine.DeviceError{err}
 		}
 	}()
 	go func() { done <- f(ctx) }()

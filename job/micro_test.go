@@ -3,14 +3,16 @@ package job
 import (
 	"slices"
 	"testing"
+
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // TestMicroBatches: the whole batch first, then its divisors.
 func TestMicroBatches(t *testing.T) {
-	if got, want := microBatches(12), []int{0, 6, 4, 3, 2, 1}; !slices.Equal(got, want) {
+	if got, want := machine.microBatches(12), []int{0, 6, 4, 3, 2, 1}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := microBatches(1); !slices.Equal(got, []int{0}) {
+	if got := machine.microBatches(1); !slices.Equal(got, []int{0}) {
 		t.Errorf("of one image: %v", got)
 	}
 }
@@ -21,7 +23,7 @@ func TestMicroBatchIsTheRuns(t *testing.T) {
 		mine, theirs int
 		same         bool
 	}{{0, 0, true}, {0, 8, true}, {8, 8, true}, {4, 8, false}, {8, 0, false}} {
-		err := differences(beginning{Recipe: Recipe{MicroBatch: c.mine}}, beginning{Recipe: Recipe{MicroBatch: c.theirs}}, "run.json")
+		err := settings.Differences(settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.mine}}, settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.theirs}}, "run.json")
 		if (err == nil) != c.same {
 			t.Errorf("%d asked for, %d begun: %v", c.mine, c.theirs, err)
 		}

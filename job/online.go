@@ -6,8 +6,12 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/classify"
 )
 
 // What a look of the online probe is made of. At full size it takes 6,000 images through the encoder, at 35 GFLOP each where
@@ -66,10 +70,10 @@ func (o *online) decode(ctx context.Context) (err error) {
 	image := o.job.cfg.Image * o.job.cfg.Image * 3
 	room := max(2, onlineMemory/image)
 	asked := min(onlineImages, room/2)
-	if o.asked, err = o.job.samples(ctx, validationSplit, asked); err != nil {
+	if o.asked, err = o.job.samples(ctx, machine.ValidationSplit, asked); err != nil {
 		return err
 	}
-	o.bank, err = o.job.samples(ctx, trainSplit, min(onlineBank, onlinePerClass*len(o.job.data.Index.Classes), room-asked))
+	o.bank, err = o.job.samples(ctx, machine.TrainSplit, min(onlineBank, onlinePerClass*len(o.job.data.Index.Classes), room-asked))
 	return err
 }
 
@@ -82,7 +86,7 @@ func (j *Job) samples(ctx context.Context, split string, n int) (s samples, err 
 	chosen := subset{source, spread(j.data.Index.Splits[split], len(j.data.Index.Classes), n)}
 	// A look must not end a run, so images that cannot be decoded are replaced however many there are.
 	loader, err := input.NewLoader(chosen, input.Config{
-		Size: j.cfg.Image, Batch: min(healthImages, len(chosen.places)), KeepPartial: true, Crop: input.EvaluationCrop(j.cfg.Image), Workers: j.cfg.Workers, BadLimit: 1, Log: j.log.With("split", split),
+		Size: j.cfg.Image, Batch: min(healthImages, len(chosen.places)), KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image), Workers: j.cfg.Workers, BadLimit: 1, Log: j.log.With("split", split),
 	})
 	if err != nil {
 		return s, err
@@ -144,7 +148,7 @@ func (o *online) features(ctx context.Context, monitor *model.Monitor, learner *
 		}
 		some, err := monitor.TeacherFeatures(learner, images[first:min(first+monitor.Batch()*size, len(images))])
 		if err != nil {
-			return nil, &DeviceError{err}
+			return nil, &machine.DeviceError{err}
 		}
 		all = append(all, some...)
 	}
@@ -164,9 +168,9 @@ func (o *online) solve(line record.Online, known, asked []float32) record.Online
 		}
 		return 100 * float64(n) / float64(len(answers))
 	}
-	line.ProbeTop1 = right(model.Ridge(known, o.bank.labels, asked, cfg.Width, classes))
+	line.ProbeTop1 = right(classify.Ridge(known, o.bank.labels, asked, cfg.Width, classes))
 	if cfg.Neighbours > 0 {
-		line.KNNTop1 = finite(right(model.NearestNeighbours(known, o.bank.labels, asked, cfg.Width, cfg.Neighbours, classes)))
+		line.KNNTop1 = settings.Finite(right(classify.NearestNeighbours(known, o.bank.labels, asked, cfg.Width, cfg.Neighbours, classes)))
 	}
 	line.Solving = time.Since(begin).Seconds()
 	return line

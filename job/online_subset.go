@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/cijepa/cijepa/job/input"
-	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // place is one sample of a split.
@@ -12,7 +12,7 @@ type place struct{ shard, sample int }
 
 // spread chooses up to n samples of a split, as evenly over its classes as their order allows: of every class the first
 // ones. Where classes are mixed, as in what this program packs, they lie in the first few shards.
-func spread(shards []storage.Shard, classes, n int) []place {
+func spread(shards []shards.Shard, classes, n int) []place {
 	most := (n + classes - 1) / classes
 	taken := make([]int, classes)
 	var chosen []place

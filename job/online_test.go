@@ -9,16 +9,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/model/mask"
+	"github.com/cijepa/cijepa/storage/checkpoint"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // TestSpread: of every class the first samples, as many of each as of the others, in the order of the split.
 func TestSpread(t *testing.T) {
-	shards := []storage.Shard{
-		{Samples: storage.Samples{Labels: []int32{0, 0, 0, 1}}},
-		{Samples: storage.Samples{Labels: []int32{0, 1, 1, 1, 2}}},
+	shards := []shards.Shard{
+		{Samples: shards.Samples{Labels: []int32{0, 0, 0, 1}}},
+		{Samples: shards.Samples{Labels: []int32{0, 1, 1, 1, 2}}},
 	}
 	for _, c := range []struct {
 		n    int
@@ -38,14 +41,14 @@ func TestSpread(t *testing.T) {
 // TestOnlinePrice: by operations the looks of every run of the table take less than a hundredth of its pretraining, and of
 // what is kept in memory no more than is said.
 func TestOnlinePrice(t *testing.T) {
-	for _, row := range Presets() {
-		cfg := defaults()
+	for _, row := range settings.Presets() {
+		cfg := settings.Defaults()
 		cfg.Preset = row.Name
 		if err := cfg.applyPreset(""); err != nil {
 			t.Fatal(err)
 		}
 		look := (onlineImages + onlineBank) * cfg.Model().EncoderOperations()
-		between := float64(cfg.OnlineEvery) * 247 * 512 * cfg.Model().Operations(model.MaskShape{Target: 35, Context: 48})
+		between := float64(cfg.OnlineEvery) * 247 * 512 * cfg.Model().Operations(mask.Shape{Target: 35, Context: 48})
 		t.Logf("%s: a look is %.2f %% of the %d epochs between two", row.Name, 100*look/between, cfg.OnlineEvery)
 		if look > between/100 {
 			t.Errorf("%s: a look takes %g operations, the updates between two %g", row.Name, look, between)
@@ -58,13 +61,13 @@ func TestOnlinePrice(t *testing.T) {
 
 // TestOnlineSampleBytes: the images of the online probe are those that the evaluation sees, one by one.
 func TestOnlineSampleBytes(t *testing.T) {
-	cfg, _ := fashionRun(t, func(c *Config) { c.ProbeBatch = 10 })
+	cfg, _ := fashionRun(t, func(c *settings.Config) { c.ProbeBatch = 10 })
 	j := openTestJob(t, cfg)
-	got, err := j.samples(t.Context(), validationSplit, 20)
+	got, err := j.samples(t.Context(), machine.ValidationSplit, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	loader, err := j.evaluation(validationSplit)
+	loader, err := j.evaluation(machine.ValidationSplit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,9 +91,9 @@ func TestOnlineSampleBytes(t *testing.T) {
 }
 
 // openTestJob opens the data and the device of a run.
-func openTestJob(t *testing.T, cfg Config) *Job {
+func openTestJob(t *testing.T, cfg settings.Config) *Job {
 	t.Helper()
-	j := &Job{cfg: cfg, log: testLog(t)}
+	j := &Job{cfg: cfg, log: check.testLog(t)}
 	if err := j.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,9 +104,9 @@ func openTestJob(t *testing.T, cfg Config) *Job {
 // TestStoppedLook: a look that a stop interrupts, whatever it was doing, leaves nothing behind, and the next attempt takes
 // it as if nothing had been; a look that was taken is not taken again.
 func TestStoppedLook(t *testing.T) {
-	cfg, bucket := fashionRun(t, func(c *Config) { c.Batch = 8 })
+	cfg, bucket := fashionRun(t, func(c *settings.Config) { c.Batch = 8 })
 	j := openTestJob(t, cfg)
-	j.run = storage.OpenRun(bucket, cfg.Run, "a", j.log)
+	j.run = checkpoint.OpenRun(bucket, cfg.Run, "a", j.log)
 	at, err := j.restore(t.Context())
 	if err != nil {
 		t.Fatal(err)

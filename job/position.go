@@ -11,9 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/safetensors"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 const (
@@ -38,14 +41,14 @@ type position struct {
 func (j *Job) restore(ctx context.Context) (position, error) {
 	j.live.Doing("restoring")
 	at := position{phase: pretraining}
-	found, err := j.run.Restore(ctx, func(c storage.Checkpoint) error {
+	found, err := j.run.Restore(ctx, func(c checkpoint.Checkpoint) error {
 		loaded := position{phase: c.Phase, step: c.Step}
-		if err := interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
+		if err := machine.Interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
 			return err // loaded may still be written to
 		}
 		if at.learner != nil { // of a checkpoint that has been left for a newer one: the memory is needed
 			if err := at.learner.Close(); err != nil {
-				return &DeviceError{err}
+				return &machine.DeviceError{err}
 			}
 		}
 		at = loaded
@@ -56,9 +59,9 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 	}
 	if found.Sequence == 0 {
 		first := position{phase: pretraining, progress: newProgress(j.cfg)}
-		err := interruptible(ctx, func() (err error) {
+		err := machine.Interruptible(ctx, func() (err error) {
 			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
-				err = &DeviceError{err}
+				err = &machine.DeviceError{err}
 			}
 			return err
 		})
@@ -76,7 +79,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 }
 
 // load fills a position with what a checkpoint holds.
-func (j *Job) load(at *position, c storage.Checkpoint) error {
+func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	text, err := readPart(c, progressPart)
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 	switch at.phase {
 	case pretraining:
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
-			return &DeviceError{err}
+			return &machine.DeviceError{err}
 		}
 		masker, err := j.cfg.Model().Masker()
 		if err != nil {
@@ -111,15 +114,15 @@ func (j *Job) load(at *position, c storage.Checkpoint) error {
 // the device.
 func loading(err error) error {
 	switch {
-	case errors.Is(err, model.ErrFormat):
+	case errors.Is(err, safetensors.ErrFormat):
 		return fmt.Errorf("%w: %w: a run of other settings, or another version, has written it", storage.ErrCorrupt, err)
 	case errors.Is(err, model.ErrUpload):
-		return &DeviceError{err}
+		return &machine.DeviceError{err}
 	}
 	return err
 }
 
-func readPart(c storage.Checkpoint, name string) ([]byte, error) {
+func readPart(c checkpoint.Checkpoint, name string) ([]byte, error) {
 	r, err := openPart(c, name)
 	if err != nil {
 		return nil, err
@@ -132,7 +135,7 @@ func readPart(c storage.Checkpoint, name string) ([]byte, error) {
 // over bytes that make no sense, learns on Close whether it was damage that it saw.
 type part struct{ io.ReadCloser }
 
-func openPart(c storage.Checkpoint, name string) (io.ReadCloser, error) {
+func openPart(c checkpoint.Checkpoint, name string) (io.ReadCloser, error) {
 	r, err := c.Open(name)
 	return part{r}, err
 }
@@ -144,35 +147,35 @@ func (p part) Close() error {
 }
 
 // parts takes a copy of the whole position that later updates do not touch, ready to be committed.
-func (at position) parts() ([]storage.Part, error) {
+func (at position) parts() ([]checkpoint.Part, error) {
 	var held []model.Part
 	switch at.phase {
 	case pretraining:
 		state, err := at.learner.Snapshot()
 		if err != nil {
-			return nil, &DeviceError{err}
+			return nil, &machine.DeviceError{err}
 		}
 		held = state.Parts()
 	case probing:
 		var err error
 		if held, err = at.probes.parts(); err != nil {
-			return nil, &DeviceError{err}
+			return nil, &machine.DeviceError{err}
 		}
 	}
 	text, err := json.MarshalIndent(at.progress, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	parts := []storage.Part{bytesPart(progressPart, text)}
+	parts := []checkpoint.Part{machine.BytesPart(progressPart, text)}
 	for _, p := range held {
-		parts = append(parts, storage.Part(p))
+		parts = append(parts, checkpoint.Part(p))
 	}
 	return parts, nil
 }
 
 // digest is the sha256 over the names and bytes of the model's parts, in order: two runs that agree in it agree in
 // every weight, moment and count. It ends early with ctx.
-func digest(ctx context.Context, parts []storage.Part) (string, error) {
+func digest(ctx context.Context, parts []checkpoint.Part) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {
 		if p.Name == progressPart {

@@ -10,10 +10,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/mask"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // pretrain takes the updates that are left. Every update is a function of (seed, step): its batch, its masks, its
@@ -31,7 +37,7 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 	defer p.meter.end()
 	from := at.step
 	left := func(ctx context.Context) iter.Seq2[*input.Batch, error] { return p.loader.Batches(ctx, from, p.total) }
-	for batch, err := range uploaded(ctx, at.learner, left) {
+	for batch, err := range machine.Uploaded(ctx, at.learner, left) {
 		if err == nil {
 			err = p.update(ctx, &at, batch)
 		}
@@ -49,12 +55,12 @@ func (j *Job) pretrain(ctx context.Context, at position) (position, error) {
 type pretrainer struct {
 	*Job
 	loader   *input.Loader
-	masker   *model.Masker
+	masker   *mask.Masker
 	schedule model.Schedule
 	perEpoch int64 // updates
 	total    int64 // of them
 
-	judge  judge
+	judge  alarm.Judge
 	watch  *watch
 	online *online
 	saver  *saver // from prepare on
@@ -63,10 +69,10 @@ type pretrainer struct {
 
 func (j *Job) newPretrainer(ctx context.Context, at position) (*pretrainer, error) {
 	p := &pretrainer{Job: j}
-	crop := input.PretrainCrop()
+	crop := pixels.PretrainCrop()
 	crop.Scale = j.cfg.CropScale
 	var err error
-	if p.loader, err = j.loader(trainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad}); err != nil {
+	if p.loader, err = j.loader(machine.TrainSplit, input.Config{Size: j.cfg.Image, Batch: j.cfg.Batch, Shuffle: true, Seed: j.cfg.Seed, Crop: crop, Bad: at.progress.Bad}); err != nil {
 		return nil, err
 	}
 	if p.masker, err = j.cfg.Model().Masker(); err != nil {
@@ -89,11 +95,11 @@ func (p *pretrainer) prepare(ctx context.Context, at position) error {
 	if err := p.compile(ctx, at.learner, p.masker.Shapes(), p.watch.monitor); err != nil {
 		return err
 	}
-	if p.programs.own() {
+	if p.programs.Own() {
 		p.takePart(at.progress)
 	}
 	if at.step == 0 {
-		if err := interruptible(ctx, func() error { return p.look(p.watch, at, 0) }); err != nil {
+		if err := machine.Interruptible(ctx, func() error { return p.look(p.watch, at, 0) }); err != nil {
 			return err
 		}
 	}
@@ -107,31 +113,31 @@ func (p *pretrainer) prepare(ctx context.Context, at position) error {
 }
 
 // update takes one update and does what is due after it.
-func (p *pretrainer) update(ctx context.Context, at *position, batch deviceBatch) error {
-	update := batch.step + 1
-	sources := model.SampleDepths(p.cfg.Depths, p.cfg.IntermediateRows, p.cfg.Seed, batch.step)
+func (p *pretrainer) update(ctx context.Context, at *position, batch machine.DeviceBatch) error {
+	update := batch.Step + 1
+	sources := model.SampleDepths(p.cfg.Depths, p.cfg.IntermediateRows, p.cfg.Seed, batch.Step)
 	out, err := at.learner.Step(model.StepInput{
-		Images:   batch.images,
-		Masks:    p.masker.Draw(p.cfg.Seed, batch.step, p.cfg.Batch),
+		Images:   batch.Images,
+		Masks:    p.masker.Draw(p.cfg.Seed, batch.Step, p.cfg.Batch),
 		Sources:  sources,
 		Rate:     p.schedule.Rate(update),
 		Momentum: p.schedule.Momentum(update),
 	})
 	if err != nil {
-		return fmt.Errorf("update %d: %w", update, &DeviceError{err})
+		return fmt.Errorf("update %d: %w", update, &machine.DeviceError{err})
 	}
 	at.step = update
 	p.live.Stepped(pretraining, update, p.total)
 	at.progress.observe(p.cfg.Depths, sources, out)
-	p.raise(p.judge.update(update, out.Skipped))
-	if n := at.progress.SkippedInARow; n >= maxSkipped {
-		return unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, variable("PeakRate"), variable("Run"))}
+	p.raise(p.judge.Update(update, out.Skipped))
+	if n := at.progress.SkippedInARow; n >= alarm.MaxSkipped {
+		return unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, settings.Variable("PeakRate"), settings.Variable("Run"))}
 	}
 	at.progress.Bad = p.loader.Bad()
-	lap, onDevice := p.meter.update(update, out.Loss, p.cfg.Batch, batch.wait)
+	lap, onDevice := p.meter.update(update, out.Loss, p.cfg.Batch, batch.Wait)
 	at.progress.PretrainSeconds += lap
 	at.progress.PretrainDevice += onDevice
-	at.progress.WaitSeconds += batch.wait.Seconds()
+	at.progress.WaitSeconds += batch.Wait.Seconds()
 	if err := p.tell(ctx, *at); err != nil {
 		return err
 	}
@@ -200,7 +206,7 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 		saver.write(ctx)
 		return err
 	}
-	if device := (*DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
+	if device := (*machine.DeviceError)(nil); errors.As(err, &device) && !errors.Is(cause, ErrStopped) {
 		return err
 	}
 	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -232,8 +238,8 @@ func (j *Job) deadline(cause error) time.Time {
 }
 
 // compile builds all programs before the first step, as that cannot be interrupted.
-func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []model.MaskShape, monitor *model.Monitor) error {
-	return interruptible(ctx, func() error {
+func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mask.Shape, monitor *model.Monitor) error {
+	return machine.Interruptible(ctx, func() error {
 		j.live.Doing("compiling")
 		if err := j.compileAll(monitor.Compile, learner.CompileSnapshot, func() error { return j.compileSteps(learner, shapes) }); err != nil {
 			return err
@@ -245,7 +251,7 @@ func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mode
 }
 
 // compileSteps builds the programs of all mask shapes.
-func (j *Job) compileSteps(learner *model.Learner, shapes []model.MaskShape) error {
+func (j *Job) compileSteps(learner *model.Learner, shapes []mask.Shape) error {
 	var steps []func() error
 	for _, s := range shapes {
 		steps = append(steps, func() error { return learner.Compile(s) })
@@ -263,7 +269,7 @@ func (j *Job) compileAll(programs ...func() error) error {
 		})
 	}
 	if err := all.Wait(); err != nil {
-		return &DeviceError{err}
+		return &machine.DeviceError{err}
 	}
 	return nil
 }
@@ -285,7 +291,7 @@ func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pac
 // that its sha256 stands in the checkpoints of the probe and not in this one.
 func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (position, error) {
 	j.live.Doing("saving the end of pretraining")
-	err := saver.finish(ctx, at, func(parts []storage.Part) (err error) {
+	err := saver.finish(ctx, at, func(parts []checkpoint.Part) (err error) {
 		at.progress.StateSHA256, err = digest(ctx, parts)
 		return err
 	})
@@ -294,7 +300,7 @@ func (j *Job) enterProbe(ctx context.Context, at position, saver *saver) (positi
 	}
 	teacher, err := at.learner.Encoder()
 	if err = errors.Join(err, at.learner.Close()); err != nil {
-		return at, &DeviceError{err}
+		return at, &machine.DeviceError{err}
 	}
 	next := position{phase: probing, progress: at.progress}
 	next.probes, err = j.newProbes(teacher)

@@ -7,10 +7,13 @@ import (
 	"io"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
-	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // probes are the two linear probes of a run: of the frozen teacher and, so that its figure means something, of the
@@ -29,10 +32,10 @@ func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
 	}
 	p := &probes{teacher: teacher}
 	if p.trained, err = model.NewProbe(j.device, j.cfg.Model(), c, teacher, j.cfg.Seed); err != nil {
-		return nil, &DeviceError{err}
+		return nil, &machine.DeviceError{err}
 	}
 	if p.untrained, err = model.NewProbe(j.device, j.cfg.Model(), c, initial, j.cfg.Seed); err != nil {
-		return nil, &DeviceError{err}
+		return nil, &machine.DeviceError{err}
 	}
 	return p, nil
 }
@@ -56,7 +59,7 @@ func (p *probes) named() []struct {
 const teacherPart = "teacher.safetensors"
 
 // loadProbes begins the probes that a checkpoint holds.
-func (j *Job) loadProbes(c storage.Checkpoint) (*probes, error) {
+func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
 	r, err := openPart(c, teacherPart)
 	if err != nil {
 		return nil, err
@@ -98,10 +101,10 @@ func (p *probes) parts() ([]model.Part, error) {
 }
 
 // compile runs the encoders once, on black images.
-func (p *probes) compile(c Config) error {
+func (p *probes) compile(c settings.Config) error {
 	for _, n := range p.named() {
 		if _, err := n.probe.Features(make([]byte, c.Image*c.Image*3)); err != nil {
-			return fmt.Errorf("compiling the probe: %w", &DeviceError{err})
+			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{err})
 		}
 	}
 	return nil
@@ -124,9 +127,9 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // probe trains what is left of the two probes, scores them on the validation split and returns the scores.
 func (j *Job) probe(ctx context.Context, at position) (scores, error) {
-	crop := input.ProbeCrop()
+	crop := pixels.ProbeCrop()
 	crop.Scale = j.cfg.ProbeCropScale
-	loader, err := j.loader(trainSplit, input.Config{
+	loader, err := j.loader(machine.TrainSplit, input.Config{
 		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop, Bad: at.progress.Bad,
 		Seed: draw.New(j.cfg.Seed, probing).Uint64(), // other orders and crops than pretraining's
 	})
@@ -137,10 +140,10 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 	total := perEpoch * int64(j.cfg.ProbeEpochs)
 	// The first pass compiles, which cannot be interrupted.
 	j.live.Doing("compiling the probe")
-	if err := interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
+	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return scores{}, err
 	}
-	if j.programs.own() {
+	if j.programs.Own() {
 		j.takePart(at.progress)
 	}
 	saver := j.newSaver(ctx, at)
@@ -157,7 +160,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		for _, n := range at.probes.named() {
 			losses, err := n.probe.Step(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N], rate)
 			if err != nil {
-				return scores{}, fmt.Errorf("update %d of the probe: %w", batch.Step+1, &DeviceError{err})
+				return scores{}, fmt.Errorf("update %d of the probe: %w", batch.Step+1, &machine.DeviceError{err})
 			}
 			loss = append(loss, losses[len(losses)-1])
 		}
@@ -171,7 +174,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			p := meter.pace()
 			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", loss[0], "untrained_loss", loss[1], "eta", p.left.String())
 			if err := j.journal.add(record.Steps, record.Step{
-				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: finite(loss[0]), Rate: rate,
+				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: settings.Finite(loss[0]), Rate: rate,
 				ImagesPerSecond: p.steps * float64(j.cfg.ProbeBatch), DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
 			}); err != nil {
 				return scores{}, err

@@ -3,7 +3,9 @@ package job
 import (
 	"slices"
 
+	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -20,7 +22,7 @@ type Progress struct {
 	Updates []int64      `json:"pathway_updates"` // by source depth
 	Skipped int64        `json:"skipped_updates"`
 
-	Alarms alarms         `json:"alarms"`
+	Alarms alarm.State    `json:"alarms"`
 	Online *record.Online `json:"online"` // the newest look of the online probe
 
 	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
@@ -36,7 +38,7 @@ type Progress struct {
 	StateSHA256     string  `json:"state_sha256,omitempty"` // of the state after the last update
 }
 
-func newProgress(c Config) *Progress {
+func newProgress(c settings.Config) *Progress {
 	p := &Progress{Table: make([][]*float64, len(c.Depths)), Updates: make([]int64, len(c.Depths))}
 	for i := range p.Table {
 		p.Table[i] = make([]*float64, len(c.Depths))
@@ -45,9 +47,9 @@ func newProgress(c Config) *Progress {
 }
 
 // observe takes over what one update tells.
-func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput) {
+func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.StepOutput) {
 	p.Pretrained++
-	p.Loss = finite(out.Loss)
+	p.Loss = settings.Finite(out.Loss)
 	if out.Skipped {
 		p.Skipped++
 		p.SkippedInARow++
@@ -57,6 +59,6 @@ func (p *Progress) observe(depths DepthSet, sources []int, out model.StepOutput)
 	for row, source := range sources {
 		i := slices.Index(depths, source)
 		p.Updates[i]++
-		p.Table[i] = finiteAll(out.Table[row]) // a new row: lines of the journal hold the old one
+		p.Table[i] = settings.FiniteAll(out.Table[row]) // a new row: lines of the journal hold the old one
 	}
 }

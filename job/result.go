@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // finish writes the teacher, its card and, last, the result.
@@ -32,7 +34,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := cardTemplate.Execute(&card, r); err != nil {
 		return err
 	}
-	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), bytesPart("", card.Bytes()).Write); err != nil {
+	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), machine.BytesPart("", card.Bytes()).Write); err != nil {
 		return fmt.Errorf("writing the card: %w", err)
 	}
 	j.journal.board.Finish(r.Figures)
@@ -53,10 +55,10 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 }
 
 // result is what is known of the run once its teacher has been scored, but for the checksum of the teacher's file.
-func (j *Job) result(ctx context.Context, p *Progress, s scores) Result {
+func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result {
 	index := j.data.Index
-	train, validation := index.Counts[trainSplit], index.Counts[validationSplit]
-	r := Result{
+	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
+	r := settings.Result{
 		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data: record.Data{
 			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
@@ -84,7 +86,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) Result {
 }
 
 // score fills in what the validation split said.
-func score(f *record.Figures, depths DepthSet, s scores) {
+func score(f *record.Figures, depths settings.DepthSet, s scores) {
 	percent := func(count int) float64 { return 100 * float64(count) / float64(s.trained.N) }
 	for i, d := range depths {
 		f.Depths = append(f.Depths, record.DepthFigure{
@@ -96,7 +98,7 @@ func score(f *record.Figures, depths DepthSet, s scores) {
 	share := f.Top1 / 100
 	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(s.trained.N))
 	if s.neighbours >= 0 {
-		f.KNNTop1, f.UntrainedKNN = finite(percent(s.neighbours)), finite(percent(s.untrainedNeighbours))
+		f.KNNTop1, f.UntrainedKNN = settings.Finite(percent(s.neighbours)), settings.Finite(percent(s.untrainedNeighbours))
 	}
 }
 
@@ -105,7 +107,7 @@ func postFigure(preset string, classes, train, validation int) *float64 {
 	if classes != 100 || train != 126689 || validation != 5000 {
 		return nil
 	}
-	for _, p := range Presets() {
+	for _, p := range settings.Presets() {
 		if p.Name == preset {
 			return &p.PostTop1
 		}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // saver commits checkpoints beside training. One goroutine uploads, one checkpoint after the other; the training loop
@@ -37,7 +39,7 @@ type task struct {
 	step  int64
 	keep  bool
 	last  bool // the attempt ends with it
-	parts []storage.Part
+	parts []checkpoint.Part
 	pause time.Duration // of the steps, for the copy
 }
 
@@ -137,7 +139,7 @@ func (s *saver) settle(o outcome) error {
 	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
 	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
-		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), variable("SavePatience"), unreachable(o.err))}
+		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), settings.Variable("SavePatience"), unreachable(o.err))}
 	}
 	return nil
 }
@@ -183,7 +185,7 @@ func (s *saver) begin(ctx context.Context, at position, keep bool) error {
 }
 
 // copy takes a copy of the position. On a device with memory of its own it is still on its way to the host when the steps go on.
-func (s *saver) copy(at position) ([]storage.Part, error) {
+func (s *saver) copy(at position) ([]checkpoint.Part, error) {
 	start := time.Now()
 	parts, err := at.parts()
 	s.pause = time.Since(start)
@@ -237,7 +239,7 @@ func (s *saver) drain(ctx context.Context) error {
 // finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
 // must be in the bucket before the next begins, so it is tried again for Config.SavePatience. When ctx ends first, the upload
 // goes on: last gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
-func (s *saver) finish(ctx context.Context, at position, meanwhile func([]storage.Part) error) error {
+func (s *saver) finish(ctx context.Context, at position, meanwhile func([]checkpoint.Part) error) error {
 	if err := s.drain(ctx); err != nil || s.committed == at.step && meanwhile == nil {
 		return err
 	}

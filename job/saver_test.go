@@ -12,21 +12,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/safetensors"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // newTestSaver is a saver over a store that fails on demand. Its position has no weights, only progress.
 func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*saver, position) {
 	t.Helper()
-	cfg := defaults()
+	cfg := settings.Defaults()
 	cfg.SaveEvery, cfg.SavePatience = time.Hour, time.Hour
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	j := &Job{cfg: cfg, log: log}
-	j.run = storage.OpenRun(storage.New(store.Bucket(), storage.Options{Patience: 50 * time.Millisecond, Log: log}), "r", attempt, log)
-	if _, err := j.run.Restore(t.Context(), func(storage.Checkpoint) error { return nil }); err != nil {
+	j.run = checkpoint.OpenRun(storage.New(store.Bucket(), storage.Options{Patience: 50 * time.Millisecond, Log: log}), "r", attempt, log)
+	if _, err := j.run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	at := position{phase: "test", progress: newProgress(cfg)}
@@ -78,7 +82,7 @@ func TestPatienceEndsWithStorageTrouble(t *testing.T) {
 	odd := errors.New("a failure of no class")
 	for _, cause := range []error{odd, storage.ErrDenied, storage.ErrUnreachable} {
 		s.outstanding = 1
-		err := s.settle(outcome{task: task{step: at.step, parts: []storage.Part{}}, err: fmt.Errorf("writing x: %w", cause)})
+		err := s.settle(outcome{task: task{step: at.step, parts: []checkpoint.Part{}}, err: fmt.Errorf("writing x: %w", cause)})
 		if !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) || !errors.Is(err, cause) ||
 			!strings.Contains(err.Error(), "CIJEPA_SAVE_PATIENCE") || strings.Count(err.Error(), storage.ErrUnreachable.Error()) > 1 {
 			t.Errorf("got %v", err)
@@ -156,7 +160,7 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want int64
-	}{{storage.ErrUnreachable, 7}, {&DeviceError{errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
+	}{{storage.ErrUnreachable, 7}, {&machine.DeviceError{errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
 		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 		at.step = 7
 		if got := s.job.stopped(t.Context(), c.err, at, s, false); got != c.err || s.committed != c.want {
@@ -167,13 +171,13 @@ func TestAnErrorSavesFirst(t *testing.T) {
 
 // TestLoading: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
 func TestLoading(t *testing.T) {
-	var device *DeviceError
+	var device *machine.DeviceError
 	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}, errors.New("400")} {
 		if err := loading(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
 			t.Errorf("of %v becomes %v", of, err)
 		}
 	}
-	if err := loading(fmt.Errorf("reading: %w", model.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
+	if err := loading(fmt.Errorf("reading: %w", safetensors.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("other arrays are %v", err)
 	}
 	if err := loading(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
@@ -191,8 +195,8 @@ func TestEndOfPhase(t *testing.T) {
 	s, at := newTestSaver(t, store, "a")
 	at.step = 3
 	var sums []string
-	hash := func(parts []storage.Part) error {
-		sum, err := digest(t.Context(), append(parts, bytesPart("x", []byte("state"))))
+	hash := func(parts []checkpoint.Part) error {
+		sum, err := digest(t.Context(), append(parts, machine.BytesPart("x", []byte("state"))))
 		sums = append(sums, sum)
 		return err
 	}
@@ -207,9 +211,9 @@ func TestEndOfPhase(t *testing.T) {
 
 	at.step = 4
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err := s.finish(ctx, at, func(parts []storage.Part) error {
+	err := s.finish(ctx, at, func(parts []checkpoint.Part) error {
 		cancel(Stop{At: time.Now()})
-		_, err := digest(ctx, append(parts, bytesPart("x", []byte("state"))))
+		_, err := digest(ctx, append(parts, machine.BytesPart("x", []byte("state"))))
 		return err
 	})
 	if !errors.Is(err, ErrStopped) {

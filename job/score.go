@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/classify"
 )
 
 // scores are counts of the validation split, by collected depth where there are several.
@@ -23,7 +26,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{neighbours: -1, untrainedNeighbours: -1}
 	j.live.Doing("scoring the probe")
 	start, busy := time.Now(), j.device.Busy()
-	validation, err := j.evaluation(validationSplit)
+	validation, err := j.evaluation(machine.ValidationSplit)
 	if err != nil {
 		return s, err
 	}
@@ -37,7 +40,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
 			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
 			if err != nil {
-				return s, fmt.Errorf("scoring: %w", &DeviceError{err})
+				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{err})
 			}
 			n.into.Add(one)
 		}
@@ -60,25 +63,25 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 
 // evaluation reads a split in its own order, resized and cut at the centre.
 func (j *Job) evaluation(split string) (*input.Loader, error) {
-	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: input.EvaluationCrop(j.cfg.Image)})
+	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image)})
 }
 
 // neighbours counts the right answers of the kNN over the validation split, on the features of the deepest depth.
 func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
-	known, knownLabels, err := j.features(ctx, p, trainSplit, j.cfg.KNNSamples)
+	known, knownLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNSamples)
 	if err != nil {
 		return 0, err
 	}
-	asked, labels, err := j.features(ctx, p, validationSplit, 0)
+	asked, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
 	if err != nil {
 		return 0, err
 	}
 	right := 0
 	j.live.Doing("comparing neighbours")
-	err = interruptible(ctx, func() error {
+	err = machine.Interruptible(ctx, func() error {
 		for len(labels) > 0 { // some at a time: on few cores all of them may take longer than a run may be silent
 			n := min(askedAtOnce, len(labels))
-			for i, answer := range model.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
+			for i, answer := range classify.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
 				if answer == labels[i] {
 					right++
 				}
@@ -118,7 +121,7 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		j.live.Moved()
 		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
 		if err != nil {
-			return nil, nil, fmt.Errorf("features: %w", &DeviceError{err})
+			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{err})
 		}
 		for i := range batch.N {
 			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // loader opens a split of the data for one phase.
@@ -13,7 +14,7 @@ func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
 		return nil, fmt.Errorf("split %s: %w", split, err)
 	}
 	if err := source.Require(j.cfg.Window); err != nil {
-		return nil, &SettingsError{[]Fault{{variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
+		return nil, &settings.Error{[]settings.Fault{{settings.Variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
 	}
 	c.Window, c.Workers, c.BadLimit, c.Log = j.cfg.Window, j.cfg.Workers, j.cfg.BadLimit, j.log.With("split", split)
 	return input.NewLoader(source, c)

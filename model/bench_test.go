@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // BenchmarkStep times one training step of a tiny preset at batch 64 with given masks, as the reference's timing script
@@ -22,9 +24,9 @@ func BenchmarkStep(b *testing.B) {
 		Image: 32, Patch: 4, Width: 64, Depth: 6, Heads: 4, MLPRatio: 4,
 		PredictorWidth: 32, PredictorDepth: 2, PredictorHeads: 2, RopeTheta: 10000,
 		Depths: []int{1, 2, 3, 4, 5}, AllToLastWeight: &half, LastToLastWeight: &most, IntermediateRows: 2, TargetNorm: true,
-		Masks: DefaultMasks(), Batch: 64, Precision: Float32, WeightDecay: 0.05,
+		Masks: mask.Default(), Batch: 64, Precision: Float32, WeightDecay: 0.05,
 	}
-	benchmarkStep(b, device, c, MaskShape{Target: 10, Context: 16})
+	benchmarkStep(b, device, c, mask.Shape{Target: 10, Context: 16})
 }
 
 // BenchmarkDemoStep times a step of the size at which a demonstration on a laptop learns something: 28 px, patch 4,
@@ -35,12 +37,12 @@ func BenchmarkDemoStep(b *testing.B) {
 		Image: 28, Patch: 4, Width: 64, Depth: 4, Heads: 4, MLPRatio: 4,
 		PredictorWidth: 32, PredictorDepth: 1, PredictorHeads: 2, RopeTheta: 10000,
 		Depths: []int{0, 1, 2, 3}, AllToLastWeight: &half, LastToLastWeight: &most, IntermediateRows: 2, TargetNorm: true,
-		Masks: DefaultMasks(), Batch: 64, Precision: Float32, WeightDecay: 0.05,
+		Masks: mask.Default(), Batch: 64, Precision: Float32, WeightDecay: 0.05,
 	}
-	benchmarkStep(b, "go:parallelism=64", c, MaskShape{Target: 9, Context: 16})
+	benchmarkStep(b, "go:parallelism=64", c, mask.Shape{Target: 9, Context: 16})
 }
 
-func benchmarkStep(b *testing.B, device string, c Config, s MaskShape) {
+func benchmarkStep(b *testing.B, device string, c Config, s mask.Shape) {
 	d, err := OpenDevice(device)
 	if err != nil {
 		b.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // census counts what a program in StableHLO consists of.
@@ -164,7 +166,7 @@ func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
 }
 
 // gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
-func gpuPrograms(t *testing.T, c Config, shapes []MaskShape) (programs []string) {
+func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string) {
 	t.Helper()
 	path, folder := buildPlugin(t)
 	t.Setenv("PLUGIN_PROGRAMS", folder)
@@ -282,7 +284,7 @@ func TestFullSizeStep(t *testing.T) {
 func TestPlainAttention(t *testing.T) {
 	c := vitB()
 	c.PlainAttention = true
-	got := takeCensus(t, gpuPrograms(t, c, []MaskShape{{Target: 35, Context: 48}})[0])
+	got := takeCensus(t, gpuPrograms(t, c, []mask.Shape{{Target: 35, Context: 48}})[0])
 	if len(got.calls) > 0 || len(got.products) != 1 || got.products["bf16 x bf16 -> bf16"] == 0 {
 		t.Errorf("calls %v, products %v", got.calls, got.products)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Config holds the sizes of the network and the settings of its objective. The zero value is not valid.
@@ -32,7 +34,7 @@ type Config struct {
 	IntermediateRows int  // source depths sampled in a step beside the deepest one
 	TargetNorm       bool // LayerNorm without affine over every target feature, as I-JEPA has it
 
-	Masks MaskConfig
+	Masks mask.Config
 
 	Batch      int // images of a step
 	MicroBatch int // images of one pass through the network; 0 means Batch
@@ -70,7 +72,7 @@ func (c Config) Validate() error {
 	var faults []error
 	check := func(ok bool, field string, value any, format string, args ...any) bool {
 		if !ok {
-			faults = append(faults, &FieldError{field, value, fmt.Sprintf(format, args...)})
+			faults = append(faults, &mask.FieldError{field, value, fmt.Sprintf(format, args...)})
 		}
 		return ok
 	}
@@ -90,7 +92,7 @@ func (c Config) Validate() error {
 
 	if between("Image", c.Image, 1, maxImage) && between("Patch", c.Patch, 1, c.Image) &&
 		check(c.Image%c.Patch == 0, "Patch", c.Patch, "must divide Image %d", c.Image) {
-		if err := c.Masks.validate(c.Grid()); err != nil {
+		if err := c.Masks.Validate(c.Grid()); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -144,4 +146,4 @@ func (c Config) micro() int {
 func (c Config) passes() int { return c.Batch / c.micro() }
 
 // Masker is the Masker of the grid and the masks of a configuration.
-func (c Config) Masker() (*Masker, error) { return NewMasker(c.Grid(), c.Masks) }
+func (c Config) Masker() (*mask.Masker, error) { return mask.New(c.Grid(), c.Masks) }

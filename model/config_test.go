@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 func TestConfigNamesTheField(t *testing.T) {
@@ -55,7 +57,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		cfg := tiny()
 		c.spoil(&cfg)
 		for name, err := range map[string]error{"Validate": cfg.Validate(), "NewLearner": learnerError(d, cfg)} {
-			var fault *FieldError
+			var fault *mask.FieldError
 			if !errors.As(err, &fault) || fault.Field != c.field || !strings.HasPrefix(fault.Want, "must ") {
 				t.Errorf("%s of a bad %s: %v", name, c.field, err)
 			}

@@ -5,6 +5,8 @@ package model
 import (
 	"os"
 	"testing"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile; with micro-batches that of a pass, or
@@ -17,17 +19,17 @@ func TestDumpStep(t *testing.T) {
 	}
 	dump := struct {
 		Config
-		Shape  MaskShape
+		Shape  mask.Shape
 		Update bool
 		File   string
-	}{Config: vitB(), Shape: MaskShape{Target: 35, Context: 48}}
+	}{Config: vitB(), Shape: mask.Shape{Target: 35, Context: 48}}
 	dump.Batch = 128
 	decode(t, []byte(text), &dump)
 	program := 0
 	if dump.Update {
 		program = 1
 	}
-	programs := gpuPrograms(t, dump.Config, []MaskShape{dump.Shape})
+	programs := gpuPrograms(t, dump.Config, []mask.Shape{dump.Shape})
 	if err := os.WriteFile(dump.File, []byte(programs[program]), 0o644); err != nil {
 		t.Fatal(err)
 	}

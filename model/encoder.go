@@ -6,6 +6,8 @@ import (
 	"maps"
 
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/safetensors"
 )
 
 // Encoder is an encoder in the memory of the host: a teacher of some moment, or an untrained one.
@@ -56,7 +58,7 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 func (e *Encoder) Export(w io.Writer, metadata map[string]string) error {
 	all := maps.Clone(formatMetadata)
 	maps.Copy(all, metadata)
-	return writeSafetensors(w, e.named(), all)
+	return safetensors.Write(w, e.named(), all)
 }
 
 // ReadEncoder reads what Export wrote for an encoder of these sizes.
@@ -68,13 +70,13 @@ func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
 	for _, a := range cfg.encoderArrays() {
 		e.stacks = append(e.stacks, stack{array: a, data: make([]byte, 4*a.size())})
 	}
-	if err := readSafetensors(r, e.named()); err != nil {
+	if err := safetensors.Read(r, e.named()); err != nil {
 		return nil, fmt.Errorf("reading an encoder: %w", err)
 	}
 	return e, nil
 }
 
-func (e *Encoder) named() (list []namedArray) {
+func (e *Encoder) named() (list []safetensors.Array) {
 	for _, s := range e.stacks {
 		list = append(list, s.named()...)
 	}

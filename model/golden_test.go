@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Every difference from the reference is bounded as a share of the tensor's largest value. On an XLA plugin sums have another
@@ -88,7 +90,7 @@ func readGolden(t *testing.T, file string) golden {
 		t.Fatal(err)
 	}
 	r := bytes.NewReader(data)
-	entries, order, err := readSafetensorsHeader(r)
+	entries, order, err := safetensors.readSafetensorsHeader(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func readGolden(t *testing.T, file string) golden {
 		PredictorHeads: sizes.PredictorHeads, RopeTheta: sizes.RopeTheta, Depths: sizes.Depths,
 		AllToLastWeight: new(float64), LastToLastWeight: new(float64),
 		IntermediateRows: len(g.steps[0].Sources) - 1, TargetNorm: sizes.TargetNorm,
-		Masks: DefaultMasks(), Batch: g.tensors["step0/images"].dims[0], Precision: Float32,
+		Masks: mask.Default(), Batch: g.tensors["step0/images"].dims[0], Precision: Float32,
 	}
 	g.Masks.TargetBlocks = g.tensors["step0/targets"].dims[1]
 	decode(t, []byte(m.Alpha), g.AllToLastWeight)
@@ -180,9 +182,9 @@ func (g golden) images(step int) []byte {
 	return data
 }
 
-func (g golden) masks(step int) Masks {
+func (g golden) masks(step int) mask.Masks {
 	context, targets := g.tensors[fmt.Sprintf("step%d/context", step)], g.tensors[fmt.Sprintf("step%d/targets", step)]
-	m := Masks{B: context.dims[0], C: context.dims[1], M: targets.dims[1], K: targets.dims[2]}
+	m := mask.Masks{B: context.dims[0], C: context.dims[1], M: targets.dims[1], K: targets.dims[2]}
 	for _, v := range context.values {
 		m.Context = append(m.Context, int32(v))
 	}
@@ -280,7 +282,7 @@ func parse(t *testing.T, s *State) map[string][]float64 {
 		if int64(file.Len()) != p.Size {
 			t.Errorf("%s has %d bytes, not the %d that it says", p.Name, file.Len(), p.Size)
 		}
-		entries, order, err := readSafetensorsHeader(&file)
+		entries, order, err := safetensors.readSafetensorsHeader(&file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,9 @@ import (
 	"math"
 
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/classify"
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
@@ -99,7 +102,7 @@ func (m *Monitor) mayRead(l *Learner) error {
 func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, err error) {
 	size := m.Image * m.Image * 3
 	if len(images) == 0 || len(images)%size != 0 {
-		return h, &FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of images of %d x %d x 3", m.Image, m.Image)}
+		return h, &mask.FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of images of %d x %d x 3", m.Image, m.Image)}
 	}
 	n, depths := len(images)/size, len(m.Depths)
 	var features []float32 // [n, L, D]
@@ -118,7 +121,7 @@ func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, e
 	for i, square := range h.RMS {
 		h.RMS[i] = math.Sqrt(square)
 	}
-	h.Deviation, h.Rank = Spread(features, depths, m.Width)
+	h.Deviation, h.Rank = classify.Spread(features, depths, m.Width)
 	return h, nil
 }
 

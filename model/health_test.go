@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/model/draw"
 )
 
@@ -34,7 +35,7 @@ func TestSpreadRank(t *testing.T) {
 				}
 			}
 		}
-		_, got := Spread(features, 1, width)
+		_, got := classify.Spread(features, 1, width)
 		if math.Abs(got[0]-float64(rank)) > 1e-4 {
 			t.Errorf("effective rank %v of %d equal directions", got[0], rank)
 		}
@@ -51,7 +52,7 @@ func TestSpreadRank(t *testing.T) {
 		}
 	}
 	want := math.Exp(-0.6*math.Log(0.6) - 0.4*math.Log(0.4))
-	if _, got := Spread(features, 1, width); math.Abs(got[0]-want) > 1e-4 {
+	if _, got := classify.Spread(features, 1, width); math.Abs(got[0]-want) > 1e-4 {
 		t.Errorf("effective rank %v, want %v", got[0], want)
 	}
 	// Noise fills nearly all of what it can.
@@ -59,7 +60,7 @@ func TestSpreadRank(t *testing.T) {
 	for i := range noise {
 		noise[i] = float32(s.Normal())
 	}
-	if _, got := Spread(noise, 1, width); got[0] < width-3 || got[0] > width-1+1e-9 {
+	if _, got := classify.Spread(noise, 1, width); got[0] < width-3 || got[0] > width-1+1e-9 {
 		t.Errorf("effective rank %v of noise in %d dimensions after LayerNorm", got[0], width)
 	}
 }
@@ -78,7 +79,7 @@ func TestSpreadDeviation(t *testing.T) {
 			*x = *x*float32(image+1) + 5*float32(image)
 		}
 	}
-	got, _ := Spread(features, depths, width)
+	got, _ := classify.Spread(features, depths, width)
 	for depth := range depths {
 		var normal [n][width]float64
 		for image := range n {
@@ -115,12 +116,12 @@ func TestSpreadOfACollapse(t *testing.T) {
 	for range 50 {
 		same = append(same, 0.3, -1, 2, 0.7, 0.1, 5, -3, 0.2)
 	}
-	deviation, rank := Spread(same, 1, 8)
+	deviation, rank := classify.Spread(same, 1, 8)
 	if deviation[0] > 1e-9 || rank[0] != 0 {
 		t.Errorf("fifty equal images: deviation %v, rank %v", deviation[0], rank[0])
 	}
 	same[17] = float32(math.NaN())
-	deviation, rank = Spread(same, 1, 8)
+	deviation, rank = classify.Spread(same, 1, 8)
 	if !math.IsNaN(deviation[0]) || !math.IsNaN(rank[0]) {
 		t.Errorf("with no number among them: deviation %v, rank %v", deviation[0], rank[0])
 	}
@@ -137,7 +138,7 @@ func TestMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want Health
-	want.Deviation, want.Rank = Spread(features, 3, cfg.Width)
+	want.Deviation, want.Rank = classify.Spread(features, 3, cfg.Width)
 	for _, hidden := range tokens(t, p, images) {
 		square := 0.0
 		for _, x := range hidden {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // While the host prepares a step and takes its results apart, the device waits. On a device that computes nothing the whole
@@ -29,7 +31,7 @@ func TestHostCostOfAStep(t *testing.T) {
 			calls = l.passes() + 1
 		}
 		images := make([]byte, c.Batch*c.Image*c.Image*3)
-		masks := scattered(c, MaskShape{Target: 35, Context: 48}, 0)
+		masks := scattered(c, mask.Shape{Target: 35, Context: 48}, 0)
 		var laps []time.Duration
 		for step := range int64(150) {
 			uploaded, err := l.Upload(images)

@@ -8,6 +8,8 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Images are the images of a step on the device, cut into micro-batches.
@@ -26,7 +28,7 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 	shape := shapes.Make(of, c.micro(), c.Image, c.Image, 3)
 	size := int(shape.ByteSize())
 	if want := c.passes() * size; len(images) != want {
-		return nil, fmt.Errorf("uploading images: %w", &FieldError{"Images", len(images),
+		return nil, fmt.Errorf("uploading images: %w", &mask.FieldError{"Images", len(images),
 			fmt.Sprintf("must be %d bytes: %d images of %d x %d x 3", want, c.Batch, c.Image, c.Image)})
 	}
 	out := &Images{floats: of != dtypes.Uint8}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Learner holds the state of a training run on a device and moves it by steps: student, teacher, a predictor for every
@@ -24,7 +26,7 @@ type Learner struct {
 // StepInput is what a step depends on beside the state.
 type StepInput struct {
 	Images   *Images // of Config.Batch images; the step consumes them
-	Masks    Masks
+	Masks    mask.Masks
 	Sources  []int   // Config.Slots source depths, ascending, the deepest last (SampleDepths)
 	Rate     float64 // learning rate
 	Momentum float64 // of the teacher's average
@@ -95,7 +97,7 @@ func (l *Learner) Close() (err error) {
 }
 
 // Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may be compiled at once.
-func (l *Learner) Compile(s MaskShape) error {
+func (l *Learner) Compile(s mask.Shape) error {
 	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
 }
 
@@ -232,7 +234,7 @@ func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32
 // check refuses an input that does not fit the learner.
 func (l *Learner) check(in StepInput) error {
 	fault := func(field string, value any, format string, args ...any) error {
-		return fmt.Errorf("step: %w", &FieldError{field, value, fmt.Sprintf(format, args...)})
+		return fmt.Errorf("step: %w", &mask.FieldError{field, value, fmt.Sprintf(format, args...)})
 	}
 	if in.Images == nil || len(in.Images.parts) != l.passes() {
 		return fault("Images", in.Images, "must come from Upload, and not from an earlier step")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cijepa/cijepa/model/draw"
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // tiny is a configuration whose steps take milliseconds.
@@ -20,12 +21,12 @@ func tiny() Config {
 		Image: 16, Patch: 4, Width: 16, Depth: 4, Heads: 2, MLPRatio: 2,
 		PredictorWidth: 8, PredictorDepth: 2, PredictorHeads: 1, RopeTheta: 10000,
 		Depths: []int{0, 1, 2, 3}, AllToLastWeight: &half, LastToLastWeight: &most, IntermediateRows: 2, TargetNorm: true,
-		Masks: DefaultMasks(), Batch: 4, Precision: Float32, WeightDecay: 0.05,
+		Masks: mask.Default(), Batch: 4, Precision: Float32, WeightDecay: 0.05,
 	}
 }
 
 // tinyLengths are the context and target lengths of tests.
-var tinyLengths = []MaskShape{{Target: 3, Context: 6}, {Target: 4, Context: 5}}
+var tinyLengths = []mask.Shape{{Target: 3, Context: 6}, {Target: 4, Context: 5}}
 
 // pixels are images that differ from each other, and from step to step.
 func pixels(c Config, step int64) []byte {
@@ -38,8 +39,8 @@ func pixels(c Config, step int64) []byte {
 }
 
 // scattered are masks of any places, of the given lengths.
-func scattered(c Config, s MaskShape, step int64) Masks {
-	m := Masks{B: c.Batch, C: s.Context, M: c.Masks.TargetBlocks, K: s.Target}
+func scattered(c Config, s mask.Shape, step int64) mask.Masks {
+	m := mask.Masks{B: c.Batch, C: s.Context, M: c.Masks.TargetBlocks, K: s.Target}
 	stream := draw.New(7, "places", uint64(step))
 	pick := func(n int) (places []int32) {
 		for _, place := range stream.Perm(c.tokens())[:n] {
@@ -317,7 +318,7 @@ func TestStepRefuses(t *testing.T) {
 		in := stepInput(t, l, 0)
 		spoil(&in)
 		_, err := l.Step(in)
-		var fault *FieldError
+		var fault *mask.FieldError
 		if !errors.As(err, &fault) || fault.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
@@ -340,7 +341,7 @@ func TestStepRefuses(t *testing.T) {
 	if _, err := l.Upload(make([]byte, 5)); err == nil {
 		t.Error("five bytes were taken for images")
 	}
-	if err := l.Compile(MaskShape{Target: 17, Context: 5}); err == nil {
+	if err := l.Compile(mask.Shape{Target: 17, Context: 5}); err == nil {
 		t.Error("targets of more tokens than the grid has were compiled")
 	}
 	after := stateFiles(t, l)

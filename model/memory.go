@@ -1,5 +1,9 @@
 package model
 
+import (
+	"github.com/cijepa/cijepa/model/mask"
+)
+
 // Need is what steps of a mask shape take of a device's memory, in bytes. State, Copy, Sums, Images and Results are exact;
 // Gradients and Activations are what the arrays of a step come to by a rule, see Config.Need.
 type Need struct {
@@ -39,7 +43,7 @@ func (n Need) Roomy() int64 { return n.Total() + n.Temporary() }
 //
 // The rule was made after XLA's plans of ViT-B/16 for an H100 by the CUDA plugin 0.11.2, compiled on 2026-11-25 without a card, and
 // is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card products are tuned and may take other work space.
-func (c Config) Need(s MaskShape, fused bool) Need {
+func (c Config) Need(s mask.Shape, fused bool) Need {
 	encoder, predictor := bytesOf(c.encoderArrays()), bytesOf(c.predictorArrays())
 	slots := int64(c.Slots())
 	n := Need{

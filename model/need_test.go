@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"testing"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // vitB is the configuration of the post: ViT-B/16 at 224 px, eleven depths, two intermediate rows.
@@ -12,7 +14,7 @@ func vitB() Config {
 		Image: 224, Patch: 16, Width: 768, Depth: 12, Heads: 12, MLPRatio: 4,
 		PredictorWidth: 384, PredictorDepth: 6, PredictorHeads: 12, RopeTheta: 10000,
 		Depths: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, AllToLastWeight: &half, LastToLastWeight: &most, IntermediateRows: 2,
-		TargetNorm: true, Masks: DefaultMasks(), Batch: 8, Precision: BFloat16, WeightDecay: 0.05,
+		TargetNorm: true, Masks: mask.Default(), Batch: 8, Precision: BFloat16, WeightDecay: 0.05,
 	}
 }
 
@@ -21,7 +23,7 @@ func TestNeedOfViTB(t *testing.T) {
 	c := vitB()
 	c.Batch = 256
 	const encoder, predictor = 4 * 85_645_056, 4 * (10_943_232 + 3_252_480)
-	s := MaskShape{Target: 35, Context: 48}
+	s := mask.Shape{Target: 35, Context: 48}
 	whole := c.Need(s, true)
 	if want := int64(4*encoder + 11*3*predictor); whole.State != want || c.StateBytes() != want {
 		t.Errorf("%d bytes of state, want %d", whole.State, want)
@@ -74,7 +76,7 @@ func TestNeedIsWhatXLAPlans(t *testing.T) {
 	} {
 		c := vitB()
 		c.Batch, c.Remat, c.PlainAttention = plan.batch, plan.remat, plan.plain
-		need := c.Need(MaskShape{Target: plan.target, Context: plan.context}, c.Fused("xla:cuda"))
+		need := c.Need(mask.Shape{Target: plan.target, Context: plan.context}, c.Fused("xla:cuda"))
 		got := float64(need.Gradients+need.Activations) / 1e9
 		t.Logf("%+v: %.2f GB by the sizes, %.1f GB in all", plan, got, float64(need.Total())/1e9)
 		if math.Abs(got/plan.temporary-1) > 0.05 {

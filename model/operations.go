@@ -1,10 +1,14 @@
 package model
 
+import (
+	"github.com/cijepa/cijepa/model/mask"
+)
+
 // Operations counts the floating-point operations of one image in a step of a mask shape: those of the matrix products and of
 // attention, a multiplication and an addition being two. The teacher goes forward; what is trained goes forward and, at
 // twice the cost, back. The first block of a predictor makes queries, keys and values of an image's context tokens and of the mask
 // token once for all target blocks; the last one computes nothing behind its attention for the context tokens, which no head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
-func (c Config) Operations(s MaskShape) float64 {
+func (c Config) Operations(s mask.Shape) float64 {
 	kernel := 2 * float64(3*c.Patch*c.Patch*c.Width)
 	teacher := c.EncoderOperations()
 	student := 2*float64(s.Context)*kernel + 3*c.through(c.deepest()+1, c.Width, s.Context) // no gradient goes to the images

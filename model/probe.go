@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/draw"
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
@@ -69,7 +70,7 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 		return nil, err
 	}
 	if pc.Classes < 1 || pc.Classes > maxWidth {
-		return nil, &FieldError{"Classes", pc.Classes, fmt.Sprintf("must lie in 1..%d", maxWidth)}
+		return nil, &mask.FieldError{"Classes", pc.Classes, fmt.Sprintf("must lie in 1..%d", maxWidth)}
 	}
 	cfg.Depths = slices.Clone(cfg.Depths)
 	p = &Probe{ProbeConfig: pc}
@@ -130,12 +131,12 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 		return nil, nil, err
 	}
 	if len(labels) != n {
-		return nil, nil, &FieldError{"Labels", len(labels), fmt.Sprintf("must be %d, one an image", n)}
+		return nil, nil, &mask.FieldError{"Labels", len(labels), fmt.Sprintf("must be %d, one an image", n)}
 	}
 	padded := make([]int32, p.batch)
 	for i, label := range labels {
 		if label < 0 || int(label) >= p.Classes {
-			return nil, nil, &FieldError{"Labels", label, fmt.Sprintf("must lie in 0..%d", p.Classes-1)}
+			return nil, nil, &mask.FieldError{"Labels", label, fmt.Sprintf("must lie in 0..%d", p.Classes-1)}
 		}
 		padded[i] = label
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/model/draw"
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // probeConfig is an encoder small enough for plain loops.
@@ -23,7 +24,7 @@ func probeConfig(depths ...int) Config {
 	return Config{
 		Image: 24, Patch: 4, Width: 16, Depth: 4, Heads: 2, MLPRatio: 2,
 		PredictorWidth: 8, PredictorDepth: 1, PredictorHeads: 1,
-		RopeTheta: 10000, Depths: depths, Masks: DefaultMasks(), Batch: 4, Precision: Float32,
+		RopeTheta: 10000, Depths: depths, Masks: mask.Default(), Batch: 4, Precision: Float32,
 	}
 }
 
@@ -74,7 +75,7 @@ func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	t.Helper()
 	arrays := map[string][]float32{}
 	for _, file := range probeFiles(t, p) {
-		entries, _, err := readSafetensorsHeader(bytes.NewReader(file))
+		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +316,7 @@ func TestProbeScoreTies(t *testing.T) {
 	set := func(bias [7]float32) {
 		t.Helper()
 		file := probeFiles(t, p)["probe.safetensors"]
-		entries, _, err := readSafetensorsHeader(bytes.NewReader(file))
+		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
 		}

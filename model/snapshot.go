@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/cijepa/cijepa/model/safetensors"
 )
 
 // Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
@@ -107,13 +109,13 @@ func (l *Learner) copies() (list []portion, err error) {
 func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
 	stacks := p.stacks()
 	arrays := p.file(stacks)
-	header, err := safetensorsHeader(arrays, formatMetadata)
+	header, err := safetensors.Header(arrays, formatMetadata)
 	if err != nil {
 		return Part{}, nil, err
 	}
 	size := int64(len(header))
 	for _, a := range arrays {
-		size += a.size()
+		size += a.Size()
 	}
 	arrived, failed := make(chan struct{}), error(nil)
 	fetch = func() (err error) {
@@ -134,7 +136,7 @@ func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
 		if <-arrived; failed != nil {
 			return failed
 		}
-		return writeSafetensors(w, arrays, formatMetadata)
+		return safetensors.Write(w, arrays, formatMetadata)
 	}
 	return Part{p.name, size, write}, fetch, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cijepa/cijepa/model/safetensors"
 )
 
 // State is a copy of all that a Learner moves, of one moment. Later steps do not change it.
@@ -65,12 +67,12 @@ type stack struct {
 }
 
 // named are the rows of the stack, which share its memory.
-func (s stack) named() (list []namedArray) {
+func (s stack) named() (list []safetensors.Array) {
 	size := 4 * s.rowSize()
 	for i, name := range s.names() {
-		row := namedArray{name: s.prefix + name, dims: s.dims}
+		row := safetensors.Array{Name: s.prefix + name, Dims: s.dims}
 		if s.data != nil {
-			row.data = s.data[i*size:][:size]
+			row.Data = s.data[i*size:][:size]
 		}
 		list = append(list, row)
 	}
@@ -92,7 +94,7 @@ func (p portion) stacks() (list []stack) {
 }
 
 // file lists what the file of a portion holds, in its order.
-func (p portion) file(stacks []stack) []namedArray {
+func (p portion) file(stacks []stack) []safetensors.Array {
 	arrays := p.counts(p.group.updates)
 	for _, st := range stacks {
 		arrays = append(arrays, st.named()...)
@@ -101,7 +103,7 @@ func (p portion) file(stacks []stack) []namedArray {
 }
 
 // counts are the step counts of a portion's rows, if it is trained.
-func (p portion) counts(updates int64) (list []namedArray) {
+func (p portion) counts(updates int64) (list []safetensors.Array) {
 	if len(p.group.first) == 0 {
 		return nil
 	}
@@ -112,7 +114,7 @@ func (p portion) counts(updates int64) (list []namedArray) {
 				count = 0
 			}
 			data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(count)))
-			list = append(list, namedArray{stepCount + p.prefix + name, []int{1}, data})
+			list = append(list, safetensors.Array{stepCount + p.prefix + name, []int{1}, data})
 		}
 	}
 	return list
@@ -178,16 +180,16 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *g
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(readSafetensors(r, arrays), r.Close()); err != nil {
+	if err := errors.Join(safetensors.Read(r, arrays), r.Close()); err != nil {
 		return nil, err
 	}
 	g = &group{arrays: p.group.arrays}
 	if len(counts) > 0 {
-		g.updates = int64(math.Float32frombits(binary.LittleEndian.Uint32(counts[0].data)))
+		g.updates = int64(math.Float32frombits(binary.LittleEndian.Uint32(counts[0].Data)))
 	}
 	for i, want := range p.counts(g.updates) {
-		if string(counts[i].data) != string(want.data) {
-			return nil, fmt.Errorf("%w: %s differs from the step count of the other arrays, %d", ErrFormat, want.name, g.updates)
+		if string(counts[i].Data) != string(want.Data) {
+			return nil, fmt.Errorf("%w: %s differs from the step count of the other arrays, %d", safetensors.ErrFormat, want.Name, g.updates)
 		}
 	}
 	for i, st := range stacks {

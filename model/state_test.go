@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cijepa/cijepa/model/safetensors"
 )
 
 // The arrays of a state have the names and shapes that the reference gives them.
@@ -24,7 +26,7 @@ func TestStateHasTheReferencesNames(t *testing.T) {
 	l := g.learner(t, testDevice(t))
 	shapes := map[string][]int{}
 	for name, file := range stateFiles(t, l) {
-		entries, _, err := readSafetensorsHeader(bytes.NewReader(file))
+		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +155,7 @@ func TestLoadTakesAllOrNothing(t *testing.T) {
 				t.Errorf("a last part %s: the reader's error is lost in %v", name, err)
 			}
 		}
-		if errors.Is(err, ErrFormat) == errors.Is(err, torn) {
+		if errors.Is(err, safetensors.ErrFormat) == errors.Is(err, torn) {
 			t.Errorf("a last part %s: %v is ErrFormat or its reader's", name, err)
 		}
 		after := stateFiles(t, l)
@@ -181,7 +183,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
 // Any bytes for a file are an error or a header whose arrays follow each other, never a panic.
 func FuzzSafetensorsHeader(f *testing.F) {
-	good, err := safetensorsHeader([]namedArray{{"a", []int{2}, make([]byte, 8)}, {"b", nil, make([]byte, 4)}}, formatMetadata)
+	good, err := safetensors.Header([]safetensors.Array{{"a", []int{2}, make([]byte, 8)}, {"b", nil, make([]byte, 4)}}, formatMetadata)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -189,7 +191,7 @@ func FuzzSafetensorsHeader(f *testing.F) {
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	f.Add([]byte("\x10\x00\x00\x00\x00\x00\x00\x00{\"a\":{\"data_offsets\":[4,0]}}"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		entries, order, err := readSafetensorsHeader(bytes.NewReader(file))
+		entries, order, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
 		if err != nil {
 			return
 		}
@@ -243,7 +245,7 @@ func TestPythonReadsState(t *testing.T) {
 		}
 		paths = append(paths, path)
 		r := bytes.NewReader(file)
-		entries, order, err := readSafetensorsHeader(r)
+		entries, order, err := safetensors.readSafetensorsHeader(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +299,7 @@ func TestTimmComputesTheSameFeatures(t *testing.T) {
 	encoder := write("encoder.safetensors", func(w io.Writer) error { return e.Export(w, map[string]string{"made by": "a test"}) })
 	input := g.tensors["step0/images"]
 	images := write("images.safetensors", func(w io.Writer) error {
-		return writeSafetensors(w, []namedArray{{"images", input.dims, float32s(input.values)}}, nil)
+		return safetensors.Write(w, []safetensors.Array{{"images", input.dims, float32s(input.values)}}, nil)
 	})
 	sizes, err := json.Marshal(map[string]any{"image": g.Image, "patch": g.Patch, "width": g.Width, "depth": g.Depth,
 		"heads": g.Heads, "mlp_ratio": g.MLPRatio, "rope_theta": g.RopeTheta})

@@ -7,6 +7,8 @@ import (
 
 	"github.com/gomlx/gomlx/core/tensors"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cijepa/cijepa/model/mask"
 )
 
 // MemoryError is a step that does not fit into the memory of its device.
@@ -42,7 +44,7 @@ func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
 // the first shape, on a state of zeros; but not if its programs were there already, as another process has taken such steps. It
 // leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try does
 // nothing.
-func Try(d *Device, cfg Config, shapes ...MaskShape) (plan Plan, err error) {
+func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
 	defer recovered(&err, "trying a step")
 	have := d.Memory()
 	if have == nil || have.Limit == 0 {
@@ -93,7 +95,7 @@ func outOfMemory(err error, need, limit int64) error {
 func ranOut(err error) bool { return strings.Contains(err.Error(), "PJRT error (code=8)") }
 
 // stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the state, and gives all back.
-func (l *Learner) stepOnZeros(s MaskShape) (err error) {
+func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 	if err := l.fillZeros(); err != nil {
 		return errors.Join(err, l.freeState())
 	}
@@ -120,7 +122,7 @@ func (l *Learner) stepOnZeros(s MaskShape) (err error) {
 		}
 		batches = append(batches, images)
 	}
-	m := Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
+	m := mask.Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
 	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
 	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), Rate: 1, Momentum: 1})
 	return err

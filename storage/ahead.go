@@ -14,7 +14,7 @@ const (
 // ahead reads an object in blocks, each with a connection of its own and several at once, and hands them out in order: the clouds give a single
 // connection a fraction of the network, and transfer, checksum and the consumer's work overlap. It takes aheadBlocks blocks of memory.
 type ahead struct {
-	first  *stream // gives the object's size and the first block
+	first  *Stream // gives the object's size and the first block
 	ctx    context.Context
 	cancel context.CancelFunc
 	queue  chan chan block // of the blocks in order, each to be filled once
@@ -32,7 +32,7 @@ type block struct {
 }
 
 // newAhead starts to read the object whose first block s is about to read. ctx is the one that s reads with; cancel ends it.
-func newAhead(ctx context.Context, cancel context.CancelFunc, s *stream) *ahead {
+func newAhead(ctx context.Context, cancel context.CancelFunc, s *Stream) *ahead {
 	a := &ahead{first: s, ctx: ctx, cancel: cancel, queue: make(chan chan block, aheadBlocks), free: make(chan []byte, aheadBlocks)}
 	for range aheadBlocks {
 		a.free <- nil // made when it is needed
@@ -44,7 +44,7 @@ func newAhead(ctx context.Context, cancel context.CancelFunc, s *stream) *ahead 
 // enqueue starts a fetch for each block as soon as a buffer is free.
 func (a *ahead) enqueue() {
 	defer close(a.queue)
-	size := a.first.size
+	size := a.first.Size
 	for offset := int64(0); offset < size; offset += aheadBlock {
 		var buffer []byte
 		select {

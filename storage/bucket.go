@@ -35,8 +35,8 @@ type Object struct {
 	SHA256 string `json:"sha256"` // hexadecimal
 }
 
-// smallObject is the most that [Bucket.Get] reads into memory.
-const smallObject = 256 << 20
+// SmallObject is the most that [Bucket.Get] reads into memory.
+const SmallObject = 256 << 20
 
 // Get returns the bytes of a small object (at most 256 MiB). Nothing is known of their checksum; see [Bucket.Read] for objects with one.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
@@ -52,12 +52,12 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(&watched{r, a}, smallObject+1))
+	data, err := io.ReadAll(io.LimitReader(&watched{r, a}, SmallObject+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > smallObject {
-		return nil, &finalError{fmt.Errorf("larger than %d MiB", smallObject>>20)}
+	if len(data) > SmallObject {
+		return nil, &finalError{fmt.Errorf("larger than %d MiB", SmallObject>>20)}
 	}
 	if int64(len(data)) != r.Size() {
 		return nil, io.ErrUnexpectedEOF // some drivers end a body that was cut like one that is whole
@@ -65,8 +65,8 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 	return data, nil
 }
 
-// getTwice returns the bytes of a small record that nothing else vouches for: two reads in a row have to agree, since a flipped bit passes every driver.
-func (b *Bucket) getTwice(ctx context.Context, key string) ([]byte, error) {
+// GetTwice returns the bytes of a small record that nothing else vouches for: two reads in a row have to agree, since a flipped bit passes every driver.
+func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
 	for range agreeTries {
 		if err != nil {
@@ -87,30 +87,30 @@ const agreeTries = 3
 
 // List returns the keys that begin with prefix, in order. Unfinished files of a file:// bucket are left out.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
-	entries, err := b.entries(ctx, prefix)
+	entries, err := b.Entries(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
 	keys := make([]string, 0, len(entries))
 	for _, e := range entries {
 		if !e.unfinished {
-			keys = append(keys, e.key)
+			keys = append(keys, e.Key)
 		}
 	}
 	return keys, nil
 }
 
-// entry is one line of a listing.
-type entry struct {
-	key        string
-	size       int64
-	modified   time.Time // by the store's clock
+// Entry is one line of a listing.
+type Entry struct {
+	Key        string
+	Size       int64
+	Modified   time.Time // by the store's clock
 	unfinished bool      // a temporary file that a killed writer left in a file:// bucket
 }
 
-// entries lists a prefix page by page, each page with its own attempts.
-func (b *Bucket) entries(ctx context.Context, prefix string) ([]entry, error) {
-	var all []entry
+// Entries lists a prefix page by page, each page with its own attempts.
+func (b *Bucket) Entries(ctx context.Context, prefix string) ([]Entry, error) {
+	var all []Entry
 	for token := blob.FirstPageToken; len(token) > 0; {
 		type page struct {
 			objects []*blob.ListObject
@@ -128,7 +128,7 @@ func (b *Bucket) entries(ctx context.Context, prefix string) ([]entry, error) {
 			return nil, err
 		}
 		for _, o := range p.objects {
-			all = append(all, entry{o.Key, o.Size, o.ModTime, b.options.dir != "" && unfinishedFile(o.Key)})
+			all = append(all, Entry{o.Key, o.Size, o.ModTime, b.options.dir != "" && unfinishedFile(o.Key)})
 		}
 		token = p.next
 	}

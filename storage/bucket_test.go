@@ -20,11 +20,11 @@ import (
 )
 
 func TestPutAndRead(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *Bucket) {
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
 		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 		for _, size := range []int64{int64(len(data)), -1} {
 			o, err := b.Put(t.Context(), "a/b", size, func(w io.Writer) error { _, err := w.Write(data); return err })
-			if err != nil || o.SHA256 != sha256Hex(data) || o.Size != int64(len(data)) {
+			if err != nil || o.SHA256 != checkpoint.sha256Hex(data) || o.Size != int64(len(data)) {
 				t.Fatalf("%+v, %v", o, err)
 			}
 			r, err := b.Read(t.Context(), o)
@@ -41,7 +41,7 @@ func TestPutAndRead(t *testing.T) {
 
 func TestAbandonedPutStoresNothing(t *testing.T) {
 	source := errors.New("the device is gone")
-	eachKind(t, func(t *testing.T, b *Bucket) {
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
 		for name, put := range map[string]struct {
 			size  int64
 			write func(io.Writer) error
@@ -75,7 +75,7 @@ func TestReadsCanBeAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(storagetest.NewStore(t).Bucket(), Options{})
 		defer b.Close()
-		o, err := b.putBytes(t.Context(), "x", make([]byte, 9*aheadBlock))
+		o, err := b.PutBytes(t.Context(), "x", make([]byte, 9*aheadBlock))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,10 +94,10 @@ func TestReadsCanBeAbandoned(t *testing.T) {
 
 // Whoever cancels learns from every operation that it was cancelled, and why.
 func TestCancellationIsTold(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *Bucket) {
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
 		why := errors.New("SIGTERM")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		o, err := b.putBytes(ctx, "x", make([]byte, 3*aheadBlock))
+		o, err := b.PutBytes(ctx, "x", make([]byte, 3*aheadBlock))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,13 +124,13 @@ func TestCancellationIsTold(t *testing.T) {
 }
 
 func TestReadFindsDamage(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *Bucket) {
-		o, err := b.putBytes(t.Context(), "x", []byte("some bytes"))
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
+		o, err := b.PutBytes(t.Context(), "x", []byte("some bytes"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, wrong := range map[string]Object{
-			"other bytes": {o.Key, o.Size, sha256Hex([]byte("other byte"))},
+			"other bytes": {o.Key, o.Size, checkpoint.sha256Hex([]byte("other byte"))},
 			"other size":  {o.Key, o.Size + 1, o.SHA256},
 		} {
 			r, err := b.Read(t.Context(), wrong)
@@ -154,7 +154,7 @@ func TestCreateHasOneWinner(t *testing.T) {
 	if long() > 0 {
 		rounds = 1000
 	}
-	eachKind(t, func(t *testing.T, b *Bucket) {
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
 		for round := range rounds {
 			key := fmt.Sprintf("race/%d", round)
 			var won atomic.Int32
@@ -196,15 +196,15 @@ func TestCreateWithoutHardLinks(t *testing.T) {
 }
 
 func TestListAndDelete(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *Bucket) {
+	checkpoint.eachKind(t, func(t *testing.T, b *Bucket) {
 		var want []string
 		for i := range listPage + 5 { // two pages
 			want = append(want, fmt.Sprintf("p/%05d", i))
-			if _, err := b.putBytes(t.Context(), want[i], nil); err != nil {
+			if _, err := b.PutBytes(t.Context(), want[i], nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b.putBytes(t.Context(), "q", nil)
+		b.PutBytes(t.Context(), "q", nil)
 		if b.options.dir != "" { // what a killed writer leaves
 			os.WriteFile(filepath.Join(b.options.dir, "p", "00001.18a2b3c4d5e6f708.tmp"), nil, 0o666)
 		}
@@ -224,9 +224,9 @@ func TestListAndDelete(t *testing.T) {
 }
 
 func TestKeysAreChecked(t *testing.T) {
-	b := openTest(t, "mem://", hasty(t))
+	b := checkpoint.openTest(t, "mem://", checkpoint.hasty(t))
 	for _, key := range []string{"", "/a", "a/", "a//b", "../a", "a/../b", "a/.", "a\nb", "a\\b", "a\xff"} {
-		if _, err := b.putBytes(t.Context(), key, nil); err == nil {
+		if _, err := b.PutBytes(t.Context(), key, nil); err == nil {
 			t.Errorf("key %q was taken", key)
 		}
 	}
@@ -251,7 +251,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		"file://" + dir + "?tmp=1":    `"tmp"`,
 		"file:///proc/no/such/dir":    "choose a directory",
 	} {
-		b, err := Open(t.Context(), url, hasty(t))
+		b, err := Open(t.Context(), url, checkpoint.hasty(t))
 		if err == nil {
 			b.Close()
 			t.Errorf("%q was opened", url)
@@ -259,7 +259,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 			t.Errorf("%q: %v\nwant: %s", url, err, want)
 		}
 	}
-	_, err := Open(t.Context(), "nope://user:hunter2@b?token=hunter3", hasty(t))
+	_, err := Open(t.Context(), "nope://user:hunter2@b?token=hunter3", checkpoint.hasty(t))
 	if err == nil || strings.Contains(err.Error(), "hunter") {
 		t.Errorf("a secret is in the message: %v", err)
 	}
@@ -290,7 +290,7 @@ func TestOpenWithoutARegion(t *testing.T) {
 func TestBucketsThatMustExist(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "a", "b")
-	o := hasty(t)
+	o := checkpoint.hasty(t)
 	o.MustExist = true
 	b, err := Open(t.Context(), "file://"+missing, o)
 	if err == nil {
@@ -299,28 +299,28 @@ func TestBucketsThatMustExist(t *testing.T) {
 	if !errors.Is(err, ErrNoFolder) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a missing folder: %v", err)
 	}
-	b = openTest(t, "file://"+dir, o)
+	b = checkpoint.openTest(t, "file://"+dir, o)
 	remove := b.NewFolders("runs/r/")
 	if err := b.Check(t.Context(), "runs/r/"); err != nil {
 		t.Fatal(err)
 	}
-	b.putBytes(t.Context(), "runs/other", nil)
-	if remove(); !slices.Equal(files(t, dir), []string{"runs"}) || !slices.Equal(files(t, filepath.Join(dir, "runs")), []string{"other"}) {
-		t.Errorf("left: %v, %v", files(t, dir), files(t, filepath.Join(dir, "runs")))
+	b.PutBytes(t.Context(), "runs/other", nil)
+	if remove(); !slices.Equal(shards.files(t, dir), []string{"runs"}) || !slices.Equal(shards.files(t, filepath.Join(dir, "runs")), []string{"other"}) {
+		t.Errorf("left: %v, %v", shards.files(t, dir), shards.files(t, filepath.Join(dir, "runs")))
 	}
 	b.Delete(t.Context(), "runs/other")
-	if remove(); len(files(t, dir)) > 0 {
-		t.Errorf("left: %v", files(t, dir))
+	if remove(); len(shards.files(t, dir)) > 0 {
+		t.Errorf("left: %v", shards.files(t, dir))
 	}
 }
 
 func TestFileBucketWithPrefix(t *testing.T) {
 	dir := t.TempDir()
-	b := openTest(t, "file://"+dir+"?prefix=team/", hasty(t))
+	b := checkpoint.openTest(t, "file://"+dir+"?prefix=team/", checkpoint.hasty(t))
 	if _, err := b.Create(t.Context(), "made/by/create", []byte("1")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.putBytes(t.Context(), "made/by/put", []byte("2")); err != nil {
+	if _, err := b.PutBytes(t.Context(), "made/by/put", []byte("2")); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := b.List(t.Context(), "made/")
@@ -337,7 +337,7 @@ func TestReadsThatNeverAgree(t *testing.T) {
 	for last, want := range map[storagetest.Fault]error{storagetest.None: ErrCorrupt, storagetest.Refused: ErrUnreachable} {
 		store := storagetest.NewStore(t)
 		b := New(store.Bucket(), Options{Patience: 50 * time.Millisecond})
-		if _, err := b.putBytes(t.Context(), "x", randomBytes(1<<12)); err != nil {
+		if _, err := b.PutBytes(t.Context(), "x", randomBytes(1<<12)); err != nil {
 			t.Fatal(err)
 		}
 		reads := 0
@@ -353,7 +353,7 @@ func TestReadsThatNeverAgree(t *testing.T) {
 			}
 			return storagetest.None
 		})
-		if _, err := b.getTwice(t.Context(), "x"); !errors.Is(err, want) {
+		if _, err := b.GetTwice(t.Context(), "x"); !errors.Is(err, want) {
 			t.Errorf("%s at last: %v, want %v", last, err, want)
 		}
 	}

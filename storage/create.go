@@ -28,7 +28,7 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 			return false, err
 		}
 		// The attempt may have run out of time; the outcome is read with attempts of their own.
-		there, rerr := b.getTwice(ctx, key)
+		there, rerr := b.GetTwice(ctx, key)
 		switch {
 		case rerr == nil:
 			return bytes.Equal(there, data), nil

@@ -140,7 +140,7 @@ func classifyAnswer(status int, code string) class {
 // explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
 func explain(at place, act, key string, err error) error {
 	err = oneLine{err}
-	if diskFull(err) { // another try at once is no use, one after a while is: somebody may make room
+	if DiskFull(err) { // another try at once is no use, one after a while is: somebody may make room
 		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
 	}
 	switch classify(err) {

@@ -102,8 +102,8 @@ func unfinishedFile(key string) bool { return unfinished.MatchString(key) }
 
 var unfinished = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)
 
-// diskFull tells an error of a disk or quota without space.
-func diskFull(err error) bool {
+// DiskFull tells an error of a disk or quota without space.
+func DiskFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 

@@ -67,8 +67,8 @@ func (b *Bucket) store(a *attempt, key string, r io.Reader) error {
 
 var errAbandoned = errors.New("the upload was abandoned")
 
-// putBytes writes a small object.
-func (b *Bucket) putBytes(ctx context.Context, key string, data []byte) (Object, error) {
+// PutBytes writes a small object.
+func (b *Bucket) PutBytes(ctx context.Context, key string, data []byte) (Object, error) {
 	return b.Put(ctx, key, int64(len(data)), func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err

@@ -31,9 +31,9 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 		return nil, err
 	}
 	s.cancel = cancel
-	if s.size != o.Size {
+	if s.Size != o.Size {
 		s.Close()
-		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, s.size, o.Size)
+		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, s.Size, o.Size)
 	}
 	var r io.ReadCloser = s
 	if first != wholeObject {
@@ -69,15 +69,15 @@ func (v *verified) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stream is an object read from an offset to its end across any number of cut connections.
-type stream struct {
+// Stream is an object read from an offset to its end across any number of cut connections.
+type Stream struct {
 	ctx      context.Context
 	cancel   context.CancelFunc // of ctx; nil when it is the caller's own
 	b        *Bucket
 	key      string
 	offset   int64 // of the next byte
 	end      int64 // of the part that is read, or wholeObject until the size is known
-	size     int64 // of the whole object
+	Size     int64 // of the whole object
 	modified time.Time
 
 	r       *blob.Reader // nil between connections
@@ -88,13 +88,13 @@ type stream struct {
 // wholeObject is the end of a part whose object has an unknown size.
 const wholeObject = -1
 
-// open starts to read an object from an offset on. The caller must close the stream.
-func (b *Bucket) open(ctx context.Context, key string, offset int64) (*stream, error) {
+// OpenAt starts to read an object from an offset on. The caller must close the stream.
+func (b *Bucket) OpenAt(ctx context.Context, key string, offset int64) (*Stream, error) {
 	return b.openPart(ctx, key, offset, wholeObject)
 }
 
-func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*stream, error) {
-	s := &stream{ctx: ctx, b: b, key: key, offset: offset, end: end, size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
+func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*Stream, error) {
+	s := &Stream{ctx: ctx, b: b, key: key, offset: offset, end: end, Size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
 	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, s.connect() })
 	if err != nil {
 		return nil, err
@@ -103,18 +103,18 @@ func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*
 }
 
 // part is another stream of the same object, without a connection yet.
-func (s *stream) part(offset, end int64) *stream {
-	return &stream{
-		ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, size: s.size, modified: s.modified,
+func (s *Stream) part(offset, end int64) *Stream {
+	return &Stream{
+		ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, Size: s.Size, modified: s.modified,
 		trouble: trouble{options: s.b.options, act: reading, key: s.key},
 	}
 }
 
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
-func (s *stream) connect() error {
+func (s *Stream) connect() error {
 	a := newAttempt(s.ctx, s.b.options, s.b.options.Silence)
 	length := int64(-1)
-	if s.end != wholeObject && s.end != s.size {
+	if s.end != wholeObject && s.end != s.Size {
 		length = s.end - s.offset
 	}
 	r, err := s.b.blob.NewRangeReader(a.ctx, s.key, s.offset, length, nil)
@@ -123,20 +123,20 @@ func (s *stream) connect() error {
 		a.end()
 		return err
 	}
-	if s.size >= 0 && (r.Size() != s.size || !r.ModTime().Equal(s.modified)) {
+	if s.Size >= 0 && (r.Size() != s.Size || !r.ModTime().Equal(s.modified)) {
 		r.Close()
 		a.end()
 		return &finalError{fmt.Errorf("%w: the object was replaced while it was read", ErrCorrupt)}
 	}
 	a.idle()
-	s.size, s.modified, s.r, s.a = r.Size(), r.ModTime(), r, a
-	if s.end == wholeObject || s.end > s.size {
-		s.end = s.size
+	s.Size, s.modified, s.r, s.a = r.Size(), r.ModTime(), r, a
+	if s.end == wholeObject || s.end > s.Size {
+		s.end = s.Size
 	}
 	return nil
 }
 
-func (s *stream) disconnect() {
+func (s *Stream) disconnect() {
 	if s.r != nil {
 		s.r.Close()
 		s.a.end()
@@ -145,7 +145,7 @@ func (s *stream) disconnect() {
 }
 
 // Close ends the reading.
-func (s *stream) Close() error {
+func (s *Stream) Close() error {
 	s.disconnect()
 	if s.cancel != nil {
 		s.cancel()
@@ -154,7 +154,7 @@ func (s *stream) Close() error {
 }
 
 // Read implements io.Reader. It returns io.EOF only at the true end of the object or part.
-func (s *stream) Read(p []byte) (int, error) {
+func (s *Stream) Read(p []byte) (int, error) {
 	for {
 		if s.offset >= s.end {
 			return 0, io.EOF
@@ -194,8 +194,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// tag names the present state of an object: another state has another tag.
-func (b *Bucket) tag(ctx context.Context, key string) (string, error) {
+// Tag names the present state of an object: another state has another tag.
+func (b *Bucket) Tag(ctx context.Context, key string) (string, error) {
 	return retry(ctx, b.options, reading, key, func(a *attempt) (string, error) {
 		attributes, err := b.blob.Attributes(a.ctx, key)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
 	content := []byte("cijepa tries whether it may write, read, list and delete here\n")
-	if _, err := b.putBytes(ctx, key, content); err != nil {
+	if _, err := b.PutBytes(ctx, key, content); err != nil {
 		return fmt.Errorf("a run cannot be saved: %w", errors.Join(err, b.checkReads(ctx, key, ErrNotFound)))
 	}
 	err := b.checkReads(ctx, key, nil)

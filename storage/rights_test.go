@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -19,7 +20,7 @@ func TestRecordNamesTheMissingRight(t *testing.T) {
 				b := New(store.Bucket(), Options{})
 				defer b.Close()
 				store.Plan(storagetest.Always(fault, refused))
-				_, err := OpenRun(b, "test", "pod", nil).Record(t.Context())
+				_, err := checkpoint.OpenRun(b, "test", "pod", nil).Record(t.Context())
 				if !errors.Is(err, ErrDenied) {
 					t.Fatalf("%s of %s: %v", fault, refused, err)
 				}
@@ -37,13 +38,13 @@ func TestRecordNamesTheMissingRight(t *testing.T) {
 func TestRunWithoutTheRightToDelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := New(store.Bucket(), hasty(t))
+		b := New(store.Bucket(), checkpoint.hasty(t))
 		defer b.Close()
 		store.Plan(storagetest.Always(storagetest.Denied, storagetest.Delete))
-		if err := life(t.Context(), t, b); err != nil {
+		if err := checkpoint.life(t.Context(), t, b); err != nil {
 			t.Error(err)
 		}
-		checkWhole(t, store)
+		checkpoint.checkWhole(t, store)
 	})
 }
 
@@ -59,7 +60,7 @@ func TestStoreWithoutConditionsIsRefused(t *testing.T) {
 		b = New(store.Bucket(), Options{})
 		defer b.Close()
 		store.Plan(storagetest.Always(storagetest.Unconditional, storagetest.Write))
-		if _, err := OpenRun(b, "test", "pod", nil).Record(t.Context()); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
+		if _, err := checkpoint.OpenRun(b, "test", "pod", nil).Record(t.Context()); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
 			t.Errorf("a store that ignores conditions: %v", err)
 		}
 		if left := store.Objects(); len(left) > 0 {

@@ -41,7 +41,7 @@ func behindProxy(t *testing.T, kind storagetest.Kind) (*Bucket, *storagetest.Pro
 	proxy := storagetest.NewProxy(t)
 	server := storagetest.Start(t, kind, proxy.Address())
 	proxy.Forward(server)
-	return openTest(t, server.URL(), steady(t)), proxy, server
+	return checkpoint.openTest(t, server.URL(), steady(t)), proxy, server
 }
 
 func eachServer(t *testing.T, test func(t *testing.T, b *Bucket, proxy *storagetest.Proxy, server *storagetest.Server)) {
@@ -98,23 +98,23 @@ func TestRealServers(t *testing.T) {
 }
 
 func testLifeOnServer(t *testing.T, b *Bucket) {
-	if err := life(t.Context(), t, b); err != nil {
+	if err := checkpoint.life(t.Context(), t, b); err != nil {
 		t.Fatal(err)
 	}
-	r, p := mustRestore(t, b, "auditor")
+	r, p := checkpoint.mustRestore(t, b, "auditor")
 	if p.Step != 6 || r.Fallbacks() != 0 {
 		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
 	}
 }
 
 func testLifeOnBadServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
-	b := openTest(t, server.URL()+withPrefix(server.URL(), "bad/"), steady(t))
+	b := checkpoint.openTest(t, server.URL()+withPrefix(server.URL(), "bad/"), steady(t))
 	proxy.Spoil(
 		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable},
 		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Unanswer},
 		storagetest.Rule{Times: -1, Share: 0.04, Spoil: storagetest.Truncate, At: 100})
 	defer proxy.Spoil()
-	if err := life(t.Context(), t, b); err != nil {
+	if err := checkpoint.life(t.Context(), t, b); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d requests failed", proxy.Hits())
@@ -122,7 +122,7 @@ func testLifeOnBadServer(t *testing.T, server *storagetest.Server, proxy *storag
 		t.Error("no request failed")
 	}
 	proxy.Spoil()
-	r, p := mustRestore(t, b, "auditor")
+	r, p := checkpoint.mustRestore(t, b, "auditor")
 	if p.Step != 6 || r.Fallbacks() != 0 {
 		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
 	}
@@ -137,7 +137,7 @@ func withPrefix(url, prefix string) string {
 }
 
 func testLargeObject(t *testing.T, b *Bucket, large []byte) {
-	o, err := b.putBytes(t.Context(), "large", large)
+	o, err := b.PutBytes(t.Context(), "large", large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +189,8 @@ func testWrongSecret(t *testing.T, server *storagetest.Server) {
 		t.Skip("the server takes any credentials, or the driver has read them already")
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	b := openTest(t, server.URL(), steady(t))
-	if _, err := b.putBytes(t.Context(), "x", nil); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "check the credentials") || !strings.Contains(err.Error(), "AWS_SECRET_ACCESS_KEY") {
+	b := checkpoint.openTest(t, server.URL(), steady(t))
+	if _, err := b.PutBytes(t.Context(), "x", nil); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "check the credentials") || !strings.Contains(err.Error(), "AWS_SECRET_ACCESS_KEY") {
 		t.Errorf("with a wrong secret: %v", err)
 	}
 }
@@ -199,7 +199,7 @@ func testBriefOutage(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	const times = 2
 	outage := storagetest.Rule{Contains: "outage", Times: times, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
 	for name, act := range map[string]func() error{
-		"put":    func() error { _, err := b.putBytes(t.Context(), "outage", []byte("1")); return err },
+		"put":    func() error { _, err := b.PutBytes(t.Context(), "outage", []byte("1")); return err },
 		"create": func() error { _, err := b.Create(t.Context(), "outage-2", []byte("2")); return err },
 		"get":    func() error { _, err := b.Get(t.Context(), "outage"); return err },
 		"list":   func() error { _, err := b.List(t.Context(), "outage"); return err },
@@ -207,7 +207,7 @@ func testBriefOutage(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	} {
 		if name != "put" {
 			proxy.Spoil()
-			if _, err := b.putBytes(t.Context(), "outage", []byte("1")); err != nil {
+			if _, err := b.PutBytes(t.Context(), "outage", []byte("1")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -241,7 +241,7 @@ func testLostCreate(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 
 func testLostPut(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
 	proxy.Spoil(storagetest.Rule{Method: http.MethodPut, Times: 1, Spoil: storagetest.Unanswer}, storagetest.Rule{Method: http.MethodPost, Times: 1, Spoil: storagetest.Unanswer})
-	o, err := b.putBytes(t.Context(), "lost-put", large)
+	o, err := b.PutBytes(t.Context(), "lost-put", large)
 	if err != nil || proxy.Hits() == 0 {
 		t.Fatalf("%v after %d lost answers", err, proxy.Hits())
 	}
@@ -252,7 +252,7 @@ func testLostPut(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte
 }
 
 func testCutRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
-	o, err := b.putBytes(t.Context(), "cut", large)
+	o, err := b.PutBytes(t.Context(), "cut", large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func testCutRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte
 }
 
 func testFlippedRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
-	o, err := b.putBytes(t.Context(), "flip", large)
+	o, err := b.PutBytes(t.Context(), "flip", large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func testFlippedRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []
 func testFlippedUpload(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	data := bytes.Repeat([]byte("payload "), 1<<10)
 	proxy.Spoil(storagetest.Rule{Method: http.MethodPut, Times: 1, Spoil: storagetest.FlipRequest, At: 4000}, storagetest.Rule{Method: http.MethodPost, Times: 1, Spoil: storagetest.FlipRequest, At: 4000})
-	o, err := b.putBytes(t.Context(), "flipped-upload", data)
+	o, err := b.PutBytes(t.Context(), "flipped-upload", data)
 	if proxy.Hits() == 0 {
 		t.Error("no request was spoiled")
 	}
@@ -302,7 +302,7 @@ func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	defer proxy.Spoil()
 	_, get := b.Get(t.Context(), "x")
 	_, list := b.List(t.Context(), "x")
-	_, put := b.putBytes(t.Context(), "x", []byte("1"))
+	_, put := b.PutBytes(t.Context(), "x", []byte("1"))
 	_, create := b.Create(t.Context(), "x", []byte("1"))
 	for act, err := range map[string]error{"get": get, "list": list, "put": put, "create": create, "delete": b.Delete(t.Context(), "x")} {
 		if !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "\n") {
@@ -312,13 +312,13 @@ func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 }
 
 func testSilentServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
-	b := openTest(t, server.URL(), Options{Patience: 2 * time.Second, Silence: time.Second, FirstWait: 10 * time.Millisecond})
+	b := checkpoint.openTest(t, server.URL(), Options{Patience: 2 * time.Second, Silence: time.Second, FirstWait: 10 * time.Millisecond})
 	proxy.Spoil(storagetest.Rule{Times: -1, Spoil: storagetest.Hang})
 	defer proxy.Spoil()
 	for name, act := range map[string]func() error{
 		"get":    func() error { _, err := b.Get(t.Context(), "x"); return err },
 		"list":   func() error { _, err := b.List(t.Context(), "x"); return err },
-		"put":    func() error { _, err := b.putBytes(t.Context(), "x", make([]byte, 9<<20)); return err },
+		"put":    func() error { _, err := b.PutBytes(t.Context(), "x", make([]byte, 9<<20)); return err },
 		"create": func() error { _, err := b.Create(t.Context(), "x", nil); return err },
 	} {
 		start := time.Now()

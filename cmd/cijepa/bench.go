@@ -5,12 +5,14 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/bench"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // benchmark times the training step of the settings in the environment and prints one line of JSON.
-func benchmark(ctx context.Context, args []string, versions job.Versions, out io.Writer, log *slog.Logger) error {
-	var o job.BenchOptions
+func benchmark(ctx context.Context, args []string, versions machine.Versions, out io.Writer, log *slog.Logger) error {
+	var o bench.Options
 	var tera float64
 	flags := newFlags("bench", "bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON")
 	flags.IntVar(&o.Steps, "steps", 20, "timed steps of each mask shape")
@@ -23,9 +25,9 @@ func benchmark(ctx context.Context, args []string, versions job.Versions, out io
 		return err
 	}
 	o.Peak = tera * 1e12
-	cfg, err := job.Load("", func(c *job.Config) { c.Bucket = "mem://" }) // nothing is read or written
+	cfg, err := settings.Load("", func(c *settings.Config) { c.Bucket = "mem://" }) // nothing is read or written
 	if err != nil {
 		return err
 	}
-	return job.Bench(ctx, cfg, o, versions, out, log)
+	return bench.Run(ctx, cfg, o, versions, out, log)
 }

@@ -12,12 +12,15 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/demo"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // demonstrate packs the demonstration's data into the bucket, ./cijepa-demo unless CIJEPA_BUCKET says otherwise, runs the
 // job on it and prints what came out.
-func demonstrate(ctx context.Context, args []string, versions job.Versions, out, bars io.Writer, log *slog.Logger) error {
+func demonstrate(ctx context.Context, args []string, versions machine.Versions, out, bars io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
 		return err
 	}
@@ -25,14 +28,14 @@ func demonstrate(ctx context.Context, args []string, versions job.Versions, out,
 	if err != nil {
 		return err
 	}
-	cfg, err := job.Load(job.Demo, func(c *job.Config) {
+	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket = "file://" + filepath.ToSlash(folder)
 		c.CacheDir = filepath.Join(os.TempDir(), "cijepa-demo-cache")
 	})
 	if err != nil {
 		return err
 	}
-	if cfg.Preset != job.Demo {
+	if cfg.Preset != settings.Demo {
 		return &usageError{fmt.Errorf("cijepa demo runs the preset demo; for CIJEPA_PRESET=%s call cijepa alone", cfg.Preset)}
 	}
 	outliveReaders()
@@ -53,18 +56,18 @@ func demonstrate(ctx context.Context, args []string, versions job.Versions, out,
 }
 
 // summarise prints the result of a finished run for a person.
-func summarise(ctx context.Context, cfg job.Config, out io.Writer, log *slog.Logger) error {
+func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) error {
 	bucket, err := openBucket(ctx, cfg.Bucket, storage.Options{Log: log, MustExist: true})
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
-	run := storage.OpenRun(bucket, cfg.Run, "reader", log)
+	run := checkpoint.OpenRun(bucket, cfg.Run, "reader", log)
 	text, err := run.Result(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the result of the demonstration: %w", err)
 	}
-	var r job.Result
+	var r settings.Result
 	if err := json.Unmarshal(text, &r); err != nil {
 		return fmt.Errorf("%s: %w: %w", run.Key("result.json"), storage.ErrCorrupt, err)
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -22,8 +24,8 @@ const (
 
 // exitCode is the code for what a command returned.
 func exitCode(err error) int {
-	var settings *job.SettingsError
-	var device *job.DeviceError
+	var settings *settings.Error
+	var device *machine.DeviceError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // manifest is what these tests read of base/job.yaml.
@@ -154,8 +154,8 @@ func TestFailurePolicyIsTheExitCodes(t *testing.T) {
 func TestTableHasAnIndexForEveryPreset(t *testing.T) {
 	var completions int
 	var preset variable
-	if !set(t, "table", "/spec/completions", &completions) || completions != len(job.Presets()) {
-		t.Errorf("%d completions, %d presets", completions, len(job.Presets()))
+	if !set(t, "table", "/spec/completions", &completions) || completions != len(settings.Presets()) {
+		t.Errorf("%d completions, %d presets", completions, len(settings.Presets()))
 	}
 	if !set(t, "table", "/spec/template/spec/containers/0/env/-", &preset) || preset != (variable{"CIJEPA_PRESET", "table"}) {
 		t.Errorf("the table sets %+v", preset)
@@ -186,7 +186,7 @@ func TestCacheFitsItsVolume(t *testing.T) {
 	var c customization
 	readYAML(t, "base/job.yaml", &m)
 	readYAML(t, "base/kustomization.yaml", &c)
-	var size, limit job.Bytes
+	var size, limit settings.Bytes
 	if err := size.Decode(c.setting("CIJEPA_CACHE_SIZE")); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestManifestsNameRealSettings(t *testing.T) {
 	if err != nil || err2 != nil {
 		t.Fatal(err, err2)
 	}
-	usage, seen := job.Usage(), 0
+	usage, seen := settings.Usage(), 0
 	for _, name := range append(files, more...) {
 		text, err := os.ReadFile(name)
 		if err != nil {

@@ -27,8 +27,11 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -62,7 +65,7 @@ var tinyRun = []string{
 func packTiny(t *testing.T, bucket string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
-	split := func(name string, n int) storage.IDX {
+	split := func(name string, n int) pack.IDX {
 		images := binary.BigEndian.AppendUint32(nil, 0x803)
 		labels := binary.BigEndian.AppendUint32(nil, 0x801)
 		for _, d := range []int{n, 28, 28} {
@@ -75,9 +78,9 @@ func packTiny(t *testing.T, bucket string) {
 				images = append(images, byte(((p/28)*(i%5+1)*9+(p%28)*(i%5)*7)%128+r.IntN(128)))
 			}
 		}
-		return storage.IDX{Split: name, Images: bytes.NewReader(images), Labels: bytes.NewReader(labels)}
+		return pack.IDX{Split: name, Images: bytes.NewReader(images), Labels: bytes.NewReader(labels)}
 	}
-	source, err := storage.FromIDX(nil, split("train", 200), split("val", 50))
+	source, err := pack.FromIDX(nil, split("train", 200), split("val", 50))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +89,7 @@ func packTiny(t *testing.T, bucket string) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if _, _, err := storage.Pack(t.Context(), source, b, "tiny", storage.PackOptions{PerShard: 40}); err != nil {
+	if _, _, err := pack.Pack(t.Context(), source, b, "tiny", pack.PackOptions{PerShard: 40}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -151,7 +154,7 @@ func wait(t *testing.T, c *exec.Cmd) int {
 }
 
 // finish runs the job to its end and returns the result.
-func finish(t *testing.T, bucket string) job.Result {
+func finish(t *testing.T, bucket string) settings.Result {
 	t.Helper()
 	c, log := start(t, bucket)
 	if code := wait(t, c); code != 0 {
@@ -160,7 +163,7 @@ func finish(t *testing.T, bucket string) job.Result {
 	return result(t, bucket)
 }
 
-func result(t *testing.T, bucket string) job.Result {
+func result(t *testing.T, bucket string) settings.Result {
 	t.Helper()
 	b, err := storage.Open(t.Context(), bucket, storage.Options{})
 	if err != nil {
@@ -171,7 +174,7 @@ func result(t *testing.T, bucket string) job.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r job.Result
+	var r settings.Result
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +207,7 @@ func checkSchema(t *testing.T, text []byte) {
 }
 
 // checkTeacher compares teacher.safetensors with the checksum in the result.
-func checkTeacher(t *testing.T, b *storage.Bucket, r job.Result) {
+func checkTeacher(t *testing.T, b *storage.Bucket, r settings.Result) {
 	t.Helper()
 	text, err := b.Get(context.Background(), "runs/tiny/teacher.safetensors")
 	if err != nil {
@@ -435,11 +438,11 @@ func TestExitCodeOfErrors(t *testing.T) {
 		code int
 	}{
 		{nil, 0}, {errors.New("anything"), 1},
-		{wrapped(&job.SettingsError{}), 64}, {wrapped(errUsage), 64}, {errors.Join(storage.ErrUnreachable, &job.SettingsError{}), 64},
+		{wrapped(&settings.Error{}), 64}, {wrapped(errUsage), 64}, {errors.Join(storage.ErrUnreachable, &settings.Error{}), 64},
 		{wrapped(storage.ErrCorrupt), 65}, {wrapped(input.ErrBadSamples), 65},
-		{wrapped(storage.ErrUnreachable), 75}, {wrapped(storage.ErrDenied), 75}, {wrapped(&job.DeviceError{Err: errors.New("gone")}), 75},
+		{wrapped(storage.ErrUnreachable), 75}, {wrapped(storage.ErrDenied), 75}, {wrapped(&machine.DeviceError{Err: errors.New("gone")}), 75},
 		{wrapped(storage.ErrOvertaken), 76}, {errors.Join(storage.ErrCorrupt, storage.ErrOvertaken), 76},
-		{wrapped(job.Stop{}), 143}, {errors.Join(&job.SettingsError{}, job.ErrStopped), 143},
+		{wrapped(job.Stop{}), 143}, {errors.Join(&settings.Error{}, job.ErrStopped), 143},
 	} {
 		if got := exitCode(c.err); got != c.code {
 			t.Errorf("%v: exit %d, want %d", c.err, got, c.code)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a person no more digits than
@@ -86,7 +86,7 @@ func TestDemonstrationSaysWhatComesNext(t *testing.T) {
 	bucket := newBucket(t)
 	finish(t, bucket)
 	var out bytes.Buffer
-	if err := summarise(t.Context(), job.Config{Bucket: bucket, Run: "tiny"}, &out, slog.New(slog.DiscardHandler)); err != nil {
+	if err := summarise(t.Context(), settings.Config{Bucket: bucket, Run: "tiny"}, &out, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(out.String(), "cijepa report '"+bucket+"'\n") {

@@ -18,6 +18,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/check"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // version and commit are stamped by the linker: -ldflags "-X main.version=... -X main.commit=...". Without it the commit is
@@ -49,7 +52,7 @@ func main() {
 		for range signals {
 			if ctx.Err() == nil { // the first counts
 				cancel(job.Stop{At: time.Now()})
-				time.AfterFunc(job.StopDeadline()+lastResort, func() {
+				time.AfterFunc(settings.StopDeadline()+lastResort, func() {
 					log.Error("ended", "error", "something did not stop in time; what was committed is whole, start the same run again to go on", "exit", exitStopped)
 					os.Exit(exitStopped)
 				})
@@ -76,9 +79,9 @@ func main() {
 
 // command runs one command line.
 func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
-	versions := job.BuildVersions(version, commit)
+	versions := machine.BuildVersions(version, commit)
 	if len(args) == 0 {
-		cfg, err := job.Load("", nil)
+		cfg, err := settings.Load("", nil)
 		if err != nil {
 			return err
 		}
@@ -87,19 +90,19 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "check":
-		return check(ctx, rest, out, log)
+		return runCheck(ctx, rest, out, log)
 	case "bench":
 		return benchmark(ctx, rest, versions, out, log)
 	case "demo":
 		return demonstrate(ctx, rest, versions, out, bars, log)
 	case "pack":
-		return pack(ctx, rest, out, bars, log)
+		return runPack(ctx, rest, out, bars, log)
 	case "index":
 		return reindex(ctx, rest, out, bars, log)
 	case "report":
 		return collect(ctx, rest, out, log)
 	case "config":
-		return show(newFlags(name, configUsage), rest, out, job.Usage())
+		return show(newFlags(name, configUsage), rest, out, settings.Usage())
 	case "version", "-version", "--version":
 		return show(newFlags("version", versionUsage), rest, out, fmt.Sprintf("%+v\n", versions))
 	case "help", "-h", "-help", "--help":
@@ -125,14 +128,14 @@ func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error 
 	return err
 }
 
-// check is cijepa check.
-func check(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+// runCheck is cijepa check.
+func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("check", checkUsage), args, 0, out); err != nil {
 		return err
 	}
-	cfg, err := job.Load("", nil)
+	cfg, err := settings.Load("", nil)
 	if err != nil {
 		return err
 	}
-	return job.Check(ctx, cfg, out, log)
+	return check.Run(ctx, cfg, out, log)
 }

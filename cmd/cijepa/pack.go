@@ -14,8 +14,10 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/pack"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // listedRejects bounds what is printed of images that were left out.
@@ -59,7 +61,7 @@ func (p *packing) parse(args []string, n int) (rest, classes []string, err error
 		return nil, nil, &usageError{fmt.Errorf("-classes: %w", err)}
 	}
 	defer file.Close()
-	if classes, err = storage.ReadClasses(file); err != nil {
+	if classes, err = pack.ReadClasses(file); err != nil {
 		return nil, nil, &usageError{fmt.Errorf("-classes %s: %w", p.classes, err)}
 	}
 	return rest, classes, nil
@@ -88,7 +90,7 @@ func (p *packing) verify() func([]byte) error {
 		return nil
 	}
 	return func(image []byte) error {
-		_, _, err := input.Verify(image)
+		_, _, err := pixels.Verify(image)
 		return err
 	}
 }
@@ -110,7 +112,7 @@ func (p *packing) progress(bytes bool) func(done, total int64) {
 }
 
 // summary says what was indexed, what was left out, and what may be a mistake.
-func (p *packing) summary(index storage.Index, rejects []storage.Reject) error {
+func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	var text strings.Builder
 	for i, r := range rejects {
 		if i == listedRejects {
@@ -133,8 +135,8 @@ func (p *packing) summary(index storage.Index, rejects []storage.Reject) error {
 // warn keeps a warning until after the summary, where it is seen.
 func (p *packing) warn(warning string) { p.warnings = append(p.warnings, warning) }
 
-// pack is cijepa pack.
-func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
+// runPack is cijepa pack.
+func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
 	p := newPacking("pack", "pack [flags] SOURCE BUCKET: turn labelled images into shards.\nSOURCE is a folder with train/CLASS/* and val/CLASS/*, of class tars, of IDX or of parquet files.", out, bars, log)
 	seed := p.flags.Uint64("seed", 0, "seed of the order in which samples are packed")
 	perShard := p.flags.Int("samples", 1000, "samples of a shard, at most")
@@ -146,7 +148,7 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 	if *perShard < 1 {
 		return &usageError{fmt.Errorf("-samples %d: a shard holds one sample or more", *perShard)}
 	}
-	source, err := storage.OpenSource(rest[0], *temp)
+	source, err := pack.OpenSource(rest[0], *temp)
 	if err != nil {
 		return &usageError{fmt.Errorf("SOURCE: %w", err)}
 	}
@@ -156,7 +158,7 @@ func pack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Log
 		return err
 	}
 	defer bucket.Close()
-	index, rejects, err := storage.Pack(ctx, source, bucket, p.data, storage.PackOptions{
+	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
 		Seed: *seed, PerShard: *perShard, TempDir: *temp, Classes: classes, Splits: []string{"train", "val"}, Verify: p.verify(), Progress: p.progress(false), Warn: p.warn})
 	if err != nil {
 		return mistake(err)
@@ -177,7 +179,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return err
 	}
 	defer bucket.Close()
-	index, rejects, err := storage.Reindex(ctx, bucket, p.data, storage.ReindexOptions{
+	index, rejects, err := pack.Reindex(ctx, bucket, p.data, pack.ReindexOptions{
 		LabelKey: *labelKey, Classes: classes, Verify: p.verify(), Progress: p.progress(true)})
 	if err != nil {
 		return mistake(err)

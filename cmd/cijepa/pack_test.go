@@ -37,7 +37,7 @@ func packed(t *testing.T, bucket, source string, flags ...string) (said string, 
 	t.Helper()
 	var out bytes.Buffer
 	args := append(append([]string{"-data", "d", "-verify=false"}, flags...), source, "file://"+bucket)
-	err = pack(t.Context(), args, &out, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	err = runPack(t.Context(), args, &out, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	stored, globErr := filepath.Glob(filepath.Join(bucket, "*", "*"))
 	if globErr != nil {
 		t.Fatal(globErr)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/storage"
 )
@@ -31,7 +30,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	defer bucket.Close()
-	r, err := report.Read(ctx, bucket, job.References())
+	r, err := report.Read(ctx, bucket, References())
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 )
 
 // TestReportCommand: what cannot be read is told and hides nothing; what makes no sense is a usage error.
@@ -72,16 +72,16 @@ func TestReportKnowsThePresets(t *testing.T) {
 		}
 	}
 	folder := t.TempDir()
-	presets := job.Presets()
+	presets := settings.Presets()
 	for _, p := range presets {
 		t.Setenv("CIJEPA_PRESET", p.Name)
-		cfg, err := job.Load("", func(c *job.Config) { c.Bucket = "file://" + folder })
+		cfg, err := settings.Load("", func(c *settings.Config) { c.Bucket = "file://" + folder })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, v := range map[string]any{
-			"run.json": record.Begun[job.Recipe]{Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe},
-			"result.json": record.Result[job.Recipe]{
+			"run.json": record.Begun[settings.Recipe]{Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe},
+			"result.json": record.Result[settings.Recipe]{
 				Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe, PostTop1: &p.PostTop1, Data: record.Data{ValidationSamples: 5000},
 				Figures: record.Figures{Top1: p.PostTop1, Depths: []record.DepthFigure{{Depth: 11}}},
 			},

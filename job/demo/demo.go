@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"path"
 
-	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/pack"
 )
 
 //go:embed data
@@ -24,7 +25,7 @@ const perShard = 500
 
 // Pack writes the shards, their index and the licence below prefix. What is there already is not written again.
 func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
-	var splits []storage.IDX
+	var splits []pack.IDX
 	for _, split := range []string{"train", "val"} {
 		images, err := data.Open("data/" + split + "-images-idx3-ubyte.gz")
 		if err != nil {
@@ -36,18 +37,18 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 			return err
 		}
 		defer labels.Close()
-		splits = append(splits, storage.IDX{Split: split, Images: images, Labels: labels})
+		splits = append(splits, pack.IDX{Split: split, Images: images, Labels: labels})
 	}
-	source, err := storage.FromIDX(classes, splits...)
+	source, err := pack.FromIDX(classes, splits...)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	verify := func(image []byte) error {
-		_, _, err := input.Verify(image)
+		_, _, err := pixels.Verify(image)
 		return err
 	}
-	_, rejects, err := storage.Pack(ctx, source, bucket, prefix, storage.PackOptions{PerShard: perShard, Verify: verify})
+	_, rejects, err := pack.Pack(ctx, source, bucket, prefix, pack.PackOptions{PerShard: perShard, Verify: verify})
 	if err == nil && len(rejects) > 0 {
 		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
 	}

@@ -7,6 +7,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // TestPack: the demonstration's data is all there, balanced enough to be learned from, and packing it again writes nothing else.
@@ -17,7 +18,7 @@ func TestPack(t *testing.T) {
 		if err := Pack(t.Context(), bucket, "fm"); err != nil {
 			t.Fatal(err)
 		}
-		d, err := storage.OpenDataset(t.Context(), bucket, "fm")
+		d, err := shards.OpenDataset(t.Context(), bucket, "fm")
 		if err != nil {
 			t.Fatal(err)
 		}

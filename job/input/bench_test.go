@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/model/draw"
 	xdraw "golang.org/x/image/draw"
 )
@@ -32,7 +33,7 @@ func benchFiles(b *testing.B) [][]byte {
 	}
 	var files [][]byte
 	for _, name := range names {
-		files = append(files, readFile(b, name))
+		files = append(files, pixels.readFile(b, name))
 	}
 	return files
 }
@@ -52,35 +53,35 @@ func cpuTime() time.Duration {
 // run it with -benchtime 5x or more. A method goes over all files before the next one does, for the processor learns a file.
 func BenchmarkMethods(b *testing.B) {
 	files := benchFiles(b)
-	d := newDecoder()
-	defer d.close()
+	d := pixels.NewDecoder()
+	defer d.Close()
 	out := make([]byte, 224*224*3)
-	crop := PretrainCrop()
+	crop := pixels.PretrainCrop()
 	crop.Flip = true
-	views := make([]view, len(files))
+	views := make([]pixels.view, len(files))
 	for i, file := range files {
-		width, height, err := d.size(file)
+		width, height, err := d.Size(file)
 		if err != nil {
 			b.Fatal(err)
 		}
-		views[i] = crop.view(width, height, 224, draw.New(1, "benchmark", uint64(i)))
+		views[i] = crop.View(width, height, 224, draw.New(1, "benchmark", uint64(i)))
 	}
 	ours := func(i int) error {
 		v := views[i]
-		v.filter = Bicubic
-		return d.cut(files[i], v, out)
+		v.filter = pixels.Bicubic
+		return d.Cut(files[i], v, out)
 	}
 	methods := [...]struct {
 		name string
 		run  func(i int) error
 	}{
 		{"ours", func(i int) error {
-			if _, _, err := d.size(files[i]); err != nil {
+			if _, _, err := d.Size(files[i]); err != nil {
 				return err
 			}
 			return ours(i)
 		}},
-		{"bilinear", func(i int) error { return d.cut(files[i], views[i], out) }},
+		{"bilinear", func(i int) error { return d.Cut(files[i], views[i], out) }},
 		{"scalar", func(i int) error {
 			d.engine.scalar = true
 			defer func() { d.engine.scalar = false }()
@@ -122,7 +123,7 @@ func BenchmarkMethods(b *testing.B) {
 }
 
 // standardView is what a program without this package would do: the standard library, golang.org/x/image/draw.
-func standardView(file []byte, v view) error {
+func standardView(file []byte, v pixels.view) error {
 	m, err := jpeg.Decode(bytes.NewReader(file))
 	if err != nil {
 		return err
@@ -147,22 +148,22 @@ func BenchmarkCrops(b *testing.B) {
 	files := benchFiles(b)
 	for _, phase := range []struct {
 		name string
-		crop Crop
-	}{{"pretrain", PretrainCrop()}, {"probe", ProbeCrop()}, {"evaluation", EvaluationCrop(224)}} {
+		crop pixels.Crop
+	}{{"pretrain", pixels.PretrainCrop()}, {"probe", pixels.ProbeCrop()}, {"evaluation", pixels.EvaluationCrop(224)}} {
 		b.Run(phase.name, func(b *testing.B) {
-			d := newDecoder()
-			defer d.close()
+			d := pixels.NewDecoder()
+			defer d.Close()
 			out := make([]byte, 224*224*3)
 			b.ReportAllocs()
 			begin, i := cpuTime(), 0
 			for b.Loop() {
 				file := files[i%len(files)]
-				width, height, err := d.size(file)
+				width, height, err := d.Size(file)
 				if err != nil {
 					b.Fatal(err)
 				}
 				stream := draw.New(1, "crop", 0, uint64(i))
-				if err := d.cut(file, phase.crop.view(width, height, 224, stream), out); err != nil {
+				if err := d.Cut(file, phase.crop.View(width, height, 224, stream), out); err != nil {
 					b.Fatal(err)
 				}
 				i++
@@ -183,18 +184,18 @@ func BenchmarkSmall(b *testing.B) {
 	if err := png.Encode(&file, m); err != nil {
 		b.Fatal(err)
 	}
-	d := newDecoder()
-	defer d.close()
+	d := pixels.NewDecoder()
+	defer d.Close()
 	out := make([]byte, 28*28*3)
 	b.ReportAllocs()
 	begin, i := cpuTime(), 0
 	for b.Loop() {
-		width, height, err := d.size(file.Bytes())
+		width, height, err := d.Size(file.Bytes())
 		if err != nil {
 			b.Fatal(err)
 		}
 		stream := draw.New(1, "crop", 0, uint64(i))
-		if err := d.cut(file.Bytes(), PretrainCrop().view(width, height, 28, stream), out); err != nil {
+		if err := d.Cut(file.Bytes(), pixels.PretrainCrop().View(width, height, 28, stream), out); err != nil {
 			b.Fatal(err)
 		}
 		i++
@@ -209,7 +210,7 @@ func BenchmarkLoader(b *testing.B) {
 	for _, workers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			const batch = 32
-			l, err := NewLoader(&fileSource{files}, Config{Size: 224, Batch: batch, Crop: PretrainCrop(), Shuffle: true, Workers: workers})
+			l, err := NewLoader(&fileSource{files}, Config{Size: 224, Batch: batch, Crop: pixels.PretrainCrop(), Shuffle: true, Workers: workers})
 			if err != nil {
 				b.Fatal(err)
 			}

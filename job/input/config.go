@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+
+	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
 // MaxSize is the largest Config.Size, pixels.
@@ -14,9 +16,9 @@ const MaxSize = 4096
 // Config says what a Loader makes of a Source. What a batch holds depends on Size, Batch, Window, Seed, Crop, KeepPartial and
 // Shuffle; the rest changes speed and memory only.
 type Config struct {
-	Size  int  // pixels of an image's side in a batch
-	Batch int  // images
-	Crop  Crop // how an image becomes a square of Size
+	Size  int         // pixels of an image's side in a batch
+	Batch int         // images
+	Crop  pixels.Crop // how an image becomes a square of Size
 
 	Seed        uint64 // of the order and of the crops
 	Shuffle     bool   // another order in every epoch; otherwise shards and samples come as they are stored
@@ -52,7 +54,7 @@ func (c Config) checked() (Config, error) {
 	check(0 < c.Workers, "Workers", c.Workers, "must be above 0")
 	check(0 < c.Prefetch, "Prefetch", c.Prefetch, "must be above 0")
 	check(0 <= c.BadLimit && c.BadLimit <= 1, "BadLimit", c.BadLimit, "must be 0..1")
-	check(c.Crop.Filter == Bilinear || c.Crop.Filter == Bicubic, "Crop.Filter", c.Crop.Filter, "must be Bilinear or Bicubic")
+	check(c.Crop.Filter == pixels.Bilinear || c.Crop.Filter == pixels.Bicubic, "Crop.Filter", c.Crop.Filter, "must be Bilinear or Bicubic")
 	if c.Crop.Shorter != 0 {
 		check(c.Crop.Shorter >= c.Size, "Crop.Shorter", c.Crop.Shorter, "must be at least Size")
 	} else {

@@ -5,10 +5,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
 func TestConfigDefaults(t *testing.T) {
-	c, err := Config{Size: 224, Batch: 512, Crop: PretrainCrop()}.checked()
+	c, err := Config{Size: 224, Batch: 512, Crop: pixels.PretrainCrop()}.checked()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,7 +21,7 @@ func TestConfigDefaults(t *testing.T) {
 
 // All faults come in one message.
 func TestConfigFaults(t *testing.T) {
-	sound := Config{Size: 8, Batch: 4, Crop: ProbeCrop()}
+	sound := Config{Size: 8, Batch: 4, Crop: pixels.ProbeCrop()}
 	for field, change := range map[string]func(*Config){
 		"Size":         func(c *Config) { c.Size = 0 },
 		"Batch":        func(c *Config) { c.Batch = -1 },
@@ -30,7 +32,7 @@ func TestConfigFaults(t *testing.T) {
 		"Crop.Filter":  func(c *Config) { c.Crop.Filter = 7 },
 		"Crop.Scale":   func(c *Config) { c.Crop.Scale = [2]float64{0.5, 1.5} },
 		"Crop.Ratio":   func(c *Config) { c.Crop.Ratio = [2]float64{2, 1} },
-		"Crop.Shorter": func(c *Config) { c.Crop = EvaluationCrop(4) },
+		"Crop.Shorter": func(c *Config) { c.Crop = pixels.EvaluationCrop(4) },
 	} {
 		c := sound
 		change(&c)
@@ -46,7 +48,7 @@ func TestConfigFaults(t *testing.T) {
 }
 
 func TestFilterNames(t *testing.T) {
-	if Bilinear.String() != "bilinear" || Bicubic.String() != "bicubic" || Filter(9).String() != "Filter(9)" {
-		t.Error(Bilinear, Bicubic, Filter(9))
+	if pixels.Bilinear.String() != "bilinear" || pixels.Bicubic.String() != "bicubic" || pixels.Filter(9).String() != "Filter(9)" {
+		t.Error(pixels.Bilinear, pixels.Bicubic, pixels.Filter(9))
 	}
 }

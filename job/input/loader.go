@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
 // Loader makes the batches of one split. Its methods may be called concurrently.
@@ -24,7 +26,7 @@ func NewLoader(source Source, config Config) (*Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	warnOfFallback(config.Log, config.Size)
+	pixels.WarnOfFallback(config.Log, config.Size)
 	l := &Loader{source: source, config: config}
 	l.order = newOrder(config.Seed, source.Samples(), config.Window, config.Shuffle)
 	total := l.order.total()

@@ -10,11 +10,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
 // smallConfig trains on 8-pixel images in windows of two shards.
 func smallConfig() Config {
-	return Config{Size: 8, Batch: 4, Window: 2, Workers: 2, Prefetch: 2, Seed: 7, Shuffle: true, Crop: ProbeCrop()}
+	return Config{Size: 8, Batch: 4, Window: 2, Workers: 2, Prefetch: 2, Seed: 7, Shuffle: true, Crop: pixels.ProbeCrop()}
 }
 
 func newLoader(t testing.TB, source Source, config Config) *Loader {
@@ -231,7 +233,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		shared := numberedPNG(t, 1, 1)
 		source := &fakeSource{t: t, sizes: []int{samples / 2, samples / 2}, image: func(int, int) []byte { return shared }}
 		c := smallConfig()
-		c.Size, c.Batch, c.Crop = 64, 16, PretrainCrop() // 196,608 bytes a batch
+		c.Size, c.Batch, c.Crop = 64, 16, pixels.PretrainCrop() // 196,608 bytes a batch
 		var sizes []uint64
 		for b, err := range newLoader(t, source, c).Batches(t.Context(), 0, 40) {
 			if err != nil {
@@ -304,7 +306,7 @@ func TestIterationOfNothing(t *testing.T) {
 
 func TestEvaluationBatches(t *testing.T) {
 	c := smallConfig()
-	c.Shuffle, c.KeepPartial, c.Crop = false, true, EvaluationCrop(c.Size)
+	c.Shuffle, c.KeepPartial, c.Crop = false, true, pixels.EvaluationCrop(c.Size)
 	got := collect(t, newLoader(t, newFakeSource(t, 5, 1), c), 0, 4)
 	for i, want := range [][]int32{{0, 1, 2, 3}, {4, 1000, -1, -1}, {0, 1, 2, 3}, {4, 1000, -1, -1}} {
 		if !slices.Equal(got[i].Labels, want) {

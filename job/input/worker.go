@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/model/draw"
 )
 
@@ -17,7 +18,7 @@ type task struct {
 // worker fills places of batches, one image at a time. It serves one goroutine.
 type worker struct {
 	loader  *Loader
-	decoder *decoder
+	decoder *pixels.Decoder
 	visit   func(key string, label int, image []byte) error // w.look; bound once, so that an image costs no closure
 
 	// What passes between fill and look.
@@ -27,12 +28,12 @@ type worker struct {
 }
 
 func newWorker(l *Loader) *worker {
-	w := &worker{loader: l, decoder: newDecoder()}
+	w := &worker{loader: l, decoder: pixels.NewDecoder()}
 	w.visit = w.look
 	return w
 }
 
-func (w *worker) close() { w.decoder.close() }
+func (w *worker) close() { w.decoder.Close() }
 
 // fill makes an image. If the sample cannot be decoded, the next one of its shard takes its place, and so on, the last being
 // followed by the first: always the same neighbour, cut by the sample's own random numbers.
@@ -60,10 +61,10 @@ func (w *worker) fill(ctx context.Context, t task) error {
 func (w *worker) look(key string, label int, image []byte) error {
 	c, slot := &w.loader.config, w.task.slot
 	w.key = key
-	width, height, err := w.decoder.size(image)
+	width, height, err := w.decoder.Size(image)
 	if err == nil {
 		stream := draw.New(c.Seed, "crop", uint64(slot.epoch), uint64(w.task.sample))
-		err = w.decoder.cut(image, c.Crop.view(width, height, c.Size, stream), slot.image(w.task.k))
+		err = w.decoder.Cut(image, c.Crop.View(width, height, c.Size, stream), slot.image(w.task.k))
 	}
 	slot.Labels[w.task.k] = int32(label)
 	w.fault = err

@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/cijepa/cijepa/job"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/model"
+)
+
+// smallBench is a benchmark that two cores end in a second.
+func smallBench() (settings.Config, Options) {
+	cfg := settings.Defaults()
+	cfg.demo()
+	cfg.Preset, cfg.Backend, cfg.Batch, cfg.Width, cfg.Depth, cfg.Depths = settings.Demo, "go:ops_sequential", 4, 16, 2, settings.span(0, 1)
+	cfg.IntermediateRows, cfg.StartRate = 1, 1e-4
+	return cfg, Options{Steps: 2, Warmup: 1}
+}
+
+func benchOf(t *testing.T, cfg settings.Config, o Options) (found Result) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Run(t.Context(), cfg, o, machine.Versions{Program: "this"}, &out, check.testLog(t)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("not one line: %s", &out)
+	}
+	d := json.NewDecoder(&out)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestBenchMeasures: the figures of the line fit each other.
+func TestBenchMeasures(t *testing.T) {
+	cfg, o := smallBench()
+	o.Peak = 1e12
+	for _, micro := range []int{0, 2} {
+		cfg.MicroBatch = micro
+		f := benchOf(t, cfg, o)
+		if f.Versions.Program != "this" || f.Preset != settings.Demo || f.Batch != 4 || f.MicroBatch != []int{4, 0, 2}[micro] || f.Precision != model.Float32 {
+			t.Errorf("measured something else: %+v", f)
+		}
+		if !strings.Contains(f.Device, "Go") || f.Card != nil || f.Driver != nil || f.FusedAttention != 0 || f.Products["Float32"] == 0 {
+			t.Errorf("on something else: %+v", f)
+		}
+		masker, err := cfg.Model().Masker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(f.Shapes) != len(masker.Shapes()) {
+			t.Fatalf("%d shapes", len(f.Shapes))
+		}
+		step, operations := 0.0, 0.0
+		for i, s := range masker.Shapes() {
+			got := f.Shapes[i]
+			if got.Target != s.Target || got.Context != s.Context || got.Operations != cfg.Model().Operations(s) {
+				t.Errorf("shape %+v is %+v", s, got)
+			}
+			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) || got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
+				t.Errorf("times %+v", got)
+			}
+			step += s.Probability * got.StepSeconds
+			operations += s.Probability * got.Operations
+		}
+		near := func(what string, got, want float64) {
+			if math.Abs(got/want-1) > 1e-9 {
+				t.Errorf("%s %g, not %g", what, got, want)
+			}
+		}
+		near("step", f.StepSeconds, step)
+		near("images a second", f.ImagesPerSecond, 4/step)
+		near("operations an image", f.OperationsAnImage, operations)
+		near("operations a second", f.Operations, 4*operations/step)
+		near("share", *f.MFU, 4*operations/step/1e12)
+		near("peak", *f.Peak, 1e12)
+		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
+			t.Errorf("figures %+v", f)
+		}
+		if math.Abs(*f.FirstLoss-1) > 0.3 || *f.LastLoss == *f.FirstLoss || f.Skipped != 0 {
+			t.Errorf("loss %g, then %g, %d skipped", *f.FirstLoss, *f.LastLoss, f.Skipped)
+		}
+	}
+}
+
+// TestBenchOfOneShape: lengths that no mask of the run has, as another program may be timed with.
+func TestBenchOfOneShape(t *testing.T) {
+	cfg, o := smallBench()
+	o.Target, o.Context = 7, 13
+	f := benchOf(t, cfg, o)
+	if len(f.Shapes) != 1 || f.Shapes[0].Target != 7 || f.Shapes[0].Context != 13 || f.Shapes[0].Probability != 1 || f.Peak != nil || f.MFU != nil {
+		t.Errorf("found %+v", f)
+	}
+}
+
+// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
+func TestBenchOfALossThatIsNotFinite(t *testing.T) {
+	cfg, o := smallBench()
+	cfg.PeakRate, cfg.StartRate = 1e30, 1e30
+	o.Target, o.Context, o.Steps = 7, 13, 4
+	f := benchOf(t, cfg, o)
+	if f.FirstLoss == nil || f.LastLoss != nil || f.Skipped == 0 || f.StepSeconds <= 0 {
+		t.Errorf("found %+v", f)
+	}
+}
+
+// TestBenchRefuses what cannot be measured, each fault under its flag or variable.
+func TestBenchRefuses(t *testing.T) {
+	for want, spoil := range map[string]func(*settings.Config, *Options){
+		"-steps":         func(_ *settings.Config, o *Options) { o.Steps = 0 },
+		"-warmup":        func(_ *settings.Config, o *Options) { o.Warmup = -1 },
+		"-peak":          func(_ *settings.Config, o *Options) { o.Peak = math.Inf(1) },
+		"-target":        func(_ *settings.Config, o *Options) { o.Target = 7 },
+		"-context":       func(_ *settings.Config, o *Options) { o.Target, o.Context = 7, 50 },
+		"CIJEPA_BACKEND": func(c *settings.Config, _ *Options) { c.Backend = "nonsense" },
+	} {
+		cfg, o := smallBench()
+		spoil(&cfg, &o)
+		var out bytes.Buffer
+		err := Run(t.Context(), cfg, o, machine.Versions{}, &out, check.testLog(t))
+		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
+			t.Errorf("%s: %v, printed %q", want, err, &out)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(job.ErrStopped)
+	cfg, o := smallBench()
+	if err := Run(ctx, cfg, o, machine.Versions{}, &bytes.Buffer{}, check.testLog(t)); !errors.Is(err, job.ErrStopped) {
+		t.Errorf("stopped: %v", err)
+	}
+}
+
+// TestPeakOf: names as nvidia-smi prints them.
+func TestPeakOf(t *testing.T) {
+	for name, want := range map[string]float64{
+		"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12, "NVIDIA H200": 989e12,
+		"NVIDIA A100-SXM4-80GB": 312e12, "NVIDIA L4": 121e12, "NVIDIA L40S": 362e12, "NVIDIA L40": 0, "Tesla T4": 0, "NVIDIA GH200 480GB": 0,
+	} {
+		if got := peakOf(name); got != want {
+			t.Errorf("%s: %g, want %g", name, got, want)
+		}
+	}
+	b := &bench{cfg: settings.Defaults(), model: settings.Defaults().Model(), smi: func(context.Context) ([]byte, error) {
+		return []byte("NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n"), nil
+	}}
+	b.cfg.Backend = "xla:/plugin/xla_cuda_plugin.so"
+	if b.lookAtCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
+		t.Errorf("found %+v", b.found)
+	}
+}

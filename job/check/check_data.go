@@ -1,0 +1,131 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// lookAtData reads the index of the data set and holds it against what the two phases need of it.
+func (c *check) lookAtData(ctx context.Context) {
+	bucket := c.bucket
+	if c.cfg.DataBucket != c.cfg.Bucket {
+		var err error
+		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.store()); err != nil {
+			c.fault(ctx, "data", err)
+			return
+		}
+		defer func() {
+			if err := bucket.Close(); err != nil {
+				c.log.Warn("closing the bucket of shards", "error", err)
+			}
+		}()
+	}
+	if bucket == nil {
+		return // the fault is told already
+	}
+	data, err := machine.OpenDataset(ctx, c.cfg, bucket)
+	if err != nil {
+		c.fault(ctx, "data", err)
+		return
+	}
+	c.data = data
+	index := data.Index
+	var splits []string
+	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
+		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
+	}
+	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	if err := machine.Usable(c.cfg, index); err != nil {
+		c.fault(ctx, "data", err)
+	}
+	c.lookAtShards(ctx)
+	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
+		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+	}
+}
+
+// lookAtShards holds the index against a listing: a shard that is gone would stop the run when its turn comes, maybe a day from now.
+func (c *check) lookAtShards(ctx context.Context) {
+	err := c.data.Compare(ctx)
+	switch {
+	case errors.Is(err, storage.ErrDenied): // a run reads shards by their names
+		c.warn("data", "whether all shards are there is not known: %v", err)
+	case err != nil:
+		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.cfg.Data, err))
+	default:
+		c.ok("data", "all shards are there, in the sizes of the index")
+	}
+}
+
+// updates of pretraining; 0 when they cannot be told.
+func (c *check) updates() int64 {
+	if c.data == nil {
+		return 0
+	}
+	return int64(c.cfg.Epochs) * int64(c.data.Index.Counts[machine.TrainSplit]/c.cfg.Batch)
+}
+
+// lookAtCache holds the shards against the cache's limit and the space of its file system.
+func (c *check) lookAtCache(ctx context.Context) {
+	if c.data == nil {
+		return
+	}
+	if c.data.InPlace() {
+		c.ok("cache", "not needed: shards of a file:// bucket are read in place")
+		return
+	}
+	cache, err := machine.OpenCache(c.cfg, c.data, c.log)
+	if err != nil {
+		c.fault(ctx, "cache", err)
+		return
+	}
+	if err := cache.Close(); err != nil {
+		c.log.Warn("closing the shard cache", "error", err)
+	}
+	c.lookAtSpace(ctx)
+}
+
+// lookAtSpace compares what the cache will take with what the file system has left.
+func (c *check) lookAtSpace(ctx context.Context) {
+	var total, here int64
+	for _, shards := range c.data.Index.Splits {
+		for i := range shards {
+			total += shards[i].Size
+			if info, err := os.Stat(filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")); err == nil && info.Size() == shards[i].Size {
+				here += info.Size()
+			}
+		}
+	}
+	takes := total
+	if limit := int64(c.cfg.CacheSize); limit > 0 {
+		takes = min(limit, total)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(c.cfg.CacheDir, &fs); err != nil {
+		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
+		return
+	}
+	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
+	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
+		settings.Amount(float64(total)), settings.Amount(float64(here)), settings.Amount(float64(takes)), settings.Amount(float64(free+here)), c.cfg.CacheDir)
+	switch {
+	case takes > free+here:
+		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)
+	case takes < total:
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.Amount(float64(total-takes)))
+	default:
+		c.ok("cache", "%s", text)
+	}
+}

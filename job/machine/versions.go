@@ -1,0 +1,101 @@
+package machine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"regexp"
+	"runtime/debug"
+
+	"golang.org/x/sys/cpu"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// Versions names what computed a run.
+type Versions = record.Versions
+
+// BuildVersions reads them from the binary; program and commit are what the linker stamped, if anything. Those of the plugin and the
+// driver are known once the device is open.
+func BuildVersions(program, commit string) Versions {
+	v := Versions{Program: program, Commit: commit, Build: executable()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Go = info.GoVersion
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v.Commit == "" {
+			v.Commit = s.Value
+		}
+	}
+	for _, d := range info.Deps {
+		switch d.Path {
+		case "github.com/gomlx/gomlx":
+			v.GoMLX = d.Version
+		case "github.com/gomlx/compute":
+			v.Compute = d.Version
+		case "github.com/gomlx/go-xla":
+			v.GoXLA = d.Version
+		}
+	}
+	return v
+}
+
+// executable tells builds apart whose version is the same, such as devel; empty where the file cannot be read.
+func executable() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// Vectors is the widest vector unit of this processor that GoMLX's Go backend knows. Sums of another width have other last bits.
+func Vectors() string {
+	switch {
+	case cpu.X86.HasAVX512F:
+		return "AVX-512"
+	case cpu.X86.HasAVX2:
+		return "AVX2"
+	}
+	return ""
+}
+
+// driverFile is where the kernel's NVIDIA driver tells of itself.
+const driverFile = "/proc/driver/nvidia/version"
+
+var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
+
+// Driver is the version of this machine's NVIDIA driver, or empty.
+func Driver() string {
+	text, _ := os.ReadFile(driverFile) // not there: another driver, or none
+	return nvidiaDriver(text)
+}
+
+// nvidiaDriver is the driver's version in what it tells, or empty.
+func nvidiaDriver(text []byte) string {
+	if m := driverVersion.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// HostName names this attempt for a reader of the bucket: in a cluster the host is the pod.
+func HostName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "host"
+	}
+	return host
+}

@@ -1,0 +1,86 @@
+package settings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Preset is one row of the post's table: what differs between its twelve runs.
+type Preset struct {
+	Name             string
+	Depths           DepthSet
+	Epochs           int
+	AllToLastWeight  Weight
+	LastToLastWeight Weight
+	IntermediateRows int
+	PostTop1         float64 // percent, as the post prints it
+}
+
+// Presets are the rows in the order of the post; JOB_COMPLETION_INDEX counts them from 0.
+func Presets() []Preset {
+	none := Weight{}
+	return []Preset{
+		{"L200", span(11, 11), 200, none, none, 0, 64.04},
+		{"L300", span(11, 11), 300, none, none, 0, 66.96},
+		{"R-U", span(1, 11), 200, none, none, 2, 67.34},
+		{"R-A05-B05", span(1, 11), 200, weight(0.5), none, 2, 68.96},
+		{"R-A08-B08", span(1, 11), 200, weight(0.8), none, 2, 66.94},
+		{"R-A05-B08", span(1, 11), 200, weight(0.5), weight(0.8), 2, 70.06},
+		{"R-A05-B08-12", span(0, 11), 200, weight(0.5), weight(0.8), 2, 69.1},
+		{"R-B05", span(1, 11), 200, none, weight(0.5), 2, 68.42},
+		{"R-B08", span(1, 11), 200, none, weight(0.8), 2, 69.36},
+		{"R-A05-B10", span(1, 11), 200, weight(0.5), weight(1), 2, 69.22},
+		{"R-A.-B05", span(1, 11), 200, none, weight(0.5), 0, 64.66},
+		{"R-A.-B08", span(1, 11), 200, none, weight(0.8), 0, 66.02},
+	}
+}
+
+// Apply lays the row over the defaults.
+func (p Preset) Apply(c *Config) {
+	c.Depths, c.Epochs, c.IntermediateRows = p.Depths, p.Epochs, p.IntermediateRows
+	c.AllToLastWeight, c.LastToLastWeight = p.AllToLastWeight, p.LastToLastWeight
+}
+
+// Demo names the preset of the demonstration: the method as it is, at sizes that two cores train in minutes.
+const Demo = "demo"
+
+// applyPreset lays the preset's row over the defaults. The index is Kubernetes' JOB_COMPLETION_INDEX, which the preset
+// called table needs.
+func (c *Config) applyPreset(index string) error {
+	rows := Presets()
+	if c.Preset == "table" {
+		i, err := strconv.Atoi(index)
+		if err != nil || i < 0 || i >= len(rows) {
+			return fmt.Errorf("needs JOB_COMPLETION_INDEX from 0 to %d, as an Indexed Job sets it; it is %q", len(rows)-1, index)
+		}
+		c.Preset = rows[i].Name
+	}
+	if c.Preset == Demo {
+		c.demo()
+		return nil
+	}
+	var names []string
+	for _, p := range rows {
+		if p.Name == c.Preset {
+			p.Apply(c)
+			return nil
+		}
+		names = append(names, p.Name)
+	}
+	return fmt.Errorf("one of %s, demo or table", strings.Join(names, ", "))
+}
+
+// demo sets the sizes of the demonstration: 28-pixel images on a grid of 7 x 7, four narrow blocks, a fast teacher.
+func (c *Config) demo() {
+	c.Data = "fashion-mnist"
+	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
+	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
+	c.Depths, c.Precision = span(0, 3), "float32"
+	c.Epochs, c.Batch, c.PeakRate, c.FirstMomentum, c.Warmup = 4, 64, 4e-3, 0.97, 0.05
+	c.CropScale = Range{0.7, 1} // little is left of 28 pixels at 0.3
+	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
+	c.KNNSamples = 1000
+	c.SaveEvery, c.KeepEvery, c.LogEvery, c.OnlineEvery = 20*time.Second, 1, 20, 1
+}

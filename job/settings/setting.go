@@ -1,0 +1,85 @@
+package settings
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// setting is one field of Config, with the environment variable that sets it.
+type setting struct {
+	field    reflect.StructField
+	value    reflect.Value
+	variable string
+}
+
+// fields lists the fields of a Config in order, those of the embedded Recipe in their place.
+func fields(v reflect.Value) []setting {
+	var all []setting
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			all = append(all, fields(v.Field(i))...)
+			continue
+		}
+		all = append(all, setting{f, v.Field(i), Variable(f.Name)})
+	}
+	return all
+}
+
+// read lets envconfig set this one field: field by field, because envconfig stops at its first fault and a reader
+// wants them all.
+func (s setting) read() error {
+	f := s.field
+	f.Tag += ` split_words:"true"`
+	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
+	one.Elem().Field(0).Set(s.value)
+	if err := envconfig.Process(Prefix, one.Interface()); err != nil {
+		return err
+	}
+	s.value.Set(one.Elem().Field(0))
+	return nil
+}
+
+var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// Variable is the environment variable of a field of Config: AllToLastWeight becomes CIJEPA_ALL_TO_LAST_WEIGHT.
+func Variable(field string) string {
+	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
+}
+
+// suggestion finds the known variable that a misspelt one probably means.
+func suggestion(v string, known map[string]bool) string {
+	best, distance := "", len(v)
+	for k := range known {
+		if d := editDistance(v, k); d < distance || d == distance && k < best {
+			best, distance = k, d
+		}
+	}
+	if distance > 6 {
+		return "cijepa config lists them"
+	}
+	return "did you mean " + best + "?"
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,128 @@
+package classify
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// NearestNeighbours classifies features by their k nearest of a labelled set under cosine similarity: the class with the
+// most votes, of classes with as many the one whose votes are nearer in sum, then the lower one. Of training samples that
+// are equally near, the one that stands first is preferred. It runs on the host, on all its cores; the answers do not
+// depend on their number.
+//
+// train is [n, width] with n labels in 0..classes-1, test [m, width]; the answers are m classes. k is at
+// least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
+func NearestNeighbours(train []float32, trainLabels []int32, test []float32, width, k, classes int) []int32 {
+	n, m := len(trainLabels), len(test)/width
+	scale := make([]float32, n) // one over the norm; that of a test sample does not change its order of neighbours
+	for i := range scale {
+		var square float64
+		for _, x := range train[i*width : (i+1)*width] {
+			square += float64(x) * float64(x)
+		}
+		if square > 0 {
+			scale[i] = float32(1 / math.Sqrt(square))
+		}
+	}
+	answers := make([]int32, m)
+	var wait sync.WaitGroup
+	blocks := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			var near [rowsAtOnce]nearest
+			for i := range near {
+				near[i].k = k
+			}
+			votes := make([]vote, classes)
+			for first := range blocks {
+				rows := min(rowsAtOnce, m-first)
+				search(near[:], train, scale, test[first*width:(first+rows)*width], width)
+				for i := range rows {
+					answers[first+i] = near[i].answer(trainLabels, votes)
+				}
+			}
+		})
+	}
+	for first := 0; first < m; first += rowsAtOnce {
+		blocks <- first
+	}
+	close(blocks)
+	wait.Wait()
+	return answers
+}
+
+// rowsAtOnce is the number of test samples that a pass over the training set serves: their sums stay in registers.
+const rowsAtOnce = 4
+
+// search finds the neighbours of up to rowsAtOnce test samples.
+func search(near []nearest, train, scale, test []float32, width int) {
+	var row [rowsAtOnce][]float32
+	for i := range row {
+		near[i].found = near[i].found[:0]
+		row[i] = test[min(i*width, len(test)-width):][:width] // a missing row repeats the last one
+	}
+	for sample, s := range scale {
+		x := train[sample*width:][:width]
+		a, b, c, d := row[0][:len(x)], row[1][:len(x)], row[2][:len(x)], row[3][:len(x)]
+		var s0, s1, s2, s3 float32
+		for i, v := range x {
+			s0 += v * a[i]
+			s1 += v * b[i]
+			s2 += v * c[i]
+			s3 += v * d[i]
+		}
+		for i, sum := range [rowsAtOnce]float32{s0, s1, s2, s3} {
+			near[i].offer(sample, sum*s)
+		}
+	}
+}
+
+// nearest keeps the k most similar samples that it is offered, the most similar first.
+type nearest struct {
+	k     int
+	found []neighbour
+}
+
+type neighbour struct {
+	sample     int
+	similarity float32
+}
+
+// offer takes samples in the order of their numbers, so that of equals the earlier one stays in front.
+func (n *nearest) offer(sample int, similarity float32) {
+	if len(n.found) == n.k && !(similarity > n.found[n.k-1].similarity) {
+		return
+	}
+	at := len(n.found)
+	for at > 0 && similarity > n.found[at-1].similarity {
+		at--
+	}
+	if len(n.found) == n.k {
+		n.found = n.found[:n.k-1]
+	}
+	n.found = slices.Insert(n.found, at, neighbour{sample, similarity})
+}
+
+type vote struct {
+	count int
+	sum   float64 // of similarities
+}
+
+// answer lets the neighbours vote; votes is room for all classes.
+func (n *nearest) answer(labels []int32, votes []vote) int32 {
+	clear(votes)
+	for _, f := range n.found {
+		v := &votes[labels[f.sample]]
+		v.count++
+		v.sum += float64(f.similarity)
+	}
+	best := 0
+	for class, v := range votes {
+		if b := votes[best]; v.count > b.count || v.count == b.count && v.sum > b.sum {
+			best = class
+		}
+	}
+	return int32(best)
+}

@@ -1,0 +1,143 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// Restore finds the newest whole checkpoint and has load read it. Without any manifest it returns the zero Position and does not call load: the run
+// starts from nothing. load must leave its state as it was when it fails. When it fails with an error that wraps [ErrCorrupt], as the readers of
+// [Checkpoint.Open] give on damage, the same checkpoint is tried once more, for bits flip on the wire too, and then the next older one. Manifests
+// of which none loads are ErrCorrupt, never a fresh start. Every other error of load ends the restore as it is.
+func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Position, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		newest, err := r.newest(ctx)
+		if err != nil {
+			return Position{}, err
+		}
+		c, position, err := r.restore(ctx, newest, load)
+		if err == nil && c.fallbacks == 0 {
+			r.keep(c)
+			return position, nil
+		}
+		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+			return Position{}, err
+		}
+		// Something was damaged or gone. Another attempt that commits meanwhile deletes what it no longer retains: then nothing is wrong with this run.
+		if now, nerr := r.newest(ctx); nerr != nil {
+			return Position{}, nerr
+		} else if now > newest {
+			r.log.Warn("another attempt committed during the restore, starting over", "sequence", now)
+			continue
+		}
+		if err != nil {
+			return Position{}, err
+		}
+		r.keep(c)
+		return position, nil
+	}
+}
+
+// keep is the chain from which the attempt goes on.
+func (r *Run) keep(c *chain) {
+	r.chain = c
+	r.newestKnown.Store(c.sequence)
+}
+
+// restore loads the newest checkpoint that can be loaded, given the highest sequence number.
+func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) error) (*chain, Position, error) {
+	c := &chain{sequence: newest}
+	if newest == 0 {
+		return c, Position{}, r.lookForRemains(ctx)
+	}
+	if err := r.readChain(ctx, c); err != nil {
+		return nil, Position{}, err
+	}
+	for _, candidate := range slices.Backward(slices.Clone(c.retained)) {
+		m, err := r.loadCheckpoint(ctx, candidate, load)
+		if err == nil {
+			return c, Position{Phase: m.Phase, Step: m.Step, Sequence: m.Sequence}, nil
+		}
+		if !errors.Is(err, storage.ErrCorrupt) {
+			return nil, Position{}, err
+		}
+		c.fallBack(candidate)
+		r.log.Error("checkpoint is damaged, falling back to the one before; its objects are kept as evidence",
+			"sequence", candidate.Sequence, "folder", r.root+candidate.Folder, "error", err)
+	}
+	return nil, Position{}, fmt.Errorf("restoring %s: %w: there are %d manifests but no checkpoint can be loaded; "+
+		"restore the bucket's objects or start a run under another name", r.root, storage.ErrCorrupt, newest)
+}
+
+// lookForRemains warns of parts of checkpoints without any manifest. An attempt that was killed during its first upload leaves such; so does
+// somebody who deletes the manifests, and the objects that they named go a day after the next commit.
+func (r *Run) lookForRemains(ctx context.Context) error {
+	entries, err := r.bucket.Entries(ctx, r.root+"state/")
+	if err == nil && len(entries) > 0 {
+		r.log.Warn("there is no checkpoint, but parts of some: if manifests were deleted, stop this run and put them back; if an earlier attempt was killed during its first upload, all is well",
+			"manifests", r.root+"manifest/", "objects", len(entries), "first", entries[0].Key)
+	}
+	return err
+}
+
+// readChain fills c from the newest readable manifest. Unreadable ones above it count as damaged checkpoints.
+func (r *Run) readChain(ctx context.Context, c *chain) error {
+	var unreadable []retained
+	for sequence := c.sequence; sequence > 0; sequence-- {
+		m, sum, err := r.manifest(ctx, sequence)
+		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+			return err
+		}
+		if sequence == c.sequence {
+			c.sum = sum
+		}
+		if err != nil {
+			r.log.Error("manifest is damaged, falling back to the one before", "sequence", sequence, "error", err)
+			unreadable = append(unreadable, retained{Sequence: sequence, SHA256: sum})
+			continue
+		}
+		top, topSum := c.sequence, c.sum
+		c.add(m, sum)
+		c.sequence, c.sum = top, topSum
+		c.damaged = append(c.damaged, unreadable...)
+		c.fallbacks = len(unreadable)
+		return nil
+	}
+	return fmt.Errorf("restoring %s: %w: none of its %d manifests can be read", r.root, storage.ErrCorrupt, c.sequence)
+}
+
+// fallBack moves a checkpoint from the retained to the damaged ones.
+func (c *chain) fallBack(damaged retained) {
+	c.retained = slices.DeleteFunc(c.retained, func(x retained) bool { return x.Sequence == damaged.Sequence })
+	c.damaged = append(c.damaged, damaged)
+	c.fallbacks++
+}
+
+// loadCheckpoint has load read one checkpoint, twice if the first time shows damage.
+func (r *Run) loadCheckpoint(ctx context.Context, candidate retained, load func(Checkpoint) error) (*manifest, error) {
+	m, sum, err := r.manifest(ctx, candidate.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	if sum != candidate.SHA256 {
+		return nil, fmt.Errorf("reading %s: %w: sha256 %s, expected %s", r.manifestKey(candidate.Sequence), storage.ErrCorrupt, sum, candidate.SHA256)
+	}
+	checkpoint := Checkpoint{
+		Position: Position{Phase: m.Phase, Step: m.Step, Sequence: m.Sequence},
+		ctx:      ctx,
+		bucket:   r.bucket,
+		folder:   r.root + m.Folder,
+		objects:  m.Objects,
+	}
+	if err = load(checkpoint); errors.Is(err, storage.ErrCorrupt) {
+		r.log.Warn("checkpoint did not load, reading it once more", "sequence", m.Sequence, "error", err)
+		err = load(checkpoint)
+	}
+	return m, err
+}

@@ -1,0 +1,260 @@
+package pack
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/shards"
+)
+
+// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without image checks.
+type PackOptions struct {
+	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random generator is part of the format.
+	Seed uint64
+	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards differ by at most one sample.
+	PerShard int
+	// Classes picks the classes to pack and sets their label order. Empty means all of the source's, in its own order, or sorted
+	// by name where it has none. A class that is listed but has no image is ErrUnfit.
+	Classes []string
+	// Splits are the splits that must have images. Without one of them Pack fails with ErrUnfit before it has uploaded anything.
+	Splits []string
+	// Verify looks at one image, usually by decoding it whole. An image that it refuses is left out and returned as a Reject.
+	// It is called by several goroutines at once and must not keep the bytes.
+	Verify func(image []byte) error
+	// Progress is told the images read so far and those there are, one call at a time.
+	Progress func(done, total int64)
+	// Warn, if not nil, is told of what may be a mistake and is packed all the same: folders of classes without an image, and classes of the source
+	// that Classes leaves out. It is called once for each kind, when all is stored. See Index.Doubts for what the index itself tells.
+	Warn func(warning string)
+	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
+	Workers int
+	// TempDir is where shards are put together; "" means the system's temporary folder.
+	TempDir string
+}
+
+// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
+// image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
+//
+// Equal input and options give equal bytes, so that Pack can be run again after any failure: what is there already is not
+// uploaded again. A prefix that holds another dataset is refused with ErrExists. One shard for each worker is on the local disk
+// at a time, one image for each worker in memory.
+func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o PackOptions) (shards.Index, []Reject, error) {
+	if o.PerShard <= 0 {
+		o.PerShard = 1000
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	p := &packer{src: src, dst: dst, prefix: prefix, options: o}
+	listing, err := src.List(ctx)
+	if err != nil {
+		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
+	}
+	p.items, p.rejects = listing.Items, listing.Rejects
+	classes, err := p.chooseClasses(listing.Classes)
+	if err != nil {
+		return shards.Index{}, nil, err
+	}
+	if err := p.findStored(ctx); err != nil {
+		return shards.Index{}, nil, err
+	}
+	splits, err := p.writeSplits(ctx)
+	if err != nil {
+		return shards.Index{}, nil, err
+	}
+	ix := shards.Index{Version: shards.IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: splits}
+	for split, written := range splits {
+		for i := range written {
+			ix.Counts[split] += written[i].Samples.Len()
+		}
+	}
+	slices.SortFunc(p.rejects, compareRejects)
+	if err := ix.Validate(); err != nil {
+		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
+	}
+	if err := shards.PutIndex(ctx, dst, prefix, ix); err != nil {
+		return ix, p.rejects, err
+	}
+	p.warn(listing.Empty)
+	return ix, p.rejects, nil
+}
+
+// packer is one call of Pack.
+type packer struct {
+	src     Source
+	dst     *storage.Bucket
+	prefix  string
+	options PackOptions
+
+	items  []Item
+	labels map[string]int32 // by class
+	total  int64            // images to read
+
+	indexed map[string]shards.Shard // shards of the index that is there already; nil without one
+	present map[string]int64        // sizes of what lies below prefix, by key
+
+	mu      sync.Mutex // guards what follows: workers share it
+	done    int64
+	rejects []Reject
+}
+
+// writeSplits orders the images, cuts them into shards and writes these, some at a time.
+func (p *packer) writeSplits(ctx context.Context) (map[string][]shards.Shard, error) {
+	chosen := map[string][]int{}
+	for i := range p.items {
+		item := &p.items[i]
+		if _, ok := p.labels[item.Class]; ok || item.Class == "" && len(p.options.Classes) == 0 {
+			chosen[item.Split] = append(chosen[item.Split], i)
+			p.total++
+		}
+	}
+	if err := p.complete(chosen); err != nil {
+		return nil, err
+	}
+	splits := map[string][]shards.Shard{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.options.Workers)
+	for _, split := range shards.SortedKeys(chosen) {
+		if !shards.Relative(split) || strings.Contains(split, "/") {
+			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
+		}
+		order := p.shuffle(split, chosen[split])
+		count := (len(order) + p.options.PerShard - 1) / p.options.PerShard
+		written := make([]shards.Shard, count)
+		splits[split] = written
+		for i := range count {
+			from, to := i*len(order)/count, (i+1)*len(order)/count
+			name := fmt.Sprintf("%s-%06d.tar", split, i)
+			group.Go(func() (err error) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				written[i], err = p.writeShard(ctx, name, order[from:to], from)
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for split, written := range splits {
+		// A shard whose every image was refused was not written.
+		splits[split] = slices.DeleteFunc(written, func(s shards.Shard) bool { return s.Samples.Len() == 0 })
+		if len(splits[split]) == 0 {
+			delete(splits, split)
+		}
+	}
+	return splits, p.stillComplete(splits)
+}
+
+// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.
+func (p *packer) shuffle(split string, places []int) []int {
+	type hashed struct {
+		sum   [sha256.Size]byte
+		place int
+	}
+	hashes := make([]hashed, len(places))
+	prefix := append(binary.LittleEndian.AppendUint64(nil, p.options.Seed), split+"\x00"...)
+	for i, place := range places {
+		hashes[i] = hashed{sha256.Sum256(append(prefix[:len(prefix):len(prefix)], p.items[place].Name...)), place}
+	}
+	slices.SortFunc(hashes, func(a, b hashed) int {
+		return cmp.Or(bytes.Compare(a.sum[:], b.sum[:]), cmp.Compare(a.place, b.place))
+	})
+	order := make([]int, len(places))
+	for i := range hashes {
+		order[i] = hashes[i].place
+	}
+	return order
+}
+
+// writeShard puts one shard together in a temporary file and uploads it if it is not there yet. first is the place of its first
+// image in the split's order: keys count from it, and the key of a refused image stays unused.
+func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (shards.Shard, error) {
+	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
+	if err != nil {
+		return shards.Shard{}, spooling(fmt.Errorf("making room for %s: %w", name, err))
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	out := newTarShard(buffered)
+	var image []byte
+	for i, place := range places {
+		if err := ctx.Err(); err != nil {
+			return shards.Shard{}, err
+		}
+		item := &p.items[place]
+		if image, err = p.src.Read(place, image[:0]); err != nil {
+			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
+		}
+		refused := p.verify(image)
+		p.report(item, refused)
+		if refused != nil {
+			continue
+		}
+		label, ok := p.labels[item.Class]
+		if !ok {
+			label = shards.NoLabel
+		}
+		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
+			return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
+		}
+	}
+	if out.samples.Len() == 0 {
+		return shards.Shard{}, nil
+	}
+	shard, err := out.close(name)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
+		return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
+	}
+	return shard, p.upload(ctx, shard, file)
+}
+
+// spooling says what to do about a temporary folder without space.
+func spooling(err error) error {
+	if storage.DiskFull(err) {
+		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
+	}
+	return err
+}
+
+func (p *packer) verify(image []byte) error {
+	if len(image) == 0 {
+		return errors.New("the file is empty")
+	}
+	if p.options.Verify == nil {
+		return nil
+	}
+	return p.options.Verify(image)
+}
+
+func (p *packer) report(item *Item, refused error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done++
+	if refused != nil {
+		p.rejects = append(p.rejects, Reject{item.Split, item.Name, refused})
+	}
+	if p.options.Progress != nil {
+		p.options.Progress(p.done, p.total)
+	}
+}

@@ -1,0 +1,260 @@
+package pack
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/shards"
+)
+
+// member is a file of a foreign shard.
+type member struct{ name, data string }
+
+func foreignTar(t testing.TB, format tar.Format, members ...member) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, m := range members {
+		if err := w.WriteHeader(&tar.Header{Name: m.name, Size: int64(len(m.data)), Mode: 0o644, Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(m.data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// foreignShard has samples first to last-1 with class number i % 3, called by number and by name.
+func foreignShard(t testing.TB, first, last int) []byte {
+	var members []member
+	for i := first; i < last; i++ {
+		key := fmt.Sprintf("folder.v1/img_%d", i)
+		members = append(members,
+			member{key + ".cls", fmt.Sprintf("%d\n", i%3)},
+			member{key + ".jpg", fmt.Sprint("image ", i)},
+			member{key + ".json", fmt.Sprintf(`{"synset": "n0%d", "label": %d, "w": 9}`, 9-i%3, i%3)})
+	}
+	return foreignTar(t, tar.FormatPAX, members...)
+}
+
+func putAll(t *testing.T, b *storage.Bucket, objects map[string]string) {
+	t.Helper()
+	for key, data := range objects {
+		if _, err := b.PutBytes(t.Context(), key, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// foreignSet is a bucket with shards of 5 and 4 training and 3 validation samples.
+func foreignSet(t *testing.T, more map[string]string) *storage.Bucket {
+	b := memBucket(t)
+	putAll(t, b, map[string]string{
+		"f/set-train-0000.tar":      string(foreignShard(t, 0, 5)),
+		"f/set-train-0001.tar":      string(foreignShard(t, 5, 9)),
+		"f/set-validation-0000.tar": string(foreignShard(t, 100, 103)),
+		"elsewhere/set-0000.tar":    "not ours",
+	})
+	putAll(t, b, more)
+	return b
+}
+
+const (
+	infoJSON = `{"splits": {
+		"train": {"name": "train", "num_samples": 9, "filenames": ["set-train-0000.tar", "set-train-0001.tar"], "shard_lengths": [5, 4]},
+		"validation": {"name": "validation", "num_samples": 3, "filenames": ["set-validation-0000.tar"], "shard_lengths": [3]}}}`
+	widsTrain = `{"__kind__": "wids-shard-index-v1", "wids_version": 1, "shardlist": [
+		{"url": "https://host/set-train-0000.tar", "nsamples": 5}, {"url": "set-train-0001.tar", "nsamples": 4}]}`
+	widsVal = `{"__kind__": "wids-shard-index-v1", "shardlist": [{"url": "set-validation-0000.tar", "nsamples": 3}]}`
+)
+
+func TestReindex(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		more map[string]string
+	}{
+		{"plain names", nil},
+		{"timm's list", map[string]string{"f/_info.json": infoJSON, "f/set-train-0002.tar": "not in the list"}},
+		{"webdataset's lists", map[string]string{"f/train.json": widsTrain, "f/val.json": widsVal, "f/classes.json": `["a"]`, "f/note.json": `{"kind": 1}`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := foreignSet(t, test.more)
+			var done, total int64
+			ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Progress: func(d, n int64) { done, total = d, n }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(rejects) != 0 || done != total || total == 0 {
+				t.Errorf("rejects %v, progress %d of %d", rejects, done, total)
+			}
+			if !slices.Equal(ix.Classes, []string{"0", "1", "2"}) || ix.Counts["train"] != 9 || ix.Counts["val"] != 3 {
+				t.Fatalf("classes %v, counts %v", ix.Classes, ix.Counts)
+			}
+			d, err := shards.OpenDataset(t.Context(), b, "f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(ix, d.Index); diff != "" {
+				t.Error(diff)
+			}
+			s := shards.trainSplit(t, shards.newCache(t, d, t.TempDir(), 0))
+			i := 0
+			for shard, n := range s.Samples() {
+				for sample := range n {
+					if err := s.View(t.Context(), shard, sample, func(key string, label int, image []byte) error {
+						if key != fmt.Sprintf("folder.v1/img_%d", i) || label != i%3 || string(image) != fmt.Sprint("image ", i) {
+							t.Errorf("sample %d is %s with label %d and %q", i, key, label, image)
+						}
+						return nil
+					}); err != nil {
+						t.Fatal(err)
+					}
+					i++
+				}
+			}
+		})
+	}
+}
+
+func TestReindexLabels(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options ReindexOptions
+		classes []string
+		labels  []int32
+	}{
+		{"numbers with names given", ReindexOptions{Classes: []string{"x", "y", "z", "unused"}}, []string{"x", "y", "z", "unused"}, []int32{0, 1, 2, 0, 1}},
+		{"names in .json", ReindexOptions{LabelKey: "synset"}, []string{"n07", "n08", "n09"}, []int32{2, 1, 0, 2, 1}},
+		{"names in .json, order given", ReindexOptions{LabelKey: "synset", Classes: []string{"n08", "n09", "n07"}}, []string{"n08", "n09", "n07"}, []int32{1, 0, 2, 1, 0}},
+		{"numbers in .json", ReindexOptions{LabelKey: "label"}, []string{"0", "1", "2"}, []int32{0, 1, 2, 0, 1}},
+		{"no such field", ReindexOptions{LabelKey: "absent"}, []string{}, []int32{-1, -1, -1, -1, -1}},
+	} {
+		ix, _, err := Reindex(t.Context(), foreignSet(t, nil), "f/", test.options)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if !slices.Equal(ix.Classes, test.classes) || !slices.Equal(ix.Splits["train"][0].Samples.Labels, test.labels) {
+			t.Errorf("%s: classes %v, labels %v", test.name, ix.Classes, ix.Splits["train"][0].Samples.Labels)
+		}
+	}
+}
+
+func TestReindexOddSamples(t *testing.T) {
+	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
+		b := memBucket(t)
+		putAll(t, b, map[string]string{"f/a.tar": string(foreignTar(t, format,
+			member{"1.PNG", "one"}, member{"1.cls", "0"},
+			member{"2.seg.png", "two"}, // no label
+			member{"3.cls", "1"},       // no image
+			member{"dir/4.webp", ""}, member{"dir/4.cls", "1"},
+			member{"dir/5.jpeg", "refused"}, member{"dir/5.cls", "1"},
+			member{"README", "no dot, no sample"},
+			member{strings.Repeat("long/", 18) + "6.jpg", "six"}, member{strings.Repeat("long/", 18) + "6.cls", "1"},
+			member{"7.jpg", "seven"}, member{"7.depth.png", "of the same sample"}, member{"7.cls", "1"}))})
+		refused := errors.New("refused")
+		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Verify: func(image []byte) error {
+			if string(image) == "refused" {
+				return refused
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shard := ix.Splits["train"][0]
+		if want := []string{"1", "2", strings.Repeat("long/", 18) + "6", "7"}; !slices.Equal(shard.Samples.Keys, want) {
+			t.Errorf("keys %v, want %v", shard.Samples.Keys, want)
+		}
+		if !slices.Equal(shard.Samples.Labels, []int32{0, shards.NoLabel, 1, 1}) {
+			t.Errorf("labels %v", shard.Samples.Labels)
+		}
+		stored := snapshot(t, b)["f/a.tar"]
+		for i, want := range []string{"one", "two", "six", "seven"} {
+			if got := stored[shard.Samples.Offsets[i]:][:shard.Samples.Lengths[i]]; got != want {
+				t.Errorf("%v: image %d is %q, want %q", format, i, got, want)
+			}
+		}
+		var names []string
+		for _, reject := range rejects {
+			names = append(names, reject.Name)
+		}
+		if !slices.Equal(names, []string{"a.tar/3", "a.tar/dir/4", "a.tar/dir/5"}) || !errors.Is(rejects[2].Err, refused) {
+			t.Errorf("rejects %v", rejects)
+		}
+	}
+}
+
+func TestReindexErrors(t *testing.T) {
+	whole := foreignShard(t, 9, 12)
+	cut := string(whole[:len(whole)-endMark]) // between two members
+	for _, test := range []struct {
+		want    string
+		is      error
+		options ReindexOptions
+		more    map[string]string
+	}{
+		{"has 5 samples, its list says 6", storage.ErrCorrupt, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "[5, 4]", "[6, 4]", 1)}},
+		{"2 file names and 1 lengths", nil, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "[5, 4]", "[9]", 1)}},
+		{"listed but not there", storage.ErrNotFound, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "set-train-0001", "set-train-0009", 1)}},
+		{"not the JSON", nil, ReindexOptions{}, map[string]string{"f/_info.json": "{"}},
+		{"its list says 17", storage.ErrCorrupt, ReindexOptions{}, map[string]string{"f/train.json": strings.Replace(widsTrain, `"nsamples": 4`, `"filesize": 17`, 1)}},
+		{`the label "2"`, storage.ErrUnfit, ReindexOptions{Classes: []string{"a", "b"}}, nil},
+		{"reading tar headers", nil, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("words", 1000)}},
+		{"after 3 samples it ends without the zeros", storage.ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": cut}},
+		{"it has no sample", storage.ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("\x00", 10240)}},
+		{"another", storage.ErrExists, ReindexOptions{}, map[string]string{"f/index.json": "another"}},
+	} {
+		_, _, err := Reindex(t.Context(), foreignSet(t, test.more), "f", test.options)
+		if err == nil || !strings.Contains(err.Error(), test.want) && test.is != storage.ErrExists || test.is != nil && !errors.Is(err, test.is) {
+			t.Errorf("error %v, want %q", err, test.want)
+		}
+	}
+	if _, _, err := Reindex(t.Context(), memBucket(t), "f", ReindexOptions{}); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("an empty prefix: %v, want ErrNotFound", err)
+	}
+}
+
+func TestSplitOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"imagenet1k-train-0001.tar": "train", "imagenet1k-validation-01.tar": "val", "val/000.tar": "val", "a/valid_7.tar": "val",
+		"000123.tar": "train", "interval-training-3.tar": "train", "trainval.tar": "train", "train-val/val-3.tar": "val",
+	} {
+		if got := splitOf(name); got != want {
+			t.Errorf("%s is of split %s, want %s", name, got, want)
+		}
+	}
+}
+
+func FuzzTarScan(f *testing.F) {
+	f.Add(foreignShard(f, 0, 3))
+	f.Add(foreignTar(f, tar.FormatGNU, member{strings.Repeat("x/", 200) + "1.png", "i"}, member{"a.b.c.jpg", ""}))
+	f.Add([]byte("short"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := &tarScan{counted: &counted{r: bytes.NewReader(data), sum: sha256.New()}, reindexer: &reindexer{}, split: "train", file: "a.tar"}
+		if err := s.run(); err != nil {
+			return
+		}
+		// Every byte was seen, and every image lies within them.
+		if s.n != int64(len(data)) || len(s.found.labels) != s.found.Samples.Len() || s.seen != s.found.Samples.Len()+len(s.rejects) {
+			t.Fatalf("%d of %d bytes, %d samples, %d rejects, %d seen", s.n, len(data), s.found.Samples.Len(), len(s.rejects), s.seen)
+		}
+		for i, offset := range s.found.Samples.Offsets {
+			if offset < 0 || s.found.Samples.Lengths[i] <= 0 || offset+s.found.Samples.Lengths[i] > s.n {
+				t.Fatalf("sample %d lies at %d+%d of %d", i, offset, s.found.Samples.Lengths[i], s.n)
+			}
+		}
+	})
+}

@@ -1,0 +1,418 @@
+package pack
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/cijepa/cijepa/storage/shards"
+)
+
+// tree is a small data set: file names below the root and their bytes.
+type tree map[string]string
+
+// imageTree has two classes in both splits, a file that is no image, hidden files, a folder within a class and capital endings.
+func imageTree() tree {
+	return tree{
+		"train/n02/n02_1.JPEG":     "second class, first",
+		"train/n02/n02_2.JPEG":     "second class, second",
+		"train/n02/deep/n02_3.jpg": "second class, third",
+		"train/n01/n01_1.JPEG":     "first class, first",
+		"train/n01/n01_2.png":      "first class, second",
+		"train/n01/notes.txt":      "not an image",
+		"train/n01/.hidden.png":    "hidden",
+		"val/n01/v_1.JPEG":         "first class, validation",
+		"val/n02/v_2.webp":         "second class, validation",
+	}
+}
+
+func (files tree) write(t *testing.T, root string) {
+	t.Helper()
+	for name, data := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(data), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tarOf packs the part of the tree below a prefix into a tar file whose names are those after the prefix.
+func (files tree) tarOf(t *testing.T, prefix string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range shards.SortedKeys(files) {
+		below, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		if err := w.WriteHeader(&tar.Header{Name: below, Size: int64(len(files[name])), Mode: 0o600}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(files[name])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// content is what a source holds, image bytes by "split name class ext file", and rejects by "split name".
+func content(t *testing.T, src Source) (images map[string]string, classes, rejects []string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	listing, err := src.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	images = map[string]string{}
+	for i, item := range listing.Items {
+		data, err := src.Read(i, []byte("|"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[fmt.Sprintf("%s %s %s %s %s", item.Split, item.Name, item.Class, item.Ext, item.File)] = string(data)
+	}
+	for _, reject := range listing.Rejects {
+		rejects = append(rejects, reject.Split+" "+reject.Name)
+	}
+	return images, listing.Classes, rejects
+}
+
+// treeContent is what any source of imageTree must hold.
+var treeContent = map[string]string{
+	"train n02/n02_1.JPEG n02 jpeg n02_1.JPEG":   "|second class, first",
+	"train n02/n02_2.JPEG n02 jpeg n02_2.JPEG":   "|second class, second",
+	"train n02/deep/n02_3.jpg n02 jpg n02_3.jpg": "|second class, third",
+	"train n01/n01_1.JPEG n01 jpeg n01_1.JPEG":   "|first class, first",
+	"train n01/n01_2.png n01 png n01_2.png":      "|first class, second",
+	"val n01/v_1.JPEG n01 jpeg v_1.JPEG":         "|first class, validation",
+	"val n02/v_2.webp n02 webp v_2.webp":         "|second class, validation",
+}
+
+func TestSourcesOfATree(t *testing.T) {
+	files := imageTree()
+	classTar := func(split, class string) string { return files.tarOf(t, split+"/"+class+"/") }
+	for _, test := range []struct {
+		name  string
+		write func(root string)
+	}{
+		{"folder", func(root string) { files.write(t, root) }},
+		{"folder beside what it was unpacked from", func(root string) {
+			files.write(t, root)
+			tree{"ILSVRC_train.tar": files.tarOf(t, "train/")}.write(t, root)
+		}},
+		{"folder of validation", func(root string) {
+			files.write(t, root)
+			if err := os.Rename(filepath.Join(root, "val"), filepath.Join(root, "validation")); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"folder of links", func(root string) {
+			elsewhere := t.TempDir()
+			files.write(t, elsewhere)
+			for _, class := range []string{"train/n01", "train/n02", "val/n01", "val/n02"} {
+				if err := os.MkdirAll(filepath.Join(root, filepath.Dir(class)), 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(filepath.Join(elsewhere, class), filepath.Join(root, class)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+		{"tar files of classes", func(root string) {
+			tree{
+				"train/n01.tar": classTar("train", "n01"), "train/n02.tar": classTar("train", "n02"),
+				"val/n01.tar": classTar("val", "n01"), "val/n02.tar": classTar("val", "n02"),
+			}.write(t, root)
+		}},
+		{"tar files of tar files", func(root string) {
+			inner := tree{
+				"train/n01.tar": classTar("train", "n01"), "train/n02.tar": classTar("train", "n02"),
+				"val/n01.tar": classTar("val", "n01"), "val/n02.tar": classTar("val", "n02"),
+			}
+			tree{"train.tar": inner.tarOf(t, "train/"), "val.tar": inner.tarOf(t, "val/")}.write(t, root)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			test.write(root)
+			src, err := OpenSource(root, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			images, classes, rejects := content(t, src)
+			if diff := cmp.Diff(treeContent, images); diff != "" {
+				t.Error(diff)
+			}
+			if classes != nil {
+				t.Errorf("classes %v, want none of its own", classes)
+			}
+			if diff := cmp.Diff([]string{"train n01/notes.txt"}, rejects); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Tar files of class folders cannot tell a class from a folder within one, so the last folder is the class.
+func TestTarOfFolders(t *testing.T) {
+	files := imageTree()
+	delete(files, "train/n02/deep/n02_3.jpg")
+	files["train/lonely.png"] = "in no class"
+	root := t.TempDir()
+	tree{"ILSVRC_train.tar": files.tarOf(t, "train/")}.write(t, root)
+	src, err := OpenSource(filepath.Join(root, "ILSVRC_train.tar"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _, rejects := content(t, src)
+	want := map[string]string{}
+	for name, data := range treeContent {
+		if strings.HasPrefix(name, "train") && !strings.Contains(name, "deep") {
+			want[name] = data
+		}
+	}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"train lonely.png", "train n01/notes.txt"}, rejects); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFolderWithoutSplits(t *testing.T) {
+	root := t.TempDir()
+	tree{"cat/1.jpg": "cat", "dog/1.jpg": "dog", "README.md": "words"}.write(t, root)
+	images, _, rejects := content(t, FromFolder(root))
+	if diff := cmp.Diff(map[string]string{"train cat/1.jpg cat jpg 1.jpg": "|cat", "train dog/1.jpg dog jpg 1.jpg": "|dog"}, images); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"train README.md"}, rejects); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOpenSourceErrors(t *testing.T) {
+	root := t.TempDir()
+	tree{"data.zip": "", "empty/x": "", "broken.tar": strings.Repeat("this is not a tar file", 100)}.write(t, root)
+	for _, test := range []struct{ path, want string }{
+		{"nowhere", "no such file"},
+		{"data.zip", "neither a folder nor"},
+		{"empty", "has no image"},
+		{"broken.tar", "reading tar headers"},
+	} {
+		src, err := OpenSource(filepath.Join(root, test.path), "")
+		if err == nil {
+			_, err = src.List(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q", test.path, err, test.want)
+		}
+	}
+}
+
+// parquetRow is a row as the hub's image data sets have it.
+type parquetRow struct {
+	Image struct {
+		Bytes []byte `parquet:"bytes"`
+		Path  string `parquet:"path,optional"`
+	} `parquet:"image"`
+	Label int64 `parquet:"label"`
+}
+
+func writeParquet(t *testing.T, name string, rows []parquetRow, options ...parquet.WriterOption) {
+	t.Helper()
+	file, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := parquet.NewGenericWriter[parquetRow](file, append(options, parquet.MaxRowsPerRowGroup(7))...)
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// parquetRows are n images of which every fifth has no path and the fourth is no image.
+func parquetRows(n int) []parquetRow {
+	rows := make([]parquetRow, n)
+	for i := range rows {
+		rows[i].Image.Bytes = append([]byte("\xff\xd8\xff image "), fmt.Sprint(i)...)
+		if i%5 != 0 {
+			rows[i].Image.Path = fmt.Sprintf("folder/%d.JPEG", i)
+		}
+		rows[i].Label = int64(i % 3)
+	}
+	rows[4].Image.Bytes = []byte("GIF89a")
+	return rows
+}
+
+func TestFromParquet(t *testing.T) {
+	const hub = `{"info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["zebra", "ant", "cat"], "_type": "ClassLabel"}}}}`
+	for _, test := range []struct {
+		name    string
+		options []parquet.WriterOption
+		classes []string
+	}{
+		{"names in the metadata", []parquet.WriterOption{parquet.KeyValueMetadata("huggingface", hub), parquet.Compression(&parquet.Snappy)}, []string{"zebra", "ant", "cat"}},
+		{"numbers alone", []parquet.WriterOption{parquet.Compression(&parquet.Zstd)}, []string{"0", "1", "2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root, temp := t.TempDir(), t.TempDir()
+			rows := parquetRows(23)
+			writeParquet(t, filepath.Join(root, "train-00000-of-00002.parquet"), rows[:15], test.options...)
+			writeParquet(t, filepath.Join(root, "train-00001-of-00002.parquet"), rows[15:], test.options...)
+			writeParquet(t, filepath.Join(root, "validation-00000-of-00001.parquet"), rows[:5], test.options...)
+			src, err := OpenSource(root, temp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]string{}
+			for i, row := range rows {
+				split, place := "train train-00000-of-00002", i
+				if i >= 15 {
+					split, place = "train train-00001-of-00002", i-15
+				}
+				file := ""
+				if row.Image.Path != "" {
+					file = filepath.Base(row.Image.Path)
+				}
+				if i == 4 {
+					continue
+				}
+				rest := fmt.Sprintf("%s jpg %s", test.classes[i%3], file)
+				want[fmt.Sprintf("%s.parquet/%d %s", split, place, rest)] = "|" + string(row.Image.Bytes)
+				if i < 5 {
+					want[fmt.Sprintf("val validation-00000-of-00001.parquet/%d %s", place, rest)] = "|" + string(row.Image.Bytes)
+				}
+			}
+			images, classes, rejects := content(t, src)
+			if diff := cmp.Diff(want, images); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.classes, classes); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]string{"train train-00000-of-00002.parquet/4", "val validation-00000-of-00001.parquet/4"}, rejects); diff != "" {
+				t.Error(diff)
+			}
+			if left := shards.files(t, temp); len(left) != 0 {
+				t.Errorf("the temporary folder holds %v", left)
+			}
+		})
+	}
+}
+
+// Files of another writer, Arrow's own in Rust (parquet-wasm 0.8.0), with dictionary pages, row groups of 16 and nulls.
+func TestFromParquetOfArrow(t *testing.T) {
+	images, classes, rejects := content(t, FromParquet(t.TempDir(), "testdata/train-snappy.parquet", "testdata/validation-zstd.parquet"))
+	if diff := cmp.Diff([]string{"zebra", "ant", "cat"}, classes); diff != "" {
+		t.Error(diff)
+	}
+	want := map[string]string{}
+	for i := range 40 {
+		file := ""
+		if i%4 != 0 {
+			file = fmt.Sprintf("n%d_%d.JPEG", i%3, i)
+		}
+		for _, name := range []string{"train train-snappy", "val validation-zstd"} {
+			want[fmt.Sprintf("%s.parquet/%d %s jpg %s", name, i, classes[i%3], file)] = fmt.Sprintf("|\xff\xd8\xff image %d", i)
+		}
+	}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Error(diff)
+	}
+	if rejects != nil {
+		t.Errorf("rejects %v", rejects)
+	}
+}
+
+func TestFromParquetErrors(t *testing.T) {
+	root := t.TempDir()
+	writeParquet(t, filepath.Join(root, "train.parquet"), parquetRows(9))
+	whole, err := os.ReadFile(filepath.Join(root, "train.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoiled := bytes.Clone(whole)
+	for i := 10; i < 200; i++ {
+		spoiled[i] ^= 0x55
+	}
+	var other bytes.Buffer
+	w := parquet.NewGenericWriter[struct{ Text string }](&other)
+	if _, err := w.Write([]struct{ Text string }{{"words"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tree{
+		"cut/train.parquet": string(whole[:len(whole)/2]), "damaged/train.parquet": string(spoiled),
+		"words/train.parquet": other.String(), "named/data.parquet": string(whole),
+	}.write(t, root)
+	for _, test := range []struct{ folder, want string }{
+		{"cut", "parquet"}, {"damaged", "train.parquet"}, {"words", "no column image.bytes"}, {"named", "begins neither with train nor with val"},
+	} {
+		src, err := OpenSource(filepath.Join(root, test.folder), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = src.List(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q", test.folder, err, test.want)
+		}
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The same images come out as the same bytes, whichever way they lay.
+func TestPackTree(t *testing.T) {
+	root := t.TempDir()
+	imageTree().write(t, root)
+	folder, tars := memBucket(t), memBucket(t)
+	ix, rejects := mustPack(t, FromFolder(root), folder, "d", PackOptions{})
+	if len(rejects) != 1 || !strings.Contains(rejects[0].String(), "train/n01/notes.txt") {
+		t.Errorf("rejects %v", rejects)
+	}
+	if diff := cmp.Diff([]string{"n01", "n02"}, ix.Classes); diff != "" {
+		t.Error(diff)
+	}
+	packedTars := t.TempDir()
+	files := imageTree()
+	tree{
+		"train/n01.tar": files.tarOf(t, "train/n01/"), "train/n02.tar": files.tarOf(t, "train/n02/"),
+		"val/n01.tar": files.tarOf(t, "val/n01/"), "val/n02.tar": files.tarOf(t, "val/n02/"),
+	}.write(t, packedTars)
+	src := FromTars(packedTars)
+	defer src.Close()
+	mustPack(t, src, tars, "d", PackOptions{})
+	stored := snapshot(t, folder)
+	if diff := cmp.Diff(stored, snapshot(t, tars)); diff != "" {
+		t.Error(diff)
+	}
+	// The original name and class stand beside each image.
+	if shard := stored["d/train-000000.tar"]; !strings.Contains(shard, `{"class":"n02","file":"n02_2.JPEG"}`) || !strings.Contains(shard, "second class, second") {
+		t.Error("the shard lacks a sample's description")
+	}
+}

@@ -1,0 +1,265 @@
+package shards
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// IndexVersion is the version of index.json that this package writes and the only one that it reads.
+const IndexVersion = 1
+
+// IndexName is the name of a dataset's index below its prefix. It is the last object that Pack writes, so a dataset is whole
+// if and only if it has one.
+const IndexName = "index.json"
+
+// NoLabel is the label of a sample that has none. Such samples serve for pretraining only.
+const NoLabel = -1
+
+// Index is what index.json holds: every class, every shard and the place of every sample, so that a reader needs neither a
+// listing of the bucket nor a scan of a tar file.
+type Index struct {
+	Version int `json:"version"`
+	// Classes are the class names in label order: the class of label i is Classes[i].
+	Classes []string `json:"classes"`
+	// Counts are the samples of each split, the sum over its shards.
+	Counts map[string]int `json:"counts"`
+	// Splits are the shards of each split ("train", "val"). The order is part of the format: shards are referred to by their place.
+	Splits map[string][]Shard `json:"splits"`
+}
+
+// Shard is one tar file of a dataset.
+type Shard struct {
+	// Name is the object's key below the dataset's prefix, such as "train-000000.tar".
+	Name    string  `json:"name"`
+	Size    int64   `json:"size"`
+	SHA256  string  `json:"sha256"` // 64 lower-case hexadecimal digits
+	Samples Samples `json:"samples"`
+}
+
+// Samples are the samples of one shard, a column for each property: entry i of every column belongs to sample i. Columns keep
+// the index of 131,689 samples near 4 MB, where an object for each sample would take 10.
+type Samples struct {
+	Keys    []string `json:"keys"`    // the member's name up to the first dot after the last slash
+	Offsets []int64  `json:"offsets"` // of the image's first byte in the shard
+	Lengths []int64  `json:"lengths"` // of the image in bytes
+	Labels  []int32  `json:"labels"`  // place in Index.Classes, or NoLabel
+}
+
+// Len is the number of samples.
+func (s *Samples) Len() int { return len(s.Keys) }
+
+func (s *Samples) Add(key string, offset, length int64, label int32) {
+	s.Keys = append(s.Keys, key)
+	s.Offsets = append(s.Offsets, offset)
+	s.Lengths = append(s.Lengths, length)
+	s.Labels = append(s.Labels, label)
+}
+
+// ParseIndex reads index.json and checks it whole: whatever it returns can be used to cut slices out of shards of the stated
+// sizes without further checks.
+func ParseIndex(data []byte) (Index, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var ix Index
+	if err := decoder.Decode(&ix); err != nil {
+		return Index{}, fmt.Errorf("index: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return Index{}, errors.New("index: something follows the JSON object")
+	}
+	if err := ix.Validate(); err != nil {
+		return Index{}, err
+	}
+	return ix, nil
+}
+
+// Encode gives the bytes of index.json; equal indexes give equal bytes.
+func (ix Index) Encode() ([]byte, error) {
+	data, err := json.Marshal(ix)
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// Fingerprint is the SHA-256 of index.json in hexadecimal. It names the exact bytes of every shard, so two runs with one
+// fingerprint have seen the same data.
+func Fingerprint(indexJSON []byte) string {
+	sum := sha256.Sum256(indexJSON)
+	return hex.EncodeToString(sum[:])
+}
+
+// Validate reports the first thing in the index that cannot be true.
+func (ix Index) Validate() error {
+	if ix.Version != IndexVersion {
+		return fmt.Errorf("index: version %d; this program reads version %d", ix.Version, IndexVersion)
+	}
+	seen := make(map[string]bool, len(ix.Classes))
+	for _, class := range ix.Classes {
+		if class == "" || seen[class] {
+			return fmt.Errorf("index: class %q is empty or named twice", class)
+		}
+		seen[class] = true
+	}
+	if len(ix.Splits) == 0 {
+		return errors.New("index: no split")
+	}
+	if len(ix.Counts) != len(ix.Splits) {
+		return fmt.Errorf("index: counts of %d splits for %d splits", len(ix.Counts), len(ix.Splits))
+	}
+	names := map[string]bool{}
+	for split, shards := range ix.Splits {
+		total := 0
+		for i := range shards {
+			shard := &shards[i]
+			if names[shard.Name] {
+				return fmt.Errorf("index: shard %q is named twice", shard.Name)
+			}
+			names[shard.Name] = true
+			if err := shard.validate(len(ix.Classes)); err != nil {
+				return fmt.Errorf("index: split %s: %w", split, err)
+			}
+			total += shard.Samples.Len()
+		}
+		if total == 0 {
+			return fmt.Errorf("index: split %s has no samples", split)
+		}
+		if count, ok := ix.Counts[split]; !ok || count != total {
+			return fmt.Errorf("index: split %s has %d samples, its count says %d", split, total, count)
+		}
+	}
+	return nil
+}
+
+func (s *Shard) validate(classes int) error {
+	if !Relative(s.Name) {
+		return fmt.Errorf("shard name %q is not a plain relative path", s.Name)
+	}
+	if !isSHA256(s.SHA256) {
+		return fmt.Errorf("shard %s: sha256 %q is not 64 lower-case hexadecimal digits", s.Name, s.SHA256)
+	}
+	n := s.Samples.Len()
+	if n == 0 {
+		return fmt.Errorf("shard %s: no samples", s.Name)
+	}
+	if len(s.Samples.Offsets) != n || len(s.Samples.Lengths) != n || len(s.Samples.Labels) != n {
+		return fmt.Errorf("shard %s: columns of %d, %d, %d and %d entries", s.Name, n,
+			len(s.Samples.Offsets), len(s.Samples.Lengths), len(s.Samples.Labels))
+	}
+	for i, offset := range s.Samples.Offsets {
+		length, label := s.Samples.Lengths[i], s.Samples.Labels[i]
+		if offset < 0 || length <= 0 || offset > s.Size || length > s.Size-offset {
+			return fmt.Errorf("shard %s: sample %d lies at %d+%d of %d bytes", s.Name, i, offset, length, s.Size)
+		}
+		if label < NoLabel || int(label) >= classes {
+			return fmt.Errorf("shard %s: sample %d has label %d of %d classes", s.Name, i, label, classes)
+		}
+	}
+	return nil
+}
+
+// Relative tells whether name stays below the prefix that it is joined to, in a bucket and as a file name.
+func Relative(name string) bool {
+	return name != "" && name != "." && path.Clean(name) == name && !path.IsAbs(name) && name != ".." &&
+		!strings.HasPrefix(name, "../") && !strings.ContainsAny(name, "\\\x00")
+}
+
+func isSHA256(s string) bool {
+	if len(s) != 2*sha256.Size {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// PutIndex makes the dataset exist. Another index in its place is ErrExists.
+func PutIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Index) error {
+	data, err := ix.Encode()
+	if err != nil {
+		return err
+	}
+	key := Under(prefix) + IndexName
+	created, err := dst.Create(ctx, key, data)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", key, err)
+	}
+	if created {
+		return nil
+	}
+	stored, err := dst.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	if !bytes.Equal(stored, data) {
+		return OtherDataset(prefix)
+	}
+	return nil
+}
+
+// OtherDataset is an index that stands in the way. It is the thing to name: shards without one are replaced.
+func OtherDataset(prefix string) error {
+	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
+		"(and its shards, of which some names may not come again), to keep it choose another prefix", Under(prefix), IndexName, storage.ErrExists)
+}
+
+// Doubts are what may be a mistake in a data set: a line for each split in which classes have no sample.
+func (ix Index) Doubts() []string {
+	var doubts []string
+	for _, split := range SortedKeys(ix.Splits) {
+		if bare := ix.bare(split); len(bare) > 0 {
+			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Some(bare)))
+		}
+	}
+	return doubts
+}
+
+// bare gives the classes that have no sample in a split, in label order.
+func (ix Index) bare(split string) []string {
+	seen := make([]bool, len(ix.Classes))
+	for _, shard := range ix.Splits[split] {
+		for _, label := range shard.Samples.Labels {
+			if label != NoLabel {
+				seen[label] = true
+			}
+		}
+	}
+	var bare []string
+	for i, class := range ix.Classes {
+		if !seen[i] {
+			bare = append(bare, class)
+		}
+	}
+	return bare
+}
+
+// named is how many things of a kind one message names.
+const named = 10
+
+// Some lists the first of many names.
+func Some(names []string) string {
+	text := strings.Join(names[:min(len(names), named)], ", ")
+	if more := len(names) - named; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func SortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}

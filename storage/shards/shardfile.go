@@ -1,0 +1,232 @@
+package shards
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// shardFile is a whole shard on the local disk, open for reading. A file of the cache bears a shared lock while it is open, which keeps
+// other processes from evicting it. It is read and not mapped: of a disk that fails and a file that is cut short a read tells, where touching
+// a mapping would end the process.
+type shardFile struct {
+	name    string
+	file    *os.File
+	size    int64
+	sum     string
+	written atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
+}
+
+var (
+	// errDamaged: a local file is not the shard that its name says.
+	errDamaged = errors.New("damaged")
+	// errUnreadable: the disk, or what stands in for it, does not give a local file's bytes.
+	errUnreadable = errors.New("unreadable")
+)
+
+// openShard opens a local file and checks its size and checksum.
+func openShard(name string, size int64, sum string) (*shardFile, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // to open a pipe would be to wait for its writer
+		return nil, fmt.Errorf("%s is no regular file: %w", name, errDamaged)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	shard, err := holdShard(file, name, size, sum)
+	if err != nil {
+		return nil, err
+	}
+	if err := shard.check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), shard.close())
+	}
+	return shard, nil
+}
+
+// holdShard locks an open file of known size and takes it over.
+func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
+	// A process that evicts the file at this moment holds the exclusive lock. The open file then outlives the name, and that is all right.
+	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(err, file.Close())
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	if info.Size() != size {
+		return nil, errors.Join(fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged), file.Close())
+	}
+	shard := &shardFile{name: name, file: file, size: size, sum: sum}
+	shard.written.Store(info.ModTime().UnixNano())
+	return shard, nil
+}
+
+// check compares the bytes with the checksum.
+func (f *shardFile) check() error {
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.NewSectionReader(f.file, 0, f.size)); err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if sum := hex.EncodeToString(hash.Sum(nil)); sum != f.sum {
+		return fmt.Errorf("sha256 is %s, not %s: %w", sum, f.sum, errDamaged)
+	}
+	return nil
+}
+
+// read fills into with the bytes from an offset on. They are those that were checked.
+func (f *shardFile) read(into []byte, offset int64) error {
+	_, err := f.file.ReadAt(into, offset)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+		if changed := f.unchanged(); changed != nil {
+			return changed // it says why the file ends here
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return f.unchanged()
+}
+
+// unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
+// file systems say of a file that nobody has touched, the checksum decides.
+func (f *shardFile) unchanged() error {
+	var now unix.Stat_t
+	for {
+		err := unix.Fstat(int(f.file.Fd()), &now)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking at %s: %w: %w", f.name, errUnreadable, err)
+		}
+		break
+	}
+	written := now.Mtim.Nano()
+	if now.Size == f.size && written == f.written.Load() {
+		return nil
+	}
+	if now.Size != f.size {
+		return fmt.Errorf("%s was changed while it was in use: it has %d bytes, not %d: %w", f.name, now.Size, f.size, errDamaged)
+	}
+	if err := f.check(); err != nil {
+		return fmt.Errorf("%s was changed while it was in use: %w", f.name, err)
+	}
+	f.written.Store(written)
+	return nil
+}
+
+// flock takes or changes the lock of an open file without waiting: unix.EWOULDBLOCK means that another process holds it. A file system
+// without locks grants them all.
+func flock(file *os.File, how int) error {
+	for {
+		err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil, errors.Is(err, errors.ErrUnsupported), errors.Is(err, unix.ENOLCK):
+			return nil
+		}
+		return fmt.Errorf("locking %s: %w", file.Name(), err)
+	}
+}
+
+// close leaves the file on the disk.
+func (f *shardFile) close() error { return f.file.Close() }
+
+// remove closes the file and deletes it, unless another process has it open: then that one will.
+func (f *shardFile) remove() error {
+	return errors.Join(removeUnshared(f.file, f.name), f.close())
+}
+
+// removeResting deletes a file that is not open here, unless another process has it open.
+func removeResting(name string) error {
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(removeUnshared(file, name), file.Close())
+}
+
+func removeUnshared(file *os.File, name string) error {
+	err := flock(file, unix.LOCK_EX)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	same := false
+	if err == nil {
+		same, err = bearsName(file, name)
+	}
+	if same {
+		err = os.Remove(name)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// lockPause is the time between two looks at another process's lock; flock itself cannot be given up.
+const lockPause = 50 * time.Millisecond
+
+// lockPart opens and locks the file in which a shard is put together, so that of several processes one downloads it. The lock is gone
+// when the file is closed, also by the death of its process. It returns nil when the file has become a whole shard meanwhile.
+func lockPart(ctx context.Context, name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	if errors.Is(err, os.ErrNotExist) { // somebody has tidied up
+		if err = os.MkdirAll(filepath.Dir(name), 0o777); err == nil {
+			file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for {
+		locked := flock(file, unix.LOCK_EX)
+		if locked != nil && !errors.Is(locked, unix.EWOULDBLOCK) {
+			return nil, errors.Join(locked, file.Close())
+		}
+		// The process that held the lock may have finished the shard. Then this file no longer bears the name, and it stays
+		// locked for as long as that process has it open.
+		same, err := bearsName(file, name)
+		if err != nil || !same {
+			return nil, errors.Join(err, file.Close())
+		}
+		if locked == nil {
+			return file, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), file.Close())
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// bearsName tells whether an open file is still the one of that name.
+func bearsName(file *os.File, name string) (bool, error) {
+	opened, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(opened, named), nil
+}
