@@ -31,8 +31,8 @@ func fashionRun(t *testing.T, adjust func(*settings.Config)) (settings.Config, *
 	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket, c.Run, c.Backend = url, "r", "go:ops_sequential"
 		c.Width, c.Heads, c.PredictorWidth, c.PredictorHeads, c.Batch = 16, 2, 8, 1, 8
-		c.Epochs, c.ProbeEpochs, c.ProbeBatch, c.LogEvery, c.Neighbours = 5, 1, 64, 15, 5
-		c.SaveEvery, c.CacheDir, c.KNNSamples = time.Hour, filepath.Join(t.TempDir(), "cache"), 64
+		c.Epochs, c.ProbeEpochs, c.ProbeBatch, c.LogEvery, c.KNNK = 5, 1, 64, 15, 5
+		c.SaveEvery, c.CacheDir, c.KNNBank = time.Hour, filepath.Join(t.TempDir(), "cache"), 64
 		adjust(c)
 	})
 	if err != nil {
@@ -124,12 +124,12 @@ func TestBrokenRuns(t *testing.T) {
 		{"baseline", func(c *settings.Config) {
 			c.Depths, c.IntermediateRows, c.AllToLastWeight, c.LastToLastWeight = settings.DepthSet{3}, 0, settings.Weight{}, settings.Weight{}
 		}, nil},
-		{"a rate 50 times too high", func(c *settings.Config) { c.Batch, c.PeakRate, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
-		{"a teacher that is the student, at ten times the rate", func(c *settings.Config) { c.Batch, c.FirstMomentum, c.LastMomentum, c.PeakRate = 16, 0, 0, 0.05 }, []string{record.AlarmCollapse}},
+		{"a rate 50 times too high", func(c *settings.Config) { c.Batch, c.PeakLR, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
+		{"a teacher that is the student, at ten times the rate", func(c *settings.Config) { c.Batch, c.EMAMomentum, c.LastMomentum, c.PeakLR = 16, 0, 0, 0.05 }, []string{record.AlarmCollapse}},
 		{"a rate of nothing", func(c *settings.Config) {
-			c.Batch, c.PeakRate, c.StartRate, c.FinalRate, c.LogEvery = 4, 1e-12, 1e-12, 1e-12, 1
+			c.Batch, c.PeakLR, c.StartRate, c.FinalLR, c.LogEvery = 4, 1e-12, 1e-12, 1e-12, 1
 		}, []string{record.AlarmTable}},
-		{"overflow", func(c *settings.Config) { c.PeakRate, c.FinalRate, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},
+		{"overflow", func(c *settings.Config) { c.PeakLR, c.FinalLR, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, bucket := fashionRun(t, c.adjust)
@@ -153,7 +153,7 @@ func TestBrokenRuns(t *testing.T) {
 				t.Errorf("%d alarms in the log, %d in the journal", n, len(found))
 			}
 			for _, h := range linesOf[record.Health](t, bucket, record.Healths) {
-				t.Logf("step %d: deviation %v, rank %v, residual %v", h.Step, figures(h.Deviation), figures(h.Rank), figures(h.RMS))
+				t.Logf("step %d: deviation %v, rank %v, residual %v", h.Step, figures(h.Std), figures(h.Rank), figures(h.RMS))
 			}
 			if kinds[record.AlarmNotFinite] {
 				if err == nil || !strings.Contains(err.Error(), "20 updates in a row") {
@@ -164,7 +164,7 @@ func TestBrokenRuns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := resultOf(t, bucket).Course.Alarms; n != len(found) {
+			if n := resultOf(t, bucket).Stats.Alarms; n != len(found) {
 				t.Errorf("%d alarms in the result, %d in the journal", n, len(found))
 			}
 		})
@@ -183,13 +183,13 @@ func figures(values []*float64) string {
 func TestAllAtOnce(t *testing.T) {
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {
 		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
-		c.Epochs, c.OnlineEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
+		c.Epochs, c.EvalEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
 	})
 	if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(linesOf[record.Online](t, bucket, record.Onlines)); n != 3 || resultOf(t, bucket).Figures.Updates != 42 {
-		t.Errorf("%d looks, want 3; %+v", n, resultOf(t, bucket).Figures)
+	if n := len(linesOf[record.Eval](t, bucket, record.Evals)); n != 3 || resultOf(t, bucket).Metrics.Updates != 42 {
+		t.Errorf("%d looks, want 3; %+v", n, resultOf(t, bucket).Metrics)
 	}
 }
 
@@ -197,12 +197,12 @@ func TestAllAtOnce(t *testing.T) {
 func TestOnlineChangesNothing(t *testing.T) {
 	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {
-		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.OnlineEvery, c.Epochs = every, 2 })
+		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.EvalEvery, c.Epochs = every, 2 })
 		if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
 			t.Fatal(err)
 		}
 		results = append(results, resultOf(t, bucket))
-		looks := linesOf[record.Online](t, bucket, record.Onlines)
+		looks := linesOf[record.Eval](t, bucket, record.Evals)
 		if every == 2 {
 			want = 2
 		}
@@ -216,7 +216,7 @@ func TestOnlineChangesNothing(t *testing.T) {
 		}
 	}
 	for _, r := range results[1:] {
-		if d := cmp.Diff(results[0].Figures, r.Figures); d != "" || r.Figures.StateSHA256 == "" {
+		if d := cmp.Diff(results[0].Metrics, r.Metrics); d != "" || r.Metrics.StateSHA256 == "" {
 			t.Errorf("the online probe changed the run:\n%s", d)
 		}
 	}

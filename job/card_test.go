@@ -14,8 +14,8 @@ func TestCard(t *testing.T) {
 	knn := 61.5
 	r := settings.Result{Run: "R-A05-B08-s3", Preset: "R-A05-B08", Recipe: settings.Defaults().Recipe,
 		Data: record.Data{Fingerprint: "f00d", Classes: 100, TrainSamples: 126689, ValidationSamples: 5000},
-		Figures: record.Figures{Top1: 70.064, StandardError: 0.648, Top5: 90.1, UntrainedTop1: 11.2, KNNTop1: &knn, Updates: 49400, TeacherSHA256: "beef",
-			Depths: []record.DepthFigure{{Depth: 1, Top1: 40, UntrainedTop1: 12}, {Depth: 11, Top1: 70.064, UntrainedTop1: 11.2}}},
+		Metrics: record.Metrics{Top1: 70.064, StandardError: 0.648, Top5: 90.1, UntrainedTop1: 11.2, KNNTop1: &knn, Updates: 49400, TeacherSHA256: "beef",
+			Depths: []record.DepthMetrics{{Depth: 1, Top1: 40, UntrainedTop1: 12}, {Depth: 11, Top1: 70.064, UntrainedTop1: 11.2}}},
 	}
 	r.Recipe.Seed = 3
 	var b bytes.Buffer

@@ -19,7 +19,7 @@ import (
 func TestUnlessHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		j := &Job{cfg: settings.Config{Patience: time.Minute}, log: slog.New(slog.NewTextHandler(&log, nil))}
+		j := &Job{cfg: settings.Config{RetryTimeout: time.Minute}, log: slog.New(slog.NewTextHandler(&log, nil))}
 		own := errors.New("own")
 		if err := j.unlessHung(t.Context(), func(context.Context) error { return own }); err != own {
 			t.Errorf("error %v, want the run's own", err)

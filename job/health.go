@@ -56,9 +56,9 @@ func (j *Job) look(w *watch, at position, epoch int64) error {
 	}
 	line := record.Health{
 		Step: at.step, Epoch: epoch, Depths: j.cfg.Depths,
-		Deviation: settings.FiniteAll(h.Deviation), Rank: settings.FiniteAll(h.Rank), RMS: settings.FiniteAll(h.RMS),
+		Std: settings.FiniteAll(h.Std), Rank: settings.FiniteAll(h.Rank), RMS: settings.FiniteAll(h.RMS),
 	}
 	last := len(h.Rank) - 1
-	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", h.Deviation[last], "effective_rank", h.Rank[last], "residual_rms", h.RMS[last])
+	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", h.Std[last], "effective_rank", h.Rank[last], "residual_rms", h.RMS[last])
 	return j.journal.add(record.Healths, line)
 }

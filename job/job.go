@@ -68,7 +68,7 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 		}
 		done, err := settings.Finished(j.cfg.Recipe, text, j.key("result.json"))
 		if err == nil {
-			j.log.Info("done already", "result", j.key("result.json"), "top1", done.Figures.Top1)
+			j.log.Info("done already", "result", j.key("result.json"), "top1", done.Metrics.Top1)
 		}
 		return err
 	}
@@ -100,7 +100,7 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 
 // store says how this run's buckets behave.
 func (j *Job) store() storage.Options {
-	return storage.Options{Log: j.log, Patience: j.cfg.Patience, Moved: j.live.Transferred}
+	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, Moved: j.live.Transferred}
 }
 
 // open makes the shards and the device ready.

@@ -20,7 +20,7 @@ const margin = 10 * time.Minute
 
 // stall is the time without progress after which the run counts as hung. At its end a run that cannot write is patient twice, for the
 // last metrics and for the result, and then ends by itself; until then it is storage's to say.
-func stall(c settings.Config) time.Duration { return 2*c.Patience + margin }
+func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + margin }
 
 // listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned
 // function ends it.

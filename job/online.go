@@ -36,7 +36,7 @@ type online struct {
 	decoded     chan error // of the goroutine that fills bank and asked
 	cancel      context.CancelFunc
 
-	solving chan record.Online // of the look in hand; nil: there is none
+	solving chan record.Eval // of the look in hand; nil: there is none
 }
 
 // samples are images with their classes, and what the teacher makes of them.
@@ -47,7 +47,7 @@ type samples struct {
 
 // newOnline begins to decode the images. The caller closes it.
 func (j *Job) newOnline(ctx context.Context, p *Progress, perEpoch, total int64) *online {
-	o := &online{job: j, every: int64(j.cfg.OnlineEvery) * perEpoch, total: total, progress: p, decoded: make(chan error, 1)}
+	o := &online{job: j, every: int64(j.cfg.EvalEvery) * perEpoch, total: total, progress: p, decoded: make(chan error, 1)}
 	ctx, o.cancel = context.WithCancel(ctx)
 	go func() {
 		defer close(o.decoded)
@@ -86,7 +86,7 @@ func (j *Job) samples(ctx context.Context, split string, n int) (s samples, err 
 	chosen := subset{source, spread(j.data.Index.Splits[split], len(j.data.Index.Classes), n)}
 	// A look must not end a run, so images that cannot be decoded are replaced however many there are.
 	loader, err := input.NewLoader(chosen, input.Config{
-		Size: j.cfg.Image, Batch: min(healthImages, len(chosen.places)), KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image), Workers: j.cfg.Workers, BadLimit: 1, Log: j.log.With("split", split),
+		Size: j.cfg.Image, Batch: min(healthImages, len(chosen.places)), KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image), BadLimit: 1, Log: j.log.With("split", split),
 	})
 	if err != nil {
 		return s, err
@@ -130,14 +130,14 @@ func (o *online) look(ctx context.Context, monitor *model.Monitor, at position) 
 	if err != nil {
 		return err
 	}
-	line := record.Online{Step: at.step, Epoch: at.step / o.perEpoch(), Bank: len(o.bank.labels), Images: len(o.asked.labels), Seconds: time.Since(begin).Seconds()}
-	solving := make(chan record.Online, 1)
+	line := record.Eval{Step: at.step, Epoch: at.step / o.perEpoch(), Bank: len(o.bank.labels), Images: len(o.asked.labels), Seconds: time.Since(begin).Seconds()}
+	solving := make(chan record.Eval, 1)
 	o.solving = solving
 	go func() { solving <- o.solve(line, known, asked) }()
 	return nil
 }
 
-func (o *online) perEpoch() int64 { return o.every / int64(o.job.cfg.OnlineEvery) }
+func (o *online) perEpoch() int64 { return o.every / int64(o.job.cfg.EvalEvery) }
 
 // features gives the teacher's deepest features of images.
 func (o *online) features(ctx context.Context, monitor *model.Monitor, learner *model.Learner, images []byte) (all []float32, err error) {
@@ -156,7 +156,7 @@ func (o *online) features(ctx context.Context, monitor *model.Monitor, learner *
 }
 
 // solve classifies the held-out images.
-func (o *online) solve(line record.Online, known, asked []float32) record.Online {
+func (o *online) solve(line record.Eval, known, asked []float32) record.Eval {
 	begin := time.Now()
 	cfg, classes := o.job.cfg, len(o.job.data.Index.Classes)
 	right := func(answers []int32) float64 {
@@ -169,8 +169,8 @@ func (o *online) solve(line record.Online, known, asked []float32) record.Online
 		return 100 * float64(n) / float64(len(answers))
 	}
 	line.ProbeTop1 = right(classify.Ridge(known, o.bank.labels, asked, cfg.Width, classes))
-	if cfg.Neighbours > 0 {
-		line.KNNTop1 = settings.Finite(right(classify.NearestNeighbours(known, o.bank.labels, asked, cfg.Width, cfg.Neighbours, classes)))
+	if cfg.KNNK > 0 {
+		line.KNNTop1 = settings.Finite(right(classify.NearestNeighbours(known, o.bank.labels, asked, cfg.Width, cfg.KNNK, classes)))
 	}
 	line.Solving = time.Since(begin).Seconds()
 	return line
@@ -213,9 +213,9 @@ func (o *online) stop() {
 }
 
 // enter puts a look into the log and the journal.
-func (o *online) enter(line record.Online) error {
+func (o *online) enter(line record.Eval) error {
 	o.solving = nil
 	o.progress.Online = &line
 	o.job.log.Info("online probe", "epoch", line.Epoch, "step", line.Step, "top1", line.ProbeTop1, "knn_top1", line.KNNTop1, "seconds", line.Seconds, "solving_seconds", line.Solving)
-	return o.job.journal.add(record.Onlines, line)
+	return o.job.journal.add(record.Evals, line)
 }

@@ -47,9 +47,9 @@ func TestOnlinePrice(t *testing.T) {
 		if err := cfg.applyPreset(""); err != nil {
 			t.Fatal(err)
 		}
-		look := (onlineImages + onlineBank) * cfg.Model().EncoderOperations()
-		between := float64(cfg.OnlineEvery) * 247 * 512 * cfg.Model().Operations(mask.Shape{Target: 35, Context: 48})
-		t.Logf("%s: a look is %.2f %% of the %d epochs between two", row.Name, 100*look/between, cfg.OnlineEvery)
+		look := (onlineImages + onlineBank) * cfg.Model().EncoderFLOPs()
+		between := float64(cfg.EvalEvery) * 247 * 512 * cfg.Model().FLOPs(mask.Shape{Target: 35, Context: 48})
+		t.Logf("%s: a look is %.2f %% of the %d epochs between two", row.Name, 100*look/between, cfg.EvalEvery)
 		if look > between/100 {
 			t.Errorf("%s: a look takes %g operations, the updates between two %g", row.Name, look, between)
 		}
@@ -145,7 +145,7 @@ func TestStoppedLook(t *testing.T) {
 	if len(lines) != 1 {
 		t.Fatalf("%d looks, want one: %+v", len(lines), lines)
 	}
-	got := lines[0].(record.Online)
+	got := lines[0].(record.Eval)
 	if d := cmp.Diff(*at.progress.Online, got); d != "" {
 		t.Errorf("the checkpoint's look is another:\n%s", d)
 	}

@@ -117,11 +117,11 @@ func (p *pretrainer) update(ctx context.Context, at *position, batch machine.Dev
 	update := batch.Step + 1
 	sources := model.SampleDepths(p.cfg.Depths, p.cfg.IntermediateRows, p.cfg.Seed, batch.Step)
 	out, err := at.learner.Step(model.StepInput{
-		Images:   batch.Images,
-		Masks:    p.masker.Draw(p.cfg.Seed, batch.Step, p.cfg.Batch),
-		Sources:  sources,
-		Rate:     p.schedule.Rate(update),
-		Momentum: p.schedule.Momentum(update),
+		Images:      batch.Images,
+		Masks:       p.masker.Draw(p.cfg.Seed, batch.Step, p.cfg.Batch),
+		Sources:     sources,
+		LR:          p.schedule.LR(update),
+		EMAMomentum: p.schedule.EMAMomentum(update),
 	})
 	if err != nil {
 		return fmt.Errorf("update %d: %w", update, &machine.DeviceError{err})
@@ -131,7 +131,7 @@ func (p *pretrainer) update(ctx context.Context, at *position, batch machine.Dev
 	at.progress.observe(p.cfg.Depths, sources, out)
 	p.raise(p.judge.Update(update, out.Skipped))
 	if n := at.progress.SkippedInARow; n >= alarm.MaxSkipped {
-		return unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, settings.Variable("PeakRate"), settings.Variable("Run"))}
+		return unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data", n, update, settings.Variable("PeakLR"), settings.Variable("Run"))}
 	}
 	at.progress.Bad = p.loader.Bad()
 	lap, onDevice := p.meter.update(update, out.Loss, p.cfg.Batch, batch.Wait)
@@ -211,7 +211,7 @@ func (j *Job) stopped(ctx context.Context, err error, at position, saver *saver,
 	}
 	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	until := time.Now().Add(j.cfg.SavePatience)
+	until := time.Now().Add(j.cfg.SaveTimeout())
 	if cause != nil {
 		until = j.deadline(cause)
 	} else {
@@ -278,11 +278,11 @@ func (j *Job) compileAll(programs ...func() error) error {
 func (j *Job) report(at position, schedule model.Schedule, perEpoch int64, p pace) error {
 	line := record.Step{
 		Phase: at.phase, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: at.progress.Loss,
-		Rate: schedule.Rate(at.step), Momentum: schedule.Momentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
+		LR: schedule.LR(at.step), EMAMomentum: schedule.EMAMomentum(at.step), ImagesPerSecond: p.steps * float64(j.cfg.Batch),
 		DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
 		Updates: slices.Clone(at.progress.Updates), Table: slices.Clone(at.progress.Table),
 	}
-	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "rate", line.Rate,
+	j.log.Log(context.Background(), j.stepLevel(), "step", "phase", at.phase, "step", at.step, "of", schedule.Total, "loss", line.Loss, "lr", line.LR,
 		"images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", p.left.String())
 	return j.journal.add(record.Steps, line)
 }

@@ -41,7 +41,7 @@ func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
 }
 
 func (j *Job) probeConfig() model.ProbeConfig {
-	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, Rate: j.cfg.ProbeRate}
+	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, LR: j.cfg.ProbeLR}
 }
 
 // named gives the probes with the prefix of their parts in a checkpoint.
@@ -155,7 +155,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 		if err != nil {
 			return scores{}, j.stopped(ctx, err, at, saver, false)
 		}
-		rate := j.probeConfig().RateOf(batch.Step+1, total)
+		rate := j.probeConfig().LRAt(batch.Step+1, total)
 		var loss []float64
 		for _, n := range at.probes.named() {
 			losses, err := n.probe.Step(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N], rate)
@@ -174,7 +174,7 @@ func (j *Job) probe(ctx context.Context, at position) (scores, error) {
 			p := meter.pace()
 			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", loss[0], "untrained_loss", loss[1], "eta", p.left.String())
 			if err := j.journal.add(record.Steps, record.Step{
-				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: settings.Finite(loss[0]), Rate: rate,
+				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: settings.Finite(loss[0]), LR: rate,
 				ImagesPerSecond: p.steps * float64(j.cfg.ProbeBatch), DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
 			}); err != nil {
 				return scores{}, err

@@ -22,8 +22,8 @@ type Progress struct {
 	Updates []int64      `json:"pathway_updates"` // by source depth
 	Skipped int64        `json:"skipped_updates"`
 
-	Alarms alarm.State    `json:"alarms"`
-	Online *record.Online `json:"online"` // the newest look of the online probe
+	Alarms alarm.State  `json:"alarms"`
+	Online *record.Eval `json:"online"` // the newest look of the online probe
 
 	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
 	// would never be stopped.

@@ -29,7 +29,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err != nil {
 		return fmt.Errorf("writing the teacher: %w", err)
 	}
-	r.Figures.TeacherSHA256 = object.SHA256
+	r.Metrics.TeacherSHA256 = object.SHA256
 	var card bytes.Buffer
 	if err := cardTemplate.Execute(&card, r); err != nil {
 		return err
@@ -37,7 +37,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), machine.BytesPart("", card.Bytes()).Write); err != nil {
 		return fmt.Errorf("writing the card: %w", err)
 	}
-	j.journal.board.Finish(r.Figures)
+	j.journal.board.Finish(r.Metrics)
 	// The newest metrics are a diary: storage has tried for its whole patience, and no finished run is lost over them.
 	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
 		j.log.Error("the newest metrics are lost", "error", err)
@@ -49,7 +49,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, append(text, '\n')); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	j.log.Info("done", "top1", r.Figures.Top1, "standard_error", r.Figures.StandardError, "untrained_top1", r.Figures.UntrainedTop1,
+	j.log.Info("done", "top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
 		"result", j.key("result.json"))
 	return nil
 }
@@ -65,31 +65,31 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 			TrainSamples: train, ValidationSamples: validation,
 		},
 		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
-		Figures: record.Figures{
+		Metrics: record.Metrics{
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
-		Course: record.Course{
+		Stats: record.RunStats{
 			Begun: j.begun, Ended: time.Now().UTC(), Environments: p.Environments, Fallbacks: p.Fallbacks, BadSamples: int64(len(p.Bad)), Alarms: p.Alarms.Count,
 			PretrainSeconds: p.PretrainSeconds, PretrainDevice: p.PretrainDevice, ProbeSeconds: p.ProbeSeconds, ProbeDevice: p.ProbeDevice,
 			ScoreSeconds: s.seconds, ScoreDevice: s.device,
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
-	r.Course.Attempts = 1
+	r.Stats.Attempts = 1
 	if run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run); err == nil {
-		r.Course.Attempts, r.Course.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
+		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
-	score(&r.Figures, j.cfg.Depths, s)
+	score(&r.Metrics, j.cfg.Depths, s)
 	return r
 }
 
 // score fills in what the validation split said.
-func score(f *record.Figures, depths settings.DepthSet, s scores) {
+func score(f *record.Metrics, depths settings.DepthSet, s scores) {
 	percent := func(count int) float64 { return 100 * float64(count) / float64(s.trained.N) }
 	for i, d := range depths {
-		f.Depths = append(f.Depths, record.DepthFigure{
+		f.Depths = append(f.Depths, record.DepthMetrics{
 			Depth: d, Top1: percent(s.trained.Top1[i]), Top5: percent(s.trained.Top5[i]), UntrainedTop1: percent(s.untrained.Top1[i]),
 		})
 	}

@@ -14,7 +14,7 @@ import (
 
 // saver commits checkpoints beside training. One goroutine uploads, one checkpoint after the other; the training loop
 // only takes the snapshot. A failed upload is tried again with the next checkpoint; only when none has been committed
-// for Config.SavePatience does the run stop.
+// for Config.SaveTimeout does the run stop.
 type saver struct {
 	job    *Job
 	phase  string
@@ -138,8 +138,8 @@ func (s *saver) settle(o outcome) error {
 	}
 	s.job.live.SaveFailed()
 	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
-	if since := time.Since(s.good); since > s.job.cfg.SavePatience {
-		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), settings.Variable("SavePatience"), unreachable(o.err))}
+	if since := time.Since(s.good); since > s.job.cfg.SaveTimeout() {
+		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), settings.Variable("RetryTimeout"), unreachable(o.err))}
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (s *saver) drain(ctx context.Context) error {
 }
 
 // finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
-// must be in the bucket before the next begins, so it is tried again for Config.SavePatience. When ctx ends first, the upload
+// must be in the bucket before the next begins, so it is tried again for Config.SaveTimeout. When ctx ends first, the upload
 // goes on: last gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
 func (s *saver) finish(ctx context.Context, at position, meanwhile func([]checkpoint.Part) error) error {
 	if err := s.drain(ctx); err != nil || s.committed == at.step && meanwhile == nil {

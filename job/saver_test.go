@@ -29,7 +29,7 @@ func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*save
 	cfg.SaveEvery, cfg.SavePatience = time.Hour, time.Hour
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	j := &Job{cfg: cfg, log: log}
-	j.run = checkpoint.OpenRun(storage.New(store.Bucket(), storage.Options{Patience: 50 * time.Millisecond, Log: log}), "r", attempt, log)
+	j.run = checkpoint.OpenRun(storage.New(store.Bucket(), storage.Options{RetryTimeout: 50 * time.Millisecond, Log: log}), "r", attempt, log)
 	if _, err := j.run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
 	}

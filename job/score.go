@@ -49,7 +49,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	if s.trained.N == 0 {
 		return s, errors.New("the validation split is empty")
 	}
-	if j.cfg.Neighbours > 0 {
+	if j.cfg.KNNK > 0 {
 		if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
 			return s, err
 		}
@@ -68,7 +68,7 @@ func (j *Job) evaluation(split string) (*input.Loader, error) {
 
 // neighbours counts the right answers of the kNN over the validation split, on the features of the deepest depth.
 func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
-	known, knownLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNSamples)
+	known, knownLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +81,7 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 	err = machine.Interruptible(ctx, func() error {
 		for len(labels) > 0 { // some at a time: on few cores all of them may take longer than a run may be silent
 			n := min(askedAtOnce, len(labels))
-			for i, answer := range classify.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.Neighbours, len(j.data.Index.Classes)) {
+			for i, answer := range classify.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)) {
 				if answer == labels[i] {
 					right++
 				}

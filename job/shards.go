@@ -16,6 +16,6 @@ func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
 	if err := source.Require(j.cfg.Window); err != nil {
 		return nil, &settings.Error{[]settings.Fault{{settings.Variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
 	}
-	c.Window, c.Workers, c.BadLimit, c.Log = j.cfg.Window, j.cfg.Workers, j.cfg.BadLimit, j.log.With("split", split)
+	c.Window, c.BadLimit, c.Log = j.cfg.Window, j.cfg.BadLimit, j.log.With("split", split)
 	return input.NewLoader(source, c)
 }

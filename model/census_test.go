@@ -255,7 +255,7 @@ func TestFullSizeStep(t *testing.T) {
 		image := (got.flops + got.attention) / float64(c.Batch)
 		t.Logf("targets of %d, contexts of %d: %d characters, %d inputs, products %v, calls %v, %d transposes of activations, %.1f GFLOP an image",
 			s.Target, s.Context, len(program), got.inputs, got.products, got.calls, activations, image/1e9)
-		if want := c.Operations(s); math.Abs(image/want-1) > 1e-9 {
+		if want := c.FLOPs(s); math.Abs(image/want-1) > 1e-9 {
 			t.Errorf("targets of %d: %.6g operations an image in the program, %.6g by the sizes", s.Target, image, want)
 		}
 		mean, probability = mean+s.Probability*image, probability+s.Probability

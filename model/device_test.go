@@ -32,7 +32,7 @@ func TestDeviceTellsOfItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 2, Rate: 1}, initial, 1)
+	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 2, LR: 1}, initial, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

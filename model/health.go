@@ -16,7 +16,7 @@ import (
 type Health struct {
 	// Deviation is the standard deviation over the images of a pooled feature after LayerNorm, mean over the features: .3
 	// to 1 in a healthy run. At 0 all images look alike.
-	Deviation []float64
+	Std []float64
 	// Rank is the effective rank of those features: the exponential of the entropy of their singular values about the
 	// mean (Roy and Vetterli, EUSIPCO 2007), from 1 to the smaller of images - 1 and width; 0 if all images look alike.
 	// Both are NaN for features that are not numbers.
@@ -121,7 +121,7 @@ func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, e
 	for i, square := range h.RMS {
 		h.RMS[i] = math.Sqrt(square)
 	}
-	h.Deviation, h.Rank = classify.Spread(features, depths, m.Width)
+	h.Std, h.Rank = classify.Spread(features, depths, m.Width)
 	return h, nil
 }
 

@@ -138,7 +138,7 @@ func TestMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want Health
-	want.Deviation, want.Rank = classify.Spread(features, 3, cfg.Width)
+	want.Std, want.Rank = classify.Spread(features, 3, cfg.Width)
 	for _, hidden := range tokens(t, p, images) {
 		square := 0.0
 		for _, x := range hidden {
@@ -209,7 +209,7 @@ func TestTeacherFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 6, Rate: 1}, initial, 1)
+	p, err := NewProbe(d, cfg, ProbeConfig{Classes: 3, Batch: 6, LR: 1}, initial, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

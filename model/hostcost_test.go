@@ -38,7 +38,7 @@ func TestHostCostOfAStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in := StepInput{Images: uploaded, Masks: masks, Sources: SampleDepths(c.Depths, c.IntermediateRows, 0, step), Rate: 1e-4, Momentum: 0.996}
+			in := StepInput{Images: uploaded, Masks: masks, Sources: SampleDepths(c.Depths, c.IntermediateRows, 0, step), LR: 1e-4, EMAMomentum: 0.996}
 			begun := time.Now()
 			if _, err := l.Step(in); err != nil {
 				t.Fatal(err)

@@ -25,11 +25,11 @@ type Learner struct {
 
 // StepInput is what a step depends on beside the state.
 type StepInput struct {
-	Images   *Images // of Config.Batch images; the step consumes them
-	Masks    mask.Masks
-	Sources  []int   // Config.Slots source depths, ascending, the deepest last (SampleDepths)
-	Rate     float64 // learning rate
-	Momentum float64 // of the teacher's average
+	Images      *Images // of Config.Batch images; the step consumes them
+	Masks       mask.Masks
+	Sources     []int   // Config.Slots source depths, ascending, the deepest last (SampleDepths)
+	LR          float64 // learning rate
+	EMAMomentum float64 // of the teacher's average
 }
 
 // StepOutput is what a step measured, before its update.
@@ -225,10 +225,10 @@ func (l *Learner) rowInputs(in StepInput) []float32 {
 // updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
 func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32) {
 	for _, g := range groups {
-		s := updateScalars(in.Rate, l.WeightDecay, g.updates+1)
+		s := updateScalars(in.LR, l.WeightDecay, g.updates+1)
 		scalars = append(scalars, s[:]...)
 	}
-	return append(scalars, float32(in.Momentum), float32(1-in.Momentum))
+	return append(scalars, float32(in.EMAMomentum), float32(1-in.EMAMomentum))
 }
 
 // check refuses an input that does not fit the learner.

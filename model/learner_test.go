@@ -67,7 +67,7 @@ func stepInput(t testing.TB, l *Learner, step int64) StepInput {
 	}
 	return StepInput{
 		Images: images, Masks: scattered(l.Config, tinyLengths[step%2], step),
-		Sources: SampleDepths(l.Depths, l.IntermediateRows, 7, step), Rate: 1e-3, Momentum: 0.99,
+		Sources: SampleDepths(l.Depths, l.IntermediateRows, 7, step), LR: 1e-3, EMAMomentum: 0.99,
 	}
 }
 

@@ -27,7 +27,7 @@ func TestGoldenStep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				out, err := l.Step(StepInput{Images: images, Masks: g.masks(i), Sources: step.Sources, Rate: step.Rate, Momentum: step.Momentum})
+				out, err := l.Step(StepInput{Images: images, Masks: g.masks(i), Sources: step.Sources, LR: step.Rate, EMAMomentum: step.Momentum})
 				if err != nil {
 					t.Fatal(err)
 				}

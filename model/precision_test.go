@@ -84,7 +84,7 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 		want, got := stepInput(t, wide, 0), stepInput(t, narrow, 0)
 		want.Sources = SampleDepths(c.Depths, c.IntermediateRows, 7, step)
 		got.Sources = want.Sources
-		want.Rate, got.Rate = 5e-3, 5e-3
+		want.LR, got.LR = 5e-3, 5e-3
 		a, b := take(t, wide, want), take(t, narrow, got)
 		difference := math.Abs(b.Loss/a.Loss - 1)
 		if worst = max(worst, difference); difference > 0.02 {

@@ -31,12 +31,12 @@ type Probe struct {
 type ProbeConfig struct {
 	Classes int
 	Batch   int     // images of a pass
-	Rate    float64 // learning rate of the first update
+	LR      float64 // learning rate of the first update
 }
 
-// RateOf is the learning rate of an update, counted from 1: linear from Rate in the first one to 0 after the last.
-func (c ProbeConfig) RateOf(update, total int64) float64 {
-	return c.Rate * (1 - float64(update-1)/float64(total))
+// LRAt is the learning rate of an update, counted from 1: linear from Rate in the first one to 0 after the last.
+func (c ProbeConfig) LRAt(update, total int64) float64 {
+	return c.LR * (1 - float64(update-1)/float64(total))
 }
 
 // Score counts how often a probe was right, by collected depth as in Config.Depths.

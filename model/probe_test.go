@@ -49,7 +49,7 @@ func strongEncoder(t testing.TB, cfg Config) *Encoder {
 
 func newProbe(t testing.TB, cfg Config, classes, batch int) *Probe {
 	t.Helper()
-	p, err := NewProbe(testDevice(t), cfg, ProbeConfig{Classes: classes, Batch: batch, Rate: 3e-3}, strongEncoder(t, cfg), 7)
+	p, err := NewProbe(testDevice(t), cfg, ProbeConfig{Classes: classes, Batch: batch, LR: 3e-3}, strongEncoder(t, cfg), 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 			n = 1 + k%batch
 		}
 		images, labels := labelled(cfg, n, classes, uint64(k))
-		rate := p.RateOf(int64(k+1), updates)
+		rate := p.LRAt(int64(k+1), updates)
 		got, err := p.Step(images, labels, rate)
 		if err != nil {
 			t.Fatal(err)
@@ -474,7 +474,7 @@ func TestProbeResumes(t *testing.T) {
 	step := func(p *Probe, k int) []float64 {
 		t.Helper()
 		images, labels := labelled(cfg, batch-k%2, classes, uint64(k))
-		loss, err := p.Step(images, labels, p.RateOf(int64(k+1), updates))
+		loss, err := p.Step(images, labels, p.LRAt(int64(k+1), updates))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -652,9 +652,9 @@ func TestProbeFaults(t *testing.T) {
 }
 
 func TestRateOf(t *testing.T) {
-	c := ProbeConfig{Rate: 3e-3}
+	c := ProbeConfig{LR: 3e-3}
 	for update, want := range map[int64]float64{1: 3e-3, 51: 1.5e-3, 100: 3e-5} {
-		if got := c.RateOf(update, 100); math.Abs(got-want) > 1e-12 {
+		if got := c.LRAt(update, 100); math.Abs(got-want) > 1e-12 {
 			t.Errorf("rate of update %d of 100 is %v, want %v", update, got, want)
 		}
 	}

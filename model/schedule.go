@@ -5,14 +5,14 @@ import "math"
 // Schedule gives the learning rate and the teacher's momentum of every update of a run. Updates are counted from 1 to
 // Total, as I-JEPA's schedulers do (they step before the update).
 type Schedule struct {
-	Total, Warmup               int64   // updates of the run, and of its linear warm-up
-	Start, Peak, Final          float64 // learning rates
-	FirstMomentum, LastMomentum float64 // of the teacher's moving average
+	Total, Warmup              int64   // updates of the run, and of its linear warm-up
+	Start, Peak, Final         float64 // learning rates
+	StartMomentum, EndMomentum float64 // of the teacher's moving average
 }
 
-// Rate is the learning rate of an update: linear from Start to Peak over the warm-up, then a cosine to Final,
+// LR is the learning rate of an update: linear from Start to Peak over the warm-up, then a cosine to Final,
 // where it stays past Total.
-func (s Schedule) Rate(update int64) float64 {
+func (s Schedule) LR(update int64) float64 {
 	if update < s.Warmup {
 		return s.Start + float64(update)/float64(s.Warmup)*(s.Peak-s.Start)
 	}
@@ -23,8 +23,8 @@ func (s Schedule) Rate(update int64) float64 {
 	return s.Final + (s.Peak-s.Final)*(1+math.Cos(math.Pi*progress))/2
 }
 
-// Momentum is the share of itself that the teacher keeps in an update: FirstMomentum in the first one, then linear
+// EMAMomentum is the share of itself that the teacher keeps in an update: FirstMomentum in the first one, then linear
 // towards LastMomentum, which it would reach one update after the last.
-func (s Schedule) Momentum(update int64) float64 {
-	return s.FirstMomentum + float64(update-1)*(s.LastMomentum-s.FirstMomentum)/float64(s.Total)
+func (s Schedule) EMAMomentum(update int64) float64 {
+	return s.StartMomentum + float64(update-1)*(s.EndMomentum-s.StartMomentum)/float64(s.Total)
 }

@@ -33,13 +33,13 @@ func TestGoldenSchedules(t *testing.T) {
 	s := Schedule{
 		Total: golden.Total, Warmup: golden.Warmup,
 		Start: golden.Start, Peak: golden.Peak, Final: golden.Final,
-		FirstMomentum: golden.EMA[0], LastMomentum: golden.EMA[1],
+		StartMomentum: golden.EMA[0], EndMomentum: golden.EMA[1],
 	}
 	for _, row := range golden.Rows {
-		if got := s.Rate(row.Step); math.Abs(got-row.LearningRate) > 1e-9*row.LearningRate {
+		if got := s.LR(row.Step); math.Abs(got-row.LearningRate) > 1e-9*row.LearningRate {
 			t.Errorf("rate of update %d is %.15g, want %.15g", row.Step, got, row.LearningRate)
 		}
-		if got := s.Momentum(row.Step); math.Abs(got-row.Momentum) > 1e-9*row.Momentum {
+		if got := s.EMAMomentum(row.Step); math.Abs(got-row.Momentum) > 1e-9*row.Momentum {
 			t.Errorf("momentum of update %d is %.15g, want %.15g", row.Step, got, row.Momentum)
 		}
 	}
@@ -48,19 +48,19 @@ func TestGoldenSchedules(t *testing.T) {
 // Short runs have no warm-up, or nothing after it; no rate may be NaN or outside the schedule's own bounds.
 func TestScheduleEdges(t *testing.T) {
 	for _, c := range []struct{ total, warmup int64 }{{1, 0}, {1, 1}, {2, 1}, {3, 3}, {10, 0}, {40, 1}} {
-		s := Schedule{Total: c.total, Warmup: c.warmup, Start: 0.1, Peak: 1, Final: 0.01, FirstMomentum: 0.9, LastMomentum: 1}
+		s := Schedule{Total: c.total, Warmup: c.warmup, Start: 0.1, Peak: 1, Final: 0.01, StartMomentum: 0.9, EndMomentum: 1}
 		for k := int64(1); k <= c.total+1; k++ {
-			if r := s.Rate(k); !(r >= 0.01 && r <= 1) {
+			if r := s.LR(k); !(r >= 0.01 && r <= 1) {
 				t.Errorf("%+v: rate of update %d is %v", c, k, r)
 			}
-			if m := s.Momentum(k); !(m >= 0.9 && m <= 1) {
+			if m := s.EMAMomentum(k); !(m >= 0.9 && m <= 1) {
 				t.Errorf("%+v: momentum of update %d is %v", c, k, m)
 			}
 		}
-		if got := s.Momentum(1); got != 0.9 {
+		if got := s.EMAMomentum(1); got != 0.9 {
 			t.Errorf("%+v: the first momentum is %v", c, got)
 		}
-		if got := s.Rate(c.total); c.total > c.warmup && got != 0.01 {
+		if got := s.LR(c.total); c.total > c.warmup && got != 0.01 {
 			t.Errorf("%+v: the last rate is %v", c, got)
 		}
 	}

@@ -124,7 +124,7 @@ func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 	}
 	m := mask.Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
 	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
-	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), Rate: 1, Momentum: 1})
+	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), LR: 1, EMAMomentum: 1})
 	return err
 }
 

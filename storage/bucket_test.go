@@ -276,7 +276,7 @@ func TestOpenWithoutARegion(t *testing.T) {
 		"s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true": "set AWS_REGION",
 		"s3://bucket?region=us%20east%201":                            `"us east 1" is no region`,
 	} {
-		b, err := Open(t.Context(), url, Options{FirstWait: time.Millisecond, Patience: time.Minute})
+		b, err := Open(t.Context(), url, Options{FirstWait: time.Millisecond, RetryTimeout: time.Minute})
 		if err == nil {
 			b.Close()
 		}
@@ -336,7 +336,7 @@ func TestFileBucketWithPrefix(t *testing.T) {
 func TestReadsThatNeverAgree(t *testing.T) {
 	for last, want := range map[storagetest.Fault]error{storagetest.None: ErrCorrupt, storagetest.Refused: ErrUnreachable} {
 		store := storagetest.NewStore(t)
-		b := New(store.Bucket(), Options{Patience: 50 * time.Millisecond})
+		b := New(store.Bucket(), Options{RetryTimeout: 50 * time.Millisecond})
 		if _, err := b.PutBytes(t.Context(), "x", randomBytes(1<<12)); err != nil {
 			t.Fatal(err)
 		}

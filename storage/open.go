@@ -179,7 +179,7 @@ func (b *Bucket) reach(ctx context.Context) error {
 		return nil // the directory was looked at a moment ago
 	}
 	o := b.options
-	o.Patience = min(o.Patience, openPatience)
+	o.RetryTimeout = min(o.RetryTimeout, openPatience)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
 		return struct{}{}, err

@@ -16,9 +16,9 @@ type Options struct {
 	Log *slog.Logger
 	// Patience is the time for which one operation is tried again before it fails with [ErrUnreachable]; 10 minutes when zero.
 	// A read that moves on starts its patience anew.
-	Patience time.Duration
+	RetryTimeout time.Duration
 	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
-	Silence time.Duration
+	IdleTimeout time.Duration
 	// Moved, if not nil, is told of every transfer: how many bytes have come, how many have gone. Many goroutines call it at once.
 	Moved func(read, written int)
 	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
@@ -59,11 +59,11 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Patience == 0 {
-		o.Patience = defaultPatience
+	if o.RetryTimeout == 0 {
+		o.RetryTimeout = defaultPatience
 	}
-	if o.Silence == 0 {
-		o.Silence = defaultSilence
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = defaultSilence
 	}
 	if o.FirstWait == 0 {
 		o.FirstWait = firstWait
@@ -126,7 +126,7 @@ func (a *attempt) cause(err error) error {
 // 4 seconds whatever its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
 	t := trouble{options: o, act: act, key: key}
-	for limit := o.Silence; ; {
+	for limit := o.IdleTimeout; ; {
 		a := newAttempt(ctx, o, limit)
 		value, err := op(a)
 		err = a.cause(err)
@@ -135,12 +135,12 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 			return value, nil
 		}
 		if errors.Is(err, errSilent) {
-			limit = min(2*limit, mostSilence(act)*o.Silence)
+			limit = min(2*limit, mostSilence(act)*o.IdleTimeout)
 		}
 		if err := t.pause(ctx, err); err != nil {
 			return value, err
 		}
-		limit = max(min(limit, t.left()), o.Silence)
+		limit = max(min(limit, t.left()), o.IdleTimeout)
 	}
 }
 
@@ -163,7 +163,7 @@ func (t *trouble) pause(ctx context.Context, err error) error {
 		t.since, t.waits = time.Now(), t.options.waits()
 	}
 	wait := t.waits.NextBackOff()
-	if time.Since(t.since)+wait > t.options.Patience {
+	if time.Since(t.since)+wait > t.options.RetryTimeout {
 		return settle(ctx, t.options.place, t.act, t.key, err)
 	}
 	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
@@ -176,7 +176,7 @@ func (t *trouble) pause(ctx context.Context, err error) error {
 }
 
 // left is what is left of the patience.
-func (t *trouble) left() time.Duration { return t.options.Patience - time.Since(t.since) }
+func (t *trouble) left() time.Duration { return t.options.RetryTimeout - time.Since(t.since) }
 
 // again tells whether an error is worth another attempt.
 func (t *trouble) again(err error) bool {

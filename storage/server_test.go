@@ -24,7 +24,7 @@ import (
 
 // steady are options for tests against real servers on a busy machine.
 func steady(t *testing.T) Options {
-	return Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 40 * time.Second, Silence: 5 * time.Second, FirstWait: 20 * time.Millisecond}
+	return Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), RetryTimeout: 40 * time.Second, IdleTimeout: 5 * time.Second, FirstWait: 20 * time.Millisecond}
 }
 
 // long is how long the tests that need time may take each, such as 30s, from CIJEPA_TEST_LONG; 0 leaves them out or to a second or two.
@@ -312,7 +312,7 @@ func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 }
 
 func testSilentServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
-	b := checkpoint.openTest(t, server.URL(), Options{Patience: 2 * time.Second, Silence: time.Second, FirstWait: 10 * time.Millisecond})
+	b := checkpoint.openTest(t, server.URL(), Options{RetryTimeout: 2 * time.Second, IdleTimeout: time.Second, FirstWait: 10 * time.Millisecond})
 	proxy.Spoil(storagetest.Rule{Times: -1, Spoil: storagetest.Hang})
 	defer proxy.Spoil()
 	for name, act := range map[string]func() error{

@@ -172,7 +172,7 @@ func TestTrials(t *testing.T) {
 		t.Run("storage out of reach", func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, s, "unreachable", "unreachable", 1)
-			u := demo("unreachable", "CIJEPA_PATIENCE=1s", "CIJEPA_BUCKET=s3://nowhere?endpoint=http://127.0.0.1:1&use_path_style=true&region=us-east-1")
+			u := demo("unreachable", "CIJEPA_RETRY_TIMEOUT=1s", "CIJEPA_BUCKET=s3://nowhere?endpoint=http://127.0.0.1:1&use_path_style=true&region=us-east-1")
 			u.patch = []string{"- {op: replace, path: /spec/backoffLimit, value: 1}"}
 			s.submit(t, u)
 			j := s.until(t, "unreachable", batch.JobFailed)

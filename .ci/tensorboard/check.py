@@ -42,18 +42,18 @@ def check_loader(run):
     figures = 0
     want = {
         "": {
-            "result/probe_top1": {result["figures"]["updates"]: result["figures"]["top1"]},
-            "profile/probe_top1_by_depth": {d["depth"]: d["top1"] for d in result["figures"]["depths"]},
+            "result/probe_top1": {result["metrics"]["updates"]: result["metrics"]["top1"]},
+            "profile/probe_top1_by_depth": {d["depth"]: d["top1"] for d in result["metrics"]["depths"]},
         }
     }
     for phase in "pretrain", "probe":
         of_phase = [l for (p, _), l in sorted(lines(run, "steps").items()) if p == phase]
-        want[phase] = {"loss": {l["step"]: l["loss"] for l in of_phase}, "learning_rate": {l["step"]: l["rate"] for l in of_phase}}
-    epoch = result["figures"]["updates"] // result["recipe"]["Epochs"]
+        want[phase] = {"loss": {l["step"]: l["loss"] for l in of_phase}, "learning_rate": {l["step"]: l["lr"] for l in of_phase}}
+    epoch = result["metrics"]["updates"] // result["recipe"]["Epochs"]
     health = list(lines(run, "health").values())
     for i, depth in enumerate(result["recipe"]["Depths"]):
         want["pretrain"][f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in health}
-    want["pretrain"]["online/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "online").values()}
+    want["pretrain"]["eval/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "eval").values()}
     for folder, tags in want.items():
         acc = event_accumulator.EventAccumulator(f"{run}/metrics/{folder}", size_guidance={"scalars": 0, "images": 0})
         acc.Reload()
@@ -132,7 +132,7 @@ def check_server(bucket, runs):
             assert session["status"] == "STATUS_SUCCESS", (name, session["status"])
             assert settings["seed"] == result["recipe"]["Seed"] and settings["peak_rate"] == result["recipe"]["PeakRate"], (name, settings)
             top1 = [m["value"] for m in session["metricValues"] if m["name"]["tag"] == "result/probe_top1"]
-            assert top1 == [single(result["figures"]["top1"])], (name, top1)
+            assert top1 == [single(result["metrics"]["top1"])], (name, top1)
         return len(experiment["hparamInfos"])
 
 

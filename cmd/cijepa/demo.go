@@ -71,8 +71,8 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 	if err := json.Unmarshal(text, &r); err != nil {
 		return fmt.Errorf("%s: %w: %w", run.Key("result.json"), storage.ErrCorrupt, err)
 	}
-	f := r.Figures
-	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Course.ImagesPerSecond)
+	f := r.Metrics
+	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Stats.ImagesPerSecond)
 	fmt.Fprintf(out, "  linear probe, top-1      pretrained   untrained\n")
 	for _, d := range f.Depths {
 		fmt.Fprintf(out, "    depth %-2d                %6.2f %%    %6.2f %%\n", d.Depth, d.Top1, d.UntrainedTop1)

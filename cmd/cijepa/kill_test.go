@@ -57,8 +57,8 @@ func slow(t *testing.T) {
 // depths, many checkpoints, looks of the online probe, both probes, the kNN.
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
-	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_NEIGHBOURS=5", "CIJEPA_KNN_SAMPLES=0",
-	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_ONLINE_EVERY=2",
+	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_KNN_K=5", "CIJEPA_KNN_BANK=0",
+	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_EVAL_EVERY=2",
 }
 
 // packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a class's pattern.
@@ -180,7 +180,7 @@ func result(t *testing.T, bucket string) settings.Result {
 	}
 	checkTeacher(t, b, r)
 	checkSchema(t, text)
-	for _, spent := range [][2]float64{{r.Course.PretrainSeconds, r.Course.PretrainDevice}, {r.Course.ProbeSeconds, r.Course.ProbeDevice}, {r.Course.ScoreSeconds, r.Course.ScoreDevice}} {
+	for _, spent := range [][2]float64{{r.Stats.PretrainSeconds, r.Stats.PretrainDevice}, {r.Stats.ProbeSeconds, r.Stats.ProbeDevice}, {r.Stats.ScoreSeconds, r.Stats.ScoreDevice}} {
 		if wall, device := spent[0], spent[1]; device <= 0 || device > wall {
 			t.Errorf("%v s of a phase's %v s on the device", device, wall)
 		}
@@ -213,7 +213,7 @@ func checkTeacher(t *testing.T, b *storage.Bucket, r settings.Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := b.Read(context.Background(), storage.Object{Key: "runs/tiny/teacher.safetensors", Size: int64(len(text)), SHA256: r.Figures.TeacherSHA256})
+	reader, err := b.Read(context.Background(), storage.Object{Key: "runs/tiny/teacher.safetensors", Size: int64(len(text)), SHA256: r.Metrics.TeacherSHA256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,8 +232,8 @@ func TestKills(t *testing.T) {
 	alone := newBucket(t)
 	want := finish(t, alone)
 	whole := time.Since(begin)
-	if want.Figures.Updates != 36 || want.Figures.StateSHA256 == "" || want.Course.Attempts != 1 || want.Course.Alarms != 0 {
-		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Figures)
+	if want.Metrics.Updates != 36 || want.Metrics.StateSHA256 == "" || want.Stats.Attempts != 1 || want.Stats.Alarms != 0 {
+		t.Fatalf("the run that was left alone is not what it should be: %+v", want.Metrics)
 	}
 	wantLooks := looks(t, alone)
 	if len(wantLooks) != 3+4 { // at the ends of epochs; health also before the first
@@ -246,14 +246,14 @@ func TestKills(t *testing.T) {
 		backend := []string{"go:ops_sequential", "go:parallelism=64"}[runs%2] // they must not differ in a bit
 		done += kill(t, bucket, min(10, kills-done), whole, phases, "CIJEPA_BACKEND="+backend)
 		got := finish(t, bucket)
-		if d := cmp.Diff(want.Figures, got.Figures); d != "" {
+		if d := cmp.Diff(want.Metrics, got.Metrics); d != "" {
 			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
 		}
 		if d := cmp.Diff(wantLooks, looks(t, bucket)); d != "" {
 			t.Fatalf("run %d, after %d kills, has other looks than the one that was left alone:\n%s", runs, done, d)
 		}
 	}
-	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Figures.StateSHA256, want.Figures.TeacherSHA256)
+	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v; state %.12s, teacher %.12s", done, runs, time.Since(begin).Seconds(), phases, want.Metrics.StateSHA256, want.Metrics.TeacherSHA256)
 }
 
 func killsAsked(t *testing.T) int {
@@ -306,7 +306,7 @@ func TestKillsOverANetwork(t *testing.T) {
 		if code := wait(t, c); code != 0 {
 			t.Fatalf("exit %d\n%s", code, log)
 		}
-		if d := cmp.Diff(want.Figures, result(t, server.URL()).Figures); d != "" {
+		if d := cmp.Diff(want.Metrics, result(t, server.URL()).Metrics); d != "" {
 			t.Fatalf("run %d, after %d kills, differs from the one that was left alone:\n%s", runs, done, d)
 		}
 	}
@@ -323,7 +323,7 @@ func looks(t *testing.T, bucket string) map[string]string {
 	}
 	defer b.Close()
 	found := map[string]string{}
-	for _, kind := range []string{record.Onlines, record.Healths} {
+	for _, kind := range []string{record.Evals, record.Healths} {
 		keys, err := b.List(t.Context(), "runs/tiny/metrics/"+kind+"-")
 		if err != nil {
 			t.Fatal(err)
@@ -399,7 +399,7 @@ func TestExitCodes(t *testing.T) {
 		{"no data", []string{"CIJEPA_DATA=nowhere", "CIJEPA_RUN=x"}, 64, "cijepa pack"},
 		{"batch too large", []string{"CIJEPA_BATCH=5000", "CIJEPA_RUN=y"}, 64, "200 images"},
 		{"scheme", []string{"CIJEPA_BUCKET=ftp://x"}, 64, "ftp"},
-		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_PATIENCE=2s"}, 75, "unreachable"},
+		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_RETRY_TIMEOUT=2s"}, 75, "unreachable"},
 		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so", "CIJEPA_RUN=z"}, noPlugin(), "CIJEPA_BACKEND"},
 		{"no such device", []string{"CIJEPA_BACKEND=gpu", "CIJEPA_RUN=z"}, 64, "CIJEPA_BACKEND=gpu: must be"},
 		{"damaged index", []string{"CIJEPA_DATA=damaged", "CIJEPA_RUN=z"}, 65, "damaged/index.json"},
@@ -477,7 +477,7 @@ func TestOvertaken(t *testing.T) {
 	if code := wait(t, second); code != 0 {
 		t.Fatalf("exit %d\n%s", code, log2)
 	}
-	if d := cmp.Diff(result(t, alone).Figures, result(t, bucket).Figures); d != "" {
+	if d := cmp.Diff(result(t, alone).Metrics, result(t, bucket).Metrics); d != "" {
 		t.Errorf("the run ended otherwise:\n%s", d)
 	}
 	ends, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs/tiny/metrics/attempt-*-000*.jsonl"))
@@ -490,7 +490,7 @@ func TestOvertaken(t *testing.T) {
 // the process.
 func TestStopsInTimeWhateverItIsAt(t *testing.T) {
 	slow(t)
-	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_ONLINE_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
+	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_EVAL_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
 	waitFor(t, log, `"msg":"epoch"`)
 	time.Sleep(time.Second) // into the first step
 	begin := time.Now()
@@ -548,7 +548,7 @@ func TestStopInEveryPhase(t *testing.T) {
 				t.Errorf("after %s: steps were lost: %s", event, text)
 			}
 		}
-		if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
+		if d := cmp.Diff(want.Metrics, finish(t, bucket).Metrics); d != "" {
 			t.Errorf("after %s: the run ended otherwise:\n%s", event, d)
 		}
 	}
@@ -576,7 +576,7 @@ func TestRunOutlivesItsReader(t *testing.T) {
 	if code := wait(t, c); code != 0 {
 		t.Errorf("exit %d of a run whose log was closed", code)
 	}
-	if d := cmp.Diff(want.Figures, result(t, bucket).Figures); d != "" {
+	if d := cmp.Diff(want.Metrics, result(t, bucket).Metrics); d != "" {
 		t.Errorf("the run ended otherwise:\n%s", d)
 	}
 
@@ -619,7 +619,7 @@ func TestDeadlineTooShort(t *testing.T) {
 	if !strings.Contains(log.String(), `"saved":0`) {
 		t.Errorf("the log does not tell what was lost:\n%s", log)
 	}
-	if d := cmp.Diff(want.Figures, finish(t, bucket).Figures); d != "" {
+	if d := cmp.Diff(want.Metrics, finish(t, bucket).Metrics); d != "" {
 		t.Errorf("the run ended otherwise:\n%s", d)
 	}
 }
@@ -658,8 +658,8 @@ func TestDamagedCheckpoint(t *testing.T) {
 			continue // too late: nothing reads the checkpoint any more
 		}
 		got := finish(t, bucket)
-		if d := cmp.Diff(want.Figures, got.Figures); d != "" || got.Course.Fallbacks != 1 {
-			t.Errorf("%+v: %d damaged checkpoints counted, want 1; figures:\n%s", damage, got.Course.Fallbacks, d)
+		if d := cmp.Diff(want.Metrics, got.Metrics); d != "" || got.Stats.Fallbacks != 1 {
+			t.Errorf("%+v: %d damaged checkpoints counted, want 1; figures:\n%s", damage, got.Stats.Fallbacks, d)
 		}
 	}
 }
@@ -669,7 +669,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 func TestHopelessRunEndsThoughItIsPreempted(t *testing.T) {
 	bucket := newBucket(t)
 	for attempt := range 10 {
-		c, log := start(t, bucket, "CIJEPA_EPOCHS=100", "CIJEPA_PEAK_RATE=100", "CIJEPA_START_RATE=100", "CIJEPA_WEIGHT_DECAY=1e30", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=1ms")
+		c, log := start(t, bucket, "CIJEPA_EPOCHS=100", "CIJEPA_PEAK_LR=100", "CIJEPA_START_RATE=100", "CIJEPA_WEIGHT_DECAY=1e30", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=1ms")
 		for range 3000 {
 			if strings.Count(log.String(), `"msg":"step"`) >= 8 || strings.Contains(log.String(), `"msg":"ended"`) {
 				break

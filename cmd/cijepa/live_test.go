@@ -62,7 +62,7 @@ func TestListen(t *testing.T) {
 			}
 		}
 	}
-	if d := cmp.Diff(want.Figures, result(t, bucket).Figures); d != "" {
+	if d := cmp.Diff(want.Metrics, result(t, bucket).Metrics); d != "" {
 		t.Errorf("the run that was watched ended otherwise:\n%s", d)
 	}
 }

@@ -41,7 +41,7 @@ func TestLogHasNumbers(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"loss", "rate", "images_per_second", "data_wait", "top1", "knn_top1", "feature_std", "seconds", "pause"} {
+	for _, name := range []string{"loss", "lr", "images_per_second", "data_wait", "top1", "knn_top1", "feature_std", "seconds", "pause"} {
 		if figures[name] == 0 {
 			t.Errorf("no number %q in the log", name)
 		}

@@ -80,10 +80,10 @@ func TestReportKnowsThePresets(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, v := range map[string]any{
-			"run.json": record.Begun[settings.Recipe]{Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe},
+			"run.json": record.RunRecord[settings.Recipe]{Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe},
 			"result.json": record.Result[settings.Recipe]{
 				Version: record.Version, Preset: p.Name, Recipe: cfg.Recipe, PostTop1: &p.PostTop1, Data: record.Data{ValidationSamples: 5000},
-				Figures: record.Figures{Top1: p.PostTop1, Depths: []record.DepthFigure{{Depth: 11}}},
+				Metrics: record.Metrics{Top1: p.PostTop1, Depths: []record.DepthMetrics{{Depth: 11}}},
 			},
 		} {
 			text, err := json.Marshal(v)

@@ -39,7 +39,7 @@ func (g Judge) Line(line any) []record.Alarm {
 		if l.Step > g.memory.Judged {
 			return g.health(l)
 		}
-	case record.Online:
+	case record.Eval:
 		if g.settled(l.Step) { // learning begins with a fall below the untrained encoder
 			return g.online(l)
 		}
@@ -57,7 +57,7 @@ func (g Judge) Update(step int64, skipped bool) []record.Alarm {
 	n := float64(len(m.Skips))
 	r := reading{value: &n, limit: mostSkips, bad: n > mostSkips, well: n == 0}
 	return g.ring(record.AlarmNotFinite, step, []reading{r}, func(r reading) string {
-		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; %d in a row end the run: lower %s", n, skipWindow, MaxSkipped, settings.Variable("PeakRate"))
+		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; %d in a row end the run: lower %s", n, skipWindow, MaxSkipped, settings.Variable("PeakLR"))
 	})
 }
 
@@ -109,7 +109,7 @@ func (g Judge) table(line record.Step) []record.Alarm {
 		all = append(all, worst)
 	}
 	return g.ring(record.AlarmTable, line.Step, all, func(r reading) string {
-		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone: look at %s", *r.depth, *r.to, figure(r.value), settings.Variable("PeakRate"))
+		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone: look at %s", *r.depth, *r.to, figure(r.value), settings.Variable("PeakLR"))
 	})
 }
 
@@ -120,7 +120,7 @@ func (g Judge) health(line record.Health) []record.Alarm {
 	for i := range line.Depths {
 		depth := &line.Depths[i]
 		if g.settled(line.Step) { // until then features may fall, and rise again
-			deviation = append(deviation, atLeast(leastDeviation, depth, line.Deviation[i]))
+			deviation = append(deviation, atLeast(leastDeviation, depth, line.Std[i]))
 			least := float64(leastRank)
 			if m.Ranks != nil {
 				least = max(least, m.Ranks[i]/mostRankFall)
@@ -144,7 +144,7 @@ func (g Judge) health(line record.Health) []record.Alarm {
 			}
 		}
 	}
-	advice := fmt.Sprintf("; lower %s, or raise %s", settings.Variable("PeakRate"), settings.Variable("FirstMomentum"))
+	advice := fmt.Sprintf("; lower %s, or raise %s", settings.Variable("PeakLR"), settings.Variable("EMAMomentum"))
 	return slices.Concat(
 		g.ring(record.AlarmCollapse, line.Step, deviation, func(r reading) string {
 			return fmt.Sprintf("the teacher's features of depth %d deviate by %s over images, and healthy ones by 0.3 to 1: images look alike to it", *r.depth, figure(r.value)) + advice
@@ -158,13 +158,13 @@ func (g Judge) health(line record.Health) []record.Alarm {
 }
 
 // online judges a look of the online probe.
-func (g Judge) online(line record.Online) []record.Alarm {
+func (g Judge) online(line record.Eval) []record.Alarm {
 	m, top1 := g.memory, line.ProbeTop1
 	m.Top1 = max(m.Top1, top1)
 	variance := func(percent float64) float64 { return percent * (100 - percent) / float64(line.Images) }
 	fall := fallErrors * math.Sqrt(variance(m.Top1)+variance(top1))
 	r := reading{value: &top1, limit: m.Top1 - fall, bad: top1 < m.Top1-fall, well: top1 > m.Top1-fall/2}
 	return g.ring(record.AlarmProbe, line.Step, []reading{r}, func(r reading) string {
-		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s", settings.Short(top1), settings.Short(m.Top1), line.Images, settings.Variable("PeakRate"))
+		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s", settings.Short(top1), settings.Short(m.Top1), line.Images, settings.Variable("PeakLR"))
 	})
 }

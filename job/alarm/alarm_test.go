@@ -32,7 +32,7 @@ func eleven(v float64) (all []*float64) {
 
 // healthy is a line of health as a run of full size may show it.
 func healthy(epoch int64) record.Health {
-	return record.Health{Step: 247 * epoch, Epoch: epoch, Depths: settings.span(1, 11), Deviation: eleven(0.5), Rank: eleven(40), RMS: eleven(math.Sqrt(float64(epoch)))}
+	return record.Health{Step: 247 * epoch, Epoch: epoch, Depths: settings.span(1, 11), Std: eleven(0.5), Rank: eleven(40), RMS: eleven(math.Sqrt(float64(epoch)))}
 }
 
 // stepped is a line of steps in which all pathways have had their share and no pair is predicted worse than 0.7.
@@ -48,8 +48,8 @@ func stepped(step int64) record.Step {
 	return line
 }
 
-func looked(epoch int64, top1 float64) record.Online {
-	return record.Online{Step: 247 * epoch, Epoch: epoch, ProbeTop1: top1, Images: 1000}
+func looked(epoch int64, top1 float64) record.Eval {
+	return record.Eval{Step: 247 * epoch, Epoch: epoch, ProbeTop1: top1, Images: 1000}
 }
 
 // changed is a copy of a line with something else in it.
@@ -89,17 +89,17 @@ var cases = []struct {
 }{
 	{"healthy", []any{healthy(0), looked(0, 30), stepped(50), healthy(1), healthy(6), stepped(1500), looked(10, 40), stepped(2500), healthy(20), looked(20, 45), stepped(5000), looked(30, 44)}, nil},
 	{"collapse rings once until it has been healthy", []any{
-		healthy(6), changed(healthy(7), func(l *record.Health) { l.Deviation[4] = settings.Finite(0.09) }), changed(healthy(8), func(l *record.Health) { l.Deviation[4] = settings.Finite(0.02) }),
-		changed(healthy(9), func(l *record.Health) { l.Deviation[4] = settings.Finite(0.102) }), // not healthy enough to count
-		changed(healthy(10), func(l *record.Health) { l.Deviation[4] = settings.Finite(0.09) }), healthy(11),
-		changed(healthy(12), func(l *record.Health) { l.Deviation[4] = settings.Finite(0.09) }),
+		healthy(6), changed(healthy(7), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }), changed(healthy(8), func(l *record.Health) { l.Std[4] = settings.Finite(0.02) }),
+		changed(healthy(9), func(l *record.Health) { l.Std[4] = settings.Finite(0.102) }), // not healthy enough to count
+		changed(healthy(10), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }), healthy(11),
+		changed(healthy(12), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }),
 	}, []string{"collapse 7 5", "collapse 12 5"}},
 	{"one alarm for all depths that go bad together, one more for those that follow", []any{
-		changed(healthy(7), func(l *record.Health) { l.Deviation[4], l.Deviation[6] = settings.Finite(0.09), settings.Finite(0.05) }),
-		changed(healthy(8), func(l *record.Health) { l.Deviation = eleven(0.01) }),
+		changed(healthy(7), func(l *record.Health) { l.Std[4], l.Std[6] = settings.Finite(0.09), settings.Finite(0.05) }),
+		changed(healthy(8), func(l *record.Health) { l.Std = eleven(0.01) }),
 	}, []string{"collapse 7 7", "collapse 8 1"}},
-	{"features that are no numbers", []any{changed(healthy(7), func(l *record.Health) { l.Deviation[0], l.Rank[0], l.RMS[0] = nil, nil, nil })}, []string{"collapse 7 1", "rank 7 1", "residual 7 1"}},
-	{"before the end of the warm-up features may fall", []any{changed(healthy(3), func(l *record.Health) { l.Deviation, l.Rank = eleven(0.05), eleven(1.2) })}, nil},
+	{"features that are no numbers", []any{changed(healthy(7), func(l *record.Health) { l.Std[0], l.Rank[0], l.RMS[0] = nil, nil, nil })}, []string{"collapse 7 1", "rank 7 1", "residual 7 1"}},
+	{"before the end of the warm-up features may fall", []any{changed(healthy(3), func(l *record.Health) { l.Std, l.Rank = eleven(0.05), eleven(1.2) })}, nil},
 	{"one direction is left", []any{changed(healthy(6), func(l *record.Health) { l.Rank[10] = settings.Finite(1.2) })}, []string{"rank 6 11"}},
 	{"a third of the rank is left", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.Rank[10] = settings.Finite(13) })}, []string{"rank 7 11"}},
 	{"a residual stream beyond all bounds", []any{changed(healthy(1), func(l *record.Health) { l.RMS[10] = settings.Finite(101) })}, []string{"residual 1 11"}},

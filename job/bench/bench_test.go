@@ -64,7 +64,7 @@ func TestBenchMeasures(t *testing.T) {
 		step, operations := 0.0, 0.0
 		for i, s := range masker.Shapes() {
 			got := f.Shapes[i]
-			if got.Target != s.Target || got.Context != s.Context || got.Operations != cfg.Model().Operations(s) {
+			if got.Target != s.Target || got.Context != s.Context || got.Operations != cfg.Model().FLOPs(s) {
 				t.Errorf("shape %+v is %+v", s, got)
 			}
 			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) || got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
@@ -106,7 +106,7 @@ func TestBenchOfOneShape(t *testing.T) {
 // TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
 func TestBenchOfALossThatIsNotFinite(t *testing.T) {
 	cfg, o := smallBench()
-	cfg.PeakRate, cfg.StartRate = 1e30, 1e30
+	cfg.PeakLR, cfg.StartRate = 1e30, 1e30
 	o.Target, o.Context, o.Steps = 7, 13, 4
 	f := benchOf(t, cfg, o)
 	if f.FirstLoss == nil || f.LastLoss != nil || f.Skipped == 0 || f.StepSeconds <= 0 {

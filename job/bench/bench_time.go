@@ -82,7 +82,7 @@ func (b *bench) timeShape(ctx context.Context, s *Shape) error {
 		if ctx.Err() != nil {
 			return errors.Join(context.Cause(ctx), batch.Images.Free())
 		}
-		in := model.StepInput{Images: batch.Images, Masks: masks, Rate: b.cfg.StartRate, Momentum: b.cfg.FirstMomentum,
+		in := model.StepInput{Images: batch.Images, Masks: masks, LR: b.cfg.StartLR(), EMAMomentum: b.cfg.EMAMomentum,
 			Sources: model.SampleDepths(b.model.Depths, b.model.IntermediateRows, b.cfg.Seed, b.step)}
 		called := time.Now()
 		out, err := b.learner.Step(in)
@@ -109,7 +109,7 @@ func (b *bench) timeShape(ctx context.Context, s *Shape) error {
 	}
 	s.StepSeconds, s.FastestSeconds, s.SlowestSeconds = seconds(median(laps)), seconds(slices.Min(laps)), seconds(slices.Max(laps))
 	s.ImagesPerSecond = float64(b.model.Batch) / s.StepSeconds
-	s.Operations = b.model.Operations(mask.Shape{Target: s.Target, Context: s.Context})
+	s.Operations = b.model.FLOPs(mask.Shape{Target: s.Target, Context: s.Context})
 	return nil
 }
 

@@ -75,12 +75,12 @@ func (b *Board) Line(line any) {
 	case record.Step:
 		add := b.scalars(l.Phase, now, l.Step)
 		add("loss", l.Loss)
-		add("learning_rate", &l.Rate)
+		add("learning_rate", &l.LR)
 		add("images_per_second", &l.ImagesPerSecond)
 		add("data_wait", &l.DataWait)
 		add("bad_samples", count(l.Bad))
 		if len(l.Table) > 0 { // of pretraining
-			add("ema_momentum", &l.Momentum)
+			add("ema_momentum", &l.EMAMomentum)
 			add("skipped_updates", count(l.Skipped))
 			add("error/deepest_to_deepest", l.Table[len(l.Table)-1][len(l.Table)-1])
 			b.table = l.Table
@@ -88,24 +88,24 @@ func (b *Board) Line(line any) {
 	case record.Health:
 		add := b.scalars(record.Pretraining, now, l.Step)
 		for i, depth := range l.Depths {
-			add(fmt.Sprintf("feature_std/depth_%02d", depth), l.Deviation[i])
+			add(fmt.Sprintf("feature_std/depth_%02d", depth), l.Std[i])
 			add(fmt.Sprintf("effective_rank/depth_%02d", depth), l.Rank[i])
 			add(fmt.Sprintf("residual_rms/depth_%02d", depth), l.RMS[i])
 		}
 		if b.Draw != nil && len(b.table) > 1 { // one cell is no picture
 			b.pictures = append(b.pictures, drawing{record.Pretraining, now, l.Step, b.table})
 		}
-	case record.Online:
+	case record.Eval:
 		add := b.scalars(record.Pretraining, now, l.Step)
-		add("online/probe_top1", &l.ProbeTop1)
-		add("online/knn_top1", l.KNNTop1)
+		add("eval/probe_top1", &l.ProbeTop1)
+		add("eval/knn_top1", l.KNNTop1)
 	case record.Alarm:
 		b.add(record.Pretraining, now, note(now, l.Step, "alarms/"+l.Alarm, l.Text))
 	}
 }
 
 // Finish takes what the run found: percentages of the validation split. The profile's steps are depths.
-func (b *Board) Finish(f record.Figures) {
+func (b *Board) Finish(f record.Metrics) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()

@@ -172,14 +172,14 @@ func TestFigures(t *testing.T) {
 	b := &Board{}
 	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Table: [][]*float64{{nil}}})
 	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2)})
-	b.Line(record.Health{Step: 1, Depths: []int{3, 11}, Deviation: []*float64{at(.5), nil}, Rank: []*float64{at(7), at(8)}, RMS: []*float64{nil, nil}})
-	b.Line(record.Online{Step: 1, ProbeTop1: 40})
+	b.Line(record.Health{Step: 1, Depths: []int{3, 11}, Std: []*float64{at(.5), nil}, Rank: []*float64{at(7), at(8)}, RMS: []*float64{nil, nil}})
+	b.Line(record.Eval{Step: 1, ProbeTop1: 40})
 	b.Line(record.Alarm{Step: 1, Alarm: record.AlarmCollapse, Text: "features of depth 3 are the same"})
 	b.Describe(map[string]any{"seed": 3.})
-	b.Finish(record.Figures{Updates: 9, Top1: 70, KNNTop1: at(60), Depths: []record.DepthFigure{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
+	b.Finish(record.Metrics{Updates: 9, Top1: 70, KNNTop1: at(60), Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
 	want := map[string][]string{
 		"pretrain": {"learning_rate", "images_per_second", "data_wait", "bad_samples", "ema_momentum", "skipped_updates",
-			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "online/probe_top1", "alarms/collapse"},
+			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "eval/probe_top1", "alarms/collapse"},
 		"probe": {"loss", "learning_rate", "images_per_second", "data_wait", "bad_samples"},
 		"": {"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1",
 			"profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth", "profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth",

@@ -48,7 +48,7 @@ func (c *check) lookAtBucket(ctx context.Context) {
 
 // store says how the buckets of a check behave: it looks at what is there, and makes nothing.
 func (c *check) store() storage.Options {
-	return storage.Options{Log: c.log, Patience: min(c.cfg.Patience, checkPatience), MustExist: true}
+	return storage.Options{Log: c.log, RetryTimeout: min(c.cfg.RetryTimeout, checkPatience), MustExist: true}
 }
 
 // folder is the run's, in the bucket.

@@ -92,11 +92,11 @@ func oneBlock(cfg model.Config) model.Config {
 
 // share of the run's operations for an image that a step of cfg takes.
 func (c *check) share(cfg model.Config) float64 {
-	return cfg.Operations(c.meanShape()) / c.operations()
+	return cfg.FLOPs(c.meanShape()) / c.operations()
 }
 
 // operations of one image in a step, at the mask shape nearest to the mean.
-func (c *check) operations() float64 { return c.cfg.Model().Operations(c.meanShape()) }
+func (c *check) operations() float64 { return c.cfg.Model().FLOPs(c.meanShape()) }
 
 // meanShape is the mask shape whose targets are nearest to the mean in length.
 func (c *check) meanShape() (nearest mask.Shape) {
@@ -139,7 +139,7 @@ func (c *check) nextBatch(t timing, left float64) int {
 func (c *check) trial(ctx context.Context, cfg model.Config) (t timing, err error) {
 	result := make(chan timing, 1)
 	err = machine.Interruptible(ctx, func() error {
-		t, err := timeLearner(ctx, c.device, cfg, c.cfg.Seed, c.meanShape().Target, c.cfg.StartRate, c.cfg.FirstMomentum)
+		t, err := timeLearner(ctx, c.device, cfg, c.cfg.Seed, c.meanShape().Target, c.cfg.StartLR(), c.cfg.EMAMomentum)
 		result <- t
 		return err
 	})
@@ -184,7 +184,7 @@ func timeLearner(ctx context.Context, d *model.Device, cfg model.Config, seed ui
 			return t, err
 		}
 		start := time.Now()
-		out, err := l.Step(model.StepInput{Images: uploaded, Masks: masks, Rate: rate, Momentum: momentum,
+		out, err := l.Step(model.StepInput{Images: uploaded, Masks: masks, LR: rate, EMAMomentum: momentum,
 			Sources: model.SampleDepths(cfg.Depths, cfg.IntermediateRows, seed, step)})
 		if err != nil {
 			return t, err
@@ -274,14 +274,14 @@ func (c *check) tellTime(context.Context) {
 	index := c.data.Index
 	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
 	reads := c.cfg.ProbeEpochs*train + validation // images of one encoder
-	if c.cfg.Neighbours > 0 {
+	if c.cfg.KNNK > 0 {
 		known := train
-		if c.cfg.KNNSamples > 0 {
-			known = min(c.cfg.KNNSamples, train)
+		if c.cfg.KNNBank > 0 {
+			known = min(c.cfg.KNNBank, train)
 		}
 		reads += known + validation
 	}
-	image := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderOperations() / c.operations()
+	image := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderFLOPs() / c.operations()
 	probe := 2 * float64(reads) * image
 	tell := c.ok
 	if pretrain+probe > tooLong {

@@ -33,12 +33,12 @@ func told() (*View, Options) {
 	v.Stepped("pretrain", 40, 100)
 	v.Stepped("pretrain", 41, 100)
 	v.Stepped("pretrain", 42, 100)
-	v.Line(record.Health{Step: 40, Depths: []int{1, 11}, Deviation: []*float64{number(0.5), number(0.25)}, Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)}})
+	v.Line(record.Health{Step: 40, Depths: []int{1, 11}, Std: []*float64{number(0.5), number(0.25)}, Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)}})
 	v.Line(record.Step{
-		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), Rate: 5e-4, Momentum: 0.996, ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
+		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996, ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
 		Table: [][]*float64{{number(0.9), number(0.8)}, {nil, number(0.7)}},
 	})
-	v.Line(record.Online{ProbeTop1: 41, KNNTop1: number(40)})
+	v.Line(record.Eval{ProbeTop1: 41, KNNTop1: number(40)})
 	v.Line(record.Alarm{Alarm: "collapse"})
 	v.Line(record.Alarm{Alarm: "collapse"})
 	v.Line(record.Alarm{Alarm: "residual"})
@@ -47,7 +47,7 @@ func told() (*View, Options) {
 	v.SaveFailed()
 	v.Stepped("probe", 0, 10)
 	v.Stepped("probe", 1, 10)
-	v.Line(record.Step{Phase: "probe", Step: 1, Epoch: 0.1, Loss: number(4.6), Rate: 3e-3, ImagesPerSecond: 900, DataWait: 0.5})
+	v.Line(record.Step{Phase: "probe", Step: 1, Epoch: 0.1, Loss: number(4.6), LR: 3e-3, ImagesPerSecond: 900, DataWait: 0.5})
 	return v, Options{
 		Identity: Identity{Run: "r", Preset: "demo", Versions: record.Versions{Program: "v1", Commit: "c", Go: "go1", GoMLX: "g", Compute: "c", GoXLA: "x"}, Depths: []int{1, 11}},
 		Limit:    time.Minute, Log: slog.New(slog.DiscardHandler),
@@ -79,7 +79,7 @@ func TestMetrics(t *testing.T) {
 		`cijepa_pathway_updates_total{source="1"} 7`, `cijepa_pathway_updates_total{source="11"} 42`,
 		`cijepa_table_mse{source="1",target="11"} 0.8`, `cijepa_table_mse{source="11",target="11"} 0.7`,
 		`cijepa_feature_std{depth="11"} 0.25`, `cijepa_effective_rank{depth="1"} 30`, `cijepa_residual_rms{depth="11"} 2`,
-		`cijepa_online_probe_top1_ratio 0.41`, `cijepa_online_knn_top1_ratio 0.4`,
+		`cijepa_eval_probe_top1_ratio 0.41`, `cijepa_eval_knn_top1_ratio 0.4`,
 		`cijepa_alarms_total{alarm="collapse"} 2`, `cijepa_alarms_total{alarm="residual"} 1`,
 		`cijepa_checkpoints_saved_total 2`, `cijepa_checkpoints_failed_total 1`, `cijepa_checkpoint_saved_bytes_total 10000`,
 		`cijepa_checkpoint_save_seconds_total 3`, `cijepa_checkpoint_step{phase="pretrain"} 42`,
@@ -181,9 +181,9 @@ func TestSilence(t *testing.T) {
 func TestPage(t *testing.T) {
 	v, o := told()
 	v.Before(&report.Run{
-		Name: "r", Attempts: []report.Attempt{{Name: "a", Phase: "pretrain"}}, Begun: record.Begun[report.Recipe]{Recipe: report.Recipe{"Depths": []byte("[1,11]")}},
+		Name: "r", Attempts: []report.Attempt{{Name: "a", Phase: "pretrain"}}, Begun: record.RunRecord[report.Recipe]{Recipe: report.Recipe{"Depths": []byte("[1,11]")}},
 		Steps:  []record.Step{{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}}, {Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)}},
-		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Deviation: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
+		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Std: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
 	})
 	page := get(t, v.handler(o), "/", http.StatusOK)
 	for _, want := range []string{

@@ -59,7 +59,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		line := *phase.newest()
 		m.known("loss", "Loss of the update at the newest line.", line.Loss, "phase", line.Phase)
 		m.gauge("epoch", "Epochs of the phase that are done.", line.Epoch, "phase", line.Phase)
-		m.gauge("learning_rate", "Learning rate.", line.Rate, "phase", line.Phase)
+		m.gauge("learning_rate", "Learning rate.", line.LR, "phase", line.Phase)
 		m.gauge("images_per_second", "Images of updates a second, since the line before.", line.ImagesPerSecond, "phase", line.Phase)
 		m.gauge("data_wait_ratio", "Share of the time that updates waited for images, since the line before.", line.DataWait, "phase", line.Phase)
 		if line.Table != nil {
@@ -70,9 +70,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		m.health(*h)
 	}
 	if o := s.onlines.newest(); o != nil {
-		m.gauge("online_probe_top1_ratio", "Share of held-out images that the online probe gets right.", o.ProbeTop1/100)
+		m.gauge("eval_probe_top1_ratio", "Share of held-out images that the online probe gets right.", o.ProbeTop1/100)
 		if o.KNNTop1 != nil {
-			m.gauge("online_knn_top1_ratio", "Share of held-out images that the online kNN gets right.", *o.KNNTop1/100)
+			m.gauge("eval_knn_top1_ratio", "Share of held-out images that the online kNN gets right.", *o.KNNTop1/100)
 		}
 	}
 	for kind, n := range s.rung {
@@ -90,7 +90,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 
 // pretraining gives what only lines of pretraining have.
 func (c collector) pretraining(m metrics, line record.Step) {
-	m.gauge("ema_momentum", "EMA momentum of the teacher.", line.Momentum)
+	m.gauge("ema_momentum", "EMA momentum of the teacher.", line.EMAMomentum)
 	m.counter("skipped_updates_total", "Updates of the run whose gradient was not finite.", float64(line.Skipped))
 	m.counter("bad_samples_total", "Images that could not be decoded.", float64(line.Bad))
 	for row, n := range line.Updates {
@@ -110,7 +110,7 @@ type metrics chan<- prometheus.Metric
 func (m metrics) health(h record.Health) {
 	for i, d := range h.Depths {
 		depth := strconv.Itoa(d)
-		m.known("feature_std", "Standard deviation over images of the teacher's pooled features; collapsed when near 0.", h.Deviation[i], "depth", depth)
+		m.known("feature_std", "Standard deviation over images of the teacher's pooled features; collapsed when near 0.", h.Std[i], "depth", depth)
 		m.known("effective_rank", "Effective rank of the teacher's pooled features.", h.Rank[i], "depth", depth)
 		m.known("residual_rms", "Root mean square of the teacher's residual stream.", h.RMS[i], "depth", depth)
 	}

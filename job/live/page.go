@@ -45,7 +45,7 @@ func (v *View) report(who Identity, now time.Time) *report.Report {
 	run := s.before
 	if run == nil {
 		depths, _ := json.Marshal(who.Depths) // whole numbers
-		run = &report.Run{Name: who.Run, Preset: who.Preset, Begun: record.Begun[report.Recipe]{Recipe: report.Recipe{"Depths": depths}, Versions: who.Versions}}
+		run = &report.Run{Name: who.Run, Preset: who.Preset, Begun: record.RunRecord[report.Recipe]{Recipe: report.Recipe{"Depths": depths}, Versions: who.Versions}}
 	}
 	moved, doing := v.pulse(now)
 	watch := &report.Watch{Doing: doing, Idle: now.Sub(moved)}

@@ -32,7 +32,7 @@ type state struct {
 	before  *report.Run          // what earlier attempts have left; nil: not known
 	steps   []trail[record.Step] // one for each phase
 	healths trail[record.Health]
-	onlines trail[record.Online]
+	onlines trail[record.Eval]
 	alarms  trail[record.Alarm]
 	rung    map[string]int64 // alarms by kind
 	saves   saves
@@ -146,7 +146,7 @@ func (v *View) Line(line any) {
 			s.steps[i] = s.steps[i].with(line)
 		case record.Health:
 			s.healths = s.healths.with(line)
-		case record.Online:
+		case record.Eval:
 			s.onlines = s.onlines.with(line)
 		case record.Alarm:
 			s.alarms = s.alarms.with(line)

@@ -17,7 +17,7 @@ import (
 
 // TestProgramsAreKeptTwice: on the machine and with the run, whose own come first.
 func TestProgramsAreKeptTwice(t *testing.T) {
-	bucket, err := storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{Patience: time.Second})
+	bucket, err := storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{RetryTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 // use, as the compiler says by putting another in its place, is.
 func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
-	bucket := storage.New(store.Bucket(), storage.Options{Patience: 10 * time.Millisecond})
+	bucket := storage.New(store.Bucket(), storage.Options{RetryTimeout: 10 * time.Millisecond})
 	defer bucket.Close()
 	attempt := func() *Programs {
 		return &Programs{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}

@@ -7,7 +7,7 @@ import "time"
 const (
 	Steps    = "steps"
 	Healths  = "health"
-	Onlines  = "online"
+	Evals    = "eval"
 	Alarms   = "alarms"
 	Attempts = "attempt"
 )
@@ -24,8 +24,8 @@ type Step struct {
 	Step            int64        `json:"step"` // updates done in the phase
 	Epoch           float64      `json:"epoch"`
 	Loss            *float64     `json:"loss"`
-	Rate            float64      `json:"rate"`
-	Momentum        float64      `json:"momentum,omitempty"`
+	LR              float64      `json:"lr"`
+	EMAMomentum     float64      `json:"ema_momentum,omitempty"`
 	ImagesPerSecond float64      `json:"images_per_second"`
 	DataWait        float64      `json:"data_wait"` // share of the time since the last line
 	Skipped         int64        `json:"skipped_updates"`
@@ -36,16 +36,16 @@ type Step struct {
 
 // Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected depth.
 type Health struct {
-	Step      int64      `json:"step"`
-	Epoch     int64      `json:"epoch"`
-	Depths    []int      `json:"depths"`
-	Deviation []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
-	Rank      []*float64 `json:"effective_rank"` // of the pooled features
-	RMS       []*float64 `json:"residual_rms"`   // of the residual stream
+	Step   int64      `json:"step"`
+	Epoch  int64      `json:"epoch"`
+	Depths []int      `json:"depths"`
+	Std    []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
+	Rank   []*float64 `json:"effective_rank"` // of the pooled features
+	RMS    []*float64 `json:"residual_rms"`   // of the residual stream
 }
 
-// Online is one line of online: a quick probe and a kNN on the teacher's deepest features in the middle of pretraining, in percent.
-type Online struct {
+// Eval is one line of online: a quick probe and a kNN on the teacher's deepest features in the middle of pretraining, in percent.
+type Eval struct {
 	Step      int64    `json:"step"`
 	Epoch     int64    `json:"epoch"`
 	ProbeTop1 float64  `json:"probe_top1"`

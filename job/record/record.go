@@ -10,11 +10,11 @@ import (
 )
 
 // Version is the version of run.json and result.json.
-const Version = 1
+const Version = 2
 
-// Begun is run.json: what a run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
+// RunRecord is run.json: what a run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
 // information. R is the recipe: job's own type, or a map for a reader that takes the settings as they come.
-type Begun[R any] struct {
+type RunRecord[R any] struct {
 	Version     int       `json:"version"`
 	Preset      string    `json:"preset"`
 	Recipe      R         `json:"recipe"`

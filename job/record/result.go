@@ -10,9 +10,9 @@ type Result[R any] struct {
 	Preset   string   `json:"preset"`
 	Recipe   R        `json:"recipe"`
 	Data     Data     `json:"data"`
-	Figures  Figures  `json:"figures"`
+	Metrics  Metrics  `json:"metrics"`
 	PostTop1 *float64 `json:"post_top1"` // the post's figure for the preset, when the data is what the post used
-	Course   Course   `json:"course"`
+	Stats    RunStats `json:"stats"`
 	Versions Versions `json:"versions"`
 	Device   string   `json:"device"`
 }
@@ -26,34 +26,34 @@ type Data struct {
 	ValidationSamples int    `json:"validation_samples"`
 }
 
-// Figures are what a run found, in percent where not said otherwise.
-type Figures struct {
-	Top1          float64       `json:"top1"` // linear probe on the deepest depth of the frozen teacher
-	Top5          float64       `json:"top5"`
-	StandardError float64       `json:"top1_standard_error"` // of a share of the validation samples
-	UntrainedTop1 float64       `json:"untrained_top1"`      // the same probe on the encoder before its first update
-	KNNTop1       *float64      `json:"knn_top1"`
-	UntrainedKNN  *float64      `json:"untrained_knn_top1"`
-	Depths        []DepthFigure `json:"depths"`
-	Loss          *float64      `json:"loss"` // of the last update; the target moves, so it ranks nothing
-	Table         [][]*float64  `json:"table"`
-	Updates       int64         `json:"updates"`
-	PathwayCounts []int64       `json:"pathway_updates"`
-	Skipped       int64         `json:"skipped_updates"`
-	TeacherSHA256 string        `json:"teacher_sha256"` // of teacher.safetensors
-	StateSHA256   string        `json:"state_sha256"`   // of all weights, moments and counts after the last update
+// Metrics are what a run found, in percent where not said otherwise.
+type Metrics struct {
+	Top1          float64        `json:"top1"` // linear probe on the deepest depth of the frozen teacher
+	Top5          float64        `json:"top5"`
+	StandardError float64        `json:"top1_standard_error"` // of a share of the validation samples
+	UntrainedTop1 float64        `json:"untrained_top1"`      // the same probe on the encoder before its first update
+	KNNTop1       *float64       `json:"knn_top1"`
+	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
+	Depths        []DepthMetrics `json:"depths"`
+	Loss          *float64       `json:"loss"` // of the last update; the target moves, so it ranks nothing
+	Table         [][]*float64   `json:"table"`
+	Updates       int64          `json:"updates"`
+	PathwayCounts []int64        `json:"pathway_updates"`
+	Skipped       int64          `json:"skipped_updates"`
+	TeacherSHA256 string         `json:"teacher_sha256"` // of teacher.safetensors
+	StateSHA256   string         `json:"state_sha256"`   // of all weights, moments and counts after the last update
 }
 
-// DepthFigure is the probe of one collected depth.
-type DepthFigure struct {
+// DepthMetrics is the probe of one collected depth.
+type DepthMetrics struct {
 	Depth         int     `json:"depth"`
 	Top1          float64 `json:"top1"`
 	Top5          float64 `json:"top5"`
 	UntrainedTop1 float64 `json:"untrained_top1"`
 }
 
-// Course is how the run went.
-type Course struct {
+// RunStats is how the run went.
+type RunStats struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
 	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit

@@ -33,7 +33,7 @@ func (r *Report) alphaBeta() *heatMap {
 		if beta == "-" {
 			beta = alpha // takes alpha's
 		}
-		tops[[2]string{alpha, beta}] = append(tops[[2]string{alpha, beta}], run.Result.Figures.Top1)
+		tops[[2]string{alpha, beta}] = append(tops[[2]string{alpha, beta}], run.Result.Metrics.Top1)
 		alphas, betas = append(alphas, alpha), append(betas, beta)
 	}
 	slices.Sort(alphas)

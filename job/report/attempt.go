@@ -50,7 +50,7 @@ func (r *Run) attempts(lines map[string][]record.Attempt) (order []string) {
 		switch last := i == len(r.Attempts)-1; {
 		case a.Ended != nil:
 		case last && r.Result != nil:
-			a.Ended, a.How = &r.Result.Course.Ended, done
+			a.Ended, a.How = &r.Result.Stats.Ended, done
 		case last:
 			a.How = unknown
 		default:

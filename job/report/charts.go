@@ -108,7 +108,7 @@ func (r *Report) profiles() chart {
 		if run.Result == nil {
 			return nil
 		}
-		d := run.Result.Figures.Depths
+		d := run.Result.Metrics.Depths
 		return points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 })
 	})
 }
@@ -122,7 +122,7 @@ func lossOf(run *Run) plotter.XYs {
 }
 
 func (r *Report) onlines() chart {
-	return r.overRuns(chart{name: "online", Title: "Online probe", Note: "Of the teacher's deepest features, on held-out images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
+	return r.overRuns(chart{name: "eval", Title: "Online probe", Note: "Of the teacher's deepest features, on held-out images.", X: "epoch", Y: "top-1, %"}, func(run *Run) plotter.XYs {
 		return points(len(run.Online), func(i int) (float64, float64) {
 			return float64(run.Online[i].Epoch), run.Online[i].ProbeTop1
 		})
@@ -150,9 +150,9 @@ func (r *Run) charts() []chart {
 	all := []chart{
 		r.ownProfile(),
 		chart{Title: "Loss", Note: lossNote, X: "epoch", Y: "loss", lines: []line{{points: lossOf(r)}}}.described(),
-		steps("Learning rate", "rate", func(i int) float64 { return r.Steps[i].Rate }),
+		steps("Learning rate", "lr", func(i int) float64 { return r.Steps[i].LR }),
 		r.byDepth("Effective rank of the teacher's features", depthNote, "effective rank", func(i int) []*float64 { return r.Health[i].Rank }),
-		r.byDepth("Spread of the teacher's features", "Over images, healthy from 0.3 to 1. "+depthNote, "standard deviation", func(i int) []*float64 { return r.Health[i].Deviation }),
+		r.byDepth("Spread of the teacher's features", "Over images, healthy from 0.3 to 1. "+depthNote, "standard deviation", func(i int) []*float64 { return r.Health[i].Std }),
 		r.byDepth("Residual stream", depthNote, "RMS", func(i int) []*float64 { return r.Health[i].RMS }),
 		r.ownOnline(),
 		r.probeLoss(),
@@ -168,7 +168,7 @@ func (r *Run) ownProfile() chart {
 	if r.Result == nil {
 		return c
 	}
-	d := r.Result.Figures.Depths
+	d := r.Result.Metrics.Depths
 	c.lines = []line{
 		{"pretrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].Top1 }), 0, 0},
 		{"untrained", points(len(d), func(i int) (float64, float64) { return float64(d[i].Depth), d[i].UntrainedTop1 }), 7, 1},

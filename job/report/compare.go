@@ -70,7 +70,7 @@ func (r *Report) Rows() []Row {
 // it began on, and those that the post does not name.
 var (
 	lastBits = []string{"MicroBatch", "Remat", "PlainAttention"}
-	leftOpen = append([]string{"Seed", "Data", "Batch", "PeakRate", "StartRate", "FinalRate", "Precision", "Window", "Neighbours", "KNNSamples"}, lastBits...)
+	leftOpen = append([]string{"Seed", "Data", "Batch", "PeakLR", "FinalLR", "Precision", "Window", "KNNK", "KNNBank"}, lastBits...)
 )
 
 // postsNames are what the post calls some settings.
@@ -78,7 +78,7 @@ var postsNames = map[string]string{"Epochs": "epochs", "Depths": "depths", "AllT
 
 // departs says what of the run is not as in the post. A setting that an older program did not have yet is as it was.
 func (r *Run) departs(from Reference) (what []string) {
-	posts := &Run{Begun: record.Begun[Recipe]{Recipe: from.Recipe}}
+	posts := &Run{Begun: record.RunRecord[Recipe]{Recipe: from.Recipe}}
 	for _, name := range slices.Sorted(maps.Keys(from.Recipe)) {
 		_, has := r.Begun.Recipe[name]
 		if ours, theirs := r.Setting(name), posts.Setting(name); has && ours != theirs && !slices.Contains(leftOpen, name) {

@@ -22,7 +22,7 @@ func (g group) top1() (mean, noise float64) {
 	var tops []float64
 	images := math.Inf(1)
 	for _, run := range g.runs {
-		tops = append(tops, run.Result.Figures.Top1)
+		tops = append(tops, run.Result.Metrics.Top1)
 		images = min(images, float64(run.Result.Data.ValidationSamples))
 	}
 	mean, spread := meanAndDeviation(tops)

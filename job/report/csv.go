@@ -26,7 +26,7 @@ func (r *Report) CSV(w io.Writer) error {
 		line := make([]string, len(head))
 		line[0], line[1], line[2] = run.Name, run.Preset, run.State()
 		if run.Result != nil {
-			f, c := run.Result.Figures, run.Result.Course
+			f, c := run.Result.Metrics, run.Result.Stats
 			line[3], line[4], line[5], line[6] = number(f.Top1), number(f.StandardError), number(f.Top5), number(f.UntrainedTop1)
 			if f.KNNTop1 != nil {
 				line[7] = number(*f.KNNTop1)

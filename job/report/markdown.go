@@ -40,7 +40,7 @@ func (r *Report) markdown(w io.Writer, images []image) error {
 	for _, run := range r.Runs {
 		top := [5]*float64{}
 		if run.Result != nil {
-			f := &run.Result.Figures
+			f := &run.Result.Metrics
 			top = [5]*float64{&f.Top1, &f.StandardError, &f.Top5, &f.UntrainedTop1, f.KNNTop1}
 		}
 		row(&b, run.Name, run.Preset, run.Setting("Seed"), run.State(), within(top[0], top[1]), digits(top[2], 2), digits(top[3], 2), digits(top[4], 2),

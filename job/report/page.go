@@ -119,7 +119,7 @@ func (r *Run) Hours() *float64 {
 	if r.Result == nil {
 		return nil
 	}
-	c := r.Result.Course
+	c := r.Result.Stats
 	hours := (c.PretrainSeconds + c.ProbeSeconds + c.ScoreSeconds) / 3600
 	return &hours
 }
@@ -127,7 +127,7 @@ func (r *Run) Hours() *float64 {
 // Speed is the newest throughput in images a second, or the whole run's.
 func (r *Run) Speed() *float64 {
 	if r.Result != nil {
-		return &r.Result.Course.ImagesPerSecond
+		return &r.Result.Stats.ImagesPerSecond
 	}
 	if n := len(r.Steps); n > 0 {
 		return &r.Steps[n-1].ImagesPerSecond
@@ -140,7 +140,7 @@ func (r *Run) Wait() *float64 {
 	var share float64
 	switch n := len(r.Steps); {
 	case r.Result != nil:
-		share = 100 * r.Result.Course.DataWait
+		share = 100 * r.Result.Stats.DataWait
 	case n > 0:
 		share = 100 * r.Steps[n-1].DataWait
 	default:
@@ -152,7 +152,7 @@ func (r *Run) Wait() *float64 {
 // Lost is how many updates were made in vain, as far as the lines tell.
 func (r *Run) Lost() int64 {
 	if r.Result != nil {
-		return r.Result.Course.UpdatesLost
+		return r.Result.Stats.UpdatesLost
 	}
 	var all []record.Attempted
 	for _, a := range r.Attempts {

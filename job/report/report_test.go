@@ -88,12 +88,12 @@ func table(l int, v float64) [][]*float64 {
 	return cells
 }
 
-func begun(preset string, seed int) record.Begun[map[string]any] {
+func begun(preset string, seed int) record.RunRecord[map[string]any] {
 	rows := 2
 	if preset == "L200" {
 		rows = 0
 	}
-	return record.Begun[map[string]any]{Version: 1, Preset: preset, Fingerprint: "data", Begun: begin, Recipe: map[string]any{
+	return record.RunRecord[map[string]any]{Version: 1, Preset: preset, Fingerprint: "data", Begun: begin, Recipe: map[string]any{
 		"Seed": seed, "Epochs": 200, "IntermediateRows": rows, "Depths": []int{1, 2, 3, 5}, "AllToLastWeight": 0.5, "LastToLastWeight": nil, "CropScale": []float64{0.3, 1}, "Data": "imagenet-100",
 	}}
 }
@@ -103,8 +103,8 @@ func (f folder) finished(name, preset string, seed int, top1 float64) {
 	f.putJSON("runs/"+name+"/run.json", begun(preset, seed))
 	f.putJSON("runs/"+name+"/result.json", record.Result[map[string]any]{
 		Version: 1, Run: name, Preset: preset, PostTop1: of(70.06), Data: record.Data{ValidationSamples: 5000},
-		Figures: record.Figures{Top1: top1, Depths: []record.DepthFigure{{Depth: 1, Top1: 20}, {Depth: 2, Top1: 40}, {Depth: 3, Top1: 60}, {Depth: 5, Top1: top1}}, Table: table(4, 0.5)},
-		Course:  record.Course{Ended: begin.Add(3 * time.Hour), PretrainSeconds: 7200},
+		Metrics: record.Metrics{Top1: top1, Depths: []record.DepthMetrics{{Depth: 1, Top1: 20}, {Depth: 2, Top1: 40}, {Depth: 3, Top1: 60}, {Depth: 5, Top1: top1}}, Table: table(4, 0.5)},
+		Stats:   record.RunStats{Ended: begin.Add(3 * time.Hour), PretrainSeconds: 7200},
 	})
 	putLines(f, "runs/"+name+"/metrics/attempt-a-1-000001.jsonl", record.Attempt{Time: begin, Phase: "pretrain"})
 	putLines(f, "runs/"+name+"/metrics/steps-a-1-000001.jsonl",
@@ -213,7 +213,7 @@ func checkWatched(t *testing.T, f folder) {
 	}
 	run := before.With(Lines{
 		Steps:  []record.Step{{Phase: "pretrain", Step: 60, Loss: of(7)}, {Phase: "pretrain", Step: 70, Loss: of(8)}, {Phase: "probe", Step: 9}},
-		Alarms: []record.Alarm{{Step: 80, Alarm: record.AlarmRank, Text: "Few directions."}}, Online: []record.Online{{Step: 70}},
+		Alarms: []record.Alarm{{Step: 80, Alarm: record.AlarmRank, Text: "Few directions."}}, Online: []record.Eval{{Step: 70}},
 	})
 	if n := len(run.Steps); n != 4 || *run.Steps[2].Loss != 7 || *run.Steps[3].Loss != 8 || len(run.Probe) != 2 || len(run.Online) != 1 || len(run.Alarms) != 3 {
 		t.Errorf("%d steps, %d of the probe, %d alarms", n, len(run.Probe), len(run.Alarms))
@@ -355,7 +355,7 @@ func TestOtherRecipes(t *testing.T) {
 		f.putJSON("runs/"+name+"/run.json", other)
 	}
 	change("short", func(r map[string]any) { r["Epochs"] = 3 })
-	change("hot", func(r map[string]any) { r["PeakRate"], r["MicroBatch"] = 0.1, 64 })
+	change("hot", func(r map[string]any) { r["PeakLR"], r["MicroBatch"] = 0.1, 64 })
 	change("narrow", func(r map[string]any) { r["CropScale"] = []float64{0.5, 1} })
 	change("R-A05-B08-s1", func(r map[string]any) { r["MicroBatch"] = 128 }) // a smaller card
 	other := begun("R-A05-B08", 0)
@@ -374,7 +374,7 @@ func TestOtherRecipes(t *testing.T) {
 	if row.Runs != 3 || *row.Mean != 70 {
 		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
 	}
-	for _, want := range []string{"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data", "The runs differ in more than their seed: PeakRate."} {
+	for _, want := range []string{"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data", "The runs differ in more than their seed: PeakLR."} {
 		if !strings.Contains(row.Verdict, want) {
 			t.Errorf("%q lacks %q", row.Verdict, want)
 		}
@@ -465,7 +465,7 @@ func TestManyRuns(t *testing.T) {
 		for i := range 200 {
 			h := record.Health{Step: int64(i), Epoch: int64(i), Depths: []int{1, 2, 3, 5}}
 			for range 4 {
-				h.Rank, h.Deviation, h.RMS = append(h.Rank, of(9)), append(h.Deviation, of(0.5)), append(h.RMS, of(2))
+				h.Rank, h.Std, h.RMS = append(h.Rank, of(9)), append(h.Std, of(0.5)), append(h.RMS, of(2))
 			}
 			health = append(health, h)
 		}

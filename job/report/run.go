@@ -18,13 +18,13 @@ type Recipe = map[string]json.RawMessage
 type Run struct {
 	Name     string
 	Preset   string
-	Begun    record.Begun[Recipe]
+	Begun    record.RunRecord[Recipe]
 	Result   *record.Result[Recipe] // nil: not finished, or torn
 	Torn     bool                   // it has finished, and what it found cannot be read
 	Steps    []record.Step          // of pretraining, by step
 	Probe    []record.Step          // of the probe, by step
 	Health   []record.Health        // by step
-	Online   []record.Online        // by step
+	Online   []record.Eval          // by step
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // by time
 	Trouble  []string               // objects that could not be read
@@ -56,7 +56,7 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 		}
 	}
 	if of := r.Result; !has("run.json") {
-		r.Begun = record.Begun[Recipe]{Version: of.Version, Preset: of.Preset, Recipe: of.Recipe, Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Course.Begun}
+		r.Begun = record.RunRecord[Recipe]{Version: of.Version, Preset: of.Preset, Recipe: of.Recipe, Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Stats.Begun}
 		r.Trouble = append(r.Trouble, prefix+"run.json is not there: the settings are those in result.json")
 	}
 	r.Preset = r.Begun.Preset
@@ -77,11 +77,11 @@ func readRun(ctx context.Context, bucket *storage.Bucket, name string, keys []st
 		return nil, err
 	}
 	r.Health = merge(health, order, func(l record.Health) (int64, bool) { return l.Step, true })
-	online, err := readLines[record.Online](ctx, bucket, r, prefix, keys, record.Onlines)
+	online, err := readLines[record.Eval](ctx, bucket, r, prefix, keys, record.Evals)
 	if err != nil {
 		return nil, err
 	}
-	r.Online = merge(online, order, func(l record.Online) (int64, bool) { return l.Step, true })
+	r.Online = merge(online, order, func(l record.Eval) (int64, bool) { return l.Step, true })
 	alarms, err := readLines[record.Alarm](ctx, bucket, r, prefix, keys, record.Alarms)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (r *Run) readResult(ctx context.Context, bucket *storage.Bucket, prefix str
 	if result.Version != record.Version {
 		return fmt.Errorf("%sresult.json has version %d, and this program reads %d", prefix, result.Version, record.Version)
 	}
-	if len(result.Figures.Depths) == 0 {
+	if len(result.Metrics.Depths) == 0 {
 		return fmt.Errorf("%sresult.json has no figures", prefix)
 	}
 	r.Result = &result
@@ -131,7 +131,7 @@ func (r *Run) Depths() []int {
 	}
 	var depths []int
 	if r.Result != nil {
-		for _, d := range r.Result.Figures.Depths {
+		for _, d := range r.Result.Metrics.Depths {
 			depths = append(depths, d.Depth)
 		}
 	} else if json.Unmarshal(r.Begun.Recipe["Depths"], &depths) != nil {
@@ -143,7 +143,7 @@ func (r *Run) Depths() []int {
 // Table is the newest table of errors, source depth x target depth; nil when there is none yet.
 func (r *Run) Table() [][]*float64 {
 	if r.Result != nil {
-		return r.Result.Figures.Table
+		return r.Result.Metrics.Table
 	}
 	for _, s := range slices.Backward(r.Steps) {
 		if s.Table != nil {

@@ -29,7 +29,7 @@ func (r *Run) timeline(now time.Time) *timeline {
 	}
 	t := &timeline{Begin: r.Attempts[0].Begun, End: now}
 	if r.Result != nil {
-		t.End = r.Result.Course.Ended
+		t.End = r.Result.Stats.Ended
 	}
 	whole := max(t.End.Sub(t.Begin).Seconds(), 1e-3)
 	for i, a := range r.Attempts {

@@ -39,7 +39,7 @@ func (w Watch) Still() string {
 type Lines struct {
 	Steps  []record.Step // of both phases
 	Health []record.Health
-	Online []record.Online
+	Online []record.Eval
 	Alarms []record.Alarm
 }
 
@@ -57,7 +57,7 @@ func (r *Run) With(newer Lines) *Run {
 	all.Steps = renewed(r.Steps, pretrain, func(l record.Step) int64 { return l.Step })
 	all.Probe = renewed(r.Probe, probe, func(l record.Step) int64 { return l.Step })
 	all.Health = renewed(r.Health, newer.Health, func(l record.Health) int64 { return l.Step })
-	all.Online = renewed(r.Online, newer.Online, func(l record.Online) int64 { return l.Step })
+	all.Online = renewed(r.Online, newer.Online, func(l record.Eval) int64 { return l.Step })
 	all.Alarms = distinct(slices.Concat(r.Alarms, newer.Alarms))
 	if n := len(all.Attempts); n > 0 {
 		all.Attempts = slices.Clone(r.Attempts)

@@ -35,38 +35,31 @@ type Recipe struct {
 	Width            int      `desc:"Width of the encoder."`
 	Depth            int      `desc:"Blocks of the encoder."`
 	Heads            int      `desc:"Attention heads of the encoder."`
-	MLPRatio         int      `desc:"Hidden width of an MLP over its width."`
 	PredictorWidth   int      `desc:"Width of a predictor."`
 	PredictorDepth   int      `desc:"Blocks of a predictor."`
 	PredictorHeads   int      `desc:"Attention heads of a predictor."`
-	RopeTheta        float64  `desc:"Base of the rotary frequencies."`
 	ContextScale     Range    `desc:"Area of the context block, as a share of the grid."`
 	TargetScale      Range    `desc:"Area of a target block, as a share of the grid."`
 	TargetAspect     Range    `desc:"Height over width of a target block."`
-	TargetBlocks     int      `desc:"Target blocks of an image."`
-	MinContext       int      `desc:"Least cells that the targets must leave of a context block."`
-	LastPlace        bool     `desc:"Let blocks also take the last legal row and column, which the official sampler never draws."`
 	Trim             string   `desc:"How contexts get one length: fixed (by target length) or official (shortest of 128)."`
 	Batch            int      `desc:"Images of an update."`
 	MicroBatch       int      `desc:"Images of one pass; gradients add up to BATCH. 0: what fits a GPU when the run begins, elsewhere the whole batch."`
 	Remat            bool     `desc:"Recompute activations in the backward pass: less memory, more time, other last bits."`
 	PlainAttention   bool     `desc:"Attention as products and softmax on a GPU too, not as cuDNN's flash attention: more memory, more time, other last bits."`
-	PeakRate         float64  `desc:"Learning rate at the end of the warm-up."`
-	StartRate        float64  `desc:"Learning rate of the first update; 0: a tenth of PEAK_RATE."`
-	FinalRate        float64  `desc:"Learning rate of the last update."`
+	PeakLR           float64  `desc:"Learning rate at the end of the warm-up."`
+	FinalLR          float64  `desc:"Learning rate of the last update."`
 	Warmup           float64  `desc:"Share of the updates in which the rate rises."`
 	WeightDecay      float64  `desc:"Decoupled weight decay, on all but biases and one-dimensional weights."`
-	FirstMomentum    float64  `desc:"EMA momentum of the teacher at the first update."`
-	LastMomentum     float64  `desc:"EMA momentum that the last update approaches."`
+	EMAMomentum      float64  `desc:"EMA momentum of the teacher at the first update."`
 	Precision        string   `desc:"Matrix products in bfloat16 or float32; everything else is float32."`
 	Window           int      `desc:"Shards whose samples are shuffled together."`
 	CropScale        Range    `desc:"Area of a pretraining crop, as a share of the image."`
 	ProbeEpochs      int      `desc:"Epochs of the linear probe."`
 	ProbeBatch       int      `desc:"Images of an update of the probe."`
-	ProbeRate        float64  `desc:"Learning rate of the probe's first update; it falls to 0."`
+	ProbeLR          float64  `desc:"Learning rate of the probe's first update; it falls to 0."`
 	ProbeCropScale   Range    `desc:"Area of a crop in probe training, as a share of the image."`
-	Neighbours       int      `desc:"Neighbours of the cosine kNN that stands beside the probe; 0: none."`
-	KNNSamples       int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all."`
+	KNNK             int      `desc:"Neighbours of the cosine kNN that stands beside the probe; 0: none."`
+	KNNBank          int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all."`
 }
 
 // Config is everything a run is told. Defaults reproduce run R-A05-B08, the best of the post.
@@ -81,15 +74,13 @@ type Config struct {
 	Backend      string        `desc:"GoMLX backend: go:parallelism=64 (no GPU needed), or xla:/path/of/xla_cuda_plugin.so with its options."`
 	CacheDir     string        `desc:"Folder of the shard cache; file:// shards are read in place."`
 	CacheSize    Bytes         `desc:"Most bytes of the shard cache, such as 20GB; 0: as much as the shards need."`
-	Workers      int           `desc:"Goroutines that decode images; 0: one a core."`
 	BadLimit     float64       `desc:"Share of undecodable images above which the run stops."`
 	SaveEvery    time.Duration `desc:"Time between checkpoints."`
 	KeepEvery    int           `desc:"Epochs between checkpoints that are never deleted."`
-	SavePatience time.Duration `desc:"Longest time without a committed checkpoint, while uploads fail, before the run stops."`
 	StopDeadline time.Duration `desc:"Time for the last checkpoint after SIGTERM; it is skipped when it cannot fit."`
-	Patience     time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
+	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
-	OnlineEvery  int           `desc:"Epochs between looks of the online probe: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
+	EvalEvery    int           `desc:"Epochs between looks of the online probe: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
 }
 
@@ -101,18 +92,18 @@ func Defaults() Config {
 		Recipe: Recipe{
 			Data: "imagenet-100", Epochs: 200, Depths: span(1, 11),
 			AllToLastWeight: weight(0.5), LastToLastWeight: weight(0.8), IntermediateRows: 2, TargetNorm: true,
-			Image: 224, Patch: 16, Width: 768, Depth: 12, Heads: 12, MLPRatio: 4,
-			PredictorWidth: 384, PredictorDepth: 6, PredictorHeads: 12, RopeTheta: 10000,
+			Image: 224, Patch: 16, Width: 768, Depth: 12, Heads: 12,
+			PredictorWidth: 384, PredictorDepth: 6, PredictorHeads: 12,
 			ContextScale: masks.ContextScale, TargetScale: masks.TargetScale, TargetAspect: masks.TargetAspect,
-			TargetBlocks: masks.TargetBlocks, MinContext: masks.MinContext, LastPlace: masks.LastPlace, Trim: masks.Trim,
-			Batch: 512, PeakRate: 5e-4, FinalRate: 1e-6, Warmup: 0.025, WeightDecay: 0.05,
-			FirstMomentum: 0.996, LastMomentum: 1, Precision: "bfloat16",
+			Trim:  masks.Trim,
+			Batch: 512, PeakLR: 5e-4, FinalLR: 1e-6, Warmup: 0.025, WeightDecay: 0.05,
+			EMAMomentum: 0.996, Precision: "bfloat16",
 			Window: 16, CropScale: Range{0.3, 1},
-			ProbeEpochs: 10, ProbeBatch: 256, ProbeRate: 3e-3, ProbeCropScale: Range{0.08, 1}, Neighbours: 20,
+			ProbeEpochs: 10, ProbeBatch: 256, ProbeLR: 3e-3, ProbeCropScale: Range{0.08, 1}, KNNK: 20,
 		},
 		Backend: "go:parallelism=64", CacheDir: "/tmp/cijepa", BadLimit: 0.001,
-		SaveEvery: 5 * time.Minute, KeepEvery: 50, SavePatience: time.Hour, StopDeadline: 12 * time.Second,
-		Patience: 10 * time.Minute, LogEvery: 50, OnlineEvery: 5,
+		SaveEvery: 5 * time.Minute, KeepEvery: 50, StopDeadline: 12 * time.Second,
+		RetryTimeout: 10 * time.Minute, LogEvery: 50, EvalEvery: 5,
 	}
 }
 
@@ -154,9 +145,6 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	if c.DataBucket == "" {
 		c.DataBucket = c.Bucket
 	}
-	if c.StartRate == 0 {
-		c.StartRate = c.PeakRate / 10
-	}
 	c.check(faults)
 	return c, faults.OrNil()
 }
@@ -182,10 +170,16 @@ func typed(variable string) (string, bool) { return os.LookupEnv(variable) }
 // runName is what a run may be called: one folder of a bucket on every store.
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
+// Choices of the method that no run turns.
+const (
+	mlpRatio     = 4     // hidden width of an MLP over its width
+	ropeTheta    = 10000 // base of the rotary frequencies
+	lastMomentum = 1     // EMA momentum that the last update approaches
+)
+
 // What is more is not meant, and products of it would leave the range of an int.
 const (
-	most        = 1_000_000
-	mostWorkers = 4096
+	most = 1_000_000
 	// mostNeighbours: the nearest of a sample are kept in a sorted list.
 	mostNeighbours = 10_000
 )
@@ -200,12 +194,10 @@ func (c Config) check(faults *Error) {
 	want(c.Bucket != "", "Bucket", c.Bucket, "the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder")
 	want(runName.MatchString(c.Run), "Run", c.Run, "letters, digits, dots, dashes and underscores, 100 at most")
 	want(c.Epochs > 0 && c.Epochs <= most, "Epochs", c.Epochs, "1 to a million")
-	want(c.PeakRate > 0 && c.PeakRate <= 100, "PeakRate", c.PeakRate, "above 0, 100 at most")
-	want(c.StartRate >= 0 && c.StartRate <= c.PeakRate, "StartRate", c.StartRate, "from 0 to PEAK_RATE")
-	want(c.FinalRate >= 0 && c.FinalRate <= c.PeakRate, "FinalRate", c.FinalRate, "from 0 to PEAK_RATE")
+	want(c.PeakLR > 0 && c.PeakLR <= 100, "PeakLR", c.PeakLR, "above 0, 100 at most")
+	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, "from 0 to PEAK_LR")
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
-	want(c.FirstMomentum >= 0 && c.FirstMomentum <= 1, "FirstMomentum", c.FirstMomentum, "from 0 to 1")
-	want(c.LastMomentum >= 0 && c.LastMomentum <= 1, "LastMomentum", c.LastMomentum, "from 0 to 1")
+	want(c.EMAMomentum >= 0 && c.EMAMomentum <= 1, "EMAMomentum", c.EMAMomentum, "from 0 to 1")
 	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))
 	want(c.Data == "" || fs.ValidPath(c.Data) && c.Data != ".", "Data", c.Data, "a folder of the bucket, such as imagenet-100; empty: the bucket itself")
 	want(c.Window > 0, "Window", c.Window, "at least 1")
@@ -213,19 +205,17 @@ func (c Config) check(faults *Error) {
 	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")
 	want(c.ProbeEpochs > 0 && c.ProbeEpochs <= most, "ProbeEpochs", c.ProbeEpochs, "1 to a million")
 	want(c.ProbeBatch > 0 && c.ProbeBatch <= most, "ProbeBatch", c.ProbeBatch, "1 to a million")
-	want(c.ProbeRate > 0 && c.ProbeRate <= 100, "ProbeRate", c.ProbeRate, "above 0, 100 at most")
-	want(c.Neighbours >= 0 && c.Neighbours <= mostNeighbours, "Neighbours", c.Neighbours, fmt.Sprintf("0 to %d", mostNeighbours))
-	want(c.KNNSamples >= 0, "KNNSamples", c.KNNSamples, "0 or more")
+	want(c.ProbeLR > 0 && c.ProbeLR <= 100, "ProbeLR", c.ProbeLR, "above 0, 100 at most")
+	want(c.KNNK >= 0 && c.KNNK <= mostNeighbours, "KNNK", c.KNNK, fmt.Sprintf("0 to %d", mostNeighbours))
+	want(c.KNNBank >= 0, "KNNBank", c.KNNBank, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend, "go:ops_sequential or go:parallelism=64 (the bare go backend can deadlock)")
-	want(c.Workers >= 0 && c.Workers <= mostWorkers, "Workers", c.Workers, fmt.Sprintf("0 to %d", mostWorkers))
 	want(c.BadLimit >= 0 && c.BadLimit <= 1, "BadLimit", c.BadLimit, "a share from 0 to 1")
 	want(c.SaveEvery > 0, "SaveEvery", c.SaveEvery, "above 0, such as 5m")
 	want(c.KeepEvery > 0 && c.KeepEvery <= most, "KeepEvery", c.KeepEvery, "1 to a million")
-	want(c.SavePatience > 0, "SavePatience", c.SavePatience, "above 0, such as 1h")
 	want(c.StopDeadline >= 0, "StopDeadline", c.StopDeadline, "0 or more, such as 12s")
-	want(c.Patience > 0, "Patience", c.Patience, "above 0, such as 10m")
+	want(c.RetryTimeout > 0, "RetryTimeout", c.RetryTimeout, "above 0, such as 10m")
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
-	want(c.OnlineEvery >= 0 && c.OnlineEvery <= most, "OnlineEvery", c.OnlineEvery, "0 to a million")
+	want(c.EvalEvery >= 0 && c.EvalEvery <= most, "EvalEvery", c.EvalEvery, "0 to a million")
 	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen, "an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(err)
@@ -236,23 +226,28 @@ func (c Config) check(faults *Error) {
 
 // Model gives the sizes and the objective as package model takes them.
 func (c Config) Model() model.Config {
+	masks := mask.Default()
+	masks.ContextScale, masks.TargetScale, masks.TargetAspect, masks.Trim = c.ContextScale, c.TargetScale, c.TargetAspect, c.Trim
 	return model.Config{
-		Image: c.Image, Patch: c.Patch, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLPRatio: c.MLPRatio,
+		Image: c.Image, Patch: c.Patch, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLPRatio: mlpRatio,
 		PredictorWidth: c.PredictorWidth, PredictorDepth: c.PredictorDepth, PredictorHeads: c.PredictorHeads,
-		RopeTheta: c.RopeTheta, Depths: c.Depths, AllToLastWeight: c.AllToLastWeight.Value,
+		RopeTheta: ropeTheta, Depths: c.Depths, AllToLastWeight: c.AllToLastWeight.Value,
 		LastToLastWeight: c.LastToLastWeight.Value, IntermediateRows: c.IntermediateRows, TargetNorm: c.TargetNorm,
-		Masks: mask.Config{
-			ContextScale: c.ContextScale, TargetScale: c.TargetScale, TargetAspect: c.TargetAspect,
-			TargetBlocks: c.TargetBlocks, MinContext: c.MinContext, LastPlace: c.LastPlace, Trim: c.Trim,
-		},
+		Masks: masks,
 		Batch: c.Batch, MicroBatch: c.MicroBatch, Precision: c.Precision, Remat: c.Remat, PlainAttention: c.PlainAttention, WeightDecay: c.WeightDecay,
 	}
 }
 
+// StartLR is the learning rate of the first update.
+func (c Config) StartLR() float64 { return c.PeakLR / 10 }
+
+// SaveTimeout is the longest time without a committed checkpoint, while uploads fail, before a run stops.
+func (c Config) SaveTimeout() time.Duration { return 6 * c.RetryTimeout }
+
 // Schedule gives the rate and momentum of a run of total updates.
 func (c Config) Schedule(total int64) model.Schedule {
 	return model.Schedule{
-		Total: total, Warmup: int64(c.Warmup * float64(total)), Start: c.StartRate, Peak: c.PeakRate, Final: c.FinalRate,
-		FirstMomentum: c.FirstMomentum, LastMomentum: c.LastMomentum,
+		Total: total, Warmup: int64(c.Warmup * float64(total)), Start: c.StartLR(), Peak: c.PeakLR, Final: c.FinalLR,
+		StartMomentum: c.EMAMomentum, EndMomentum: lastMomentum,
 	}
 }

@@ -78,9 +78,9 @@ func (c *Config) demo() {
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.Precision = span(0, 3), "float32"
-	c.Epochs, c.Batch, c.PeakRate, c.FirstMomentum, c.Warmup = 4, 64, 4e-3, 0.97, 0.05
+	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 4, 64, 4e-3, 0.97, 0.05
 	c.CropScale = Range{0.7, 1} // little is left of 28 pixels at 0.3
-	c.ProbeEpochs, c.ProbeBatch, c.ProbeRate, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
-	c.KNNSamples = 1000
-	c.SaveEvery, c.KeepEvery, c.LogEvery, c.OnlineEvery = 20*time.Second, 1, 20, 1
+	c.ProbeEpochs, c.ProbeBatch, c.ProbeLR, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
+	c.KNNBank = 1000
+	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 20, 1
 }

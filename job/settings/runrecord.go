@@ -12,7 +12,7 @@ import (
 )
 
 // RunRecord is run.json as this package writes it.
-type RunRecord = record.Begun[Recipe]
+type RunRecord = record.RunRecord[Recipe]
 
 // ReadRecord reads run.json.
 func ReadRecord(text []byte, key string) (r RunRecord, err error) {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -33,7 +34,7 @@ func fields(v reflect.Value) []setting {
 // wants them all.
 func (s setting) read() error {
 	f := s.field
-	f.Tag += ` split_words:"true"`
+	f.Tag += reflect.StructTag(fmt.Sprintf(` envconfig:%q`, strings.TrimPrefix(s.variable, Prefix+"_")))
 	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
 	one.Elem().Field(0).Set(s.value)
 	if err := envconfig.Process(Prefix, one.Interface()); err != nil {
@@ -47,6 +48,9 @@ var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
 
 // Variable is the environment variable of a field of Config: AllToLastWeight becomes CIJEPA_ALL_TO_LAST_WEIGHT.
 func Variable(field string) string {
+	if field == "KNNK" {
+		return Prefix + "_KNN_K"
+	}
 	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
 }
 

@@ -65,7 +65,7 @@ func TestChaosWorker(t *testing.T) {
 		t.Skip("runs as a process of TestChaos")
 	}
 	ctx := context.Background()
-	b, err := storage.Open(ctx, url, storage.Options{FirstWait: 20 * time.Millisecond, Silence: 5 * time.Second})
+	b, err := storage.Open(ctx, url, storage.Options{FirstWait: 20 * time.Millisecond, IdleTimeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

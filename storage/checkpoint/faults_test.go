@@ -240,7 +240,7 @@ func TestEveryFifthCallFails(t *testing.T) {
 func TestSilenceIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{Patience: time.Nanosecond})
+		b := storage.New(store.Bucket(), storage.Options{RetryTimeout: time.Nanosecond})
 		defer b.Close()
 		o, err := b.PutBytes(t.Context(), "x", []byte("1"))
 		if err != nil {
@@ -325,7 +325,7 @@ func TestDeniedIsNotMissing(t *testing.T) {
 func TestOrphansGoAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{Patience: time.Minute})
+		b := storage.New(store.Bucket(), storage.Options{RetryTimeout: time.Minute})
 		defer b.Close()
 		dead, _ := mustRestore(t, b, "dead")
 		mustCommit(t, dead, 1, false)
@@ -383,7 +383,7 @@ func TestNamelessEvidenceStays(t *testing.T) {
 func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{Silence: 1000 * time.Hour})
+		b := storage.New(store.Bucket(), storage.Options{IdleTimeout: 1000 * time.Hour})
 		defer b.Close()
 		sleeper, _ := mustRestore(t, b, "sleeper")
 		for step := range int64(5) {

@@ -21,7 +21,7 @@ import (
 
 // hasty are options for tests: every wait is short.
 func hasty(t *testing.T) storage.Options {
-	return storage.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Patience: 2 * time.Second, Silence: 500 * time.Millisecond, FirstWait: time.Millisecond}
+	return storage.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), RetryTimeout: 2 * time.Second, IdleTimeout: 500 * time.Millisecond, FirstWait: time.Millisecond}
 }
 
 func openTest(t *testing.T, url string, o storage.Options) *storage.Bucket {

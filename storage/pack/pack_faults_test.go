@@ -21,7 +21,7 @@ func TestPackUnderFaults(t *testing.T) {
 		storagetest.Cut, storagetest.CutQuietly, storagetest.Flipped, storagetest.Denied, storagetest.DeniedAsMissing} {
 		t.Run(string(fault), func(t *testing.T) {
 			store := storagetest.NewStore(t)
-			b := storage.New(store.Bucket(), storage.Options{Patience: 5 * time.Second, FirstWait: time.Millisecond})
+			b := storage.New(store.Bucket(), storage.Options{RetryTimeout: 5 * time.Second, FirstWait: time.Millisecond})
 			defer b.Close()
 			random := rand.New(rand.NewPCG(3, 4))
 			store.Plan(func(storagetest.Call) storagetest.Fault { // one call at a time

@@ -23,7 +23,7 @@ import (
 func storePacked(t *testing.T, n int) (*storagetest.Store, *storage.Bucket, *Dataset) {
 	t.Helper()
 	store := storagetest.NewStore(t)
-	b := storage.New(store.Bucket(), storage.Options{Patience: 5 * time.Second, Silence: 100 * time.Millisecond, FirstWait: time.Millisecond})
+	b := storage.New(store.Bucket(), storage.Options{RetryTimeout: 5 * time.Second, IdleTimeout: 100 * time.Millisecond, FirstWait: time.Millisecond})
 	t.Cleanup(func() { b.Close() })
 	pack.mustPack(t, pack.idxSourceOf(t, n), b, "d", pack.PackOptions{PerShard: 10})
 	return store, b, mustOpenDataset(t, b)
