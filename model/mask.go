@@ -8,7 +8,8 @@ import (
 )
 
 // MaskConfig says how context and target blocks are drawn: I-JEPA's multi-block masking (paper A.1; official code,
-// src/masks/multiblock.py). Scales are shares of the grid's cells, aspects are height over width, both [low, high].
+// src/masks/multiblock.py; model/reference/METHOD.md, section 3). Scales are shares of the grid's cells, aspects are height
+// over width, both [low, high].
 type MaskConfig struct {
 	ContextScale [2]float64 // of the context rectangle, whose aspect is 1
 	TargetScale  [2]float64 // of each target block
