@@ -26,6 +26,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     CGO_ENABLED=1 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/cijepa ./cmd/cijepa
 # The licences, and the cache's folder, which belongs to the user of the image: some engines mount nothing there.
+COPY LICENSE ./
 COPY .image/licenses /usr/local/bin/licenses
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=1 licenses /out/licenses && mkdir /out/cache

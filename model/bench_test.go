@@ -10,7 +10,7 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// BenchmarkStep times one training step of a tiny preset at batch 64 with given masks, as the reference's timing script
+// BenchmarkStep times one training step of a tiny preset at batch 64 with given masks, as model/reference/peer.py
 // does: 32 px, patch 4, width 64, 6 blocks, predictors 32 x 2, contexts of 16 tokens, 4 targets of 10. It runs on the pure
 // Go backend with both cores, or on the device that CIJEPA_BENCH_DEVICE names. GOEXPERIMENT=simd at build time makes the
 // Go backend about twice as fast.

@@ -44,7 +44,7 @@ const (
 	adamShare     = 1e-4
 )
 
-// golden is a file of test vectors that reference PyTorch code wrote: weights and inputs, and what they must give.
+// golden is a file of test vectors that model/reference/golden.py wrote: weights and inputs, and what they must give.
 type golden struct {
 	Config
 	steps   []goldenStep

@@ -7,7 +7,7 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// vitB is the configuration of the post: ViT-B/16 at 224 px, eleven depths, two intermediate rows.
+// vitB is the configuration of the post (model/reference/METHOD.md): ViT-B/16 at 224 px, eleven depths, two intermediate rows.
 func vitB() Config {
 	half, most := 0.5, 0.8
 	return Config{

@@ -18,7 +18,7 @@ type rows struct {
 	weights *Node // [R, L] of the target depths
 }
 
-// objective builds cI-JEPA's table of prediction problems and its loss ("Constructive Self-Supervised Learning, Part 1"):
+// objective builds cI-JEPA's table of prediction problems and its loss (model/reference/METHOD.md, section 4):
 //
 //	loss = 1/R sum_s sum_t weights[s, t] MSE(prediction of t from source s, teacher's features at t)
 //

@@ -471,7 +471,7 @@ func TestCheckTellsWhatAPreemptionCosts(t *testing.T) {
 	}
 }
 
-// TestCheckCountsTheDefaults: method.md, section 10.
+// TestCheckCountsTheDefaults: the figures of model/reference/METHOD.md, section 11.
 func TestCheckCountsTheDefaults(t *testing.T) {
 	c := &check{cfg: settings.Defaults()}
 	s, shape := c.cfg.Model(), c.meanShape()

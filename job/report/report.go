@@ -27,7 +27,7 @@ type Report struct {
 	Watch      *Watch // of a report of one run in progress
 }
 
-// Reference is one run of the post: what ours is compared with.
+// Reference is one run of the post (model/reference/METHOD.md, section 5): what ours is compared with.
 type Reference struct {
 	Preset   string
 	Depths   string

@@ -62,7 +62,7 @@ type Recipe struct {
 	KNNBank          int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all."`
 }
 
-// Config is everything a run is told. Defaults reproduce run R-A05-B08, the best of the post.
+// Config is everything a run is told. Defaults reproduce run R-A05-B08, the best of the post (model/reference/METHOD.md).
 type Config struct {
 	Preset string `desc:"Row of the post's table to start from (see below), demo, or table: the row that JOB_COMPLETION_INDEX names."`
 	Recipe

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Preset is one row of the post's table: what differs between its twelve runs.
+// Preset is one row of the post's table (model/reference/METHOD.md, section 5): what differs between its twelve runs.
 type Preset struct {
 	Name             string
 	Depths           DepthSet

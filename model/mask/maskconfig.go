@@ -16,7 +16,7 @@ type FieldError struct {
 func (e *FieldError) Error() string { return fmt.Sprintf("%s = %v: %s", e.Field, e.Value, e.Want) }
 
 // Config says how context and target blocks are drawn: I-JEPA's multi-block masking (paper A.1; official code,
-// src/masks/multiblock.py). Scales are shares of the grid's cells, aspects are height over width, both [low, high].
+// src/masks/multiblock.py; model/reference/METHOD.md, section 3). Scales are shares of the grid's cells, aspects are height over width, both [low, high].
 type Config struct {
 	ContextScale [2]float64 // of the context rectangle, whose aspect is 1
 	TargetScale  [2]float64 // of each target block
