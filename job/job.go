@@ -14,8 +14,7 @@
 //	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs
 //	score.go       probes and kNN on the validation split
 //	result.go      teacher, card and result.json
-//	saver.go       when to save, and the end of a phase
-//	uploader.go    the goroutine that commits checkpoints and metrics
+//	saver.go       when to save, the end of a phase, and the goroutine that uploads
 //	stop.go        how an attempt ends before its run does
 //	watchdog.go    a run that hangs, and the page that shows one
 //	progress.go    the counts that travel in every checkpoint
