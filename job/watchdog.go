@@ -35,7 +35,9 @@ func (j *Job) listen() (quiet func(), err error) {
 		if op := (*net.OpError)(nil); errors.As(err, &op) {
 			why = op.Err
 		}
-		return nil, &settings.Error{[]settings.Fault{{settings.Variable("Listen"), j.cfg.Listen, why.Error() + "; choose another address, or leave it empty"}}}
+		return nil, &settings.Error{Faults: []settings.Fault{{
+			Variable: settings.Variable("Listen"), Value: j.cfg.Listen, Want: why.Error() + "; choose another address, or leave it empty",
+		}}}
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
@@ -57,7 +59,7 @@ func (j *Job) watch(ctx context.Context) <-chan error {
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
 		j.log.Error("the run hangs", "goroutines", stacks.String())
-		hung <- &machine.DeviceError{err}
+		hung <- &machine.DeviceError{Err: err}
 	}()
 	return hung
 }
