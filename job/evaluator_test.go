@@ -17,8 +17,8 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// TestSpread: of every class the first samples, as many of each as of the others, in the order of the split.
-func TestSpread(t *testing.T) {
+// TestBankIsSpreadOverClasses: of every class the first samples, as many of each as of the others, in the order of the split.
+func TestBankIsSpreadOverClasses(t *testing.T) {
 	split := []shards.Shard{
 		{Samples: shards.Samples{Labels: []int32{0, 0, 0, 1}}},
 		{Samples: shards.Samples{Labels: []int32{0, 1, 1, 1, 2}}},
@@ -38,9 +38,9 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestOnlinePrice: by operations the looks of every run of the table take less than a hundredth of its pretraining, and of
+// TestEvaluationsCostUnderOnePercent: by operations the looks of every run of the table take less than a hundredth of its pretraining, and of
 // what is kept in memory no more than is said.
-func TestOnlinePrice(t *testing.T) {
+func TestEvaluationsCostUnderOnePercent(t *testing.T) {
 	for _, row := range settings.Presets() {
 		cfg := settings.Defaults()
 		row.Apply(&cfg)
@@ -56,8 +56,8 @@ func TestOnlinePrice(t *testing.T) {
 	}
 }
 
-// TestOnlineSampleBytes: the images of the online probe are those that the evaluation sees, one by one.
-func TestOnlineSampleBytes(t *testing.T) {
+// TestEvaluatorSeesTheImagesOfTheValidationSplit: the images of the online probe are those that the evaluation sees, one by one.
+func TestEvaluatorSeesTheImagesOfTheValidationSplit(t *testing.T) {
 	cfg, _ := fashionRun(t, func(c *settings.Config) { c.ProbeBatch = 10 })
 	j := openTestJob(t, cfg)
 	got, err := j.samples(t.Context(), machine.ValidationSplit, 20)
@@ -98,9 +98,9 @@ func openTestJob(t *testing.T, cfg settings.Config) *Job {
 	return j
 }
 
-// TestStoppedLook: a look that a stop interrupts, whatever it was doing, leaves nothing behind, and the next attempt takes
+// TestInterruptedEvaluationIsTakenAgain: a look that a stop interrupts, whatever it was doing, leaves nothing behind, and the next attempt takes
 // it as if nothing had been; a look that was taken is not taken again.
-func TestStoppedLook(t *testing.T) {
+func TestInterruptedEvaluationIsTakenAgain(t *testing.T) {
 	cfg, bucket := fashionRun(t, func(c *settings.Config) { c.Batch = 8 })
 	j := openTestJob(t, cfg)
 	j.run = checkpoint.OpenRun(bucket, cfg.Run, "a", j.log)

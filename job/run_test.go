@@ -132,9 +132,9 @@ func resultOf(t *testing.T, bucket *storage.Bucket) (r settings.Result) {
 	return r
 }
 
-// TestBrokenRuns: real runs that are broken by their settings raise what they should, in the log, in the journal and in
+// TestBrokenRunsRaiseAlarms: real runs that are broken by their settings raise what they should, in the log, in the journal and in
 // the result; a healthy one, and the plain I-JEPA baseline, raise nothing.
-func TestBrokenRuns(t *testing.T) {
+func TestBrokenRunsRaiseAlarms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains nets that break")
 	}
@@ -202,8 +202,8 @@ func figures(values []*float64) string {
 	return fmt.Sprint(all)
 }
 
-// TestAllAtOnce is for the race detector: a run with all that runs beside it, as often as can be.
-func TestAllAtOnce(t *testing.T) {
+// TestRunWithEverythingBesideIt is for the race detector: a run with all that runs beside it, as often as can be.
+func TestRunWithEverythingBesideIt(t *testing.T) {
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {
 		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
 		c.Epochs, c.EvalEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
@@ -216,8 +216,8 @@ func TestAllAtOnce(t *testing.T) {
 	}
 }
 
-// TestOnlineChangesNothing: with and without the online probe a run computes the same state to the bit, and the same figures.
-func TestOnlineChangesNothing(t *testing.T) {
+// TestEvaluationsChangeNothing: with and without the online probe a run computes the same state to the bit, and the same figures.
+func TestEvaluationsChangeNothing(t *testing.T) {
 	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {
 		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.EvalEvery, c.Epochs = every, 2 })

@@ -74,9 +74,9 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	}
 }
 
-// TestPatienceEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
+// TestSaveTimeoutEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
 // its cause.
-func TestPatienceEndsWithStorageTrouble(t *testing.T) {
+func TestSaveTimeoutEndsWithStorageTrouble(t *testing.T) {
 	s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 	s.job.cfg.RetryTimeout = time.Nanosecond
 	odd := errors.New("a failure of no class")
@@ -173,28 +173,28 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	}
 }
 
-// TestLoading: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
-func TestLoading(t *testing.T) {
+// TestLoadErrorHasItsKind: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
+func TestLoadErrorHasItsKind(t *testing.T) {
 	var device *machine.DeviceError
 	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}, errors.New("400")} {
-		if err := loading(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
+		if err := loadError(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
 			t.Errorf("of %v becomes %v", of, err)
 		}
 	}
-	if err := loading(fmt.Errorf("reading: %w", safetensors.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
+	if err := loadError(fmt.Errorf("reading: %w", safetensors.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("other arrays are %v", err)
 	}
-	if err := loading(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
+	if err := loadError(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
 		t.Errorf("a device's error is %v", err)
 	}
-	if err := loading(nil); err != nil {
+	if err := loadError(nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestEndOfPhase: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
+// TestPhaseEndIsCommittedOnce: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
 // it leaves the upload to its deadline.
-func TestEndOfPhase(t *testing.T) {
+func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
 	at.step = 3
@@ -305,9 +305,9 @@ func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 	})
 }
 
-// TestEndOfPhaseOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
+// TestPhaseEndOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
 // longer than the patience of the run ends it.
-func TestEndOfPhaseOutlivesAnOutage(t *testing.T) {
+func TestPhaseEndOutlivesAnOutage(t *testing.T) {
 	for _, outage := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			store := storagetest.NewStore(t)
