@@ -20,11 +20,6 @@ type Bucket struct {
 	options Options
 }
 
-// New returns a Bucket over an opened one, of any driver. A file:// bucket should be opened by [Open] instead, which makes its Create atomic.
-func New(b *blob.Bucket, o Options) *Bucket {
-	return &Bucket{blob: b, options: o.withDefaults()}
-}
-
 // Close releases the connection. Operations under way fail.
 func (b *Bucket) Close() error { return b.blob.Close() }
 

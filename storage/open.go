@@ -40,7 +40,7 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	o.place = place{u.Scheme, dir}
-	b := New(opened, o)
+	b := &Bucket{blob: opened, options: o.withDefaults()}
 	if err := b.reach(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}

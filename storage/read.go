@@ -112,7 +112,7 @@ func (s *Stream) part(offset, end int64) *Stream {
 
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
 func (s *Stream) connect() error {
-	a := newAttempt(s.ctx, s.b.options, s.b.options.IdleTimeout)
+	a := newAttempt(s.ctx, s.b.options, s.b.options.idleTimeout)
 	length := int64(-1)
 	if s.end != wholeObject && s.end != s.Size {
 		length = s.end - s.offset

@@ -18,11 +18,11 @@ type Options struct {
 	// A read that moves on starts its patience anew.
 	RetryTimeout time.Duration
 	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
-	IdleTimeout time.Duration
+	idleTimeout time.Duration
 	// Moved, if not nil, is told of every transfer: how many bytes have come, how many have gone. Many goroutines call it at once.
 	Moved func(read, written int)
-	// FirstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
-	FirstWait time.Duration
+	// firstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
+	firstWait time.Duration
 	// MustExist refuses a file:// bucket whose directory is missing with [ErrNoFolder]. [Open] makes the directory otherwise, as a writer needs it.
 	MustExist bool
 
@@ -36,10 +36,10 @@ type place struct {
 }
 
 const (
-	defaultPatience = 10 * time.Minute
-	defaultSilence  = 30 * time.Second
-	firstWait       = 500 * time.Millisecond
-	longestWait     = 30 * time.Second
+	defaultPatience  = 10 * time.Minute
+	defaultSilence   = 30 * time.Second
+	defaultFirstWait = 500 * time.Millisecond
+	longestWait      = 30 * time.Second
 
 	// fewTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
 	// got a flipped bit calls the request invalid.
@@ -62,11 +62,11 @@ func (o Options) withDefaults() Options {
 	if o.RetryTimeout == 0 {
 		o.RetryTimeout = defaultPatience
 	}
-	if o.IdleTimeout == 0 {
-		o.IdleTimeout = defaultSilence
+	if o.idleTimeout == 0 {
+		o.idleTimeout = defaultSilence
 	}
-	if o.FirstWait == 0 {
-		o.FirstWait = firstWait
+	if o.firstWait == 0 {
+		o.firstWait = defaultFirstWait
 	}
 	return o
 }
@@ -126,7 +126,7 @@ func (a *attempt) cause(err error) error {
 // 4 seconds whatever its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
 	t := trouble{options: o, act: act, key: key}
-	for limit := o.IdleTimeout; ; {
+	for limit := o.idleTimeout; ; {
 		a := newAttempt(ctx, o, limit)
 		value, err := op(a)
 		err = a.cause(err)
@@ -135,12 +135,12 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 			return value, nil
 		}
 		if errors.Is(err, errSilent) {
-			limit = min(2*limit, mostSilence(act)*o.IdleTimeout)
+			limit = min(2*limit, mostSilence(act)*o.idleTimeout)
 		}
 		if err := t.pause(ctx, err); err != nil {
 			return value, err
 		}
-		limit = max(min(limit, t.left()), o.IdleTimeout)
+		limit = max(min(limit, t.left()), o.idleTimeout)
 	}
 }
 
@@ -200,7 +200,7 @@ func (t *trouble) over() { t.since, t.doubtful = time.Time{}, 0 }
 // waits is the sequence of pauses between attempts, spread so that many pods do not come back at once.
 func (o Options) waits() *backoff.ExponentialBackOff {
 	w := backoff.NewExponentialBackOff()
-	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.FirstWait, longestWait, 2, 0.5
+	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.firstWait, longestWait, 2, 0.5
 	return w
 }
 
