@@ -80,8 +80,8 @@ func (j *Job) environment() string {
 	return here
 }
 
-// takePart enters this attempt's environment into the figures of the run, and says it when it is another than before.
-func (j *Job) takePart(p *Progress) {
+// recordEnvironment enters this attempt's environment into the figures of the run, and says it when it is another than before.
+func (j *Job) recordEnvironment(p *Progress) {
 	here := j.environment()
 	if n := len(p.Environments); n > 0 && p.Environments[n-1] != here {
 		j.log.Warn("the run goes on in another environment: it is not exact to the bit", "before", p.Environments[n-1], "now", here)

@@ -6,8 +6,13 @@ import (
 	"encoding/json"
 	"maps"
 	"sync"
+	"time"
 
+	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/board"
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
@@ -67,4 +72,34 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 		j.board.Written(f)
 	}
 	return undrawn
+}
+
+// openBoard tells TensorBoard's files what the run is and where this attempt takes it up.
+func (j *Job) openBoard(at position) {
+	b := &j.journal.board
+	b.Draw = func(table [][]*float64) ([]byte, error) {
+		var png bytes.Buffer
+		err := report.TablePicture(&png, j.cfg.Depths, table, j.cfg.Run)
+		return png.Bytes(), err
+	}
+	b.Describe(j.cfg.Recipe.Hyperparameters())
+	b.Resume(at.phase, at.step, at.progress.Table)
+}
+
+// newAlarms makes the rules that every line of the journal is held against.
+func (j *Job) newAlarms(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Rules {
+	rules := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
+	j.journal.follow(func(line any) { j.fire(rules.Line(line)) })
+	return rules
+}
+
+// fire writes alarms to the log and to the journal.
+func (j *Job) fire(found []record.Alarm) {
+	for _, a := range found {
+		a.Time = time.Now().UTC()
+		j.log.Warn("alarm", "alarm", a.Alarm, "step", a.Step, "value", a.Value, "limit", a.Limit, "text", a.Text)
+		if err := j.journal.add(record.Alarms, a); err != nil {
+			j.log.Error("an alarm is not on record", "error", err)
+		}
+	}
 }

@@ -125,81 +125,74 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// probe trains what is left of the two probes, scores them on the validation split and returns the scores.
-func (j *Job) probe(ctx context.Context, at position) (scores, error) {
+// probe trains what is left of the two probes and scores them on the validation split.
+func (j *Job) probe(ctx context.Context, at *position) (scores, error) {
+	p, err := j.newProbing(ctx, at)
+	if err != nil {
+		return scores{}, err
+	}
+	batches := p.loader.Batches(ctx, at.step, p.total)
+	if err := run(ctx, j.newLoop(*at, p.phase()), at, batches, func(b *input.Batch) (taken, error) {
+		return p.update(at.probes, b)
+	}); err != nil {
+		return scores{}, err
+	}
+	at.keep = true
+	if err := j.saver.finish(ctx, *at, nil); err != nil {
+		return scores{}, err
+	}
+	return j.score(ctx, at.probes)
+}
+
+// probing is what the updates of the probes take beside the position.
+type probing struct {
+	job    *Job
+	loader *input.Loader
+	total  int64
+	losses [2]float64 // of the trained and the untrained encoder's probe, in the newest update
+	lr     float64    // of the newest update
+}
+
+// newProbing opens the train split and compiles the probe.
+func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	crop := pixels.ProbeCrop()
 	crop.Scale = j.cfg.ProbeCropScale
 	loader, err := j.loader(machine.TrainSplit, input.Config{
 		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop, Bad: at.progress.Bad,
-		Seed: draw.New(j.cfg.Seed, probing).Uint64(), // other orders and crops than pretraining's
+		Seed: draw.New(j.cfg.Seed, record.Probing).Uint64(), // other orders and crops than pretraining's
 	})
 	if err != nil {
-		return scores{}, err
+		return nil, err
 	}
-	perEpoch := loader.StepsPerEpoch()
-	total := perEpoch * int64(j.cfg.ProbeEpochs)
-	// The first pass compiles, which cannot be interrupted.
 	j.live.Doing("compiling the probe")
 	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
-		return scores{}, err
+		return nil, err
 	}
 	if j.programs.Own() {
-		j.takePart(at.progress)
+		j.recordEnvironment(at.progress)
 	}
-	saver := j.newSaver(ctx, at)
-	defer saver.close()
-	meter := newMeter(j.bars, j.device, probing, at.step, total)
-	defer meter.end()
-	j.live.Stepped(probing, at.step, total)
-	for batch, err := range loader.Batches(ctx, at.step, total) {
+	return &probing{job: j, loader: loader, total: loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs)}, nil
+}
+
+// phase is the probe as the loop sees it.
+func (p *probing) phase() *phase {
+	return &phase{
+		total: p.total, perEpoch: p.loader.StepsPerEpoch(), batch: p.job.cfg.ProbeBatch, bad: p.loader.Bad,
+		line: func(position) record.Step { return record.Step{Loss: settings.Finite(p.losses[0]), LR: p.lr} },
+		keep: func(step int64) bool { return step == p.total },
+	}
+}
+
+// update takes one update of both probes on the same batch.
+func (p *probing) update(probes *probes, b *input.Batch) (taken, error) {
+	size := p.job.cfg.Image * p.job.cfg.Image * 3
+	p.lr = p.job.probeConfig().LRAt(b.Step+1, p.total)
+	for i, n := range probes.named() {
+		losses, err := n.probe.Step(b.Images[:b.N*size], b.Labels[:b.N], p.lr)
 		if err != nil {
-			return scores{}, j.stopped(ctx, err, at, saver, false)
+			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{err})
 		}
-		rate := j.probeConfig().LRAt(batch.Step+1, total)
-		var loss []float64
-		for _, n := range at.probes.named() {
-			losses, err := n.probe.Step(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N], rate)
-			if err != nil {
-				return scores{}, fmt.Errorf("update %d of the probe: %w", batch.Step+1, &machine.DeviceError{err})
-			}
-			loss = append(loss, losses[len(losses)-1])
-		}
-		at.step = batch.Step + 1
-		at.progress.Bad = loader.Bad()
-		j.live.Stepped(probing, at.step, total)
-		lap, onDevice := meter.update(at.step, loss[0], batch.N, batch.Wait)
-		at.progress.ProbeSeconds += lap
-		at.progress.ProbeDevice += onDevice
-		if at.step%int64(j.cfg.LogEvery) == 0 || at.step == total {
-			p := meter.pace()
-			j.log.Log(ctx, j.stepLevel(), "step", "phase", probing, "step", at.step, "of", total, "loss", loss[0], "untrained_loss", loss[1], "eta", p.left.String())
-			if err := j.journal.add(record.Steps, record.Step{
-				Phase: probing, Step: at.step, Epoch: float64(at.step) / float64(perEpoch), Loss: settings.Finite(loss[0]), LR: rate,
-				ImagesPerSecond: p.steps * float64(j.cfg.ProbeBatch), DataWait: p.wait, Skipped: at.progress.Skipped, Bad: int64(len(at.progress.Bad)),
-			}); err != nil {
-				return scores{}, err
-			}
-			saver.flush()
-		}
-		if ctx.Err() != nil {
-			return scores{}, j.stopped(ctx, context.Cause(ctx), at, saver, at.step == total)
-		}
-		due, err := saver.due()
-		if err != nil {
-			return scores{}, err
-		}
-		if due && at.step < total {
-			if err := saver.begin(ctx, at, false); err != nil {
-				return scores{}, err
-			}
-		}
+		p.losses[i] = losses[len(losses)-1]
 	}
-	if err := saver.finish(ctx, at, nil); err != nil {
-		return scores{}, j.stopped(ctx, err, at, saver, true)
-	}
-	s, err := j.score(ctx, at.probes)
-	if err != nil {
-		return s, j.stopped(ctx, err, at, saver, true)
-	}
-	return s, nil
+	return taken{step: b.Step + 1, loss: p.losses[0], images: b.N, wait: b.Wait}, nil
 }

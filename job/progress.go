@@ -23,7 +23,7 @@ type Progress struct {
 	Skipped int64        `json:"skipped_updates"`
 
 	Alarms alarm.State  `json:"alarms"`
-	Online *record.Eval `json:"online"` // the newest look of the online probe
+	Eval   *record.Eval `json:"eval"` // the newest look of the online probe
 
 	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
 	// would never be stopped.
@@ -61,4 +61,17 @@ func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.St
 		p.Updates[i]++
 		p.Table[i] = settings.FiniteAll(out.Table[row]) // a new row: lines of the journal hold the old one
 	}
+}
+
+// took adds the time of one update of a phase: seconds on the clock, seconds of them in programs of
+// the device, and seconds that the loop waited for its batch.
+func (p *Progress) took(phase string, seconds, device, wait float64) {
+	if phase == record.Probing {
+		p.ProbeSeconds += seconds
+		p.ProbeDevice += device
+		return
+	}
+	p.PretrainSeconds += seconds
+	p.PretrainDevice += device
+	p.WaitSeconds += wait
 }

@@ -1,6 +1,9 @@
 package job
 
 import (
+	_ "embed"
+	"text/template"
+
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -119,3 +122,14 @@ func hashLines(lines []string) string {
 	h := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
 	return hex.EncodeToString(h[:])
 }
+
+//go:embed card.md.tmpl
+var cardText string
+
+// cardTemplate makes README.md of the run folder, the model card of teacher.safetensors, from a Result.
+var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{"percent": func(v any) string {
+	if p, ok := v.(*float64); ok {
+		v = *p
+	}
+	return fmt.Sprintf("%.2f", v)
+}}).Parse(cardText))

@@ -9,6 +9,7 @@ import (
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
 )
@@ -26,7 +27,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{neighbours: -1, untrainedNeighbours: -1}
 	j.live.Doing("scoring the probe")
 	start, busy := time.Now(), j.device.Busy()
-	validation, err := j.evaluation(machine.ValidationSplit)
+	validation, err := j.evaluationLoader(machine.ValidationSplit)
 	if err != nil {
 		return s, err
 	}
@@ -61,8 +62,8 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	return s, nil
 }
 
-// evaluation reads a split in its own order, resized and cut at the centre.
-func (j *Job) evaluation(split string) (*input.Loader, error) {
+// evaluationLoader reads a split in its own order, resized and cut at the centre.
+func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image)})
 }
 
@@ -103,7 +104,7 @@ const askedAtOnce = 1000
 // features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
 // n = 0 means all.
 func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
-	loader, err := j.evaluation(split)
+	loader, err := j.evaluationLoader(split)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,4 +133,17 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		all, labels = all[:n*width], labels[:n]
 	}
 	return all, labels, nil
+}
+
+// loader opens a split of the data for one phase.
+func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
+	source, err := j.cache.Split(split)
+	if err != nil {
+		return nil, fmt.Errorf("split %s: %w", split, err)
+	}
+	if err := source.Require(j.cfg.Window); err != nil {
+		return nil, &settings.Error{[]settings.Fault{{settings.Variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
+	}
+	c.Window, c.BadLimit, c.Log = j.cfg.Window, j.cfg.BadLimit, j.log.With("split", split)
+	return input.NewLoader(source, c)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,9 +47,6 @@ type (
 // Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
 type Programs = plugin.Store
 
-// noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
-const noInstall = "GOMLX_NO_AUTO_INSTALL"
-
 // wantedFlags are what a GPU is told unless XLA_FLAGS names the same flag.
 var wantedFlags = []string{
 	// The same bits in every process: no kernel whose sums depend on what comes first. Which kernels are taken is part of a compiled
@@ -90,9 +86,6 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 		return nil, &mask.FieldError{"Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`}
 	case !known:
 		return nil, errors.New("opening device: this program does not contain the backend " + kind)
-	}
-	if err := os.Setenv(noInstall, "1"); err != nil {
-		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
 	d = &Device{name: name}
 	if kind == "xla" {

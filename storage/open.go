@@ -17,8 +17,8 @@ import (
 )
 
 // Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
-// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing,
-// unless [Options].MustExist is set.
+// drivers and prefix=P/ to stay below a prefix. The program must import the driver, unless it is Azure's. The directory of a file:// bucket is made when
+// it is missing, unless [Options].MustExist is set.
 // A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
 // data set may be readable but not listable: see [Bucket.Check].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
@@ -32,7 +32,7 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 			return nil, err
 		}
 	}
-	opened, err := blob.OpenBucket(ctx, u.String())
+	opened, err := open(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
 	}
@@ -163,7 +163,8 @@ func needs(scheme string) string {
 	case "gs":
 		return "a gs bucket needs credentials (gcloud auth application-default login, a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
 	case "azblob":
-		return "an azblob container needs AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, a SAS token or a workload identity"
+		return "an azblob container needs AZURE_STORAGE_ACCOUNT, credentials (AZURE_STORAGE_KEY, a SAS token or a workload identity), " +
+			"and domain= in the URL where it is not Azure's"
 	case "file":
 		return "a file bucket needs a directory that can be written"
 	}

@@ -61,7 +61,7 @@ func (b *Bucket) store(a *attempt, key string, r io.Reader) error {
 	if b.options.dir != "" {
 		return putFile(b.options.dir, key, r)
 	}
-	// Always Upload: NewWriter and WriteAll make azureblob panic when a write fails or is cancelled.
+	// Always Upload: below NewWriter and WriteAll azureblob races with itself when a write fails or is cancelled.
 	return b.blob.Upload(a.ctx, key, r, &blob.WriterOptions{ContentType: contentType(key), BufferSize: uploadPart, MaxConcurrency: uploadStreams})
 }
 

@@ -35,10 +35,11 @@ var owners = map[string][]string{
 	"github.com/Azure/":                    {"storage", "storage/storagetest"},
 	"google.golang.org/api":                {"storage", "storage/storagetest"},
 	"github.com/gomlx/go-xla/compute/xla":  {"cmd/cijepa"},
+	"github.com/gomlx/go-xla/compute/xla/": {}, // autoinstall downloads plugins
 	"github.com/gomlx/compute/gobackend":   {"cmd/cijepa"},
 	"gocloud.dev/blob/s3blob":              {"cmd/cijepa"},
 	"gocloud.dev/blob/gcsblob":             {"cmd/cijepa"},
-	"gocloud.dev/blob/azureblob":           {"cmd/cijepa"},
+	"gocloud.dev/blob/azureblob":           {"storage", "cmd/cijepa"},
 	"github.com/parquet-go/parquet-go":     {"storage"},
 	"github.com/schollz/progressbar/v3":    {"job", "cmd/cijepa"},
 	"github.com/prometheus/client_golang":  {"job/live"},

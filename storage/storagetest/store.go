@@ -306,9 +306,9 @@ type writer struct {
 	torn       bool
 }
 
-// Write is called below NewWriter and WriteAll, with which azureblob panics when a write fails: only Upload may be used.
+// Write is called below NewWriter and WriteAll, with which azureblob races with itself when a write fails: only Upload may be used.
 func (w *writer) Write(p []byte) (int, error) {
-	w.s.t.Errorf("%s is written through NewWriter or WriteAll; azureblob panics there", w.key)
+	w.s.t.Errorf("%s is written through NewWriter or WriteAll; azureblob races there", w.key)
 	return w.data.Write(p)
 }
 

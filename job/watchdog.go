@@ -44,29 +44,22 @@ func (j *Job) listen() (quiet func(), err error) {
 	}), nil
 }
 
-// unlessHung is f, but for one that hangs: a device may never answer, and a last checkpoint cannot be had of it. Then f is left behind, for the
-// end of the process to end, and the error is a device's: another machine may do better.
-func (j *Job) unlessHung(ctx context.Context, f func(context.Context) error) error {
-	watching, enough := context.WithCancel(ctx)
-	defer enough()
-	hung, done := make(chan error, 1), make(chan error, 1)
-	limit := stall(j.cfg) // before f settles other settings
+// watch yields a device error when the run has made no progress for too long: a device may never
+// answer, and a last checkpoint cannot be had from it. Another machine may do better. A run that was
+// told to stop has less time than that, so nothing comes after the end of ctx.
+func (j *Job) watch(ctx context.Context) <-chan error {
+	hung, limit := make(chan error, 1), stall(j.cfg) // read before the attempt sets its micro-batch
 	go func() {
-		err := j.live.Watch(watching, limit)
-		if watching.Err() == nil { // a run that was told to stop has less time than that
-			hung <- &machine.DeviceError{err}
+		err := j.live.Watch(ctx, limit)
+		if ctx.Err() != nil {
+			return
 		}
-	}()
-	go func() { done <- f(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case err := <-hung:
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
 		j.log.Error("the run hangs", "goroutines", stacks.String())
-		return err
-	}
+		hung <- &machine.DeviceError{err}
+	}()
+	return hung
 }
 
 // readBefore gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs

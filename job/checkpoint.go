@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,11 +20,6 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-const (
-	pretraining = record.Pretraining
-	probing     = record.Probing
-)
-
 // progressPart is the part of a checkpoint that carries the figures of the run so far.
 const progressPart = "progress.json"
 
@@ -31,6 +27,7 @@ const progressPart = "progress.json"
 type position struct {
 	phase    string
 	step     int64 // updates done in the phase
+	keep     bool  // a checkpoint of this position is never deleted
 	learner  *model.Learner
 	probes   *probes
 	progress *Progress
@@ -40,7 +37,7 @@ type position struct {
 // A checkpoint that is damaged is passed over by storage, loudly, for the one before it.
 func (j *Job) restore(ctx context.Context) (position, error) {
 	j.live.Doing("restoring")
-	at := position{phase: pretraining}
+	at := position{phase: record.Pretraining}
 	found, err := j.run.Restore(ctx, func(c checkpoint.Checkpoint) error {
 		loaded := position{phase: c.Phase, step: c.Step}
 		if err := machine.Interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
@@ -58,7 +55,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		return at, fmt.Errorf("restoring: %w", err)
 	}
 	if found.Sequence == 0 {
-		first := position{phase: pretraining, progress: newProgress(j.cfg)}
+		first := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
 		err := machine.Interruptible(ctx, func() (err error) {
 			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
 				err = &machine.DeviceError{err}
@@ -68,11 +65,11 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		if err != nil {
 			return at, err
 		}
-		j.takePart(first.progress)
+		j.recordEnvironment(first.progress)
 		j.log.Info("begun")
 		return first, nil
 	}
-	j.takePart(at.progress)
+	j.recordEnvironment(at.progress)
 	at.progress.Fallbacks += j.run.Fallbacks()
 	j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	return at, nil
@@ -88,7 +85,7 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 		return fmt.Errorf("%s: %w: %w", progressPart, storage.ErrCorrupt, err)
 	}
 	switch at.phase {
-	case pretraining:
+	case record.Pretraining:
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
 			return &machine.DeviceError{err}
 		}
@@ -103,7 +100,7 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 			return errors.Join(err, at.learner.Close()) // another checkpoint needs the memory
 		}
 		return nil
-	case probing:
+	case record.Probing:
 		at.probes, err = j.loadProbes(c)
 		return err
 	}
@@ -120,6 +117,14 @@ func loading(err error) error {
 		return &machine.DeviceError{err}
 	}
 	return err
+}
+
+// upload takes a copy of the position, as a checkpoint to commit. On a device with memory of its own
+// the copy is still on its way to the host when the next update begins.
+func (at position) upload() (upload, error) {
+	start := time.Now()
+	parts, err := at.parts()
+	return upload{step: at.step, keep: at.keep, parts: parts, pause: time.Since(start)}, err
 }
 
 func readPart(c checkpoint.Checkpoint, name string) ([]byte, error) {
@@ -150,13 +155,13 @@ func (p part) Close() error {
 func (at position) parts() ([]checkpoint.Part, error) {
 	var held []model.Part
 	switch at.phase {
-	case pretraining:
+	case record.Pretraining:
 		state, err := at.learner.Snapshot()
 		if err != nil {
 			return nil, &machine.DeviceError{err}
 		}
 		held = state.Parts()
-	case probing:
+	case record.Probing:
 		var err error
 		if held, err = at.probes.parts(); err != nil {
 			return nil, &machine.DeviceError{err}
