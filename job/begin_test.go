@@ -7,14 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob/memblob"
-
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
@@ -26,8 +25,7 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	}
 	cfg, _ := fashionRun(t, func(*settings.Config) {})
 	cfg.Run, cfg.MicroBatch = "r", 0
-	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	defer bucket.Close()
+	bucket := storagetest.Memory(t)
 	theirs := settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&shards.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
 	theirs.Recipe.MicroBatch = 2
 	text, err := json.Marshal(theirs)

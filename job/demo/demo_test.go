@@ -4,15 +4,13 @@ import (
 	"slices"
 	"testing"
 
-	"gocloud.dev/blob/memblob"
-
-	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // TestPack: the demonstration's data is all there, balanced enough to be learned from, and packing it again writes nothing else.
 func TestPack(t *testing.T) {
-	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
+	bucket := storagetest.Memory(t)
 	var prints []string
 	for range 2 {
 		if err := Pack(t.Context(), bucket, "fm"); err != nil {
