@@ -46,9 +46,3 @@ func TestConfigFaults(t *testing.T) {
 		t.Errorf("two faults: %v", err)
 	}
 }
-
-func TestFilterNames(t *testing.T) {
-	if pixels.Bilinear.String() != "bilinear" || pixels.Bicubic.String() != "bicubic" || pixels.Filter(9).String() != "Filter(9)" {
-		t.Error(pixels.Bilinear, pixels.Bicubic, pixels.Filter(9))
-	}
-}

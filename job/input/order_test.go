@@ -77,3 +77,18 @@ func TestGoldenOrder(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOrder checks that every epoch of every split has each sample once.
+func FuzzOrder(f *testing.F) {
+	f.Add(uint64(1), []byte{3, 0, 5, 1}, uint8(2), uint16(0))
+	f.Add(uint64(2), []byte{0, 0, 1}, uint8(9), uint16(700))
+	f.Fuzz(func(t *testing.T, seed uint64, sizes []byte, window uint8, epoch uint16) {
+		counts := make([]int, len(sizes))
+		for i, n := range sizes {
+			counts[i] = int(n)
+		}
+		o := newOrder(seed, counts, 1+int(window), true)
+		checkPermutation(t, len(counts), o.shards(int64(epoch)))
+		checkPermutation(t, o.total(), o.samples(int64(epoch)))
+	})
+}

@@ -10,22 +10,19 @@ import (
 	"testing"
 )
 
-// A process says once that it decodes slowly, however many loaders it has, and nothing over images that are small.
+// TestFallbackIsLoggedOnce: a process warns once, and never for thumbnails.
 func TestFallbackIsLoggedOnce(t *testing.T) {
 	fallbackWarning = sync.Once{}
-	var log bytes.Buffer
-	c := input.smallConfig()
-	c.Log = slog.New(slog.NewTextHandler(&log, nil))
-	c.Size = thumbnail
-	input.newLoader(t, input.newFakeSource(t, 4), c)
-	if log.Len() > 0 {
-		t.Errorf("over small images it says %s", &log)
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	WarnOfFallback(log, thumbnail)
+	if out.Len() > 0 {
+		t.Errorf("a warning for small images: %s", &out)
 	}
-	c.Size = thumbnail + 1
 	for range 3 {
-		input.newLoader(t, input.newFakeSource(t, 4), c)
+		WarnOfFallback(log, thumbnail+1)
 	}
-	if n := strings.Count(log.String(), "without cgo"); n != 1 || !strings.Contains(log.String(), DecoderName()) {
-		t.Errorf("logged %d times:\n%s", n, log.String())
+	if n := strings.Count(out.String(), "without cgo"); n != 1 || !strings.Contains(out.String(), DecoderName()) {
+		t.Errorf("logged %d times:\n%s", n, out.String())
 	}
 }

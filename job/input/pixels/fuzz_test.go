@@ -44,18 +44,3 @@ func FuzzImage(f *testing.F) {
 		}
 	})
 }
-
-// FuzzOrder checks that every epoch of every split has each sample once.
-func FuzzOrder(f *testing.F) {
-	f.Add(uint64(1), []byte{3, 0, 5, 1}, uint8(2), uint16(0))
-	f.Add(uint64(2), []byte{0, 0, 1}, uint8(9), uint16(700))
-	f.Fuzz(func(t *testing.T, seed uint64, sizes []byte, window uint8, epoch uint16) {
-		counts := make([]int, len(sizes))
-		for i, n := range sizes {
-			counts[i] = int(n)
-		}
-		o := input.newOrder(seed, counts, 1+int(window), true)
-		input.checkPermutation(t, len(counts), o.shards(int64(epoch)))
-		input.checkPermutation(t, o.total(), o.samples(int64(epoch)))
-	})
-}

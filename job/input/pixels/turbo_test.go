@@ -4,7 +4,6 @@ package pixels
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model/draw"
 )
 
@@ -196,28 +194,8 @@ func residentPeak(t *testing.T) int64 {
 	return usage.Maxrss * 1024
 }
 
-// An image costs one allocation, its random numbers, and none of its pixels.
-func TestAllocations(t *testing.T) {
-	encoded := readFile(t, "testdata/golden/photo420.jpg")
-	l := input.newLoader(t, &input.fileSource{[][]byte{encoded}}, input.Config{Size: 96, Batch: 1, Crop: ProbeCrop()})
-	w := input.newWorker(l)
-	defer w.close()
-	slot := input.newSlot(l.config)
-	sample := 0
-	got := testing.AllocsPerRun(100, func() {
-		slot.begin(0, int64(sample), 1)
-		if err := w.fill(context.Background(), input.task{slot, 0, 0}); err != nil {
-			t.Fatal(err)
-		}
-		sample++
-	})
-	if got > 1 {
-		t.Errorf("%v allocations an image, want at most 1", got)
-	}
-}
-
 func TestDecoderNamesTheLibrary(t *testing.T) {
-	if name := Decoder(); !strings.HasPrefix(name, "libjpeg-turbo 2.") && !strings.HasPrefix(name, "libjpeg-turbo 3.") {
-		t.Errorf("Decoder() = %q", name)
+	if name := DecoderName(); !strings.HasPrefix(name, "libjpeg-turbo 2.") && !strings.HasPrefix(name, "libjpeg-turbo 3.") {
+		t.Errorf("DecoderName() = %q", name)
 	}
 }
