@@ -19,7 +19,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should be like ImageNet's, or ours.
+// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should
+// resemble ImageNet's, or those of testdata/golden.
 func benchFiles(b *testing.B) [][]byte {
 	folder := os.Getenv("CIJEPA_BENCH_IMAGES")
 	if folder == "" {
@@ -36,8 +37,8 @@ func benchFiles(b *testing.B) [][]byte {
 	return files
 }
 
-// cpuTime is what the process has used of its processors, which other programs on the machine disturb less than they disturb
-// the clock.
+// cpuTime returns the CPU time of the process, which other programs on the machine disturb less
+// than the wall-clock time.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -46,9 +47,10 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkMethods runs the ways to a training image in turn over the same files and boxes, one round an iteration, and
-// reports for each the images per CPU-second, and how many times as fast ours is. What counts of a file is its best round:
-// run it with -benchtime 5x or more. A method goes over all files before the next one does, for the processor learns a file.
+// BenchmarkMethods compares ways to make a training image, over the same files and boxes. It
+// reports each one's images per CPU-second and its time relative to ours, from the best round of
+// each file: run it with -benchtime 5x or more. A method goes over all files before the next one
+// starts, because caches and branch predictors learn a file.
 func BenchmarkMethods(b *testing.B) {
 	files := benchFiles(b)
 	d := NewDecoder()
@@ -56,7 +58,7 @@ func BenchmarkMethods(b *testing.B) {
 	out := make([]byte, 224*224*3)
 	crop := PretrainCrop()
 	crop.Flip = true
-	views := make([]view, len(files))
+	views := make([]View, len(files))
 	for i, file := range files {
 		width, height, err := d.Size(file)
 		if err != nil {
@@ -81,16 +83,16 @@ func BenchmarkMethods(b *testing.B) {
 		}},
 		{"bilinear", func(i int) error { return d.Cut(files[i], views[i], out) }},
 		{"scalar", func(i int) error {
-			d.engine.scalar = true
-			defer func() { d.engine.scalar = false }()
+			d.codec.scalar = true
+			defer func() { d.codec.scalar = false }()
 			return ours(i)
 		}},
 		{"whole", func(i int) error {
-			d.engine.whole = true
-			defer func() { d.engine.whole = false }()
+			d.codec.whole = true
+			defer func() { d.codec.whole = false }()
 			return ours(i)
 		}},
-		{"decode", func(i int) error { return d.engine.verify(files[i]) }},
+		{"decode", func(i int) error { return d.codec.verify(files[i]) }},
 		{"standard", func(i int) error { return standardView(files[i], views[i]) }},
 	}
 	best := make([][]time.Duration, len(methods))
@@ -120,8 +122,9 @@ func BenchmarkMethods(b *testing.B) {
 	}
 }
 
-// standardView is what a program without this package would do: the standard library, golang.org/x/image/draw.
-func standardView(file []byte, v view) error {
+// standardView makes a view with image/jpeg and golang.org/x/image/draw, as a program without this
+// package would.
+func standardView(file []byte, v View) error {
 	m, err := jpeg.Decode(bytes.NewReader(file))
 	if err != nil {
 		return err
@@ -141,7 +144,7 @@ func standardView(file []byte, v view) error {
 	return nil
 }
 
-// BenchmarkCrops tells the speed of each phase's views.
+// BenchmarkCrops measures the views of each phase.
 func BenchmarkCrops(b *testing.B) {
 	files := benchFiles(b)
 	for _, phase := range []struct {
@@ -171,7 +174,7 @@ func BenchmarkCrops(b *testing.B) {
 	}
 }
 
-// BenchmarkSmall tells the speed of the demonstration's images: gray PNG files of 28x28
+// BenchmarkSmall measures the demonstration's images: gray PNG files of 28 x 28 pixels.
 func BenchmarkSmall(b *testing.B) {
 	var file bytes.Buffer
 	m := image.NewGray(image.Rect(0, 0, 28, 28))
