@@ -15,7 +15,8 @@ import (
 	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
-// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should be like ImageNet's, or ours.
+// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should
+// resemble ImageNet's, or those of the tests.
 func benchFiles(b *testing.B) [][]byte {
 	folder := os.Getenv("CIJEPA_BENCH_IMAGES")
 	if folder == "" {
@@ -36,8 +37,8 @@ func benchFiles(b *testing.B) [][]byte {
 	return files
 }
 
-// cpuTime is what the process has used of its processors, which other programs on the machine disturb less than they disturb
-// the clock.
+// cpuTime returns the CPU time of the process, which other programs on the machine disturb less
+// than the wall-clock time.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -46,14 +47,15 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkLoader tells the speed of whole batches with one and two workers: per CPU-second it should not depend on their
-// number.
+// BenchmarkLoader measures whole batches with one and two workers. The images per CPU-second should
+// not depend on the number of workers.
 func BenchmarkLoader(b *testing.B) {
 	files := benchFiles(b)
 	for _, workers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			const batch = 32
-			l, err := NewLoader(&fileSource{files}, Config{Size: 224, Batch: batch, Crop: pixels.PretrainCrop(), Shuffle: true, Workers: workers})
+			c := Config{Size: 224, Batch: batch, Crop: pixels.PretrainCrop(), Shuffle: true, workers: workers}
+			l, err := NewLoader(&fileSource{files}, c)
 			if err != nil {
 				b.Fatal(err)
 			}

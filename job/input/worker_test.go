@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
-// An image costs one allocation, its random numbers, and none of its pixels.
-func TestAllocations(t *testing.T) {
+// TestImageCostsOneAllocation: its random numbers, and no pixels.
+func TestImageCostsOneAllocation(t *testing.T) {
 	encoded, err := os.ReadFile("pixels/testdata/golden/photo420.jpg")
 	if err != nil {
 		t.Fatal(err)
@@ -19,11 +19,11 @@ func TestAllocations(t *testing.T) {
 	l := newLoader(t, &fileSource{[][]byte{encoded}}, Config{Size: 96, Batch: 1, Crop: pixels.ProbeCrop()})
 	w := newWorker(l)
 	defer w.close()
-	slot := newSlot(l.config)
+	buffer := newBatchBuffer(l.config)
 	sample := 0
 	got := testing.AllocsPerRun(100, func() {
-		slot.begin(0, int64(sample), 1)
-		if err := w.fill(context.Background(), task{slot, 0, 0}); err != nil {
+		buffer.reset(0, int64(sample), 1)
+		if err := w.fill(context.Background(), task{buffer, 0, 0}); err != nil {
 			t.Fatal(err)
 		}
 		sample++
