@@ -13,14 +13,15 @@ import (
 	"time"
 )
 
-// fakeSource is a split in memory that keeps the rules of Source and watches the loader's part of them.
+// fakeSource is a split in memory. It keeps the rules of Source and fails the test if the loader
+// breaks its part of them.
 type fakeSource struct {
 	t      testing.TB
 	sizes  []int
 	image  func(shard, sample int) []byte
 	delay  time.Duration
-	broken map[[2]int]error // what View of a sample fails with
-	window int              // shards that may be needed at a time; 0: any
+	broken map[[2]int]error // the error of View for a sample
+	window int              // announced shards that may be read; 0 = all
 
 	mu    sync.Mutex
 	ahead [][]int
@@ -62,15 +63,16 @@ func (s *fakeSource) View(ctx context.Context, shard, sample int, f func(string,
 	} else if named := s.ahead[len(s.ahead)-1]; !slices.Contains(named, shard) {
 		s.t.Errorf("View of shard %d, which the last Ahead did not name: %v", shard, named)
 	} else if s.window > 0 && !slices.Contains(named[:min(s.window, len(named))], shard) {
-		s.t.Errorf("View of shard %d while a window of %d is in use: %v", shard, s.window, named)
+		s.t.Errorf("View of shard %d beyond the window of %d: %v", shard, s.window, named)
 	}
 	s.mu.Unlock()
-	// A private copy that is wiped afterwards, so that whoever keeps the image gets caught.
+	// A private copy, wiped afterwards: a loader that keeps the image fails.
 	image := bytes.Clone(s.image(shard, sample))
 	defer clear(image)
 	return f(fmt.Sprintf("%02d/%03d", shard, sample), s.label(shard, sample), image)
 }
 
+// viewed returns the number of calls of View.
 func (s *fakeSource) viewed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +81,7 @@ func (s *fakeSource) viewed() int {
 
 func (s *fakeSource) label(shard, sample int) int { return 1000*shard + sample }
 
-// newFakeSource holds samples of 8x8 gray PNG files, all different.
+// newFakeSource returns shards of the given sizes, of different 8x8 gray PNG files.
 func newFakeSource(t testing.TB, sizes ...int) *fakeSource {
 	images := make([][][]byte, len(sizes))
 	for shard, n := range sizes {

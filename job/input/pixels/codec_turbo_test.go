@@ -4,7 +4,6 @@ package pixels
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,12 +11,11 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// repeats is how many random cases a test tries: few by default, as many as CIJEPA_CASES says otherwise.
-func repeats(t *testing.T, few int) int {
+// randomCases returns how many random cases a test tries: few, or what CIJEPA_CASES says.
+func randomCases(t *testing.T, few int) int {
 	value := os.Getenv("CIJEPA_CASES")
 	if value == "" {
 		return few
@@ -29,7 +27,7 @@ func repeats(t *testing.T, few int) int {
 	return n
 }
 
-// jpegFiles returns all JPEG files of the tests.
+// jpegFiles returns all JPEG files of the tests, and those of CIJEPA_BENCH_IMAGES.
 func jpegFiles(t testing.TB) []string {
 	var all []string
 	for _, pattern := range []string{"testdata/golden/*.jpg", "testdata/kinds/*.jpg"} {
@@ -49,8 +47,9 @@ func jpegFiles(t testing.TB) []string {
 	return all
 }
 
-// TestRegionIsPartOfWhole compares decoding the region of a crop with decoding everything and cutting then.
-func TestRegionIsPartOfWhole(t *testing.T) {
+// TestRegionEqualsCropOfWholeImage compares decoding a region with decoding everything and cropping
+// then.
+func TestRegionEqualsCropOfWholeImage(t *testing.T) {
 	names := jpegFiles(t)
 	stream := draw.New(3, "regions")
 	for _, name := range names {
@@ -61,7 +60,7 @@ func TestRegionIsPartOfWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range (repeats(t, 1000) + len(names) - 1) / len(names) {
+		for range (randomCases(t, 1000) + len(names) - 1) / len(names) {
 			b := box{width: 1 + stream.IntN(width), height: 1 + stream.IntN(height)}
 			b.left, b.top = stream.IntN(width-b.width+1), stream.IntN(height-b.height+1)
 			size := 1 + stream.IntN(40)
@@ -69,13 +68,13 @@ func TestRegionIsPartOfWhole(t *testing.T) {
 				size = min(b.width, b.height)
 				b.width, b.height = size, size
 			}
-			v := view{box: b, width: size, height: size, size: size}
+			v := View{box: b, width: size, height: size, size: size}
 			part, whole := make([]byte, 3*size*size), make([]byte, 3*size*size)
-			d.engine.whole = false
+			d.codec.whole = false
 			if err := d.Cut(encoded, v, part); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			d.engine.whole = true
+			d.codec.whole = true
 			if err := d.Cut(encoded, v, whole); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -87,24 +86,24 @@ func TestRegionIsPartOfWhole(t *testing.T) {
 	}
 }
 
-// TestVectorsAreScalar compares the two ways to the same sums on sizes of 1..2000 pixels, up and down.
-func TestVectorsAreScalar(t *testing.T) {
-	e := newEngine()
-	defer e.close()
+// TestVectorResizeEqualsScalar on sizes of 1..2000 pixels, enlarged and reduced.
+func TestVectorResizeEqualsScalar(t *testing.T) {
+	c := newCodec()
+	defer c.close()
 	stream := draw.New(4, "vectors")
 	side := func() int { // small ones are as likely as large ones
 		return 1 + stream.IntN([]int{8, 40, 300, 2000}[stream.IntN(4)])
 	}
 	pixels := noise(stream, 4*2000*2000)
-	for range repeats(t, 150) {
+	for range randomCases(t, 150) {
 		width, height := side(), side()
-		v := view{width: side(), height: side(), filter: Filter(stream.IntN(2)), mirrored: stream.IntN(2) == 0}
+		v := View{width: side(), height: side(), filter: Filter(stream.IntN(2)), mirrored: stream.IntN(2) == 0}
 		v.size = min(v.width, v.height, 1+stream.IntN(300))
 		v.x, v.y = stream.IntN(v.width-v.size+1), stream.IntN(v.height-v.size+1)
-		e.scalar = false
-		got := resized(t, e, pixels, width, height, v)
-		e.scalar = true
-		want := resized(t, e, pixels, width, height, v)
+		c.scalar = false
+		got := resized(t, c, pixels, width, height, v)
+		c.scalar = true
+		want := resized(t, c, pixels, width, height, v)
 		if !bytes.Equal(got, want) {
 			largest, mean := differences(got, want)
 			t.Fatalf("%dx%d to %+v: mean difference %.3f, largest %d", width, height, v, mean, largest)
@@ -112,11 +111,11 @@ func TestVectorsAreScalar(t *testing.T) {
 	}
 }
 
-// Every decode begins anew: tables of an image before must not serve one that lacks its own.
-func TestImagesDoNotHelpEachOther(t *testing.T) {
+// TestNoTablesLeakBetweenImages: the tables of one image must not serve another that lacks them.
+func TestNoTablesLeakBetweenImages(t *testing.T) {
 	whole := readFile(t, "testdata/golden/photo420.jpg")
-	without := withoutSegments(whole, 0xc4) // Huffman tables; libjpeg has the usual ones ready
-	bare := withoutSegments(whole, 0xdb)    // quantization tables, which nothing can stand in for
+	without := withoutSegments(whole, 0xc4) // Huffman tables; libjpeg has the standard ones
+	bare := withoutSegments(whole, 0xdb)    // quantization tables, which have no standard
 	fresh, err := cutWhole(without)
 	if err != nil {
 		t.Fatal(err)
@@ -127,10 +126,12 @@ func TestImagesDoNotHelpEachOther(t *testing.T) {
 	d := NewDecoder()
 	defer d.Close()
 	out := make([]byte, len(fresh))
-	v := view{box: box{width: 375, height: 281}, width: 32, height: 32, size: 32}
+	v := View{box: box{width: 375, height: 281}, width: 32, height: 32, size: 32}
+	other := readFile(t, "testdata/golden/photo444.jpg")
+	otherView := View{box: box{width: 250, height: 333}, width: 32, height: 32, size: 32}
 	for range 3 {
 		// An image with other tables, and an error in between.
-		if err := d.Cut(readFile(t, "testdata/golden/photo444.jpg"), view{box: box{width: 250, height: 333}, width: 32, height: 32, size: 32}, out); err != nil {
+		if err := d.Cut(other, otherView, out); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Cut(bare, v, out); err == nil {
@@ -157,8 +158,9 @@ func withoutSegments(file []byte, marker byte) []byte {
 	}
 }
 
-// Progressive files can be small and ask for much: scans without end, coefficients of a picture of 30,000 x 2,000 pixels.
-func TestProgressiveBombs(t *testing.T) {
+// TestProgressiveBombsAreRefused: small files that ask for endless scans, or for the coefficients
+// of 30,000 x 2,000 pixels.
+func TestProgressiveBombsAreRefused(t *testing.T) {
 	file := readFile(t, "testdata/golden/progressive.jpg")
 	if _, _, err := Verify(withSize(file, 30000, 2000)); err == nil || !strings.Contains(err.Error(), "several scans") {
 		t.Errorf("60 million pixels in several scans: %v", err)
@@ -175,7 +177,8 @@ func TestProgressiveBombs(t *testing.T) {
 	}
 }
 
-// The largest legal image is decoded in little memory. Its body is that of a small one: it ends early.
+// TestLargeImageTakesLittleMemory decodes the largest legal image. Its body is that of a small one,
+// so decoding ends early.
 func TestLargeImageTakesLittleMemory(t *testing.T) {
 	file := withSize(readFile(t, "testdata/golden/photo420.jpg"), 8192, 8192)
 	before := residentPeak(t)
@@ -187,7 +190,7 @@ func TestLargeImageTakesLittleMemory(t *testing.T) {
 	}
 }
 
-// residentPeak returns the largest size that the process has had, in bytes.
+// residentPeak returns the peak resident size of the process in bytes.
 func residentPeak(t *testing.T) int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -196,28 +199,9 @@ func residentPeak(t *testing.T) int64 {
 	return usage.Maxrss * 1024
 }
 
-// An image costs one allocation, its random numbers, and none of its pixels.
-func TestAllocations(t *testing.T) {
-	encoded := readFile(t, "testdata/golden/photo420.jpg")
-	l := input.newLoader(t, &input.fileSource{[][]byte{encoded}}, input.Config{Size: 96, Batch: 1, Crop: ProbeCrop()})
-	w := input.newWorker(l)
-	defer w.close()
-	slot := input.newSlot(l.config)
-	sample := 0
-	got := testing.AllocsPerRun(100, func() {
-		slot.begin(0, int64(sample), 1)
-		if err := w.fill(context.Background(), input.task{slot, 0, 0}); err != nil {
-			t.Fatal(err)
-		}
-		sample++
-	})
-	if got > 1 {
-		t.Errorf("%v allocations an image, want at most 1", got)
-	}
-}
-
-func TestDecoderNamesTheLibrary(t *testing.T) {
-	if name := Decoder(); !strings.HasPrefix(name, "libjpeg-turbo 2.") && !strings.HasPrefix(name, "libjpeg-turbo 3.") {
-		t.Errorf("Decoder() = %q", name)
+// TestDecoderNameIsLibjpegTurbos with its version.
+func TestDecoderNameIsLibjpegTurbos(t *testing.T) {
+	if name := DecoderName(); !strings.HasPrefix(name, "libjpeg-turbo 2.") && !strings.HasPrefix(name, "libjpeg-turbo 3.") {
+		t.Errorf("DecoderName() = %q", name)
 	}
 }

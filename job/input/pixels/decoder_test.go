@@ -6,11 +6,10 @@ import (
 	"hash/crc32"
 	"image"
 	"image/png"
-	"strings"
 	"testing"
 )
 
-// cutWhole cuts a view of everything out of an image.
+// cutWhole resizes a whole image to 32 x 32 pixels.
 func cutWhole(encoded []byte) ([]byte, error) {
 	d := NewDecoder()
 	defer d.Close()
@@ -19,11 +18,12 @@ func cutWhole(encoded []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := make([]byte, 3*32*32)
-	return out, d.Cut(encoded, view{box: box{width: width, height: height}, width: 32, height: 32, size: 32}, out)
+	return out, d.Cut(encoded, View{box: box{width: width, height: height}, width: 32, height: 32, size: 32}, out)
 }
 
-// Images that Pillow would raise for, or that would take too much: neither training nor Verify takes them.
-func TestBadImages(t *testing.T) {
+// TestDamagedAndHugeImagesAreRefused by Cut and by Verify: images for which Pillow raises, and
+// images beyond a limit.
+func TestDamagedAndHugeImagesAreRefused(t *testing.T) {
 	whole := readFile(t, "testdata/golden/photo420.jpg")
 	progressive := readFile(t, "testdata/golden/progressive.jpg")
 	gray := readFile(t, "testdata/kinds/gray.png")
@@ -39,7 +39,7 @@ func TestBadImages(t *testing.T) {
 		"only a beginning":      whole[:3],
 		"two components":        withComponents(whole, 2),
 		"PNG cut":               gray[:len(gray)*2/3],
-		"PNG damaged":           replaced(gray, len(gray)/2, 0xff),
+		"PNG damaged":           withFlippedBits(gray, len(gray)/2, 0xff),
 		"WebP cut":              webp[:len(webp)*2/3],
 		"WebP without a frame":  webp[:20],
 		"too many bytes":        append(bytes.Clone(whole), make([]byte, maxBytes)...),
@@ -51,9 +51,9 @@ func TestBadImages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := cutWhole(encoded); err == nil {
-				t.Error("an image is cut from it")
+				t.Error("a view is cut from it")
 			} else if err.Error() == "" {
-				t.Error("an error without a word")
+				t.Error("an error without a message")
 			}
 			if _, _, err := Verify(encoded); err == nil {
 				t.Error("Verify finds no fault")
@@ -62,8 +62,8 @@ func TestBadImages(t *testing.T) {
 	}
 }
 
-// A file's format is told by its bytes; what libjpeg-turbo passes over is not looked at.
-func TestVerify(t *testing.T) {
+// TestVerifyReturnsTheSize of images of all formats. Garbage after a JPEG image is no fault.
+func TestVerifyReturnsTheSize(t *testing.T) {
 	for name, want := range map[string][2]int{
 		"golden/photo420.jpg": {375, 281}, "golden/cmyk.jpg": {280, 210}, "golden/turned.jpg": {300, 225},
 		"kinds/garbage-behind.jpg": {37, 29}, "kinds/rgb16.png": {37, 29}, "kinds/lossy-odd.webp": {37, 29},
@@ -75,31 +75,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// An extended WebP file may claim a small canvas and hold a huge frame.
-func TestWebPSizeIsTheFrames(t *testing.T) {
-	frame := []byte{0x2f, 0xff, 0xff, 0xff, 0x0f} // 16384x16384
-	file := append([]byte("RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x03\x00\x00VP8L"), 5, 0, 0, 0)
-	file = append(file, frame...)
-	if width, height, err := webpSize(file); err != nil || width != 16384 || height != 16384 {
-		t.Errorf("webpSize = %d, %d, %v", width, height, err)
-	}
-	if _, _, err := Verify(file); err == nil || !strings.Contains(err.Error(), "limit") {
-		t.Errorf("Verify: %v, want the limit", err)
-	}
-}
-
-// A paletted PNG may have pixels beyond its palette.
-func TestPixelBeyondThePalette(t *testing.T) {
-	m := image.NewPaletted(image.Rect(0, 0, 4, 4), nil)
-	if err := copyRGBX(make([]byte, 64), 16, m, box{width: 4, height: 4}, nil); err == nil {
-		t.Error("no error for a palette without colours")
-	}
-	if err := copyRGBX(make([]byte, 1000), 20, image.NewGray(image.Rect(0, 0, 4, 4)), box{width: 5, height: 4}, nil); err == nil {
-		t.Error("no error for a region beyond the image")
-	}
-}
-
-func TestGray28(t *testing.T) {
+// TestGrayPNGIsCutUnchanged: an image of Fashion-MNIST's kind and size, cut without a resize.
+func TestGrayPNGIsCutUnchanged(t *testing.T) {
 	m := image.NewGray(image.Rect(0, 0, 28, 28))
 	for i := range m.Pix {
 		m.Pix[i] = byte(i)
@@ -119,7 +96,7 @@ func TestGray28(t *testing.T) {
 		t.Errorf("evaluation of 28 pixels: %+v", v)
 	}
 	got := make([]byte, 28*28*3)
-	if err := d.Cut(file.Bytes(), view{box: box{width: 28, height: 28}, width: 28, height: 28, size: 28}, got); err != nil {
+	if err := d.Cut(file.Bytes(), View{box: box{width: 28, height: 28}, width: 28, height: 28, size: 28}, got); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range m.Pix {
@@ -129,17 +106,19 @@ func TestGray28(t *testing.T) {
 	}
 }
 
-func replaced(file []byte, at int, by byte) []byte {
+// withFlippedBits flips bits of the byte at an offset.
+func withFlippedBits(file []byte, at int, bits byte) []byte {
 	file = bytes.Clone(file)
-	file[at] ^= by
+	file[at] ^= bits
 	return file
 }
 
-// frameHeader returns the place of a JPEG file's SOF segment.
+// frameHeader returns the offset of a JPEG file's SOF segment.
 func frameHeader(file []byte) int {
 	return max(bytes.Index(file, []byte("\xff\xc0\x00\x11\x08")), bytes.Index(file, []byte("\xff\xc2\x00\x11\x08")))
 }
 
+// withSize changes the size in the header of a JPEG file.
 func withSize(file []byte, width, height uint16) []byte {
 	file = bytes.Clone(file)
 	at := frameHeader(file)
@@ -148,12 +127,14 @@ func withSize(file []byte, width, height uint16) []byte {
 	return file
 }
 
+// withComponents changes the number of components in the header of a JPEG file.
 func withComponents(file []byte, n byte) []byte {
 	file = bytes.Clone(file)
 	file[frameHeader(file)+9] = n
 	return file
 }
 
+// withPNGSize changes the size in the header of a PNG file.
 func withPNGSize(file []byte, width, height uint32) []byte {
 	var out bytes.Buffer
 	out.Write(file[:16])
@@ -161,11 +142,11 @@ func withPNGSize(file []byte, width, height uint32) []byte {
 	binary.BigEndian.PutUint32(head, width)
 	binary.BigEndian.PutUint32(head[4:], height)
 	out.Write(head)
-	out.Write(pngSum(append([]byte("IHDR"), head...)))
+	out.Write(pngChecksum(append([]byte("IHDR"), head...)))
 	out.Write(file[33:])
 	return out.Bytes()
 }
 
-func pngSum(chunk []byte) []byte {
+func pngChecksum(chunk []byte) []byte {
 	return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(chunk))
 }

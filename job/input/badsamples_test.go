@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// spoil makes samples of a source undecodable.
+// spoil makes samples of a source undecodable, given as pairs of shard and sample.
 func spoil(s *fakeSource, samples ...[2]int) {
 	good := s.image
 	s.image = func(shard, sample int) []byte {
@@ -22,6 +22,7 @@ func spoil(s *fakeSource, samples ...[2]int) {
 	}
 }
 
+// TestBadSampleIsReplacedByTheNext of its shard, the last by the first, and logged once.
 func TestBadSampleIsReplacedByTheNext(t *testing.T) {
 	source := newFakeSource(t, 6, 5)
 	spoil(source, [2]int{0, 2}, [2]int{0, 3}, [2]int{1, 4})
@@ -32,14 +33,14 @@ func TestBadSampleIsReplacedByTheNext(t *testing.T) {
 	l := newLoader(t, source, c)
 	got := collect(t, l, 0, 6)
 
-	// The same without shuffling of faults: the epoch's labels must be those of a sound source, replaced.
+	// The labels must be those of a sound source, with the bad samples replaced.
 	want := collect(t, newLoader(t, newFakeSource(t, 6, 5), c), 0, 6)
 	for i := range want {
 		for k, label := range want[i].Labels {
 			if by, bad := replaced[label]; bad {
 				label = by
 			} else if k < want[i].N && !bytes.Equal(pixelsOf(got[i], k), pixelsOf(want[i], k)) {
-				t.Errorf("step %d: image %d is another one, though its sample is sound", i, k)
+				t.Errorf("step %d: image %d differs, though its sample is sound", i, k)
 			}
 			if got[i].Labels[k] != label {
 				t.Errorf("step %d, image %d: label %d, want %d", i, k, got[i].Labels[k], label)
@@ -54,8 +55,8 @@ func TestBadSampleIsReplacedByTheNext(t *testing.T) {
 	if got := l.Bad(); !slices.Equal(got, []int{2, 3, 10}) {
 		t.Errorf("Bad() = %v", got)
 	}
-	// The replacement is the same for other workers and another beginning.
-	c.Workers = 5
+	// The replacement is the same for other workers and another first step.
+	c.workers = 5
 	for i, b := range collect(t, newLoader(t, source, c), 3, 6) {
 		if !bytes.Equal(b.Images, got[3+i].Images) {
 			t.Errorf("step %d differs", b.Step)
@@ -66,7 +67,8 @@ func TestBadSampleIsReplacedByTheNext(t *testing.T) {
 // pixelsOf returns image k of a batch of smallConfig.
 func pixelsOf(b Batch, k int) []byte { return b.Images[8*8*3*k : 8*8*3*(k+1)] }
 
-func TestTooManyBadSamples(t *testing.T) {
+// TestTooManyBadSamplesEndTheIteration with ErrBadSamples, their number and their keys.
+func TestTooManyBadSamplesEndTheIteration(t *testing.T) {
 	for _, c := range []struct {
 		limit float64
 		bad   int
@@ -102,7 +104,8 @@ func TestTooManyBadSamples(t *testing.T) {
 	}
 }
 
-func TestShardWithoutASoundSample(t *testing.T) {
+// TestShardWithoutASoundSampleEndsTheIteration: there is no replacement.
+func TestShardWithoutASoundSampleEndsTheIteration(t *testing.T) {
 	source := newFakeSource(t, 3, 30)
 	spoil(source, [2]int{0, 0}, [2]int{0, 1}, [2]int{0, 2})
 	config := smallConfig()
@@ -122,7 +125,7 @@ func exhaust(ctx context.Context, l *Loader, from, to int64) error {
 	return nil
 }
 
-// TestKnownBadSamplesCount: what an earlier loader found counts with what this one finds, and changes no batch.
+// TestKnownBadSamplesCount: those of an earlier loader count against the limit and change no batch.
 func TestKnownBadSamplesCount(t *testing.T) {
 	source := newFakeSource(t, 6, 5)
 	spoil(source, [2]int{0, 2}, [2]int{1, 4})
