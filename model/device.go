@@ -17,7 +17,6 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/cijepa/cijepa/model/mask"
 	"github.com/cijepa/cijepa/model/plugin"
 )
 
@@ -78,16 +77,16 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
 	if kind == "go" && !strings.Contains(options, "ops_sequential") && !strings.Contains(options, "parallelism=") {
-		return nil, &mask.FieldError{"Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`}
+		return nil, fieldError("Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`)
 	}
 	path, _, _ := strings.Cut(options, ",")
 	switch known := slices.Contains(compute.List(), kind); {
 	case kind != "go" && kind != "xla":
-		return nil, &mask.FieldError{"Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`}
+		return nil, fieldError("Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`)
 	case kind == "xla" && !known:
-		return nil, &mask.FieldError{"Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo"}
+		return nil, fieldError("Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo")
 	case kind == "xla" && !filepath.IsAbs(path):
-		return nil, &mask.FieldError{"Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`}
+		return nil, fieldError("Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`)
 	case !known:
 		return nil, errors.New("opening device: this program does not contain the backend " + kind)
 	}

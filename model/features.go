@@ -9,8 +9,6 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // reader runs images through a frozen encoder. Its program is one for all encoders of these sizes.
@@ -23,7 +21,7 @@ type reader struct {
 
 func newReader(d *Device, c Config, batch int) (*reader, error) {
 	if batch < 1 || batch > maxBatch {
-		return nil, &mask.FieldError{"Batch", batch, fmt.Sprintf("must lie in 1..%d", maxBatch)}
+		return nil, fieldError("Batch", batch, "must lie in 1..%d", maxBatch)
 	}
 	c.Remat = false // there is no backward pass
 	r := &reader{network: newNetwork(c, d), device: d, batch: batch}
@@ -66,7 +64,7 @@ func (r *reader) count(images []byte) (int, error) {
 	if n := len(images) / size; len(images)%size == 0 && 1 <= n && n <= r.batch {
 		return n, nil
 	}
-	return 0, &mask.FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of 1..%d images of %d x %d x 3", r.batch, r.Image, r.Image)}
+	return 0, fieldError("Images", len(images), "must be the bytes of 1..%d images of %d x %d x 3", r.batch, r.Image, r.Image)
 }
 
 // read runs the program on bytes [n, S, S, 3], filled up with black images, whose features are as finite as the others.

@@ -8,7 +8,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/classify"
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
@@ -102,7 +101,7 @@ func (m *Monitor) mayRead(l *Learner) error {
 func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, err error) {
 	size := m.Image * m.Image * 3
 	if len(images) == 0 || len(images)%size != 0 {
-		return h, &mask.FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of images of %d x %d x 3", m.Image, m.Image)}
+		return h, fieldError("Images", len(images), "must be the bytes of images of %d x %d x 3", m.Image, m.Image)
 	}
 	n, depths := len(images)/size, len(m.Depths)
 	var features []float32 // [n, L, D]

@@ -8,8 +8,6 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
-
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Images are the images of a step on the device, cut into micro-batches.
@@ -28,8 +26,8 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 	shape := shapes.Make(of, c.micro(), c.Image, c.Image, 3)
 	size := int(shape.ByteSize())
 	if want := c.passes() * size; len(images) != want {
-		return nil, fmt.Errorf("uploading images: %w", &mask.FieldError{"Images", len(images),
-			fmt.Sprintf("must be %d bytes: %d images of %d x %d x 3", want, c.Batch, c.Image, c.Image)})
+		return nil, fmt.Errorf("uploading images: %w", fieldError("Images", len(images),
+			"must be %d bytes: %d images of %d x %d x 3", want, c.Batch, c.Image, c.Image))
 	}
 	out := &Images{floats: of != dtypes.Uint8}
 	for part := range slices.Chunk(images, size) {

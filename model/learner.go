@@ -234,7 +234,7 @@ func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32
 // check refuses an input that does not fit the learner.
 func (l *Learner) check(in StepInput) error {
 	fault := func(field string, value any, format string, args ...any) error {
-		return fmt.Errorf("step: %w", &mask.FieldError{field, value, fmt.Sprintf(format, args...)})
+		return fmt.Errorf("step: %w", fieldError(field, value, format, args...))
 	}
 	if in.Images == nil || len(in.Images.parts) != l.passes() {
 		return fault("Images", in.Images, "must come from Upload, and not from an earlier step")

@@ -11,7 +11,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/draw"
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
@@ -70,7 +69,7 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 		return nil, err
 	}
 	if pc.Classes < 1 || pc.Classes > maxWidth {
-		return nil, &mask.FieldError{"Classes", pc.Classes, fmt.Sprintf("must lie in 1..%d", maxWidth)}
+		return nil, fieldError("Classes", pc.Classes, "must lie in 1..%d", maxWidth)
 	}
 	cfg.Depths = slices.Clone(cfg.Depths)
 	p = &Probe{ProbeConfig: pc}
@@ -131,12 +130,12 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 		return nil, nil, err
 	}
 	if len(labels) != n {
-		return nil, nil, &mask.FieldError{"Labels", len(labels), fmt.Sprintf("must be %d, one an image", n)}
+		return nil, nil, fieldError("Labels", len(labels), "must be %d, one an image", n)
 	}
 	padded := make([]int32, p.batch)
 	for i, label := range labels {
 		if label < 0 || int(label) >= p.Classes {
-			return nil, nil, &mask.FieldError{"Labels", label, fmt.Sprintf("must lie in 0..%d", p.Classes-1)}
+			return nil, nil, fieldError("Labels", label, "must lie in 0..%d", p.Classes-1)
 		}
 		padded[i] = label
 	}

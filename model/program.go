@@ -8,8 +8,6 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
-
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // programs are the compiled forms of a step: one for every shape of its masks, whichever depths are sampled. A step is one
@@ -100,7 +98,7 @@ func (p *programs) compile(s programShape) (err error) {
 	doing := fmt.Sprintf("compiling the step for targets of %d and contexts of %d tokens", s.target, s.context)
 	defer recovered(&err, doing)
 	if n := p.tokens(); s.target < 1 || s.target > n || s.context < 1 || s.context > n {
-		return &mask.FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
+		return fieldError("MaskShape", s, "must have lengths in 1..%d", n)
 	}
 	build := func(exec *graph.Exec, inputs []shapes.Shape) error {
 		g, err := exec.Compile(inputs...)

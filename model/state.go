@@ -114,7 +114,7 @@ func (p portion) counts(updates int64) (list []safetensors.Array) {
 				count = 0
 			}
 			data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(count)))
-			list = append(list, safetensors.Array{stepCount + p.prefix + name, []int{1}, data})
+			list = append(list, safetensors.Array{Name: stepCount + p.prefix + name, Dims: []int{1}, Data: data})
 		}
 	}
 	return list
