@@ -151,11 +151,10 @@ func (at position) parts() ([]checkpoint.Part, error) {
 	var held []model.Part
 	switch at.phase {
 	case pretraining:
-		state, err := at.learner.Snapshot()
-		if err != nil {
+		var err error
+		if held, err = at.learner.Snapshot(); err != nil {
 			return nil, &machine.DeviceError{err}
 		}
-		held = state.Parts()
 	case probing:
 		var err error
 		if held, err = at.probes.parts(); err != nil {

@@ -39,9 +39,8 @@ type DeviceOptions struct {
 
 // What a plugin tells of its memory and its programs.
 type (
-	DeviceMemory    = plugin.DeviceMemory
-	CompiledProgram = plugin.Program
-	ProgramMemory   = plugin.ProgramMemory
+	DeviceMemory  = plugin.DeviceMemory
+	ProgramMemory = plugin.ProgramMemory
 )
 
 // Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
@@ -67,12 +66,9 @@ var wantedFlags = []string{
 	"--xla_gpu_enable_allocator_spatial_partitioning=false",
 }
 
-// OpenDevice opens a backend by its GoMLX name. The binary must import the backend. Nothing is ever downloaded. A plain
-// "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
-// with XLA_FLAGS as they are, and where it knows them, with the flags that make a GPU exact.
-func OpenDevice(name string) (*Device, error) { return DeviceOptions{}.Open(name) }
-
-// Open is OpenDevice with options.
+// Open opens a backend by its GoMLX name. The binary must import the backend, and nothing is ever downloaded. A plain "go"
+// is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
+// with XLA_FLAGS as they are, and with the flags that make a GPU exact where it knows them.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
@@ -153,7 +149,7 @@ func (d *Device) Memory() *DeviceMemory {
 }
 
 // Compiled lists the programs that a plugin was asked for so far, in order.
-func (d *Device) Compiled() []CompiledProgram {
+func (d *Device) Compiled() []plugin.Program {
 	if d.client == nil {
 		return nil
 	}

@@ -307,10 +307,10 @@ func doubles(t *testing.T, x *tensors.Tensor) (values []float64) {
 }
 
 // parse reads all the arrays of a state by name.
-func parse(t *testing.T, s *State) map[string][]float64 {
+func parse(t *testing.T, s []Part) map[string][]float64 {
 	t.Helper()
 	values := map[string][]float64{}
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		var file bytes.Buffer
 		if err := p.Write(&file); err != nil {
 			t.Fatal(err)

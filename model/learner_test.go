@@ -97,7 +97,7 @@ func stateFiles(t testing.TB, l *Learner) map[string][]byte {
 		t.Fatal(err)
 	}
 	all := map[string][]byte{}
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		var file bytes.Buffer
 		if err := p.Write(&file); err != nil {
 			t.Fatal(err)
@@ -420,7 +420,7 @@ func TestParallelStepsAreTheSameBits(t *testing.T) {
 	c := tiny()
 	c.Width, c.Batch = 64, 16 // large enough for products to be cut up
 	state := func(device string) map[string][]byte {
-		d, err := OpenDevice(device)
+		d, err := DeviceOptions{}.Open(device)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 
 // Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
 // comes to the host beside them. Where there is no room for it, the state comes to the host at once.
-func (l *Learner) Snapshot() (s *State, err error) {
+func (l *Learner) Snapshot() (parts []Part, err error) {
 	defer recovered(&err, "taking a snapshot")
 	if l.lost != nil {
 		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
@@ -27,14 +27,13 @@ func (l *Learner) Snapshot() (s *State, err error) {
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
 	}
-	s = &State{}
 	var fetches []func() error
 	for _, p := range portions {
 		part, fetch, err := p.part(l.device)
 		if err != nil {
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
-		s.parts, fetches = append(s.parts, part), append(fetches, fetch)
+		parts, fetches = append(parts, part), append(fetches, fetch)
 	}
 	fetch := func() error {
 		var errs []error
@@ -48,12 +47,12 @@ func (l *Learner) Snapshot() (s *State, err error) {
 	}
 	if copied {
 		go fetch() // what fails there, Part.Write tells
-		return s, nil
+		return parts, nil
 	}
 	if err := fetch(); err != nil {
 		return nil, fmt.Errorf("taking a snapshot: %w", err)
 	}
-	return s, nil
+	return parts, nil
 }
 
 // CompileSnapshot builds the programs with which Snapshot copies, ahead of their first use.

@@ -14,23 +14,18 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// State is a copy of all that a Learner moves, of one moment. Later steps do not change it.
-type State struct{ parts []Part }
-
-// Part is one file of a state.
+// Part is one file of a state. The parts of a Learner's state are in safetensors, float32, in PyTorch's layout, each array
+// under its name in the reference:
+//
+//	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
+//	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
+//	predictor-05.safetensors    predictors.5.heads.2.weight ..., and adam.m/, adam.v/, adam.step/ before each name
 type Part struct {
 	Name string // as "student.safetensors"
 	Size int64  // bytes
 	// Write writes the whole file, once it has come from the device. It may be called again, and from any goroutine.
 	Write func(io.Writer) error
 }
-
-// Parts are the files of the state, in safetensors, float32, PyTorch's layout, each array under its name in the reference:
-//
-//	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
-//	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
-//	predictor-05.safetensors    predictors.5.heads.2.weight ..., and adam.m/, adam.v/, adam.step/ before each name
-func (s *State) Parts() []Part { return slices.Clone(s.parts) }
 
 // The parts of a network that is trained, as they stand before the names of its arrays.
 const (

@@ -60,7 +60,7 @@ func TestSnapshotIsIndependent(t *testing.T) {
 		t.Fatal(err)
 	}
 	var writers sync.WaitGroup
-	for _, p := range slices.Concat(s.Parts(), s.Parts()) {
+	for _, p := range slices.Concat(s, s) {
 		writers.Go(func() {
 			var file bytes.Buffer
 			if err := p.Write(&file); err != nil || int64(file.Len()) != p.Size || !bytes.Equal(file.Bytes(), want[p.Name]) {
@@ -86,7 +86,7 @@ func TestWritingTakesNoMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	var size int64
 	runtime.ReadMemStats(&before)
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		if err := p.Write(io.Discard); err != nil {
 			t.Fatal(err)
 		}
