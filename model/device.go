@@ -256,3 +256,13 @@ func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
 	}
 	return dtypes.UnsafeByteSliceFromAny(values), nil
 }
+
+// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks, that of
+// its platform, and its attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the
+// pure Go backend.
+func (d *Device) Plugin() string {
+	if d.client == nil {
+		return ""
+	}
+	return d.client.Versions()
+}

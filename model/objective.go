@@ -124,3 +124,29 @@ func finite(gradients [][]*Node) *Node {
 	}
 	return all
 }
+
+// RowWeights are the weights w(source, t) of the target depths in the row of a source depth; they sum to 1. The deepest
+// target gets the bias of the row and the others share the rest evenly. The bias is `last` for the deepest source where
+// it is set, else `all` where that is set; a row with neither is uniform (the post's all_to_last_weight and
+// last_to_last_weight).
+func RowWeights(depths []int, source int, all, last *float64) []float64 {
+	n := len(depths)
+	weights := make([]float64, n)
+	if n == 1 {
+		weights[0] = 1
+		return weights
+	}
+	bias := all
+	if source == depths[n-1] && last != nil {
+		bias = last
+	}
+	deepest := 1 / float64(n)
+	if bias != nil {
+		deepest = *bias
+	}
+	for i := range weights {
+		weights[i] = (1 - deepest) / float64(n-1)
+	}
+	weights[n-1] = deepest
+	return weights
+}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -165,6 +166,48 @@ func testGoldenObjective(t *testing.T, precision string) {
 				}
 			}
 			t.Logf("%s: %d tensors, worst difference %.2g", file, len(names), worst)
+		})
+	}
+}
+
+func TestRowWeights(t *testing.T) {
+	value := func(x float64) *float64 { return &x }
+	eleven := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
+	for _, c := range []struct {
+		name      string
+		depths    []int
+		source    int
+		all, last *float64
+		deepest   float64
+	}{
+		{"alone", []int{11}, 11, value(0.5), value(0.8), 1},
+		{"R-U, a row", eleven, 3, nil, nil, 1. / 11},
+		{"R-U, the deepest row", eleven, 11, nil, nil, 1. / 11},
+		{"R-A05-B05, a row", eleven, 3, value(0.5), nil, 0.5},
+		{"R-A05-B05, the deepest row", eleven, 11, value(0.5), nil, 0.5},
+		{"R-A05-B08, a row", eleven, 3, value(0.5), value(0.8), 0.5},
+		{"R-A05-B08, the deepest row", eleven, 11, value(0.5), value(0.8), 0.8},
+		{"R-B08, a row", eleven, 3, nil, value(0.8), 1. / 11},
+		{"R-B08, the deepest row", eleven, 11, nil, value(0.8), 0.8},
+		{"R-A05-B10, the deepest row", eleven, 11, value(0.5), value(1), 1},
+		{"no mass on the deepest", []int{0, 5}, 0, value(0), nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := RowWeights(c.depths, c.source, c.all, c.last)
+			n := len(c.depths)
+			if len(w) != n || math.Abs(w[n-1]-c.deepest) > 1e-15 {
+				t.Fatalf("weights %v, want %v on the deepest", w, c.deepest)
+			}
+			sum := w[n-1]
+			for _, other := range w[:n-1] {
+				sum += other
+				if want := (1 - c.deepest) / float64(n-1); math.Abs(other-want) > 1e-15 {
+					t.Errorf("weight %v, want %v", other, want)
+				}
+			}
+			if math.Abs(sum-1) > 1e-12 {
+				t.Errorf("the row sums to %v", sum)
+			}
 		})
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
-	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/draw"
@@ -22,7 +25,7 @@ type Probe struct {
 	ProbeConfig
 	encoder      []*tensors.Tensor
 	heads        *group // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
-	train, judge *graph.Exec
+	train, judge *Exec
 	lost         error // why the heads are gone, if a program failed after it had taken them
 }
 
@@ -82,10 +85,10 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 	if p.heads, err = p.newHeads(seed); err != nil {
 		return nil, fmt.Errorf("making the probe: %w", err)
 	}
-	if p.train, err = graph.NewExec(d.backend, p.trainHeads); err != nil {
+	if p.train, err = NewExec(d.backend, p.trainHeads); err != nil {
 		return nil, fmt.Errorf("making the program probe: %w", err)
 	}
-	if p.judge, err = graph.NewExec(d.backend, p.judgeHeads); err != nil {
+	if p.judge, err = NewExec(d.backend, p.judgeHeads); err != nil {
 		return nil, fmt.Errorf("making the program score: %w", err)
 	}
 	p.train, p.judge = p.train.WithName("probe"), p.judge.WithName("score")
@@ -210,4 +213,85 @@ func (p *Probe) Features(images []byte) (pooled []float32, err error) {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
 	return all[:n*len(p.Depths)*p.Width], nil
+}
+
+// logits are those of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K]. They are float32 in
+// both precisions: next to the encoder they cost nothing.
+func logits(features, weight, bias *Node) *Node {
+	y := dot(features, weight, []int{2}, []int{1}, []int{2}, []int{0})
+	return Add(y, InsertAxes(bias, 1))
+}
+
+// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss [B], scalars [3],
+// features [B, L, D], then the heads' arrays with both moments. Outputs: loss [L], the arrays.
+func (p *Probe) trainHeads(nodes []*Node) []*Node {
+	in := inputs{nodes}
+	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
+	heads := in.trained(len(p.heads.arrays))
+	features = StopGradient(features)
+	likely := LogSoftmax(logits(features, heads.w[0], heads.w[1]), -1) // [L, B, K]
+	right := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0) // [1, B, K]
+	surprise := Neg(ReduceSum(Mul(likely, right), -1))                 // [L, B]
+	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)         // [L]
+	gradients := Gradient(ReduceAllSum(loss), heads.w...)              // no depth reaches another's head
+	outputs := []*Node{loss}
+	var after trainedNodes
+	for i, a := range p.heads.arrays {
+		w, first, second := adamW(a, scalars, heads.w[i], heads.first[i], heads.second[i], gradients[i])
+		after.w, after.first, after.second = append(after.w, w), append(after.first, first), append(after.second, second)
+	}
+	return append(outputs, join(after.w, after.first, after.second)...)
+}
+
+// judgeHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
+// [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first, and is among the first five.
+func (p *Probe) judgeHeads(nodes []*Node) []*Node {
+	in := inputs{nodes}
+	classes, valid, features := in.one(), in.one(), in.one()
+	y := logits(features, in.one(), in.one()) // [L, B, K]
+	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
+	right := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
+	own := ReduceAndKeep(Where(Equal(class, right), y, ZerosLike(y)), ReduceSum, -1) // [L, B, 1]
+	// A class stands before the right one unless it is known to stand behind: so what is not a number counts as wrong.
+	behind := LogicalOr(LessThan(y, own), LogicalAnd(Equal(y, own), GreaterOrEqual(class, right)))
+	before := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
+	among := func(first float64) *Node {
+		hit := ConvertDType(LessThan(before, Scalar(y.Graph(), dtypes.Float32, first)), dtypes.Float32)
+		return ReduceSum(Mul(hit, InsertAxes(valid, 0)), -1) // [L]
+	}
+	return []*Node{among(1), among(5)}
+}
+
+// portion is the probe's state as a part of a checkpoint.
+func (p *Probe) portion() portion { return portion{"probe.safetensors", "probe.", p.heads} }
+
+// Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are named
+// probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected depth, and adam.m/, adam.v/,
+// adam.step/ before each name.
+func (p *Probe) Parts() (parts []Part, err error) {
+	defer recovered(&err, "copying the probe")
+	if p.lost != nil {
+		return nil, fmt.Errorf("copying the probe: the state was lost before: %w", p.lost)
+	}
+	part, fetch, err := p.portion().part(p.device)
+	if err == nil {
+		err = fetch()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("copying the probe: %w", err)
+	}
+	return []Part{part}, nil
+}
+
+// Load replaces the state by the parts that `open` opens by name. If one cannot be read or does not fit, the probe is as
+// it was, and the error wraps that of the reader.
+func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
+	defer recovered(&err, "loading the probe")
+	heads, err := p.portion().load(p.device, open)
+	if err != nil {
+		return fmt.Errorf("loading the probe: %w", err)
+	}
+	old := p.heads
+	p.heads, p.lost = heads, nil
+	return old.free()
 }

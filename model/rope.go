@@ -3,8 +3,6 @@ package model
 import (
 	"math"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -70,11 +68,4 @@ func pairsFirst(w *Node, heads int) *Node {
 	order := []int{1, 0, 2}[:pairs.Rank()]
 	pairs = Reshape(TransposeAllAxes(pairs, order...), append([]int{2 * width}, rest...)...)
 	return Concatenate([]*Node{pairs, Slice(w, AxisRange(2*width, 3*width))}, 0)
-}
-
-// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
-func gatherTokens(x, places *Node) *Node {
-	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
-	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
-	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/attention"
 	"github.com/gomlx/gomlx/ml/nn"
@@ -171,4 +172,11 @@ func dot(a, b *Node, aContract, aBatch, bContract, bBatch []int) *Node {
 // gelu is the exact GELU, x Phi(x).
 func gelu(x *Node) *Node {
 	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
+}
+
+// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
+func gatherTokens(x, places *Node) *Node {
+	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
+	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
+	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
 }
