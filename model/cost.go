@@ -67,7 +67,7 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 		streams := (c.deepest()+1)*s.Context*c.Width + c.Slots()*c.PredictorDepth*sequences*tokens*c.PredictorWidth
 		trained = 4*streams + max(student, inner)
 	}
-	image := 4*features + max(teacher, trained+2*c.narrow()*features)
+	image := 4*features + max(teacher, trained+2*c.matmulBytes()*features)
 	n.Activations = max(0, int64(c.micro())*int64(image)-n.Results)
 	return n
 }
@@ -79,15 +79,15 @@ func (c Config) StateBytes() int64 {
 
 // keptInBlock is what a block keeps that returns so many of its tokens.
 func (c Config) keptInBlock(width, heads, tokens, returned int, fused bool) int {
-	narrow, scores := c.narrow(), 0
+	narrow, scores := c.matmulBytes(), 0
 	if !fused {
 		scores = heads * returned * tokens * (4 + narrow)
 	}
 	return (tokens*(4+4*narrow)+returned*(4+(2+2*c.MLPRatio)*narrow))*width + scores
 }
 
-// narrow is the size of an operand of matrix products.
-func (c Config) narrow() int {
+// matmulBytes is the size of an operand of matrix products.
+func (c Config) matmulBytes() int {
 	if c.Precision == BFloat16 {
 		return 2
 	}

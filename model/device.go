@@ -121,8 +121,8 @@ func (d *Device) Description() string {
 // call of a program compiles is in it, unless Compile came before.
 func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
 
-// ran adds the time of a program that ends now.
-func (d *Device) ran(since time.Time) { d.busy.Add(int64(time.Since(since))) }
+// addBusy adds the time of a program that ends now.
+func (d *Device) addBusy(since time.Time) { d.busy.Add(int64(time.Since(since))) }
 
 // Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty where there is no plugin.
 func (d *Device) Card() string {
@@ -206,7 +206,7 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 		}
 		arguments = append(arguments, donated)
 	}
-	defer d.ran(time.Now())
+	defer d.addBusy(time.Now())
 	outputs, err := program.Call(arguments...)
 	if err != nil {
 		for _, buffer := range given { // or they would keep the device's memory until Go collects them

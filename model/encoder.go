@@ -18,7 +18,7 @@ import (
 // Encoder is an encoder in the memory of the host: a teacher of some moment, or an untrained one.
 type Encoder struct {
 	cfg    Config
-	stacks []stack
+	stacks []stackedTensor
 }
 
 // InitialEncoder is the encoder, student and teacher alike, from which a Learner with this seed begins.
@@ -28,7 +28,7 @@ func InitialEncoder(cfg Config, seed uint64) (*Encoder, error) {
 	}
 	e := &Encoder{cfg: cfg}
 	for i, a := range cfg.encoderArrays() {
-		e.stacks = append(e.stacks, stack{array: a, data: initial(a, seed, studentSeed, i)})
+		e.stacks = append(e.stacks, stackedTensor{array: a, data: initialValues(a, seed, studentSeed, i)})
 	}
 	return e, nil
 }
@@ -45,7 +45,7 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("copying the teacher: %w", err)
 		}
-		e.stacks = append(e.stacks, stack{array: a, data: data})
+		e.stacks = append(e.stacks, stackedTensor{array: a, data: data})
 	}
 	return e, nil
 }
@@ -73,7 +73,7 @@ func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
 	}
 	e := &Encoder{cfg: cfg}
 	for _, a := range cfg.encoderArrays() {
-		e.stacks = append(e.stacks, stack{array: a, data: make([]byte, 4*a.size())})
+		e.stacks = append(e.stacks, stackedTensor{array: a, data: make([]byte, 4*a.size())})
 	}
 	if err := safetensors.Read(r, e.named()); err != nil {
 		return nil, fmt.Errorf("reading an encoder: %w", err)
@@ -100,21 +100,21 @@ func (e *Encoder) upload(d *Device) (list []*tensors.Tensor, err error) {
 	return list, nil
 }
 
-// reader runs images through a frozen encoder. Its program is one for all encoders of these sizes.
-type reader struct {
+// frozenEncoder runs images through a frozen encoder. Its program is one for all encoders of these sizes.
+type frozenEncoder struct {
 	network
 	device  *Device
 	batch   int // images of a pass; a smaller batch is filled up
 	program *Exec
 }
 
-func newReader(d *Device, c Config, batch int) (*reader, error) {
+func newFrozenEncoder(d *Device, c Config, batch int) (*frozenEncoder, error) {
 	if batch < 1 || batch > maxBatch {
 		return nil, fieldError("Batch", batch, "must lie in 1..%d", maxBatch)
 	}
 	c.Remat = false // there is no backward pass
-	r := &reader{network: newNetwork(c, d), device: d, batch: batch}
-	program, err := NewExec(d.backend, r.pool)
+	r := &frozenEncoder{network: newNetwork(c, d), device: d, batch: batch}
+	program, err := NewExec(d.backend, r.poolGraph)
 	if err != nil {
 		return nil, fmt.Errorf("making the program features: %w", err)
 	}
@@ -123,7 +123,7 @@ func newReader(d *Device, c Config, batch int) (*reader, error) {
 }
 
 // Compile builds the program ahead of its first use.
-func (r *reader) Compile() (err error) {
+func (r *frozenEncoder) Compile() (err error) {
 	defer recovered(&err, "compiling the program features")
 	inputs := []shapes.Shape{shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)}
 	if _, err := r.program.Compile(append(inputs, arrayShapes(r.encoderArrays())...)...); err != nil {
@@ -132,12 +132,12 @@ func (r *reader) Compile() (err error) {
 	return nil
 }
 
-// pool is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean over the tokens of every
+// poolGraph is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean over the tokens of every
 // collected hidden state [B, L, D], and the mean of its squares over tokens and features [B, L].
-func (r *reader) pool(nodes []*Node) []*Node {
+func (r *frozenEncoder) poolGraph(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	images := in.one()
-	encoder := newWeights(r.encoderArrays(), in.take(len(r.encoderArrays())))
+	encoder := newParams(r.encoderArrays(), in.take(len(r.encoderArrays())))
 	hidden := r.encode(encoder, r.patches(images), nil) // [B, N, D] of every depth
 	var means, squares []*Node
 	for _, depth := range r.Depths {
@@ -147,8 +147,8 @@ func (r *reader) pool(nodes []*Node) []*Node {
 	return []*Node{Stack(means, 1), Stack(squares, 1)}
 }
 
-// count is the number of images in bytes [n, S, S, 3]; it must be one to a batch.
-func (r *reader) count(images []byte) (int, error) {
+// imageCount is the number of images in bytes [n, S, S, 3]; it must be one to a batch.
+func (r *frozenEncoder) imageCount(images []byte) (int, error) {
 	size := r.Image * r.Image * 3
 	if n := len(images) / size; len(images)%size == 0 && 1 <= n && n <= r.batch {
 		return n, nil
@@ -156,9 +156,9 @@ func (r *reader) count(images []byte) (int, error) {
 	return 0, fieldError("Images", len(images), "must be the bytes of 1..%d images of %d x %d x 3", r.batch, r.Image, r.Image)
 }
 
-// read runs the program on bytes [n, S, S, 3], filled up with black images, whose features are as finite as the others.
+// forward runs the program on bytes [n, S, S, 3], filled up with black images, whose features are as finite as the others.
 // The results stay on the device: features [B, L, D] and squares [B, L], of which the first n images count.
-func (r *reader) read(encoder []*tensors.Tensor, images []byte) (features, squares *tensors.Tensor, err error) {
+func (r *frozenEncoder) forward(encoder []*tensors.Tensor, images []byte) (features, squares *tensors.Tensor, err error) {
 	defer recovered(&err, "reading features")
 	shape := shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)
 	if missing := int(shape.ByteSize()) - len(images); missing > 0 {
@@ -173,7 +173,7 @@ func (r *reader) read(encoder []*tensors.Tensor, images []byte) (features, squar
 	for _, t := range encoder {
 		arguments = append(arguments, t)
 	}
-	defer r.device.ran(time.Now())
+	defer r.device.addBusy(time.Now())
 	outputs, err := r.program.Call(arguments...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading features: %w", err)
@@ -181,8 +181,8 @@ func (r *reader) read(encoder []*tensors.Tensor, images []byte) (features, squar
 	return outputs[0], outputs[1], nil
 }
 
-// freeze copies an encoder to the device, after a look at its sizes.
-func (r *reader) freeze(e *Encoder) ([]*tensors.Tensor, error) {
+// uploadEncoder copies an encoder to the device, after a look at its sizes.
+func (r *frozenEncoder) uploadEncoder(e *Encoder) ([]*tensors.Tensor, error) {
 	arrays := r.encoderArrays()
 	for i, s := range e.stacks {
 		if want, got := fmt.Sprint(arrays[i].shape()), fmt.Sprint(s.shape()); want != got {

@@ -147,16 +147,16 @@ func (l *Learner) fillZeros() (err error) {
 		}
 		return list
 	}
-	newGroup := func(arrays []array) *group {
-		return &group{arrays: arrays, w: fill(arrays), first: fill(arrays), second: fill(arrays)}
+	newGroup := func(arrays []array) *paramGroup {
+		return &paramGroup{arrays: arrays, params: fill(arrays), m: fill(arrays), v: fill(arrays)}
 	}
 	l.student, l.teacher = newGroup(l.encoderArrays()), fill(l.encoderArrays())
-	l.predictors = map[int]*group{}
+	l.predictors = map[int]*paramGroup{}
 	for _, depth := range l.Depths {
 		l.predictors[depth] = newGroup(l.predictorArrays())
 	}
 	if err == nil && l.passes() > 1 {
-		l.sums, err = newSums(l.device, l.Config)
+		l.gradAccum, err = newGradAccum(l.device, l.Config)
 	}
 	return err
 }
@@ -164,7 +164,7 @@ func (l *Learner) fillZeros() (err error) {
 // freeState gives the state back, whatever is left of it.
 func (l *Learner) freeState() error {
 	errs := []error{l.networks.free(l.Config)}
-	for _, t := range l.sums {
+	for _, t := range l.gradAccum {
 		errs = append(errs, t.FinalizeAll())
 	}
 	return errors.Join(errs...)

@@ -237,13 +237,13 @@ func (g golden) learner(t *testing.T, d *Device) *Learner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range l.portions(l.Config) {
+	for _, p := range l.files(l.Config) {
 		for i, a := range p.group.arrays {
 			var data []byte
 			for _, name := range a.names() {
 				data = append(data, float32s(g.want(t, "before/"+p.prefix+name).values)...)
 			}
-			if p.group.w[i], err = d.upload(data, a.shape()); err != nil {
+			if p.group.params[i], err = d.upload(data, a.shape()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,8 +21,8 @@ type Learner struct {
 	device   *Device
 	programs *programs
 	networks
-	sums []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
-	lost error             // why the state is gone, if a program failed after it had taken it
+	gradAccum []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
+	lost      error             // why the state is gone, if a program failed after it had taken it
 }
 
 // StepInput is what a step depends on beside the state.
@@ -52,7 +52,7 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 		return nil, err
 	}
 	if l.passes() > 1 {
-		l.sums, err = newSums(d, cfg)
+		l.gradAccum, err = newGradAccum(d, cfg)
 	}
 	return l, err
 }
@@ -65,11 +65,11 @@ func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
 		return nil, err
 	}
 	none := func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) }
-	blank := func(arrays []array) *group {
-		return &group{arrays: arrays, w: none(arrays), first: none(arrays), second: none(arrays)}
+	blank := func(arrays []array) *paramGroup {
+		return &paramGroup{arrays: arrays, params: none(arrays), m: none(arrays), v: none(arrays)}
 	}
 	l.student, l.teacher = blank(cfg.encoderArrays()), none(cfg.encoderArrays())
-	l.predictors = map[int]*group{}
+	l.predictors = map[int]*paramGroup{}
 	for _, depth := range cfg.Depths {
 		l.predictors[depth] = blank(cfg.predictorArrays())
 	}
@@ -129,7 +129,7 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 		return out, err
 	}
 
-	groups := []*group{l.student}
+	groups := []*paramGroup{l.student}
 	for _, s := range in.Sources {
 		groups = append(groups, l.predictors[s])
 	}
@@ -157,9 +157,9 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 
 // stepInOnePiece takes a step with one program. It returns the table with the loss after it, and whether the gradients
 // were finite.
-func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64, finite bool, err error) {
+func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	inputs := l.inputs(in, 0, append(l.rowInputs(in), l.updateInputs(in, groups)...))
-	results, err := l.device.run(l.programs.whole, inputs, nil, l.state(groups))
+	results, err := l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
@@ -168,7 +168,7 @@ func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64
 }
 
 // stepInMicroBatches takes a step as gradients, one micro-batch after the other, then one update.
-func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []float64, finite bool, err error) {
+func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	table = make([]float64, l.Slots()*len(l.Depths)+1)
 	share := 1 / float64(l.passes())
 	for pass := range l.passes() {
@@ -177,7 +177,7 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []flo
 			first = 1
 		}
 		inputs := l.inputs(in, pass, append(l.rowInputs(in), first, float32(share)))
-		results, err := l.device.run(l.programs.gradient, inputs, l.weights(groups), places(l.sums))
+		results, err := l.device.run(l.programs.gradExec, inputs, l.weights(groups), pointers(l.gradAccum))
 		if err != nil {
 			return nil, false, err
 		}
@@ -185,7 +185,7 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []flo
 			table[i] += x * share
 		}
 	}
-	results, err := l.device.run(l.programs.update, numberInputs(l.updateInputs(in, groups)), l.sums, l.state(groups))
+	results, err := l.device.run(l.programs.applyExec, numberInputs(l.updateInputs(in, groups)), l.gradAccum, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
@@ -198,7 +198,7 @@ func (l *Learner) inputs(in StepInput, pass int, numbers []float32) []*tensors.T
 	context := m.Context[pass*micro*m.C:][:micro*m.C]
 	targets := m.Targets[pass*micro*m.M*m.K:][:micro*m.M*m.K]
 	return append([]*tensors.Tensor{
-		in.Images.parts[pass],
+		in.Images.microBatches[pass],
 		tensors.FromFlatDataAndDimensions(context, micro, m.C),
 		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
 	}, numberInputs(numbers)...)
@@ -212,7 +212,7 @@ func numberInputs(numbers []float32) []*tensors.Tensor {
 func (l *Learner) rowInputs(in StepInput) []float32 {
 	var weights, oneHot []float32
 	for _, s := range in.Sources {
-		for _, w := range RowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
+		for _, w := range rowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
 			weights = append(weights, float32(w))
 		}
 		if s != l.deepest() {
@@ -225,9 +225,9 @@ func (l *Learner) rowInputs(in StepInput) []float32 {
 }
 
 // updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
-func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32) {
+func (l *Learner) updateInputs(in StepInput, groups []*paramGroup) (scalars []float32) {
 	for _, g := range groups {
-		s := updateScalars(in.LR, l.WeightDecay, g.updates+1)
+		s := adamWScalars(in.LR, l.WeightDecay, g.updates+1)
 		scalars = append(scalars, s[:]...)
 	}
 	return append(scalars, float32(in.EMAMomentum), float32(1-in.EMAMomentum))
@@ -238,7 +238,7 @@ func (l *Learner) check(in StepInput) error {
 	fault := func(field string, value any, format string, args ...any) error {
 		return fmt.Errorf("step: %w", fieldError(field, value, format, args...))
 	}
-	if in.Images == nil || len(in.Images.parts) != l.passes() {
+	if in.Images == nil || len(in.Images.microBatches) != l.passes() {
 		return fault("Images", in.Images, "must come from Upload, and not from an earlier step")
 	}
 	m := in.Masks
@@ -263,8 +263,8 @@ func (l *Learner) check(in StepInput) error {
 
 // Images are the images of a step on the device, cut into micro-batches.
 type Images struct {
-	parts  []*tensors.Tensor // [micro, S, S, 3] each
-	floats bool              // already normalised, as test vectors are; else bytes
+	microBatches []*tensors.Tensor // [micro, S, S, 3] each
+	floats       bool              // already normalised, as test vectors are; else bytes
 }
 
 // Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run beside a Step.
@@ -286,7 +286,7 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 		if err != nil {
 			return nil, fmt.Errorf("uploading images: %w", errors.Join(err, out.Free()))
 		}
-		out.parts = append(out.parts, t)
+		out.microBatches = append(out.microBatches, t)
 	}
 	return out, nil
 }
@@ -294,9 +294,9 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 // Free gives the device's memory back without a step; a step does it itself. Further calls do nothing.
 func (i *Images) Free() error {
 	var errs []error
-	for _, part := range i.parts {
+	for _, part := range i.microBatches {
 		errs = append(errs, part.FinalizeAll())
 	}
-	i.parts = nil
+	i.microBatches = nil
 	return errors.Join(errs...)
 }

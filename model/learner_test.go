@@ -246,12 +246,12 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 		good := stateFiles(t, l)
 		poison := stepInput(t, l, 1)
 		broken := l.predictors[poison.Sources[0]]
-		bias, err := l.device.download(broken.w[1])
+		bias, err := l.device.download(broken.params[1])
 		if err != nil {
 			t.Fatal(err)
 		}
 		copy(bias, float32s([]float64{poisoned.value}))
-		if broken.w[1], err = l.device.upload(bias, broken.arrays[1].shape()); err != nil {
+		if broken.params[1], err = l.device.upload(bias, broken.arrays[1].shape()); err != nil {
 			t.Fatal(err)
 		}
 		before := stateFiles(t, l)
@@ -361,7 +361,7 @@ func TestLostStateIsLoadedAgain(t *testing.T) {
 		take(t, l, stepInput(t, l, 0))
 		good := stateFiles(t, l)
 		want := take(t, l, stepInput(t, l, 1))
-		if err := l.student.second[3].FinalizeAll(); err != nil {
+		if err := l.student.v[3].FinalizeAll(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Step(stepInput(t, l, 2)); err == nil {

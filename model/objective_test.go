@@ -85,10 +85,10 @@ func testGoldenObjective(t *testing.T, precision string) {
 				in := &inputs{nodes}
 				b, r := in.batch(), in.numbers().rows(l.Config)
 				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
-				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
-				var predictors []weights
+				student, teacher := newParams(l.encoderArrays(), in.take(encoder)), newParams(l.encoderArrays(), in.take(encoder))
+				var predictors []params
 				for range sources {
-					predictors = append(predictors, newWeights(l.predictorArrays(), in.take(predictor)))
+					predictors = append(predictors, newParams(l.predictorArrays(), in.take(predictor)))
 				}
 				patches := l.patches(b.images)
 				hidden := l.encode(student, gatherTokens(patches, b.context), b.context)
@@ -106,7 +106,7 @@ func testGoldenObjective(t *testing.T, precision string) {
 					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
 				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
-				places := l.newPredictorPlaces(b.context, b.targets)
+				places := l.newPredictorPositions(b.context, b.targets)
 				for slot, w := range predictors {
 					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
 				}
@@ -136,7 +136,7 @@ func testGoldenObjective(t *testing.T, precision string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			groups := []*group{l.student}
+			groups := []*paramGroup{l.student}
 			for _, s := range sources {
 				groups = append(groups, l.predictors[s])
 			}
@@ -193,7 +193,7 @@ func TestRowWeights(t *testing.T) {
 		{"no mass on the deepest", []int{0, 5}, 0, value(0), nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := RowWeights(c.depths, c.source, c.all, c.last)
+			w := rowWeights(c.depths, c.source, c.all, c.last)
 			n := len(c.depths)
 			if len(w) != n || math.Abs(w[n-1]-c.deepest) > 1e-15 {
 				t.Fatalf("weights %v, want %v on the deepest", w, c.deepest)

@@ -21,12 +21,12 @@ import (
 // is nearly all of the work. What it computes is a function of the encoder, the seed and the batches it was given.
 // A Probe is used by one goroutine at a time.
 type Probe struct {
-	*reader
+	*frozenEncoder
 	ProbeConfig
-	encoder      []*tensors.Tensor
-	heads        *group // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
-	train, judge *Exec
-	lost         error // why the heads are gone, if a program failed after it had taken them
+	encoder                   []*tensors.Tensor
+	heads                     *paramGroup // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
+	trainProgram, evalProgram *Exec
+	lost                      error // why the heads are gone, if a program failed after it had taken them
 }
 
 // ProbeConfig holds the settings of a Probe.
@@ -76,28 +76,28 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 	}
 	cfg.Depths = slices.Clone(cfg.Depths)
 	p = &Probe{ProbeConfig: pc}
-	if p.reader, err = newReader(d, cfg, pc.Batch); err != nil {
+	if p.frozenEncoder, err = newFrozenEncoder(d, cfg, pc.Batch); err != nil {
 		return nil, err
 	}
-	if p.encoder, err = p.freeze(enc); err != nil {
+	if p.encoder, err = p.uploadEncoder(enc); err != nil {
 		return nil, fmt.Errorf("making the probe: %w", err)
 	}
 	if p.heads, err = p.newHeads(seed); err != nil {
 		return nil, fmt.Errorf("making the probe: %w", err)
 	}
-	if p.train, err = NewExec(d.backend, p.trainHeads); err != nil {
+	if p.trainProgram, err = NewExec(d.backend, p.trainHeads); err != nil {
 		return nil, fmt.Errorf("making the program probe: %w", err)
 	}
-	if p.judge, err = NewExec(d.backend, p.judgeHeads); err != nil {
+	if p.evalProgram, err = NewExec(d.backend, p.evalHeads); err != nil {
 		return nil, fmt.Errorf("making the program score: %w", err)
 	}
-	p.train, p.judge = p.train.WithName("probe"), p.judge.WithName("score")
+	p.trainProgram, p.evalProgram = p.trainProgram.WithName("probe"), p.evalProgram.WithName("score")
 	return p, nil
 }
 
 // newHeads draws the linear layers; the moments begin at zero.
-func (p *Probe) newHeads(seed uint64) (*group, error) {
-	g := &group{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
+func (p *Probe) newHeads(seed uint64) (*paramGroup, error) {
+	g := &paramGroup{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
 	streams := make([]*draw.Stream, len(p.Depths))
 	for i, depth := range p.Depths {
 		streams[i] = draw.New(seed, "probe", uint64(depth))
@@ -111,7 +111,7 @@ func (p *Probe) newHeads(seed uint64) (*group, error) {
 				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 			}
 		}
-		for _, list := range []*[]*tensors.Tensor{&g.w, &g.first, &g.second} {
+		for _, list := range []*[]*tensors.Tensor{&g.params, &g.m, &g.v} {
 			t, err := p.device.upload(data, a.shape())
 			if err != nil {
 				return nil, err
@@ -128,7 +128,7 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 	if p.lost != nil {
 		return nil, nil, fmt.Errorf("the state was lost before: %w", p.lost)
 	}
-	n, err := p.count(images)
+	n, err := p.imageCount(images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,7 +142,7 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 		}
 		padded[i] = label
 	}
-	features, squares, err := p.read(p.encoder, images)
+	features, squares, err := p.forward(p.encoder, images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,10 +161,10 @@ func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float6
 	for i := range labels {
 		share[i] = 1 / float32(len(labels))
 	}
-	scalars := updateScalars(rate, 0, p.heads.updates+1)
+	scalars := adamWScalars(rate, 0, p.heads.updates+1)
 	in := []*tensors.Tensor{classes, tensors.FromValue(share), tensors.FromValue(scalars[:])}
-	owned := join(places(p.heads.w), places(p.heads.first), places(p.heads.second))
-	results, err := p.device.run(p.train, in, []*tensors.Tensor{features}, owned)
+	owned := join(pointers(p.heads.params), pointers(p.heads.m), pointers(p.heads.v))
+	results, err := p.device.run(p.trainProgram, in, []*tensors.Tensor{features}, owned)
 	if err != nil {
 		p.lost = err
 		return nil, fmt.Errorf("probe step: %w", err)
@@ -186,7 +186,7 @@ func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 		valid[i] = 1
 	}
 	in := []*tensors.Tensor{classes, tensors.FromValue(valid)}
-	results, err := p.device.run(p.judge, in, join([]*tensors.Tensor{features}, p.heads.w), nil)
+	results, err := p.device.run(p.evalProgram, in, join([]*tensors.Tensor{features}, p.heads.params), nil)
 	if err != nil {
 		return s, fmt.Errorf("probe score: %w", err)
 	}
@@ -199,11 +199,11 @@ func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 
 // Features gives the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
 func (p *Probe) Features(images []byte) (pooled []float32, err error) {
-	n, err := p.count(images)
+	n, err := p.imageCount(images)
 	if err != nil {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
-	features, squares, err := p.read(p.encoder, images)
+	features, squares, err := p.forward(p.encoder, images)
 	if err != nil {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
@@ -229,23 +229,23 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
 	heads := in.trained(len(p.heads.arrays))
 	features = StopGradient(features)
-	likely := LogSoftmax(logits(features, heads.w[0], heads.w[1]), -1) // [L, B, K]
-	right := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0) // [1, B, K]
-	surprise := Neg(ReduceSum(Mul(likely, right), -1))                 // [L, B]
-	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)         // [L]
-	gradients := Gradient(ReduceAllSum(loss), heads.w...)              // no depth reaches another's head
+	likely := LogSoftmax(logits(features, heads.params[0], heads.params[1]), -1) // [L, B, K]
+	right := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0)           // [1, B, K]
+	surprise := Neg(ReduceSum(Mul(likely, right), -1))                           // [L, B]
+	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)                   // [L]
+	gradients := Gradient(ReduceAllSum(loss), heads.params...)                   // no depth reaches another's head
 	outputs := []*Node{loss}
 	var after trainedNodes
 	for i, a := range p.heads.arrays {
-		w, first, second := adamW(a, scalars, heads.w[i], heads.first[i], heads.second[i], gradients[i])
-		after.w, after.first, after.second = append(after.w, w), append(after.first, first), append(after.second, second)
+		w, first, second := adamW(a, scalars, heads.params[i], heads.m[i], heads.v[i], gradients[i])
+		after.params, after.m, after.v = append(after.params, w), append(after.m, first), append(after.v, second)
 	}
-	return append(outputs, join(after.w, after.first, after.second)...)
+	return append(outputs, join(after.params, after.m, after.v)...)
 }
 
-// judgeHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
+// evalHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
 // [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first, and is among the first five.
-func (p *Probe) judgeHeads(nodes []*Node) []*Node {
+func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, valid, features := in.one(), in.one(), in.one()
 	y := logits(features, in.one(), in.one()) // [L, B, K]
@@ -262,8 +262,8 @@ func (p *Probe) judgeHeads(nodes []*Node) []*Node {
 	return []*Node{among(1), among(5)}
 }
 
-// portion is the probe's state as a part of a checkpoint.
-func (p *Probe) portion() portion { return portion{"probe.safetensors", "probe.", p.heads} }
+// file is the probe's state as a part of a checkpoint.
+func (p *Probe) file() stateFile { return stateFile{"probe.safetensors", "probe.", p.heads} }
 
 // Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are named
 // probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected depth, and adam.m/, adam.v/,
@@ -273,7 +273,7 @@ func (p *Probe) Parts() (parts []Part, err error) {
 	if p.lost != nil {
 		return nil, fmt.Errorf("copying the probe: the state was lost before: %w", p.lost)
 	}
-	part, fetch, err := p.portion().part(p.device)
+	part, fetch, err := p.file().part(p.device)
 	if err == nil {
 		err = fetch()
 	}
@@ -287,7 +287,7 @@ func (p *Probe) Parts() (parts []Part, err error) {
 // it was, and the error wraps that of the reader.
 func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the probe")
-	heads, err := p.portion().load(p.device, open)
+	heads, err := p.file().load(p.device, open)
 	if err != nil {
 		return fmt.Errorf("loading the probe: %w", err)
 	}

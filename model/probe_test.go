@@ -406,7 +406,7 @@ func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	t.Helper()
 	n := len(images) / (p.Image * p.Image * 3)
 	program, err := graph.NewExec(p.device.backend, func(nodes []*graph.Node) (out []*graph.Node) {
-		all := p.encode(newWeights(p.encoderArrays(), nodes[1:]), p.patches(nodes[0]), nil)
+		all := p.encode(newParams(p.encoderArrays(), nodes[1:]), p.patches(nodes[0]), nil)
 		for _, depth := range p.Depths {
 			out = append(out, all[depth])
 		}
@@ -575,7 +575,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
 	stored := probeFiles(t, p)
 	images, labels := labelled(cfg, 4, 5, 0)
-	if err := p.heads.first[0].FinalizeAll(); err != nil {
+	if err := p.heads.m[0].FinalizeAll(); err != nil {
 		t.Fatal(err)
 	}
 	for try := range 2 {

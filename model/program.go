@@ -14,9 +14,9 @@ import (
 // program, or with micro-batches two: gradients and update.
 type programs struct {
 	network
-	whole            *graph.Exec
-	gradient, update *graph.Exec
-	copy             *graph.Exec // of the state, for a snapshot
+	stepExec            *graph.Exec
+	gradExec, applyExec *graph.Exec
+	copyExec            *graph.Exec // of the state, for a snapshot
 
 	mu         sync.Mutex // guards what follows: programs of several shapes are compiled at once
 	ready      map[programShape]bool
@@ -54,7 +54,7 @@ func (p *programs) inspect(g *graph.Graph) {
 
 // free gives the programs back to the device.
 func (p *programs) free() {
-	for _, exec := range []*graph.Exec{p.whole, p.gradient, p.update, p.copy} {
+	for _, exec := range []*graph.Exec{p.stepExec, p.gradExec, p.applyExec, p.copyExec} {
 		if exec != nil {
 			exec.Finalize()
 		}
@@ -77,12 +77,12 @@ func newPrograms(n network, d *Device) (*programs, error) {
 		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has more shapes than the default allows
 	}
 	var errs [4]error
-	p.copy, errs[3] = program("copy", copyArrays)
+	p.copyExec, errs[3] = program("copy", copyArrays)
 	if n.passes() == 1 {
-		p.whole, errs[0] = program("step", n.wholeStep)
+		p.stepExec, errs[0] = program("step", n.stepGraph)
 	} else {
-		p.gradient, errs[1] = program("gradient", n.gradientStep)
-		p.update, errs[2] = program("update", n.updateStep)
+		p.gradExec, errs[1] = program("gradient", n.gradGraph)
+		p.applyExec, errs[2] = program("update", n.applyGraph)
 	}
 	return p, errors.Join(errs[:]...)
 }
@@ -108,10 +108,10 @@ func (p *programs) compile(s programShape) (err error) {
 		p.inspect(g)
 		return nil
 	}
-	if p.whole != nil {
-		err = build(p.whole, p.wholeShapes(s))
+	if p.stepExec != nil {
+		err = build(p.stepExec, p.wholeShapes(s))
 	} else {
-		err = errors.Join(build(p.gradient, p.gradientShapes(s)), build(p.update, p.updateShapes()))
+		err = errors.Join(build(p.gradExec, p.gradientShapes(s)), build(p.applyExec, p.updateShapes()))
 	}
 	if err != nil {
 		return err
@@ -131,11 +131,11 @@ func (p *programs) wholeShapes(s programShape) []shapes.Shape {
 }
 
 func (p *programs) gradientShapes(s programShape) []shapes.Shape {
-	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+passNumbers), p.weightShapes(), p.sumShapes())
+	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+passNumbers), p.weightShapes(), p.gradAccumShapes())
 }
 
 func (p *programs) updateShapes() []shapes.Shape {
-	return join(numberShapes(p.updateNumbers()), p.sumShapes(), p.stateShapes())
+	return join(numberShapes(p.updateNumbers()), p.gradAccumShapes(), p.stateShapes())
 }
 
 func (p *programs) batchShapes(s programShape) []shapes.Shape {
@@ -156,7 +156,7 @@ func (c Config) rowNumbers() int {
 	return c.Slots()*len(c.Depths) + (c.Slots()-1)*(len(c.Depths)-1)
 }
 
-func (c Config) updateNumbers() int { return (1+c.Slots())*scalarsOfAGroup + averagingScalars }
+func (c Config) updateNumbers() int { return (1+c.Slots())*adamWScalarCount + emaScalarCount }
 
 const passNumbers = 2
 
@@ -187,15 +187,15 @@ func (p *programs) stateShapes() []shapes.Shape {
 	return list
 }
 
-func (p *programs) sumShapes() (list []shapes.Shape) {
-	for _, a := range sumArrays(p.Config) {
+func (p *programs) gradAccumShapes() (list []shapes.Shape) {
+	for _, a := range gradAccumArrays(p.Config) {
 		list = append(list, floatShape(a.trainedShape()...))
 	}
 	return list
 }
 
-// sumArrays are the arrays whose gradients add up over micro-batches.
-func sumArrays(c Config) []array {
+// gradAccumArrays are the arrays whose gradients add up over micro-batches.
+func gradAccumArrays(c Config) []array {
 	arrays := c.encoderArrays()
 	for range c.Slots() {
 		arrays = append(arrays, c.predictorArrays()...)

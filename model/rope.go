@@ -29,15 +29,15 @@ func ropeAngles(grid, head int, theta float64) []float64 {
 	return angles
 }
 
-// turns are the factors that turn the queries and keys of a sequence of tokens.
-type turns struct {
+// ropeCosSin are the factors that turn the queries and keys of a sequence of tokens.
+type ropeCosSin struct {
 	cos, sin *Node // [B or 1, T, D]: queries of all heads, then keys of all heads, A/2 pairs each
 }
 
-// newTurns builds the factors for sequences [B, T, D] whose tokens lie at the given places [B, T] of the grid; nil: at all
+// newRopeCosSin builds the factors for sequences [B, T, D] whose tokens lie at the given places [B, T] of the grid; nil: at all
 // N in order. The factors of the queries carry the scale of the scores, 1/sqrt(A). They are as large as a sequence of
 // queries and keys: products of equal shapes are what the Go backend is fast at, and XLA makes no copies of them.
-func newTurns(g *Graph, b, grid, width, heads int, theta float64, places *Node) turns {
+func newRopeCosSin(g *Graph, b, grid, width, heads int, theta float64, places *Node) ropeCosSin {
 	head := width / heads
 	angles := ropeAngles(grid, head, theta)
 	factor := func(f func(float64) float64) *Node {
@@ -56,7 +56,7 @@ func newTurns(g *Graph, b, grid, width, heads int, theta float64, places *Node) 
 		x = BroadcastToDims(Reshape(x, images, t, 2, 1, head/2), images, t, 2, heads, head/2) // [B, T, 2, H, A/2]
 		return BroadcastToDims(Reshape(x, images, t, width), b, t, width)                     // [B, T, D]
 	}
-	return turns{factor(math.Cos), factor(math.Sin)}
+	return ropeCosSin{factor(math.Cos), factor(math.Sin)}
 }
 
 // pairsFirst puts the rows of a stored qkv weight [3D, ...] or bias [3D] into the order of the programs: the u of queries

@@ -38,8 +38,8 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		arrays := 0
-		for _, p := range l.portions(c) {
-			arrays += len(p.stacks())
+		for _, p := range l.files(c) {
+			arrays += len(p.stacked())
 		}
 		const each = 4 * time.Millisecond
 		t.Setenv("PLUGIN_READ", fmt.Sprint(each.Microseconds()))

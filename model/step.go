@@ -16,7 +16,7 @@ type stateNodes struct {
 }
 
 // trainedNodes are the arrays of a network that an optimiser moves.
-type trainedNodes struct{ w, first, second []*Node }
+type trainedNodes struct{ params, m, v []*Node }
 
 // inputs hands out the inputs of a program in order.
 type inputs struct{ rest []*Node }
@@ -49,10 +49,10 @@ func (n *numbers) take(dims ...int) *Node {
 	return Reshape(Slice(n.all, AxisRange(from, n.taken)), dims...)
 }
 
-func (n *numbers) rows(c Config) rows {
-	r := rows{weights: n.take(c.Slots(), len(c.Depths))}
+func (n *numbers) rows(c Config) rowInputs {
+	r := rowInputs{lossWeights: n.take(c.Slots(), len(c.Depths))}
 	if c.Slots() > 1 {
-		r.sources = n.take(c.Slots()-1, len(c.Depths)-1)
+		r.oneHot = n.take(c.Slots()-1, len(c.Depths)-1)
 	}
 	return r
 }
@@ -66,8 +66,8 @@ func (in *inputs) state(n network) stateNodes {
 	return s
 }
 
-// sums are gradients by group: the student's, then each slot's.
-func (in *inputs) sums(n network) [][]*Node {
+// gradAccum are gradients by group: the student's, then each slot's.
+func (in *inputs) gradAccum(n network) [][]*Node {
 	sums := [][]*Node{in.take(len(n.encoderArrays()))}
 	for range n.Slots() {
 		sums = append(sums, in.take(len(n.predictorArrays())))
@@ -76,9 +76,9 @@ func (in *inputs) sums(n network) [][]*Node {
 }
 
 func (s stateNodes) flat() []*Node {
-	all := [][]*Node{s.student.w, s.student.first, s.student.second, s.teacher}
+	all := [][]*Node{s.student.params, s.student.m, s.student.v, s.teacher}
 	for _, p := range s.predictors {
-		all = append(all, p.w, p.first, p.second)
+		all = append(all, p.params, p.m, p.v)
 	}
 	var nodes []*Node
 	for _, list := range all {
@@ -87,23 +87,23 @@ func (s stateNodes) flat() []*Node {
 	return nodes
 }
 
-// wholeStep is a step in one piece. Inputs: images, context, targets, numbers, state. The numbers are row weights, sources (with
+// stepGraph is a step in one piece. Inputs: images, context, targets, numbers, state. The numbers are row weights, sources (with
 // more than one slot), group scalars [1+R, 3], averaging weights [2]. Outputs: summary with the verdict behind it, state.
-func (n network) wholeStep(nodes []*Node) []*Node {
+func (n network) stepGraph(nodes []*Node) []*Node {
 	in := &inputs{nodes}
 	b, numbers := in.batch(), in.numbers()
 	s := in.state(n)
-	summary, gradients := n.differentiate(b, numbers.rows(n.Config), s.student.w, s.teacher, predictorWeights(s))
+	summary, gradients := n.differentiate(b, numbers.rows(n.Config), s.student.params, s.teacher, predictorWeights(s))
 	ok := finite(gradients)
 	summary = Concatenate([]*Node{summary, verdict(ok)}, 0)
-	return append([]*Node{summary}, n.update(s, gradients, ok, numbers).flat()...)
+	return append([]*Node{summary}, n.applyUpdate(s, gradients, ok, numbers).flat()...)
 }
 
-// gradientStep is the first half of a step on one micro-batch: it adds the gradients of its share to sums. Inputs:
+// gradGraph is the first half of a step on one micro-batch: it adds the gradients of its share to sums. Inputs:
 // images, context, targets, numbers, student, teacher, predictors (weights alone), sums. The numbers are row weights, sources
 // (with more than one slot), whether this is the first micro-batch (the sums before it do not count), its share. Outputs:
 // summary, sums.
-func (n network) gradientStep(nodes []*Node) []*Node {
+func (n network) gradGraph(nodes []*Node) []*Node {
 	in := &inputs{nodes}
 	b, numbers := in.batch(), in.numbers()
 	r := numbers.rows(n.Config)
@@ -114,7 +114,7 @@ func (n network) gradientStep(nodes []*Node) []*Node {
 	for range n.Slots() {
 		predictors = append(predictors, in.take(predictor))
 	}
-	sums := in.sums(n)
+	sums := in.gradAccum(n)
 	summary, gradients := n.differentiate(b, r, student, teacher, predictors)
 	outputs := []*Node{summary}
 	for i, group := range gradients {
@@ -126,45 +126,45 @@ func (n network) gradientStep(nodes []*Node) []*Node {
 	return outputs
 }
 
-// updateStep is the second half of a step. Inputs: numbers, the sums of the gradients, state. The numbers are group scalars
+// applyGraph is the second half of a step. Inputs: numbers, the sums of the gradients, state. The numbers are group scalars
 // [1+R, 3], averaging weights [2]. Outputs: verdict, state.
-func (n network) updateStep(nodes []*Node) []*Node {
+func (n network) applyGraph(nodes []*Node) []*Node {
 	in := &inputs{nodes}
-	numbers, gradients := in.numbers(), in.sums(n)
+	numbers, gradients := in.numbers(), in.gradAccum(n)
 	ok := finite(gradients)
-	return append([]*Node{verdict(ok)}, n.update(in.state(n), gradients, ok, numbers).flat()...)
+	return append([]*Node{verdict(ok)}, n.applyUpdate(in.state(n), gradients, ok, numbers).flat()...)
 }
 
 // differentiate builds the objective and its gradients, stacked as the arrays are: the student's, then each predictor's.
 // The summary is the table of MSE, row after row, then the loss: [RL + 1].
-func (n network) differentiate(b batch, r rows, student, teacher []*Node, predictors [][]*Node) (summary *Node, gradients [][]*Node) {
-	s, t := newWeights(n.encoderArrays(), student), newWeights(n.encoderArrays(), teacher)
-	var p []weights
+func (n network) differentiate(b batch, r rowInputs, student, teacher []*Node, predictors [][]*Node) (summary *Node, gradients [][]*Node) {
+	s, t := newParams(n.encoderArrays(), student), newParams(n.encoderArrays(), teacher)
+	var p []params
 	for _, stacked := range predictors {
-		p = append(p, newWeights(n.predictorArrays(), stacked))
+		p = append(p, newParams(n.predictorArrays(), stacked))
 	}
 	table, loss := n.objective(b, r, s, t, p)
 	summary = Concatenate([]*Node{Reshape(table, -1), Reshape(loss, 1)}, 0)
 	return summary, n.gradients(loss, s, p)
 }
 
-// update is AdamW on the student and the predictors in the slots, then the teacher's average over the updated student.
+// applyUpdate is AdamW on the student and the predictors in the slots, then the teacher's average over the updated student.
 // If the gradients are not finite, all stays as it was.
-func (n network) update(s stateNodes, gradients [][]*Node, ok *Node, numbers *numbers) stateNodes {
-	scalars, averaging := numbers.take(1+n.Slots(), scalarsOfAGroup), numbers.take(averagingScalars)
+func (n network) applyUpdate(s stateNodes, gradients [][]*Node, ok *Node, numbers *numbers) stateNodes {
+	scalars, averaging := numbers.take(1+n.Slots(), adamWScalarCount), numbers.take(emaScalarCount)
 	optimise := func(arrays []array, t trainedNodes, gradients []*Node, group int) (after trainedNodes) {
-		own := Reshape(Slice(scalars, AxisElem(group)), scalarsOfAGroup)
+		own := Reshape(Slice(scalars, AxisElem(group)), adamWScalarCount)
 		for i, a := range arrays {
-			w, first, second := adamW(a, own, t.w[i], t.first[i], t.second[i], gradients[i])
-			after.w = append(after.w, Where(ok, w, t.w[i]))
-			after.first = append(after.first, Where(ok, first, t.first[i]))
-			after.second = append(after.second, Where(ok, second, t.second[i]))
+			w, first, second := adamW(a, own, t.params[i], t.m[i], t.v[i], gradients[i])
+			after.params = append(after.params, Where(ok, w, t.params[i]))
+			after.m = append(after.m, Where(ok, first, t.m[i]))
+			after.v = append(after.v, Where(ok, second, t.v[i]))
 		}
 		return after
 	}
 	after := stateNodes{student: optimise(n.encoderArrays(), s.student, gradients[0], 0)}
 	for i, teacher := range s.teacher {
-		after.teacher = append(after.teacher, Where(ok, average(averaging, teacher, after.student.w[i]), teacher))
+		after.teacher = append(after.teacher, Where(ok, ema(averaging, teacher, after.student.params[i]), teacher))
 	}
 	for slot, p := range s.predictors {
 		after.predictors = append(after.predictors, optimise(n.predictorArrays(), p, gradients[1+slot], 1+slot))
@@ -174,7 +174,7 @@ func (n network) update(s stateNodes, gradients [][]*Node, ok *Node, numbers *nu
 
 func predictorWeights(s stateNodes) (stacked [][]*Node) {
 	for _, p := range s.predictors {
-		stacked = append(stacked, p.w)
+		stacked = append(stacked, p.params)
 	}
 	return stacked
 }
