@@ -147,14 +147,7 @@ func (l *Learner) fillZeros() (err error) {
 		}
 		return list
 	}
-	newGroup := func(arrays []array) *paramGroup {
-		return &paramGroup{arrays: arrays, params: fill(arrays), m: fill(arrays), v: fill(arrays)}
-	}
-	l.student, l.teacher = newGroup(l.encoderArrays()), fill(l.encoderArrays())
-	l.predictors = map[int]*paramGroup{}
-	for _, depth := range l.Depths {
-		l.predictors[depth] = newGroup(l.predictorArrays())
-	}
+	l.networks = makeNetworks(l.Config, fill)
 	if err == nil && l.passes() > 1 {
 		l.gradAccum, err = newGradAccum(l.device, l.Config)
 	}

@@ -64,15 +64,7 @@ func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
 	if l, err = newLearner(d, cfg); err != nil {
 		return nil, err
 	}
-	none := func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) }
-	blank := func(arrays []array) *paramGroup {
-		return &paramGroup{arrays: arrays, params: none(arrays), m: none(arrays), v: none(arrays)}
-	}
-	l.student, l.teacher = blank(cfg.encoderArrays()), none(cfg.encoderArrays())
-	l.predictors = map[int]*paramGroup{}
-	for _, depth := range cfg.Depths {
-		l.predictors[depth] = blank(cfg.predictorArrays())
-	}
+	l.networks = makeNetworks(cfg, func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) })
 	l.lost = errors.New("none was loaded yet")
 	return l, nil
 }
@@ -155,10 +147,12 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	return out, nil
 }
 
-// stepInOnePiece takes a step with one program. It returns the table with the loss after it, and whether the gradients
-// were finite.
+// stepInOnePiece takes a step with one program. It returns the table with the loss behind it, and
+// whether the gradients were finite.
 func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
-	inputs := l.inputs(in, 0, append(l.rowInputs(in), l.updateInputs(in, groups)...))
+	values := l.rowValues(in)
+	maps.Copy(values, l.updateValues(in, groups))
+	inputs := append(l.batch(in, 0), l.stepNumbers().pack(values))
 	results, err := l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
 	if err != nil {
 		return nil, false, err
@@ -167,17 +161,19 @@ func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []fl
 	return results[0][:last], results[0][last] == 1, nil
 }
 
-// stepInMicroBatches takes a step as gradients, one micro-batch after the other, then one update.
+// stepInMicroBatches takes a step as the gradients of one micro-batch after the other, then one
+// update.
 func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	table = make([]float64, l.Slots()*len(l.Depths)+1)
 	share := 1 / float64(l.passes())
 	for pass := range l.passes() {
-		first := float32(0)
+		values := l.rowValues(in)
+		values[inputFirstPass], values[inputPassShare] = []float32{0}, []float32{float32(share)}
 		if pass == 0 {
-			first = 1
+			values[inputFirstPass] = []float32{1}
 		}
-		inputs := l.inputs(in, pass, append(l.rowInputs(in), first, float32(share)))
-		results, err := l.device.run(l.programs.gradExec, inputs, l.weights(groups), pointers(l.gradAccum))
+		inputs := append(l.batch(in, pass), l.gradNumbers().pack(values))
+		results, err := l.device.run(l.programs.gradExec, inputs, l.params(groups), pointers(l.gradAccum))
 		if err != nil {
 			return nil, false, err
 		}
@@ -185,52 +181,39 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table 
 			table[i] += x * share
 		}
 	}
-	results, err := l.device.run(l.programs.applyExec, numberInputs(l.updateInputs(in, groups)), l.gradAccum, l.state(groups))
+	inputs := []*tensors.Tensor{l.applyNumbers().pack(l.updateValues(in, groups))}
+	results, err := l.device.run(l.programs.applyExec, inputs, l.gradAccum, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
 	return table, results[0][0] == 1, nil
 }
 
-// inputs are the inputs of one pass over a micro-batch.
-func (l *Learner) inputs(in StepInput, pass int, numbers []float32) []*tensors.Tensor {
-	m, micro := in.Masks, l.micro()
-	context := m.Context[pass*micro*m.C:][:micro*m.C]
-	targets := m.Targets[pass*micro*m.M*m.K:][:micro*m.M*m.K]
-	return append([]*tensors.Tensor{
-		in.Images.microBatches[pass],
-		tensors.FromFlatDataAndDimensions(context, micro, m.C),
-		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
-	}, numberInputs(numbers)...)
-}
-
-func numberInputs(numbers []float32) []*tensors.Tensor {
-	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(numbers, len(numbers))}
-}
-
-// rowInputs are the weights of a step's rows, then the choice of their sources.
-func (l *Learner) rowInputs(in StepInput) []float32 {
-	var weights, oneHot []float32
+// rowValues are the loss weights of a step's rows, and which depths feed the slots.
+func (l *Learner) rowValues(in StepInput) map[string][]float32 {
+	var weights, oneHots []float32
 	for _, s := range in.Sources {
 		for _, w := range rowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
 			weights = append(weights, float32(w))
 		}
 		if s != l.deepest() {
-			row := make([]float32, len(l.Depths)-1)
-			row[slices.Index(l.Depths, s)] = 1
-			oneHot = append(oneHot, row...)
+			oneHot := make([]float32, len(l.Depths)-1)
+			oneHot[slices.Index(l.Depths, s)] = 1
+			oneHots = append(oneHots, oneHot...)
 		}
 	}
-	return append(weights, oneHot...)
+	return map[string][]float32{inputLossWeights: weights, inputSources: oneHots}
 }
 
-// updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
-func (l *Learner) updateInputs(in StepInput, groups []*paramGroup) (scalars []float32) {
+// updateValues are the scalars of the next update of each network, and of the teacher's average.
+func (l *Learner) updateValues(in StepInput, groups []*paramGroup) map[string][]float32 {
+	var scalars []float32
 	for _, g := range groups {
 		s := adamWScalars(in.LR, l.WeightDecay, g.updates+1)
 		scalars = append(scalars, s[:]...)
 	}
-	return append(scalars, float32(in.EMAMomentum), float32(1-in.EMAMomentum))
+	momentum := []float32{float32(in.EMAMomentum), float32(1 - in.EMAMomentum)}
+	return map[string][]float32{inputAdamW: scalars, inputEMA: momentum}
 }
 
 // check refuses an input that does not fit the learner.

@@ -154,10 +154,10 @@ func TestBaselineHasOneSlot(t *testing.T) {
 	l := newTestLearner(t, c)
 	s := programShape{context: 6, target: 3, blocks: 4}
 	full := newTestLearner(t, tiny())
-	if got, want := len(l.programs.stateShapes()), len(full.programs.stateShapes()); got >= want {
+	if got, want := len(l.stepShapes(s)), len(full.stepShapes(s)); got >= want {
 		t.Errorf("the baseline's program takes %d arrays, the hierarchy's %d", got, want)
 	}
-	for _, shape := range l.programs.wholeShapes(s) {
+	for _, shape := range l.stepShapes(s) {
 		if shape.Size() == 0 {
 			t.Errorf("an input of no elements: %s", shape)
 		}

@@ -19,9 +19,9 @@ type networks struct {
 
 // paramGroup is a network that is trained, with its optimiser state.
 type paramGroup struct {
-	arrays       []array
-	params, m, v []*tensors.Tensor // weights and both moments
-	updates      int64             // how many it has had
+	arrays []array
+	trained[*tensors.Tensor]
+	updates int64 // how many it has had
 }
 
 // newNetworks makes the initial state.
@@ -49,6 +49,18 @@ func newNetworks(d *Device, c Config, seed uint64) (n networks, err error) {
 	return n, nil
 }
 
+// makeNetworks makes networks whose lists of arrays come from list.
+func makeNetworks(c Config, list func([]array) []*tensors.Tensor) networks {
+	group := func(arrays []array) *paramGroup {
+		return &paramGroup{arrays: arrays, trained: trained[*tensors.Tensor]{list(arrays), list(arrays), list(arrays)}}
+	}
+	n := networks{student: group(c.encoderArrays()), teacher: list(c.encoderArrays()), predictors: map[int]*paramGroup{}}
+	for _, depth := range c.Depths {
+		n.predictors[depth] = group(c.predictorArrays())
+	}
+	return n
+}
+
 func newParamGroup(d *Device, arrays []array, seed, network uint64) (*paramGroup, error) {
 	g := &paramGroup{arrays: arrays}
 	for i, a := range arrays {
@@ -66,46 +78,15 @@ func newParamGroup(d *Device, arrays []array, seed, network uint64) (*paramGroup
 }
 
 // newGradAccum makes the arrays in which the gradients of micro-batches add up.
-func newGradAccum(d *Device, c Config) (sums []*tensors.Tensor, err error) {
-	for _, a := range gradAccumArrays(c) {
-		shape := a.trainedShape()
-		t, err := d.upload(make([]byte, floatShape(shape...).ByteSize()), shape)
+func newGradAccum(d *Device, c Config) (list []*tensors.Tensor, err error) {
+	for _, shape := range c.gradAccumShapes() {
+		t, err := d.upload(make([]byte, shape.ByteSize()), shape.Dimensions)
 		if err != nil {
 			return nil, err
 		}
-		sums = append(sums, t)
+		list = append(list, t)
 	}
-	return sums, nil
-}
-
-// state lists the arrays that a step of the groups moves (the student, then the predictors in the slots), where they are
-// kept: the student with its moments, the teacher, every predictor with its moments.
-func (n *networks) state(groups []*paramGroup) []**tensors.Tensor {
-	var list []**tensors.Tensor
-	for i, g := range groups {
-		list = append(list, join(pointers(g.params), pointers(g.m), pointers(g.v))...)
-		if i == 0 {
-			list = append(list, pointers(n.teacher)...)
-		}
-	}
-	return list
-}
-
-// weights lists the weights that a pass over the groups reads: student, teacher, predictors.
-func (n *networks) weights(groups []*paramGroup) []*tensors.Tensor {
-	list := join(groups[0].params, n.teacher)
-	for _, g := range groups[1:] {
-		list = append(list, g.params...)
-	}
-	return list
-}
-
-// pointers lists where the arrays of a list are kept.
-func pointers(list []*tensors.Tensor) (at []**tensors.Tensor) {
-	for i := range list {
-		at = append(at, &list[i])
-	}
-	return at
+	return list, nil
 }
 
 // The networks of a run, as numbers that set their initial weights apart.

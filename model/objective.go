@@ -4,13 +4,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// batch is what a pass of the objective sees of its images.
-type batch struct {
-	images  *Node // [B, S, S, 3]
-	context *Node // [B, C] places
-	targets *Node // [B, M, K] places
-}
-
 // rowInputs are the source depths of a step. Which depth feeds a slot is an input of the program, so one program serves every
 // choice of depths.
 type rowInputs struct {
@@ -23,7 +16,7 @@ type rowInputs struct {
 //	loss = 1/R sum_s sum_t weights[s, t] MSE(prediction of t from source s, teacher's features at t)
 //
 // It returns the table of MSE [R, L] and the scalar loss.
-func (n network) objective(in batch, r rowInputs, student, teacher params, predictors []params) (table, loss *Node) {
+func (n network) objective(in batch[*Node], r rowInputs, student, teacher params, predictors []params) (table, loss *Node) {
 	patches := n.patches(in.images)
 	y := n.targetFeatures(teacher, patches, in.targets)                        // [BMK, LD]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
@@ -79,7 +72,7 @@ func (n network) source(hidden []*Node, r rowInputs, slot int) *Node {
 
 // gradients differentiates the loss with respect to the trained rows of the student and of each predictor, and stacks
 // them as the arrays are stacked: one list for the student, then one for each slot.
-func (n network) gradients(loss *Node, student params, predictors []params) [][]*Node {
+func (n network) gradients(loss *Node, student params, predictors []params) byNetwork[*Node] {
 	var leaves []*Node
 	each := func(f func(a array, w params, group int)) {
 		for _, a := range n.encoderArrays() {
@@ -97,7 +90,7 @@ func (n network) gradients(loss *Node, student params, predictors []params) [][]
 		}
 	})
 	gradients := Gradient(loss, leaves...)
-	stacked := make([][]*Node, 1+len(predictors))
+	stacked := newByNetwork[*Node](n.Config)
 	each(func(a array, _ params, group int) {
 		rows := len(a.trained())
 		gradient := gradients[0]
@@ -111,7 +104,7 @@ func (n network) gradients(loss *Node, student params, predictors []params) [][]
 }
 
 // finite says whether all the gradients are: a scalar truth value.
-func finite(gradients [][]*Node) *Node {
+func finite(gradients byNetwork[*Node]) *Node {
 	var all *Node
 	for _, group := range gradients {
 		for _, gradient := range group {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
@@ -83,12 +84,12 @@ func testGoldenObjective(t *testing.T, precision string) {
 				names = nil
 				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
 				in := &inputs{nodes}
-				b, r := in.batch(), in.numbers().rows(l.Config)
-				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
-				student, teacher := newParams(l.encoderArrays(), in.take(encoder)), newParams(l.encoderArrays(), in.take(encoder))
+				b, r := in.batch(), in.numbers(l.rowNumbers()).rows(l.Config)
+				p := in.params(l.Config)
+				student, teacher := newParams(l.encoderArrays(), p.student), newParams(l.encoderArrays(), p.teacher)
 				var predictors []params
-				for range sources {
-					predictors = append(predictors, newParams(l.predictorArrays(), in.take(predictor)))
+				for _, stacked := range p.predictors {
+					predictors = append(predictors, newParams(l.predictorArrays(), stacked))
 				}
 				patches := l.patches(b.images)
 				hidden := l.encode(student, gatherTokens(patches, b.context), b.context)
@@ -142,7 +143,8 @@ func testGoldenObjective(t *testing.T, precision string) {
 			}
 			var arguments []any
 			step := StepInput{Images: images, Masks: g.masks(0), Sources: sources}
-			for _, x := range join(l.inputs(step, 0, l.rowInputs(step)), l.weights(groups)) {
+			numbers := l.rowNumbers().pack(l.rowValues(step))
+			for _, x := range join(l.batch(step, 0), []*tensors.Tensor{numbers}, l.params(groups)) {
 				arguments = append(arguments, x)
 			}
 			outputs, err := exec.Call(arguments...)

@@ -235,7 +235,7 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)                   // [L]
 	gradients := Gradient(ReduceAllSum(loss), heads.params...)                   // no depth reaches another's head
 	outputs := []*Node{loss}
-	var after trainedNodes
+	var after trained[*Node]
 	for i, a := range p.heads.arrays {
 		w, first, second := adamW(a, scalars, heads.params[i], heads.m[i], heads.v[i], gradients[i])
 		after.params, after.m, after.v = append(after.params, w), append(after.m, first), append(after.v, second)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 )
@@ -109,9 +108,9 @@ func (p *programs) compile(s programShape) (err error) {
 		return nil
 	}
 	if p.stepExec != nil {
-		err = build(p.stepExec, p.wholeShapes(s))
+		err = build(p.stepExec, p.stepShapes(s))
 	} else {
-		err = errors.Join(build(p.gradExec, p.gradientShapes(s)), build(p.applyExec, p.updateShapes()))
+		err = errors.Join(build(p.gradExec, p.gradShapes(s)), build(p.applyExec, p.applyShapes()))
 	}
 	if err != nil {
 		return err
@@ -120,93 +119,4 @@ func (p *programs) compile(s programShape) (err error) {
 	p.ready[s] = true
 	p.mu.Unlock()
 	return nil
-}
-
-// The shapes of the inputs, in the order in which step.go takes them.
-
-func floatShape(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
-
-func (p *programs) wholeShapes(s programShape) []shapes.Shape {
-	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+p.updateNumbers()), p.stateShapes())
-}
-
-func (p *programs) gradientShapes(s programShape) []shapes.Shape {
-	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+passNumbers), p.weightShapes(), p.gradAccumShapes())
-}
-
-func (p *programs) updateShapes() []shapes.Shape {
-	return join(numberShapes(p.updateNumbers()), p.gradAccumShapes(), p.stateShapes())
-}
-
-func (p *programs) batchShapes(s programShape) []shapes.Shape {
-	images := dtypes.Uint8
-	if s.floats {
-		images = dtypes.Float32
-	}
-	return []shapes.Shape{
-		shapes.Make(images, p.micro(), p.Image, p.Image, 3),
-		shapes.Make(dtypes.Int32, p.micro(), s.context),
-		shapes.Make(dtypes.Int32, p.micro(), s.blocks, s.target),
-	}
-}
-
-// rowNumbers are the weights of a step's rows and the choice of their sources, updateNumbers the scalars of an update, and
-// passNumbers whether a micro-batch is the first of its step, and its share.
-func (c Config) rowNumbers() int {
-	return c.Slots()*len(c.Depths) + (c.Slots()-1)*(len(c.Depths)-1)
-}
-
-func (c Config) updateNumbers() int { return (1+c.Slots())*adamWScalarCount + emaScalarCount }
-
-const passNumbers = 2
-
-func numberShapes(n int) []shapes.Shape { return []shapes.Shape{floatShape(n)} }
-
-func arrayShapes(arrays []array) (list []shapes.Shape) {
-	for _, a := range arrays {
-		list = append(list, floatShape(a.shape()...))
-	}
-	return list
-}
-
-func (p *programs) weightShapes() []shapes.Shape {
-	encoder := arrayShapes(p.encoderArrays())
-	list := join(encoder, encoder)
-	for range p.Slots() {
-		list = append(list, arrayShapes(p.predictorArrays())...)
-	}
-	return list
-}
-
-func (p *programs) stateShapes() []shapes.Shape {
-	encoder, predictor := arrayShapes(p.encoderArrays()), arrayShapes(p.predictorArrays())
-	list := join(encoder, encoder, encoder, encoder)
-	for range p.Slots() {
-		list = join(list, predictor, predictor, predictor)
-	}
-	return list
-}
-
-func (p *programs) gradAccumShapes() (list []shapes.Shape) {
-	for _, a := range gradAccumArrays(p.Config) {
-		list = append(list, floatShape(a.trainedShape()...))
-	}
-	return list
-}
-
-// gradAccumArrays are the arrays whose gradients add up over micro-batches.
-func gradAccumArrays(c Config) []array {
-	arrays := c.encoderArrays()
-	for range c.Slots() {
-		arrays = append(arrays, c.predictorArrays()...)
-	}
-	return arrays
-}
-
-// join puts lists behind each other in a list of their own.
-func join[T any](lists ...[]T) (all []T) {
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
 }

@@ -45,7 +45,7 @@ type stateFile struct {
 func (n *networks) files(c Config) []stateFile {
 	list := []stateFile{
 		{"student.safetensors", "student.", n.student},
-		{"teacher.safetensors", "teacher.", &paramGroup{arrays: c.encoderArrays(), params: n.teacher}},
+		{"teacher.safetensors", "teacher.", &paramGroup{arrays: c.encoderArrays(), trained: trained[*tensors.Tensor]{params: n.teacher}}},
 	}
 	for _, depth := range c.Depths {
 		list = append(list, stateFile{fmt.Sprintf("predictor-%02d.safetensors", depth), fmt.Sprintf("predictors.%d.", depth), n.predictors[depth]})
