@@ -8,7 +8,7 @@ import (
 )
 
 // Features that lie along r directions in equal shares have the effective rank r.
-func TestSpreadRank(t *testing.T) {
+func TestRankOfEqualDirectionsIsTheirNumber(t *testing.T) {
 	const width = 24
 	s := draw.New(1, "test")
 	// The rows of a Hadamard-like set: orthogonal directions of mean 0 and variance 1, so LayerNorm leaves them as they are.
@@ -60,8 +60,8 @@ func TestSpreadRank(t *testing.T) {
 	}
 }
 
-// The deviation of two depths, against the definition in plain loops; scale and shift of an image do not count.
-func TestSpreadDeviation(t *testing.T) {
+// The std of two depths, against the definition in plain loops; scale and shift of an image do not count.
+func TestStdAgainstPlainLoops(t *testing.T) {
 	const n, depths, width = 7, 2, 11
 	s := draw.New(2, "test")
 	features := make([]float32, n*depths*width)
@@ -101,23 +101,23 @@ func TestSpreadDeviation(t *testing.T) {
 			want += math.Sqrt(square/n-sum*sum/n/n) / width
 		}
 		if math.Abs(got[depth]-want) > 1e-9 {
-			t.Errorf("depth %d: deviation %v, want %v", depth, got[depth], want)
+			t.Errorf("depth %d: std %v, want %v", depth, got[depth], want)
 		}
 	}
 }
 
-func TestSpreadOfACollapse(t *testing.T) {
+func TestEqualImagesHaveNoSpread(t *testing.T) {
 	same := make([]float32, 0, 50*8)
 	for range 50 {
 		same = append(same, 0.3, -1, 2, 0.7, 0.1, 5, -3, 0.2)
 	}
-	deviation, rank := Spread(same, 1, 8)
-	if deviation[0] > 1e-9 || rank[0] != 0 {
-		t.Errorf("fifty equal images: deviation %v, rank %v", deviation[0], rank[0])
+	std, rank := Spread(same, 1, 8)
+	if std[0] > 1e-9 || rank[0] != 0 {
+		t.Errorf("fifty equal images: std %v, rank %v", std[0], rank[0])
 	}
 	same[17] = float32(math.NaN())
-	deviation, rank = Spread(same, 1, 8)
-	if !math.IsNaN(deviation[0]) || !math.IsNaN(rank[0]) {
-		t.Errorf("with no number among them: deviation %v, rank %v", deviation[0], rank[0])
+	std, rank = Spread(same, 1, 8)
+	if !math.IsNaN(std[0]) || !math.IsNaN(rank[0]) {
+		t.Errorf("with no number among them: std %v, rank %v", std[0], rank[0])
 	}
 }
