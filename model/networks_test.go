@@ -25,7 +25,7 @@ func TestInitialState(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range l.portions(c) {
+	for _, p := range l.files(c) {
 		for _, a := range p.group.arrays {
 			for _, name := range a.names() {
 				values := arrays[p.prefix+name]
@@ -40,10 +40,10 @@ func TestInitialState(t *testing.T) {
 						sum, squares = sum+v, squares+v*v
 					}
 					n := float64(len(values))
-					if deviation := math.Sqrt(squares / n); math.Abs(deviation/initialDeviation-1) > 4/math.Sqrt(2*n) {
-						t.Errorf("%s%s has the deviation %g, want %g", p.prefix, name, deviation, initialDeviation)
+					if deviation := math.Sqrt(squares / n); math.Abs(deviation/initStd-1) > 4/math.Sqrt(2*n) {
+						t.Errorf("%s%s has the deviation %g, want %g", p.prefix, name, deviation, initStd)
 					}
-					if mean := sum / n; math.Abs(mean) > 4*initialDeviation/math.Sqrt(n) {
+					if mean := sum / n; math.Abs(mean) > 4*initStd/math.Sqrt(n) {
 						t.Errorf("%s%s has the mean %g", p.prefix, name, mean)
 					}
 				}
@@ -74,7 +74,7 @@ func TestInitialState(t *testing.T) {
 func TestInitialIsFixed(t *testing.T) {
 	a := array{name: "a", dims: []int{4}, kind: matrix}
 	var got []float32
-	for value := range slices.Chunk(initial(a, 42, studentSeed, 0), 4) {
+	for value := range slices.Chunk(initialValues(a, 42, studentSeed, 0), 4) {
 		got = append(got, math.Float32frombits(binary.LittleEndian.Uint32(value)))
 	}
 	if want := []float32{-0.006995016, -0.0129126115, -0.006824486, -0.028601557}; !slices.Equal(got, want) {

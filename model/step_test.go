@@ -17,9 +17,9 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 		t.Fatal(err)
 	}
 	s := programShape{context: 6, target: 3, blocks: c.Masks.TargetBlocks}
-	exec, inputs := p.whole, p.wholeShapes(s)
+	exec, inputs := p.stepExec, p.stepShapes(s)
 	if exec == nil {
-		exec, inputs = p.gradient, p.gradientShapes(s)
+		exec, inputs = p.gradExec, p.gradShapes(s)
 	}
 	g, err := exec.Compile(inputs...)
 	if err != nil {

@@ -200,7 +200,7 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 		programs = append(programs, string(text))
 	}
 	want := len(shapes)
-	if p.gradient != nil {
+	if p.gradExec != nil {
 		want++ // the update, behind the first gradient
 	}
 	if len(programs) != want {

@@ -147,16 +147,9 @@ func (l *Learner) fillZeros() (err error) {
 		}
 		return list
 	}
-	newGroup := func(arrays []array) *group {
-		return &group{arrays: arrays, w: fill(arrays), first: fill(arrays), second: fill(arrays)}
-	}
-	l.student, l.teacher = newGroup(l.encoderArrays()), fill(l.encoderArrays())
-	l.predictors = map[int]*group{}
-	for _, depth := range l.Depths {
-		l.predictors[depth] = newGroup(l.predictorArrays())
-	}
+	l.networks = makeNetworks(l.Config, fill)
 	if err == nil && l.passes() > 1 {
-		l.sums, err = newSums(l.device, l.Config)
+		l.gradAccum, err = newGradAccum(l.device, l.Config)
 	}
 	return err
 }
@@ -164,7 +157,7 @@ func (l *Learner) fillZeros() (err error) {
 // freeState gives the state back, whatever is left of it.
 func (l *Learner) freeState() error {
 	errs := []error{l.networks.free(l.Config)}
-	for _, t := range l.sums {
+	for _, t := range l.gradAccum {
 		errs = append(errs, t.FinalizeAll())
 	}
 	return errors.Join(errs...)

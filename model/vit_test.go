@@ -41,10 +41,10 @@ func TestFormsOfAttention(t *testing.T) {
 			exec, err := graph.NewExec(d.backend, func(nodes []*graph.Node) []*graph.Node {
 				qkv, upstream := nodes[0], nodes[1]
 				arrays := []array{{name: "proj.weight", dims: []int{width, width}}, {name: "proj.bias", dims: []int{width}}}
-				w := newWeights(arrays, nodes[2:])
-				n := network{narrow: narrow, flash: flash}
+				w := newParams(arrays, nodes[2:])
+				n := network{matmulDType: narrow, flash: flash}
 				places := graph.Iota(qkv.Graph(), shapes.Make(dtypes.Int32, sequences, k.tokens), 1)
-				turns := newTurns(qkv.Graph(), sequences, 14, width, k.heads, 10000, places)
+				turns := newRopeCosSin(qkv.Graph(), sequences, 14, width, k.heads, 10000, places)
 				y := n.attention(w, qkv, k.heads, turns, k.from)
 				return append(graph.Gradient(graph.ReduceAllSum(graph.Mul(y, upstream)), qkv), y)
 			})
@@ -71,7 +71,7 @@ func TestFormsOfAttention(t *testing.T) {
 			flash     bool
 		}{{BFloat16, false}, {one, true}} {
 			n := newNetwork(Config{Precision: form.precision}, d)
-			got := attend(n.narrow, form.flash)
+			got := attend(n.matmulDType, form.flash)
 			var worst float64
 			for i, what := range []string{"gradient", "attention"} {
 				most := tolerance(d, form.precision)

@@ -67,7 +67,7 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 		streams := (c.deepest()+1)*s.Context*c.Width + c.Slots()*c.PredictorDepth*sequences*tokens*c.PredictorWidth
 		trained = 4*streams + max(student, inner)
 	}
-	image := 4*features + max(teacher, trained+2*c.narrow()*features)
+	image := 4*features + max(teacher, trained+2*c.matmulBytes()*features)
 	n.Activations = max(0, int64(c.micro())*int64(image)-n.Results)
 	return n
 }
@@ -79,15 +79,15 @@ func (c Config) StateBytes() int64 {
 
 // keptInBlock is what a block keeps that returns so many of its tokens.
 func (c Config) keptInBlock(width, heads, tokens, returned int, fused bool) int {
-	narrow, scores := c.narrow(), 0
+	narrow, scores := c.matmulBytes(), 0
 	if !fused {
 		scores = heads * returned * tokens * (4 + narrow)
 	}
 	return (tokens*(4+4*narrow)+returned*(4+(2+2*c.MLPRatio)*narrow))*width + scores
 }
 
-// narrow is the size of an operand of matrix products.
-func (c Config) narrow() int {
+// matmulBytes is the size of an operand of matrix products.
+func (c Config) matmulBytes() int {
 	if c.Precision == BFloat16 {
 		return 2
 	}
@@ -99,4 +99,32 @@ func bytesOf(arrays []array) (n int64) {
 		n += 4 * int64(a.size())
 	}
 	return n
+}
+
+// FLOPs counts the floating-point operations of one image in a step of a mask shape: those of the matrix products and of
+// attention, a multiplication and an addition being two. The teacher goes forward; what is trained goes forward and, at
+// twice the cost, back. The first block of a predictor makes queries, keys and values of an image's context tokens and of the mask
+// token once for all target blocks; the last one computes nothing behind its attention for the context tokens, which no head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
+func (c Config) FLOPs(s mask.Shape) float64 {
+	kernel := 2 * float64(3*c.Patch*c.Patch*c.Width)
+	teacher := c.EncoderFLOPs()
+	student := 2*float64(s.Context)*kernel + 3*c.through(c.deepest()+1, c.Width, s.Context) // no gradient goes to the images
+	places, p := c.Masks.TargetBlocks*s.Target, float64(c.PredictorWidth)
+	predictor := 2*float64(s.Context*c.Width)*p +
+		float64(c.Masks.TargetBlocks)*(c.through(c.PredictorDepth, c.PredictorWidth, s.Context+s.Target)-
+			float64(s.Context)*float64(2+4*c.MLPRatio)*p*p) -
+		float64(c.Masks.TargetBlocks*(s.Context+s.Target)-(s.Context+1))*6*p*p +
+		2*float64(places)*p*float64(c.Width*len(c.Depths))
+	return teacher + student + 3*float64(c.Slots())*predictor
+}
+
+// EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest collected depth.
+func (c Config) EncoderFLOPs() float64 {
+	return 2*float64(c.tokens()*3*c.Patch*c.Patch*c.Width) + c.through(c.deepest()+1, c.Width, c.tokens())
+}
+
+// through counts those of a sequence of tokens through transformer blocks.
+func (c Config) through(blocks, width, tokens int) float64 {
+	w, t := float64(width), float64(tokens)
+	return float64(blocks) * (t*float64(8+4*c.MLPRatio)*w*w + 4*t*t*w)
 }

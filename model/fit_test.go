@@ -46,33 +46,3 @@ func TestTryFindsWhatDoesNotFit(t *testing.T) {
 		t.Errorf("%d buffers before, %d after", before, after)
 	}
 }
-
-// A blank learner has no state and takes any.
-func TestBlankLearnerLoads(t *testing.T) {
-	for _, micro := range []int{0, 1} {
-		c := tiny()
-		c.MicroBatch = micro
-		want := newTestLearner(t, c)
-		take(t, want, stepInput(t, want, 0))
-		blank, err := BlankLearner(want.device, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := blank.Step(stepInput(t, blank, 1)); err == nil || !strings.Contains(err.Error(), "none was loaded") {
-			t.Errorf("a step without a state: %v", err)
-		}
-		if _, err := blank.Snapshot(); err == nil {
-			t.Error("a snapshot of no state")
-		}
-		if err := blank.Load(opener(stateFiles(t, want))); err != nil {
-			t.Fatal(err)
-		}
-		a, b := take(t, want, stepInput(t, want, 1)), take(t, blank, stepInput(t, blank, 1))
-		if a.Loss != b.Loss {
-			t.Errorf("loss %g, of the other %g", b.Loss, a.Loss)
-		}
-		if err := blank.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
