@@ -11,19 +11,22 @@ const module = "github.com/cijepa/cijepa"
 
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa":          {"job", "job/demo", "job/input", "job/record", "job/report", "model", "storage"},
-	"job":                 {"job/board", "job/input", "job/live", "job/record", "job/report", "model", "model/draw", "storage"},
-	"job/board":           {"job/record"},
-	"job/demo":            {"job/input", "storage"},
-	"job/input":           {"model/draw"},
-	"job/live":            {"job/record", "job/report"},
-	"job/record":          {},
-	"job/report":          {"job/record", "storage"},
-	"model":               {"model/draw", "model/plugin"},
-	"model/draw":          {},
-	"model/plugin":        {},
-	"storage":             {},
-	"storage/storagetest": {"storage"},
+	"cmd/cijepa":              {"job", "job/demo", "job/history", "job/input", "job/record", "job/report", "model", "storage"},
+	"job":                     {"job/board", "job/history", "job/input", "job/live", "job/record", "model", "model/draw", "storage"},
+	"job/board":               {"job/record", "job/report/chart"},
+	"job/demo":                {"job/input", "storage"},
+	"job/history/historytest": {"job/record", "storage"},
+	"job/input":               {"model/draw"},
+	"job/history":             {"job/record", "storage"},
+	"job/live":                {"job/history", "job/record", "job/report"},
+	"job/record":              {},
+	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report/chart":        {},
+	"model":                   {"model/draw", "model/plugin"},
+	"model/draw":              {},
+	"model/plugin":            {},
+	"storage":                 {},
+	"storage/storagetest":     {"storage"},
 }
 
 // owners are the packages that alone may import, directly, what begins with a prefix.
@@ -42,6 +45,7 @@ var owners = map[string][]string{
 	"github.com/parquet-go/parquet-go":     {"storage"},
 	"github.com/schollz/progressbar/v3":    {"job", "cmd/cijepa"},
 	"github.com/prometheus/client_golang":  {"job/live"},
+	"gonum.org/v1/plot":                    {"job/report/chart"},
 }
 
 // TestImportsGoDown holds the walls between the rooms.

@@ -16,7 +16,7 @@ import (
 // reportPrefix is where -upload puts a report, beside the runs.
 const reportPrefix = "report/"
 
-// collect is cijepa report: it reads all runs of a bucket and lays them side by side.
+// collect is cijepa report: it reads all runs of a bucket and writes their report.
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
@@ -30,7 +30,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	defer bucket.Close()
-	r, err := report.Read(ctx, bucket, References())
+	r, err := report.Read(ctx, bucket, references())
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
 		}
 		if *upload {
-			if _, err := bucket.Put(ctx, reportPrefix+f.Name, int64(len(f.Data)), func(w io.Writer) error { _, err := w.Write(f.Data); return err }); err != nil {
+			if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
 				return fmt.Errorf("uploading the report: %w", err)
 			}
 		}
@@ -61,13 +61,13 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 // summary says what the report holds, and what it could not read.
 func summary(out io.Writer, r *report.Report, page string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.AlarmCount(), page)
+	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
 	for _, u := range r.Unreadable {
 		fmt.Fprintf(&text, "could not be read: %s: %s\n", u.Run, u.Why)
 	}
 	for _, run := range r.Runs {
-		for _, t := range run.Trouble {
-			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, t)
+		for _, problem := range run.Problems {
+			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, problem)
 		}
 	}
 	_, err := io.WriteString(out, text.String())

@@ -19,7 +19,7 @@ import (
 func TestReportCommand(t *testing.T) {
 	bucket, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
 	for key, text := range map[string]string{
-		"runs/good/run.json":                                `{"version":1,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
+		"runs/good/run.json":                                `{"version":2,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
 		"runs/good/metrics/steps-a-1-000001.jsonl":          `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n",
 		"runs/torn/run.json":                                `{"version":`,
 		"runs/good/state/pretrain-000000000005-a-1/weights": "x",

@@ -82,8 +82,8 @@ if (chooser) {
 
 // A run in progress: the page asks for itself again, and leaves what its reader has moved or opened as it is. When nobody
 // answers, the last state stays, and says so.
-const every = Number(document.querySelector("main").dataset.renew);
-async function renew() {
+const every = Number(document.querySelector("main").dataset.refresh);
+async function refresh() {
   if (document.hidden) return;
   const old = document.querySelector("main");
   try {
@@ -102,4 +102,4 @@ async function renew() {
     silent.textContent ||= `No answer since ${new Date().toLocaleTimeString()}: the run has ended or was stopped, or it is out of reach. This is the last that was heard of it.`;
   }
 }
-if (every) setInterval(renew, every * 1000);
+if (every) setInterval(refresh, every * 1000);
