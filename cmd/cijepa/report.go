@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,11 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// reportPrefix is where -upload puts a report, beside the runs.
+// reportPrefix is the folder of the bucket to which -upload copies a report.
 const reportPrefix = "report/"
 
 // collect is cijepa report: it reads all runs of a bucket and writes their report.
@@ -55,11 +59,11 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 			}
 		}
 	}
-	return summary(out, r, filepath.Join(*folder, "report.html"))
+	return printSummary(out, r, filepath.Join(*folder, "report.html"))
 }
 
-// summary says what the report holds, and what it could not read.
-func summary(out io.Writer, r *report.Report, page string) error {
+// printSummary prints what the report holds, and what could not be read.
+func printSummary(out io.Writer, r *report.Report, page string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
 	for _, u := range r.Unreadable {
@@ -72,4 +76,23 @@ func summary(out io.Writer, r *report.Report, page string) error {
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
+}
+
+// references are the post's runs, with which a report compares ours.
+func references() []report.Reference {
+	var all []report.Reference
+	for _, p := range settings.Presets() {
+		c := settings.Defaults()
+		p.Apply(&c)
+		var recipe history.Recipe
+		text, err := json.Marshal(c.Recipe)
+		if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
+			panic(err) // they are plain fields
+		}
+		all = append(all, report.Reference{
+			Preset: p.Name, Depths: fmt.Sprint(p.Depths), Epochs: p.Epochs,
+			Alpha: fmt.Sprint(p.AllToLastWeight), Beta: fmt.Sprint(p.LastToLastWeight), Rows: p.IntermediateRows, Recipe: recipe, PostTop1: p.PostTop1,
+		})
+	}
+	return all
 }

@@ -1,9 +1,11 @@
-// Package board turns the lines of a run into event files for TensorBoard, one object a flush: the numbers
-// of both phases by update, the table of errors as a picture, alarms as text, and the settings and scores for
-// the table of hyperparameters. It knows the lines of package record; no settings, no storage, no model.
+// Package board turns the lines of a run into event files for TensorBoard, one object a flush: the
+// numbers of both phases by update, the table of errors as a picture, alarms as text, and the
+// settings and scores for the table of hyperparameters. It knows the lines of package record; no
+// settings, no storage, no model.
 //
-// TensorBoard reads the files of a folder in the order of their names, so these begin with the time of the
-// attempt. The first event of an attempt voids the events that an earlier attempt wrote of later updates.
+// TensorBoard reads the files of a folder in the order of their names, so these begin with the time
+// of the attempt. The first event of an attempt voids the events that an earlier attempt wrote of
+// later updates.
 //
 //	board.go    the lines, and the files made of them
 //	event.go    the encoding of events
@@ -23,8 +25,8 @@ import (
 	"github.com/cijepa/cijepa/job/report/chart"
 )
 
-// Board collects events until they are written. The zero Board is ready. It is safe for concurrent use: one
-// goroutine adds while another writes.
+// Board collects events until they are written. The zero Board is ready. It is safe for concurrent
+// use: one goroutine adds while another writes.
 type Board struct {
 	mu       sync.Mutex
 	begun    time.Time // of the first event
@@ -57,12 +59,12 @@ type File struct {
 	taken  int // bytes of the folder's data in it
 }
 
-// root is the folder of what is not about an update. TensorBoard applies its hyperparameters and scores to the
-// folders below it, one for each phase.
+// root is the folder of what is not about an update. TensorBoard applies its hyperparameters and
+// scores to the folders below it, one for each phase.
 const root = ""
 
-// Describe adds the run's settings (numbers, booleans and strings). From then on the table of errors is
-// drawn, with the collected depths as headings.
+// Describe adds the run's settings (numbers, booleans and strings). From then on the table of
+// errors is drawn, with the collected depths as headings.
 func (b *Board) Describe(run string, depths []int, settings map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,8 +77,8 @@ func (b *Board) Describe(run string, depths []int, settings map[string]any) {
 	}
 }
 
-// Resume sets where an attempt begins: after so many updates of a phase, with the table of errors as it was
-// then.
+// Resume sets where an attempt begins: after so many updates of a phase, with the table of errors
+// as it was then.
 func (b *Board) Resume(phase string, updates int64, table [][]*float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,8 +174,8 @@ func (b *Board) folder(name string) *folder {
 	return b.folders[name]
 }
 
-// Files draws the pictures and returns what has not been written yet. A picture that cannot be drawn is left
-// out: the error is of the last such one, and the files are complete but for these.
+// Files draws the pictures and returns what has not been written yet. A picture that cannot be
+// drawn is left out: the error is of the last such one, and the files are complete but for these.
 func (b *Board) Files() (files []File, err error) {
 	b.mu.Lock()
 	pictures, draw := b.pictures, b.draw

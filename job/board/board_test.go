@@ -126,8 +126,9 @@ func files(t *testing.T, b *Board) map[string]File {
 	return byFolder
 }
 
-// TestEventsAreWrittenOnce: each flush is a file that begins with the version, and the first of an attempt
-// voids what follows the updates that it took over. Events that could not be written are in the next file.
+// TestEventsAreWrittenOnce: each flush is a file that begins with the version, and the first of an
+// attempt voids what follows the updates that it took over. Events that could not be written are in
+// the next file.
 func TestEventsAreWrittenOnce(t *testing.T) {
 	b := &Board{}
 	b.Resume(record.Pretraining, 20, nil)
@@ -242,8 +243,8 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	}
 }
 
-// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second computes updates again. It
-// needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
+// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second
+// computes updates again. It needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
 func TestTensorBoardReads(t *testing.T) {
 	python := os.Getenv("CIJEPA_TENSORBOARD")
 	if python == "" {

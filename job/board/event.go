@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The numbers of the fields are those of event.proto, summary.proto and tensor.proto in TensorBoard 2.21. No
-// maintained Go library writes them.
+// The numbers of the fields are those of event.proto, summary.proto and tensor.proto in TensorBoard
+// 2.21. No maintained Go library writes them.
 
 // event is a tensorflow.Event without content.
 func event(at time.Time, step int64) []byte {
@@ -23,7 +23,8 @@ func event(at time.Time, step int64) []byte {
 // version is the event that every file begins with.
 func version(at time.Time) []byte { return text(event(at, 0), 3, "brain.Event:2") }
 
-// start is the first event of an attempt. It voids the events of earlier files at this step and later ones.
+// start is the first event of an attempt. It voids the events of earlier files at this step and
+// later ones.
 func start(at time.Time, step int64) []byte {
 	return message(event(at, step), 7, number(nil, 1, 1)) // SessionLog.START
 }
@@ -79,8 +80,8 @@ func number(b []byte, field protowire.Number, n uint64) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// frame appends an event to a file in the TFRecord format: length, masked CRC of the length, event, masked CRC
-// of the event.
+// frame appends an event to a file in the TFRecord format: length, masked CRC of the length, event,
+// masked CRC of the event.
 func frame(file, event []byte) []byte {
 	masked := func(b []byte) uint32 {
 		c := crc32.Checksum(b, castagnoli)

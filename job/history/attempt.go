@@ -45,7 +45,8 @@ func (r *Run) setAttempts(lines map[string][]record.Attempt) {
 		r.Attempts = append(r.Attempts, a)
 	}
 	slices.SortFunc(r.Attempts, func(a, b Attempt) int {
-		return cmp.Or(cmp.Compare(a.begin.Manifest, b.begin.Manifest), a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.begin.Manifest, b.begin.Manifest),
+			a.Begun.Compare(b.Begun), cmp.Compare(a.Name, b.Name))
 	})
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
@@ -69,8 +70,8 @@ func (r *Run) order() (names []string) {
 	return names
 }
 
-// setReached raises how far each attempt came. Its lines of steps show it, and for a killed attempt also
-// the step from which the next one began, unless an earlier attempt had come that far.
+// setReached raises how far each attempt came. Its lines of steps show it, and for a killed attempt
+// also the step from which the next one began, unless an earlier attempt had come that far.
 func (r *Run) setReached(steps map[string][]record.Step) {
 	var furthest int64 // of the attempts so far, in the phase of this one
 	for i := range r.Attempts {
@@ -132,8 +133,8 @@ func successor(later []Attempt, a Attempt) *Attempt {
 	return nil
 }
 
-// overlaps reports whether the other attempt began before a had committed its last checkpoint, so that it
-// cannot have gone on from there. Where manifest numbers are missing, the clocks decide.
+// overlaps reports whether the other attempt began before a had committed its last checkpoint, so
+// that it cannot have gone on from there. Where manifest numbers are missing, the clocks decide.
 func (a Attempt) overlaps(other Attempt) bool {
 	fresh := other.begin.Phase == record.Pretraining && other.begin.From == 0
 	if a.last.Manifest == 0 || other.begin.Manifest == 0 && !fresh {
@@ -142,8 +143,8 @@ func (a Attempt) overlaps(other Attempt) bool {
 	return a.ended && other.begin.Manifest < a.last.Manifest
 }
 
-// committedNothing reports whether the attempt was overtaken before its first commit: the run did not go
-// on from where it began.
+// committedNothing reports whether the attempt was overtaken before its first commit: the run did
+// not go on from where it began.
 func (a Attempt) committedNothing() bool {
 	return a.last.How == record.Overtaken && a.last.Phase == a.begin.Phase &&
 		a.last.Saved != nil && *a.last.Saved == a.begin.From

@@ -23,15 +23,17 @@ func minute(after int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(after) * time.Minute)
 }
 
-// TestAttemptsAndLostUpdatesAreCounted: five attempts. The first was killed at 70 with metrics up to 60 and restored at 40; the second was
-// stopped at 90 with 90 saved; the third was stopped at 120 and restored at 100; the fourth ended pretraining and was
-// killed at 12 of the probe, which went on from 7.
+// TestAttemptsAndLostUpdatesAreCounted: five attempts. The first was killed at 70 with metrics up
+// to 60 and restored at 40; the second was stopped at 90 with 90 saved; the third was stopped at
+// 120 and restored at 100; the fourth ended pretraining and was killed at 12 of the probe, which
+// went on from 7.
 func TestAttemptsAndLostUpdatesAreCounted(t *testing.T) {
 	f := historytest.New(t)
 	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
 	put := func(key string, lines ...record.Step) { historytest.PutLines(f, "runs/r/metrics/"+key, lines...) }
 	attempt := func(name string, n, after int, phase string, from, step int64) {
-		historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%s-%06d.jsonl", name, n), record.Attempt{Time: minute(after), Phase: phase, From: from, Step: step})
+		historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%s-%06d.jsonl", name, n),
+			record.Attempt{Time: minute(after), Phase: phase, From: from, Step: step})
 	}
 	attempt("z-1", 1, 0, pretraining, 0, 0)
 	put("steps-z-1-000001.jsonl", record.Step{Phase: pretraining, Step: 20})
@@ -55,7 +57,8 @@ func TestAttemptsAndLostUpdatesAreCounted(t *testing.T) {
 	}
 }
 
-// TestLostUpdatesOfOverlappingAttempts: of two attempts at once, the updates are lost that neither committed.
+// TestLostUpdatesOfOverlappingAttempts: of two attempts at once, the updates are lost that neither
+// committed.
 func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 	type end struct {
 		after int
@@ -73,7 +76,10 @@ func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 		attempts []attempt
 		lost     int64
 	}{
-		"one beside another that goes on":       {[]attempt{{0, 0, &end{1, 108, 108, record.Stopped}, 0}, {2, 108, &end{5, 127, 127, record.Stopped}, 120}, {3, 108, &end{4, 109, 108, record.Overtaken}, 0}, {6, 127, nil, 436}}, 1},
+		"one beside another that goes on": {[]attempt{
+			{0, 0, &end{1, 108, 108, record.Stopped}, 0}, {2, 108, &end{5, 127, 127, record.Stopped}, 120},
+			{3, 108, &end{4, 109, 108, record.Overtaken}, 0}, {6, 127, nil, 436},
+		}, 1},
 		"one that was given up for lost":        {[]attempt{{0, 0, &end{5, 70, 60, record.Overtaken}, 0}, {3, 60, nil, 436}}, 10},
 		"killed beside one that was overtaken":  {[]attempt{{0, 0, nil, 70}, {3, 0, &end{4, 5, 0, record.Overtaken}, 0}, {6, 60, nil, 436}}, 15},
 		"killed before one that was overtaken":  {[]attempt{{0, 0, nil, 70}, {3, 60, &end{6, 85, 80, record.Overtaken}, 0}, {5, 80, nil, 436}}, 15},
@@ -89,7 +95,9 @@ func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 				historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/steps-%d-1-000002.jsonl", i), record.Step{Phase: pretraining, Step: a.seen})
 			}
 			if e := a.end; e != nil {
-				historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%d-1-000003.jsonl", i), record.Attempt{Time: minute(e.after), Phase: pretraining, From: a.from, Step: e.step, Saved: &e.saved, How: e.how})
+				historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%d-1-000003.jsonl", i), record.Attempt{
+					Time: minute(e.after), Phase: pretraining, From: a.from, Step: e.step, Saved: &e.saved, How: e.how,
+				})
 			}
 		}
 		r, err := Read(t.Context(), f.Open(), "r")
@@ -102,16 +110,19 @@ func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 	}
 }
 
-// TestManifestNumbersOrderAttemptsOfDifferentClocks: a machine whose clock is six hours ahead is killed at
-// 70, one with the right time goes on from 60 and is stopped at 128, one twelve hours ahead finishes. Each
-// names the newest manifest that it found.
+// TestManifestNumbersOrderAttemptsOfDifferentClocks: a machine whose clock is six hours ahead is
+// killed at 70, one with the right time goes on from 60 and is stopped at 128, one twelve hours
+// ahead finishes. Each names the newest manifest that it found.
 func TestManifestNumbersOrderAttemptsOfDifferentClocks(t *testing.T) {
 	f := historytest.New(t)
 	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
 	saved := int64(128)
 	for name, lines := range map[string][]record.Attempt{
 		"c-1": {{Time: minute(360), Phase: pretraining}},
-		"b-2": {{Time: minute(1), Phase: pretraining, From: 60, Step: 60, Manifest: 3}, {Time: minute(2), Phase: pretraining, From: 60, Step: 128, Saved: &saved, How: record.Stopped, Manifest: 6}},
+		"b-2": {
+			{Time: minute(1), Phase: pretraining, From: 60, Step: 60, Manifest: 3},
+			{Time: minute(2), Phase: pretraining, From: 60, Step: 128, Saved: &saved, How: record.Stopped, Manifest: 6},
+		},
 		"a-3": {{Time: minute(722), Phase: pretraining, From: 128, Step: 128, Manifest: 6}},
 	} {
 		for n, line := range lines {
@@ -159,16 +170,18 @@ func TestUpdatesThatNobodyCommittedAreLost(t *testing.T) {
 		all  []Attempt
 		want int64
 	}{
-		"none":                                       {nil, 0},
-		"at work":                                    {[]Attempt{killed(0, 0, 50)}, 0},
-		"killed behind its checkpoint":               {[]Attempt{killed(0, 0, 50), killed(1, 40, 60)}, 10},
-		"stopped, all saved":                         {[]Attempt{ended(0, 1, 0, 50, 50, record.Stopped), killed(2, 50, 50)}, 0},
-		"stopped, not all saved":                     {[]Attempt{ended(0, 1, 0, 50, 30, record.Stopped), killed(2, 30, 40)}, 20},
-		"what it saved was damaged":                  {[]Attempt{ended(0, 1, 0, 50, 50, record.Stopped), killed(2, 30, 40)}, 20},
-		"overtaken beside one that goes on":          {[]Attempt{ended(0, 4, 100, 127, 127, record.Stopped), ended(1, 2, 100, 109, 100, record.Overtaken), killed(5, 127, 130)}, 9},
-		"killed in the probe":                        {[]Attempt{probed, back}, 3},
-		"killed before the probe was saved":          {[]Attempt{early, killed(4, 100, 100)}, 50},
-		"killed in pretraining, which another ended": {[]Attempt{killed(0, 0, 50), back}, 0},
+		"none":                         {nil, 0},
+		"at work":                      {[]Attempt{killed(0, 0, 50)}, 0},
+		"killed behind its checkpoint": {[]Attempt{killed(0, 0, 50), killed(1, 40, 60)}, 10},
+		"stopped, all saved":           {[]Attempt{ended(0, 1, 0, 50, 50, record.Stopped), killed(2, 50, 50)}, 0},
+		"stopped, not all saved":       {[]Attempt{ended(0, 1, 0, 50, 30, record.Stopped), killed(2, 30, 40)}, 20},
+		"what it saved was damaged":    {[]Attempt{ended(0, 1, 0, 50, 50, record.Stopped), killed(2, 30, 40)}, 20},
+		"overtaken beside one that goes on": {[]Attempt{
+			ended(0, 4, 100, 127, 127, record.Stopped), ended(1, 2, 100, 109, 100, record.Overtaken), killed(5, 127, 130),
+		}, 9},
+		"killed in the probe":                                       {[]Attempt{probed, back}, 3},
+		"killed before the probe was saved":                         {[]Attempt{early, killed(4, 100, 100)}, 50},
+		"killed in pretraining, which another ended":                {[]Attempt{killed(0, 0, 50), back}, 0},
 		"stopped, and gone on with by a version that does not tell": {[]Attempt{known, killed(2, 90, 95)}, 30},
 	} {
 		if got := Lost(c.all); got != c.want {
@@ -177,18 +190,24 @@ func TestUpdatesThatNobodyCommittedAreLost(t *testing.T) {
 	}
 }
 
-// TestUpdatesCountForTheAttemptThatComputedThem and not for another that ran at the same time, whether
-// that one could write its end or not.
+// TestUpdatesCountForTheAttemptThatComputedThem and not for another that ran at the same time,
+// whether that one could write its end or not.
 func TestUpdatesCountForTheAttemptThatComputedThem(t *testing.T) {
 	count := func(n int64) *int64 { return &n }
 	f := historytest.New(t)
 	f.PutJSON("runs/r/run.json", historytest.Record("R-U", 0))
 	for name, lines := range map[string][]record.Attempt{
-		"a": {{Time: historytest.Begin, From: 108, Step: 108}, {Time: historytest.Begin.Add(3 * time.Hour), From: 108, Step: 127, Saved: count(127), How: record.Stopped}},
-		"b": {{Time: historytest.Begin.Add(time.Hour), From: 108, Step: 108}, {Time: historytest.Begin.Add(2 * time.Hour), From: 108, Step: 109, Saved: count(108), How: record.Overtaken}},
-		"c": {{Time: historytest.Begin.Add(150 * time.Minute), From: 108, Step: 108}},
-		"d": {{Time: historytest.Begin.Add(4 * time.Hour), From: 127, Step: 127}},
-		"e": {{Time: historytest.Begin.Add(5 * time.Hour), From: 140, Step: 140}},
+		"a": {
+			{Time: minute(0), From: 108, Step: 108},
+			{Time: minute(180), From: 108, Step: 127, Saved: count(127), How: record.Stopped},
+		},
+		"b": {
+			{Time: minute(60), From: 108, Step: 108},
+			{Time: minute(120), From: 108, Step: 109, Saved: count(108), How: record.Overtaken},
+		},
+		"c": {{Time: minute(150), From: 108, Step: 108}},
+		"d": {{Time: minute(240), From: 127, Step: 127}},
+		"e": {{Time: minute(300), From: 140, Step: 140}},
 	} {
 		for i := range lines {
 			lines[i].Phase = record.Pretraining

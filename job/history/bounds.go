@@ -7,8 +7,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// What lies beyond these bounds is damaged: no run writes it, and drawing it would take a page's whole
-// memory.
+// What lies beyond these bounds is damaged: no run writes it, and drawing it would take a page's
+// whole memory.
 const (
 	maxValue  = 1e12
 	maxDepths = 64

@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// TestLinesOutOfBoundsAreDamaged: a number or a table that no run writes is left out and reported, and the
-// other lines are read.
+// TestLinesOutOfBoundsAreDamaged: a number or a table that no run writes is left out and reported,
+// and the other lines are read.
 func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
 	bad := map[string][]string{
 		record.Steps: {

@@ -14,8 +14,8 @@ type Current struct {
 	Alarms []record.Alarm
 }
 
-// With returns the run with the lines that its newest attempt has written since the run was read. Of two
-// lines with one step these count. The run itself is not changed.
+// With returns the run with the lines that its newest attempt has written since the run was read.
+// Of two lines with one step these count. The run itself is not changed.
 func (r *Run) With(current Current) *Run {
 	all := *r
 	var pretrain, probe []record.Step

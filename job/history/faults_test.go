@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestFaultsAreReportedAndHideNothingElse: a missing, damaged or denied object is named, and the others are
-// read. A whole bucket that is denied or out of reach is an error.
+// TestFaultsAreReportedAndHideNothingElse: a missing, damaged or denied object is named, and the
+// others are read. A whole bucket that is denied or out of reach is an error.
 func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
@@ -59,7 +59,8 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 		reported[run.Name] = run.State() + "; " + strings.Join(run.Problems, "; ")
 	}
 	for run, want := range map[string]string{
-		"bare": "begun; ", "denied": "runs/denied/run.json: access denied", "folder": "runs/folder/run.json is not there", "garbage": "runs/garbage/run.json is damaged",
+		"bare": "begun; ", "denied": "runs/denied/run.json: access denied",
+		"folder": "runs/folder/run.json is not there", "garbage": "runs/garbage/run.json is damaged",
 		"lines": "runs/lines/metrics/steps-a-1-000001.jsonl has 2 damaged lines", "secret": "runs/secret/metrics/steps-a-1-000002.jsonl: access denied",
 		"torn": "finished, unreadable; runs/torn/result.json is damaged", "later": "finished, unreadable; runs/later/result.json has version 3",
 	} {

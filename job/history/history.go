@@ -1,5 +1,5 @@
-// Package history reads what runs have left in a bucket, finished or not. It reads only, and knows no
-// more of a run than package record. It draws nothing: that is package report.
+// Package history reads what runs have left in a bucket, finished or not. It reads only, and knows
+// no more of a run than package record. It draws nothing: that is package report.
 //
 //	history.go  all runs of a bucket
 //	run.go      one run: its record, its result, its state
@@ -30,9 +30,9 @@ type Unreadable struct{ Run, Why string }
 // maxReaders bounds how many runs are read at once.
 const maxReaders = 16
 
-// ReadAll reads every run of a bucket, in the order of their names. A run that cannot be read is listed
-// as unreadable, and the others are read all the same. The error is of the bucket as a whole: out of
-// reach, or nothing in it may be read.
+// ReadAll reads every run of a bucket, in the order of their names. A run that cannot be read is
+// listed as unreadable, and the others are read all the same. The error is of the bucket as a
+// whole: out of reach, or nothing in it may be read.
 func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable, error) {
 	keys, err := bucket.List(ctx, "runs/")
 	if err != nil {
@@ -92,8 +92,8 @@ func Read(ctx context.Context, bucket *storage.Bucket, name string) (*Run, error
 	return f.read(ctx)
 }
 
-// ReadAttempts reads only the attempts of a run and, of those that were killed, the lines that show how
-// far they came: enough for Lost.
+// ReadAttempts reads only the attempts of a run and, of those that were killed, the lines that show
+// how far they came: enough for Lost.
 func ReadAttempts(ctx context.Context, bucket *storage.Bucket, name string) ([]Attempt, error) {
 	f, err := list(ctx, bucket, name)
 	if err != nil {

@@ -74,8 +74,8 @@ func TestReadAllReadsWhatCanBeRead(t *testing.T) {
 	}
 }
 
-// TestReadAttemptsReadsNoMoreThanItNeeds: the attempts and their lost updates are those of the whole run,
-// and of the lines of steps only those of killed attempts are read.
+// TestReadAttemptsReadsNoMoreThanItNeeds: the attempts and their lost updates are those of the
+// whole run, and of the lines of steps only those of killed attempts are read.
 func TestReadAttemptsReadsNoMoreThanItNeeds(t *testing.T) {
 	f := historytest.New(t)
 	f.PutInterrupted("L200")
@@ -164,7 +164,10 @@ func TestSettingsAreWrittenAsTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"Depths": "1-3,5", "AllToLastWeight": "0.5", "LastToLastWeight": "-", "CropScale": "0.3,1", "Data": "imagenet-100", "None": ""} {
+	for name, want := range map[string]string{
+		"Depths": "1-3,5", "AllToLastWeight": "0.5", "LastToLastWeight": "-", "CropScale": "0.3,1",
+		"Data": "imagenet-100", "None": "",
+	} {
 		if got := run.Setting(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}

@@ -16,13 +16,13 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// maxRequests bounds how many objects of a run are asked for at once: a long run has hundreds, and each
-// takes a round trip.
+// maxRequests bounds how many objects of a run are asked for at once: a long run has hundreds, and
+// each takes a round trip.
 const maxRequests = 8
 
-// readLines reads the lines of one file of metrics/ by attempt: of the attempts that wanted picks, or of
-// all if it is nil. Objects that cannot be read and lines that check refuses are added to the run's
-// problems and left out.
+// readLines reads the lines of one file of metrics/ by attempt: of the attempts that wanted picks,
+// or of all if it is nil. Objects that cannot be read and lines that check refuses are added to the
+// run's problems and left out.
 func readLines[T any](
 	ctx context.Context, f folder, r *Run, file string, wanted func(attempt string) bool, check func(T) error,
 ) (map[string][]T, error) {
@@ -77,9 +77,9 @@ func readLines[T any](
 	return all, nil
 }
 
-// merge puts the wanted lines of all attempts in the order of their steps. Of two lines with one step the
-// newer attempt's counts. Attempts that are not in order, because their first line is missing, count as
-// older than all others.
+// merge puts the wanted lines of all attempts in the order of their steps. Of two lines with one
+// step the newer attempt's counts. Attempts that are not in order, because their first line is
+// missing, count as older than all others.
 func merge[T any](byAttempt map[string][]T, order []string, step func(T) (step int64, wanted bool)) []T {
 	byStep := map[int64]T{}
 	index := func(name string) int { return slices.Index(order, name) }

@@ -196,7 +196,8 @@ func (r *Run) Hours() *float64 {
 	return &hours
 }
 
-// ImagesPerSecond is the throughput of pretraining: of the whole run once it has finished, else the newest.
+// ImagesPerSecond is the throughput of pretraining: of the whole run once it has finished, else the
+// newest.
 func (r *Run) ImagesPerSecond() *float64 {
 	if r.Result != nil {
 		return &r.Result.Stats.ImagesPerSecond
@@ -207,8 +208,8 @@ func (r *Run) ImagesPerSecond() *float64 {
 	return nil
 }
 
-// DataWait is the share of pretraining spent waiting for images, in percent: of the whole run once it has
-// finished, else the newest.
+// DataWait is the share of pretraining spent waiting for images, in percent: of the whole run once
+// it has finished, else the newest.
 func (r *Run) DataWait() *float64 {
 	var percent float64
 	switch n := len(r.Steps); {

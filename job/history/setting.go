@@ -12,8 +12,8 @@ import (
 // Recipe is the settings of a run by name, whatever program wrote them.
 type Recipe map[string]json.RawMessage
 
-// Setting is a value of the recipe as one would type it: "-" for null, and empty for a setting that the
-// recipe does not have.
+// Setting is a value of the recipe as one would type it: "-" for null, and empty for a setting that
+// the recipe does not have.
 func (r Recipe) Setting(name string) string {
 	raw, ok := r[name]
 	if !ok {

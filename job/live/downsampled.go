@@ -2,8 +2,8 @@ package live
 
 import "slices"
 
-// downsampled is lines in order, the newest last. Beyond maxLines it keeps every second one, so that a run
-// of any length takes little memory.
+// downsampled is lines in order, the newest last. Beyond maxLines it keeps every second one, so
+// that a run of any length takes little memory.
 type downsampled[T any] struct {
 	lines  []T
 	stride int // one in so many of the lines added is kept, and always the newest

@@ -51,15 +51,16 @@ func (v *View) healthz(limit time.Duration) http.HandlerFunc {
 	}
 }
 
-// Watch polls at limit/60, at most every 10 s, so that the process exits before a one-minute liveness probe
-// would kill it.
+// Watch polls at limit/60, at most every 10 s, so that the process exits before a one-minute
+// liveness probe would kill it.
 const (
 	pollsPerLimit   = 60
 	maxPollInterval = 10 * time.Second
 )
 
-// Watch returns after more than limit without progress, with an error that says what the run was doing, or
-// when ctx ends. It counts polls and not time: a process that was suspended for an hour has not hung.
+// Watch returns after more than limit without progress, with an error that says what the run was
+// doing, or when ctx ends. It counts polls and not time: a process that was suspended for an hour
+// has not hung.
 func (v *View) Watch(ctx context.Context, limit time.Duration) error {
 	interval := min(limit/pollsPerLimit, maxPollInterval)
 	ticker := time.NewTicker(interval)

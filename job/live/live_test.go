@@ -33,9 +33,13 @@ func filled() (*View, Options) {
 	v.Stepped("pretrain", 40, 100)
 	v.Stepped("pretrain", 41, 100)
 	v.Stepped("pretrain", 42, 100)
-	v.Line(record.Health{Step: 40, Depths: []int{1, 11}, Std: []*float64{number(0.5), number(0.25)}, Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)}})
+	v.Line(record.Health{
+		Step: 40, Depths: []int{1, 11}, Std: []*float64{number(0.5), number(0.25)},
+		Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)},
+	})
 	v.Line(record.Step{
-		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996, ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
+		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996,
+		ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
 		Table: [][]*float64{{number(0.9), number(0.8)}, {nil, number(0.7)}},
 	})
 	v.Line(record.Eval{ProbeTop1: 41, KNNTop1: number(40)})
@@ -177,14 +181,21 @@ func TestHealthFailsBeforeTheFirstReport(t *testing.T) {
 	get(t, v.handler(o), "/healthz", http.StatusServiceUnavailable)
 }
 
-// TestPageShowsEarlierAttemptsAndThisOne: all their charts, each with its text, and how far the run is. There
-// is a page also without earlier attempts, and before the first line.
+// TestPageShowsEarlierAttemptsAndThisOne: all their charts, each with its text, and how far the run
+// is. There is a page also without earlier attempts, and before the first line.
 func TestPageShowsEarlierAttemptsAndThisOne(t *testing.T) {
 	v, o := filled()
 	v.Before(&history.Run{
-		Name: "r", Attempts: []history.Attempt{{Name: "a", Phase: "pretrain"}}, Record: record.RunRecord[history.Recipe]{Recipe: history.Recipe{"Depths": []byte("[1,11]")}},
-		Steps:  []record.Step{{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}}, {Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)}},
-		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Std: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
+		Name: "r", Attempts: []history.Attempt{{Name: "a", Phase: "pretrain"}},
+		Record: record.RunRecord[history.Recipe]{Recipe: history.Recipe{"Depths": []byte("[1,11]")}},
+		Steps: []record.Step{
+			{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}},
+			{Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)},
+		},
+		Health: []record.Health{{
+			Step: 20, Depths: []int{1, 11}, Std: []*float64{number(0.6), number(0.6)},
+			Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)},
+		}},
 	})
 	page := get(t, v.handler(o), "/", http.StatusOK)
 	for _, want := range []string{
@@ -222,7 +233,8 @@ func TestRequestsAreNoProgress(t *testing.T) {
 	})
 }
 
-// TestDownsampledLinesAreEvenlySpaced, in order, with the newest, and what a reader holds does not change.
+// TestDownsampledLinesAreEvenlySpaced, in order, with the newest, and what a reader holds does not
+// change.
 func TestDownsampledLinesAreEvenlySpaced(t *testing.T) {
 	var held downsampled[int]
 	var at []int
@@ -317,7 +329,10 @@ func TestReadersDoNotDelayTheExit(t *testing.T) {
 
 // TestCheckAddress takes an optional host and the number of a port.
 func TestCheckAddress(t *testing.T) {
-	for address, ok := range map[string]bool{":9090": true, "127.0.0.1:0": true, "[::1]:9090": true, "9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false} {
+	for address, ok := range map[string]bool{
+		":9090": true, "127.0.0.1:0": true, "[::1]:9090": true,
+		"9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false,
+	} {
 		if got := CheckAddress(address); (got == nil) != ok {
 			t.Errorf("%q: %v", address, got)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// registry holds the metrics of the run, of Go and of the process. It is not Prometheus's default one, into
-// which any library may write.
+// registry holds the metrics of the run, of Go and of the process. It is not Prometheus's default
+// one, into which any library may write.
 func (v *View) registry(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
@@ -19,8 +19,8 @@ func (v *View) registry(o Options) *prometheus.Registry {
 	return r
 }
 
-// collector makes metrics of the newest state when it is asked: the numbers of the newest lines, and counts
-// of this process.
+// collector makes metrics of the newest state when it is asked: the numbers of the newest lines,
+// and counts of this process.
 type collector struct {
 	view *View
 	Options
@@ -108,7 +108,8 @@ func (c collector) checkpoints(m metrics, s saves) {
 	}
 }
 
-// exportSeries exports a value of a line, unless the series has no metric or the value is not known.
+// exportSeries exports a value of a line, unless the series has no metric or the value is not
+// known.
 func exportSeries[L, V any](m metrics, s record.Series[L, V], value *float64, labels ...string) {
 	if s.Metric == "" || value == nil {
 		return
@@ -120,8 +121,8 @@ func exportSeries[L, V any](m metrics, s record.Series[L, V], value *float64, la
 	m.add(kind, s.Metric, s.Help, s.Scale.Exported(*value), labels)
 }
 
-// metrics is where metrics go. Names follow Prometheus's conventions: the base unit at the end, _total for
-// what only grows.
+// metrics is where metrics go. Names follow Prometheus's conventions: the base unit at the end,
+// _total for what only grows.
 type metrics chan<- prometheus.Metric
 
 func (m metrics) gauge(name, help string, value float64, labels ...string) {

@@ -15,8 +15,8 @@ import (
 // pageAge is how long a drawn page is served again: drawing takes processor time from training.
 const pageAge = 5 * time.Second
 
-// page serves the report of the run in progress. It is made of what the run has reported, so a request
-// moves no byte from or to a bucket, and does not count as progress.
+// page serves the report of the run in progress. It is made of what the run has reported, so a
+// request moves no byte from or to a bucket, and does not count as progress.
 func (v *View) page(o Options) http.HandlerFunc {
 	var mu sync.Mutex // one page is drawn at a time
 	var drawn time.Time
@@ -39,8 +39,8 @@ func (v *View) page(o Options) http.HandlerFunc {
 	}
 }
 
-// report is the report of the run now: what earlier attempts have left in the bucket, and the lines of this
-// process.
+// report is the report of the run now: what earlier attempts have left in the bucket, and the lines
+// of this process.
 func (v *View) report(o Options, now time.Time) *report.Report {
 	s := v.state()
 	run := s.before

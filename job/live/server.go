@@ -13,7 +13,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// CheckAddress returns an error unless an address is a host or nothing, a colon, and the number of a port.
+// CheckAddress returns an error unless an address is a host or nothing, a colon, and the number of
+// a port.
 func CheckAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
@@ -43,8 +44,8 @@ func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
 	errors := slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
 	server := &http.Server{
 		Handler:     v.handler(o),
-		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 2 * requestTimeout, MaxHeaderBytes: 16 << 10,
-		ErrorLog: errors,
+		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 2 * requestTimeout,
+		MaxHeaderBytes: 16 << 10, ErrorLog: errors,
 	}
 	done := make(chan struct{})
 	go func() {

@@ -1,6 +1,7 @@
-// Package live serves the state of a run in progress over HTTP: /metrics for Prometheus, /healthz for
-// Kubernetes, a page for people. It knows the lines of package record and what else the run reports to a
-// View. It knows no settings, no bucket and no model, and leaves the page to package report.
+// Package live serves the state of a run in progress over HTTP: /metrics for Prometheus, /healthz
+// for Kubernetes, a page for people. It knows the lines of package record and what else the run
+// reports to a View. It knows no settings, no bucket and no model, and leaves the page to package
+// report.
 //
 //	view.go         the state, which the run updates
 //	server.go       the HTTP server
@@ -21,8 +22,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// View is the state of the run in progress. The zero View is ready. The run updates it from any goroutine
-// and never waits for a reader: readers take the newest state, which is immutable.
+// View is the state of the run in progress. The zero View is ready. The run updates it from any
+// goroutine and never waits for a reader: readers take the newest state, which is immutable.
 type View struct {
 	mu     sync.Mutex            // held by a writer while it copies the state
 	newest atomic.Pointer[state] // nil: nothing yet
@@ -90,8 +91,8 @@ func (v *View) Moved() {
 	v.change(func(s *state) { s.moved = time.Now() })
 }
 
-// Transferred counts bytes read from buckets and written to them. They are progress too: a run may wait
-// for gigabytes before its next step.
+// Transferred counts bytes read from buckets and written to them. They are progress too: a run may
+// wait for gigabytes before its next step.
 func (v *View) Transferred(read, written int) {
 	v.read.Add(int64(read))
 	v.written.Add(int64(written))
@@ -128,8 +129,8 @@ func (v *View) Saved(phase string, step, bytes int64, took time.Duration) {
 	})
 }
 
-// SaveFailed counts a checkpoint that could not be committed. It is progress: the run goes on, and storage
-// has its own timeouts.
+// SaveFailed counts a checkpoint that could not be committed. It is progress: the run goes on, and
+// storage has its own timeouts.
 func (v *View) SaveFailed() {
 	v.change(func(s *state) {
 		s.moved = time.Now()
@@ -137,8 +138,8 @@ func (v *View) SaveFailed() {
 	})
 }
 
-// Before sets what the run's folder held when this process began: the lines of earlier attempts. The
-// caller must not change it any more.
+// Before sets what the run's folder held when this process began: the lines of earlier attempts.
+// The caller must not change it any more.
 func (v *View) Before(run *history.Run) { v.change(func(s *state) { s.before = run }) }
 
 // Line adds a line of the journal. The caller must not change it any more.

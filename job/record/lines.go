@@ -2,9 +2,9 @@ package record
 
 import "time"
 
-// The files of metrics/ by name. An object is <name>-<attempt>-<n>.jsonl, one for each flush. After a
-// kill the next attempt computes some updates again and writes their lines again: of two lines with the
-// same step, the newer attempt's counts.
+// The files of metrics/ by name. An object is <name>-<attempt>-<n>.jsonl, one for each flush. After
+// a kill the next attempt computes some updates again and writes their lines again: of two lines
+// with the same step, the newer attempt's counts.
 const (
 	Steps    = "steps"
 	Healths  = "health"
@@ -19,8 +19,8 @@ const (
 	Probing     = "probe"
 )
 
-// Step is one line of steps: the update at which a log line was due. A number that was not finite is null.
-// StepSeries says how its numbers are shown.
+// Step is one line of steps: the update at which a log line was due. A number that was not finite
+// is null. StepSeries says how its numbers are shown.
 type Step struct {
 	Phase           string       `json:"phase"`
 	Step            int64        `json:"step"` // updates done in the phase
@@ -33,16 +33,16 @@ type Step struct {
 	Skipped         int64        `json:"skipped_updates"`
 	Bad             int64        `json:"bad_samples"`
 	Updates         []int64      `json:"pathway_updates,omitempty"` // by source depth, since the run began
-	Table           [][]*float64 `json:"table,omitempty"`           // last seen MSE, source depth x target depth; null: not seen yet
+	Table           [][]*float64 `json:"table,omitempty"`           // last seen MSE, [source depth][target depth]; null: none yet
 }
 
-// Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected depth.
-// HealthSeries says how its numbers are shown.
+// Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected
+// depth. HealthSeries says how its numbers are shown.
 type Health struct {
 	Step   int64      `json:"step"`
 	Epoch  int64      `json:"epoch"`
 	Depths []int      `json:"depths"`
-	Std    []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
+	Std    []*float64 `json:"feature_std"`    // over images, of the pooled features; healthy 0.3 to 1, 0 = collapse
 	Rank   []*float64 `json:"effective_rank"` // of the pooled features
 	RMS    []*float64 `json:"residual_rms"`   // of the residual stream
 }
@@ -60,8 +60,8 @@ type Eval struct {
 	Solving   float64  `json:"solving_seconds"` // on the host, while training went on
 }
 
-// Alarm is one line of alarms: a number that is out of its healthy range. A lasting fault is written once,
-// and again only after the number has been healthy in between.
+// Alarm is one line of alarms: a number that is out of its healthy range. A lasting fault is
+// written once, and again only after the number has been healthy in between.
 type Alarm struct {
 	Time  time.Time `json:"time"`
 	Step  int64     `json:"step"`
@@ -85,8 +85,8 @@ const (
 	AlarmProbe     = "probe"      // the online probe falls
 )
 
-// Attempt is one line of attempt. An attempt writes one when it begins and, if it can, one when it ends
-// before the run does.
+// Attempt is one line of attempt. An attempt writes one when it begins and, if it can, one when it
+// ends before the run does.
 type Attempt struct {
 	Time  time.Time `json:"time"`
 	Phase string    `json:"phase"`
@@ -95,8 +95,8 @@ type Attempt struct {
 	Saved *int64    `json:"saved,omitempty"` // at the end: updates in the checkpoint that it began from or last committed
 	How   string    `json:"how,omitempty"`   // at the end: see below
 
-	// Manifest is the number of the newest manifest that the attempt knows. It orders attempts of machines
-	// whose clocks differ. It is 0 for a run without checkpoints.
+	// Manifest is the number of the newest manifest that the attempt knows. It orders attempts of
+	// machines whose clocks differ. It is 0 for a run without checkpoints.
 	Manifest int64 `json:"manifest,omitempty"`
 }
 

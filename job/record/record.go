@@ -1,6 +1,7 @@
-// Package record is what a run writes into its folder of the bucket beside its weights: run.json, the
-// lines of metrics/, result.json. It holds the fields and what they mean. It does not know how they are
-// computed, nor how a bucket is read or written. Package job writes them, package history reads them.
+// Package record is what a run writes into its folder of the bucket beside its weights: run.json,
+// the lines of metrics/, result.json. It holds the fields and what they mean. It does not know how
+// they are computed, nor how a bucket is read or written. Package job writes them, package history
+// reads them.
 //
 //	record.go  run.json
 //	lines.go   the lines of metrics/
@@ -17,9 +18,9 @@ import (
 // Version is the version of run.json and result.json.
 const Version = 2
 
-// RunRecord is run.json: what a run is, written once when it begins. Every attempt must have its Recipe
-// and Fingerprint; the rest is information. R is the recipe: the type of package settings, or a map for a
-// reader that takes any setting.
+// RunRecord is run.json: what a run is, written once when it begins. Every attempt must have its
+// Recipe and Fingerprint; the rest is information. R is the recipe: the type of package settings,
+// or a map for a reader that takes any setting.
 type RunRecord[R any] struct {
 	Version     int       `json:"version"`
 	Preset      string    `json:"preset"`

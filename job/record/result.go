@@ -36,7 +36,7 @@ type Metrics struct {
 	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
 	Depths        []DepthMetrics `json:"depths"`
 	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
-	Table         [][]*float64   `json:"table"` // last seen MSE, source depth x target depth
+	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]
 	Updates       int64          `json:"updates"`
 	PathwayCounts []int64        `json:"pathway_updates"`
 	Skipped       int64          `json:"skipped_updates"`
@@ -57,7 +57,7 @@ type RunStats struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
 	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
-	Attempts        int       `json:"attempts"`     // starts of the program that restored the run or began it, this one among them
+	Attempts        int       `json:"attempts"`     // starts of the program that began or restored the run, this one too
 	UpdatesLost     int64     `json:"updates_lost"` // computed and not committed, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`             // undecodable images of the train split, each counted once

@@ -4,8 +4,8 @@ package record
 // see it. Package board, package live and package report show a number by its entry here, so a new
 // one needs a field of the line and an entry.
 //
-// L is the kind of line. V is *float64, or []*float64 for a number by collected depth; nil is a value
-// that is not known.
+// L is the kind of line. V is *float64, or []*float64 for a number by collected depth; nil is a
+// value that is not known.
 type Series[L, V any] struct {
 	Field string // of the line, in JSON
 	Of    func(line L) V
@@ -13,8 +13,9 @@ type Series[L, V any] struct {
 
 	Tag string // in TensorBoard, followed by /depth_DD if it is by depth; empty: not shown
 
-	// Metric is the name in Prometheus after cijepa_; empty: not exported. A gauge that the probe has
-	// too is labelled by phase. A counter is of the whole run and taken of the lines of pretraining.
+	// Metric is the name in Prometheus after cijepa_; empty: not exported. A gauge that the probe
+	// has too is labelled by phase. A counter is of the whole run and taken of the lines of
+	// pretraining.
 	Metric  string
 	Help    string
 	Counter bool
@@ -30,7 +31,8 @@ type Series[L, V any] struct {
 	Scale Scale
 }
 
-// Scale is how a share is written in lines and in TensorBoard. Charts show percent, Prometheus ratios.
+// Scale is how a share is written in lines and in TensorBoard. Charts show percent, Prometheus
+// ratios.
 type Scale int
 
 const (

@@ -21,8 +21,8 @@ var notSeries = map[string]string{
 	"solving_seconds": "for readers of the file",
 }
 
-// TestEveryFieldOfALineIsASeriesOrSaysWhyNot finds a new metric that no reader shows, and an entry that
-// reads another field than it names.
+// TestEveryFieldOfALineIsASeriesOrSaysWhyNot finds a new metric that no reader shows, and an entry
+// that reads another field than it names.
 func TestEveryFieldOfALineIsASeriesOrSaysWhyNot(t *testing.T) {
 	checkSeries(t, "steps", StepSeries, func(v *float64) []*float64 { return []*float64{v} })
 	checkSeries(t, "health", HealthSeries, func(v []*float64) []*float64 { return v })

@@ -26,8 +26,9 @@ type Row struct {
 // postImages is the size of the post's validation set.
 const postImages = 5000
 
-// Rows is the post's table with our runs beside it. A run may start from a preset and change its settings:
-// the mean is of the runs with the post's recipe and data, and of the others only if there are none.
+// Rows is the post's table with our runs beside it. A run may start from a preset and change its
+// settings: the mean is of the runs with the post's recipe and data, and of the others only if
+// there are none.
 func (r *Report) Rows() []Row {
 	var rows []Row
 	for _, reference := range r.References {
@@ -66,8 +67,8 @@ func (r *Report) Rows() []Row {
 	return rows
 }
 
-// The settings that may differ between runs of one recipe: those that change the last bits of a run, by
-// the memory of the device that it began on, and those that the post does not name.
+// The settings that may differ between runs of one recipe: those that change the last bits of a
+// run, by the memory of the device that it began on, and those that the post does not name.
 var (
 	lastBits = []string{"MicroBatch", "Remat", "PlainAttention"}
 	unnamed  = []string{"Seed", "Data", "Batch", "PeakLR", "FinalLR", "Precision", "Window", "KNNK", "KNNBank"}
@@ -75,11 +76,12 @@ var (
 
 // postsNames are what the post calls some settings.
 var postsNames = map[string]string{
-	"Epochs": "epochs", "Depths": "depths", "AllToLastWeight": "alpha", "LastToLastWeight": "beta", "IntermediateRows": "rows",
+	"Epochs": "epochs", "Depths": "depths", "IntermediateRows": "rows",
+	"AllToLastWeight": "alpha", "LastToLastWeight": "beta",
 }
 
-// changesFrom says in what a finished run is not as in the post. A setting that its program did not have
-// yet counts as unchanged.
+// changesFrom says in what a finished run is not as in the post. A setting that its program did not
+// have yet counts as unchanged.
 func changesFrom(reference Reference, run *history.Run) (changes []string) {
 	for _, name := range slices.Sorted(maps.Keys(reference.Recipe)) {
 		if slices.Contains(lastBits, name) || slices.Contains(unnamed, name) {
@@ -106,13 +108,16 @@ func (row *Row) compare(runs []*history.Run) {
 	switch {
 	case size <= 2*noise:
 		row.Word = "within noise"
-		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", size, 2*noise)
+		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).",
+			size, 2*noise)
 	case difference > 0:
 		row.Word = "above the post's"
-		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.", size, size/noise)
+		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.",
+			size, size/noise)
 	default:
 		row.Word = "below the post's"
-		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.", size, size/noise)
+		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.",
+			size, size/noise)
 	}
 	var more []string
 	for _, d := range settingDifferences(runs) {
@@ -143,8 +148,8 @@ type Difference struct {
 	Values  []string
 }
 
-// Differences are the settings that are not the same in all runs, in alphabetical order, and last the
-// data and the program.
+// Differences are the settings that are not the same in all runs, in alphabetical order, and last
+// the data and the program.
 func (r *Report) Differences() []Difference {
 	all := settingDifferences(r.Runs)
 	all = appendDifference(all, "Data, sha256", r.Runs, func(run *history.Run) string {
@@ -174,7 +179,9 @@ func settingNames(runs []*history.Run) []string {
 }
 
 // appendDifference appends a Difference unless all runs have one value.
-func appendDifference(all []Difference, name string, runs []*history.Run, value func(*history.Run) string) []Difference {
+func appendDifference(
+	all []Difference, name string, runs []*history.Run, value func(*history.Run) string,
+) []Difference {
 	d := Difference{Setting: name}
 	for _, run := range runs {
 		d.Values = append(d.Values, value(run))

@@ -76,7 +76,10 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 	if row.Runs != 3 || *row.Mean != 70 {
 		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
 	}
-	for _, want := range []string{"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data", "The runs differ in more than their seed: PeakLR."} {
+	for _, want := range []string{
+		"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data",
+		"The runs differ in more than their seed: PeakLR.",
+	} {
 		if !strings.Contains(row.Verdict, want) {
 			t.Errorf("%q lacks %q", row.Verdict, want)
 		}

@@ -20,8 +20,8 @@ type recipe struct {
 	runs []*history.Run
 }
 
-// top1 is the mean in percent and its standard error. Seeds share their validation images, so more seeds
-// do not lessen the error that the choice of images makes.
+// top1 is the mean in percent and its standard error. Seeds share their validation images, so more
+// seeds do not lessen the error that the choice of images makes.
 func (r recipe) top1() (mean, noise float64) {
 	var tops []float64
 	images := math.Inf(1)
@@ -37,8 +37,8 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes sorts the finished runs by recipe and data, in the order of the runs. A recipe is named after
-// its preset, or after its first run if several recipes start from that preset.
+// recipes sorts the finished runs by recipe and data, in the order of the runs. A recipe is named
+// after its preset, or after its first run if several recipes start from that preset.
 func (r *Report) recipes() []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
@@ -69,8 +69,8 @@ func (r *Report) recipes() []*recipe {
 	return all
 }
 
-// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is more than
-// noise.
+// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
+// more than noise.
 func (r *Report) Contrasts() []string {
 	byData := map[string][]*recipe{}
 	var order []string
@@ -98,7 +98,8 @@ func (r *Report) Contrasts() []string {
 			if gap <= 2*noise {
 				word = "within noise"
 			}
-			sentences = append(sentences, fmt.Sprintf("%s is %.2f ± %.2f points above %s: %s.", best.name, gap, noise, other.name, word))
+			sentences = append(sentences, fmt.Sprintf("%s is %.2f ± %.2f points above %s: %s.",
+				best.name, gap, noise, other.name, word))
 		}
 	}
 	return sentences

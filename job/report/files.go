@@ -37,8 +37,8 @@ func (r *Report) Files() ([]File, error) {
 	return files, nil
 }
 
-// images are the charts that compare runs, and for each preset the table of errors of its first finished
-// run.
+// images are the charts that compare runs, and for each preset the table of errors of its first
+// finished run.
 func (r *Report) images() []image {
 	var all []image
 	for _, c := range r.comparisons() {

@@ -14,7 +14,8 @@ import (
 // maxFrames of a table over time.
 const maxFrames = 24
 
-// errorTable is the run's errors by source and target depth, on a scale of its own; nil without one.
+// errorTable is the run's errors by source and target depth, on a scale of its own; nil without
+// one.
 func errorTable(run *history.Run) *chart.HeatMap {
 	cells, depths := rounded(run.Table()), run.Depths()
 	if len(cells) != len(depths) || len(cells) < 2 { // one cell is no map
@@ -22,7 +23,8 @@ func errorTable(run *history.Run) *chart.HeatMap {
 	}
 	h := chart.ByDepth(depths, cells)
 	h.Name, h.Title = "table-"+run.Name, "Error by source and target depth"
-	h.Caption = "Mean squared error, as last seen, of predicting the teacher's depth (column) from the student's depth (row). Predicting zero scores 1."
+	h.Caption = "Mean squared error, as last seen, of predicting the teacher's depth (column) from " +
+		"the student's depth (row). Predicting zero scores 1."
 	h.Fit()
 	var all []chart.Frame
 	for _, s := range run.Steps {
@@ -52,9 +54,9 @@ func rounded(cells [][]*float64) [][]*float64 {
 	return out
 }
 
-// alphaBeta is top-1 by the weights of the deepest target: the mean of finished runs. Of the runs that
-// share depths, epochs, rows and data it takes the largest set; nil unless alpha or beta has several
-// values there.
+// alphaBeta is top-1 by the weights of the deepest target: the mean of finished runs. Of the runs
+// that share depths, epochs, rows and data it takes the largest set; nil unless alpha or beta has
+// several values there.
 func (r *Report) alphaBeta() *chart.HeatMap {
 	type set struct{ depths, epochs, rows, data string }
 	counts := map[set]int{}
@@ -102,7 +104,8 @@ func (r *Report) alphaBeta() *chart.HeatMap {
 	}
 	h := &chart.HeatMap{
 		Name: "alpha-beta", Title: "Top-1 by alpha and beta",
-		Caption: fmt.Sprintf("Percent, mean of the finished runs. Alpha is the weight of the deepest target in every row, beta in the deepest row; - is uniform. Depths %s, %s epochs, %s intermediate rows.",
+		Caption: fmt.Sprintf("Percent, mean of the finished runs. Alpha is the weight of the deepest target in "+
+			"every row, beta in the deepest row; - is uniform. Depths %s, %s epochs, %s intermediate rows.",
 			largest.depths, largest.epochs, largest.rows),
 		RowName: "alpha", ColName: "beta", Rows: alphas, Columns: betas, Values: cells,
 	}

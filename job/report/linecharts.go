@@ -15,18 +15,20 @@ type fileChart struct {
 	name string
 }
 
-// comparisons are the charts that show runs beside each other: the profile, and the series that name a
-// file for it.
+// comparisons are the charts that show runs beside each other: the profile, and the series that
+// name a file for it.
 func (r *Report) comparisons() []fileChart {
 	all := []fileChart{{r.compare(profile(), profilePoints), "profile"}}
 	for _, s := range record.StepSeries {
 		if s.File != "" {
-			all = append(all, fileChart{r.compare(overEpochs(s), func(run *history.Run) []chart.Point { return stepPoints(run.Steps, s) }), s.File})
+			points := func(run *history.Run) []chart.Point { return stepPoints(run.Steps, s) }
+			all = append(all, fileChart{r.compare(overEpochs(s), points), s.File})
 		}
 	}
 	for _, s := range record.EvalSeries {
 		if s.File != "" {
-			all = append(all, fileChart{r.compare(overEpochs(s), func(run *history.Run) []chart.Point { return evalPoints(run, s) }), s.File})
+			points := func(run *history.Run) []chart.Point { return evalPoints(run, s) }
+			all = append(all, fileChart{r.compare(overEpochs(s), points), s.File})
 		}
 	}
 	return all
@@ -52,7 +54,8 @@ func (r *Report) compare(c chart.Chart, points func(*history.Run) []chart.Point)
 	c.Dense = drawn > maxNames
 	seeds, named := map[string]int{}, map[string]bool{}
 	for _, run := range r.Runs {
-		line, preset, seed := chart.Line{Name: run.Name, Points: points(run)}, presets[run.Preset], seeds[run.Preset]
+		line := chart.Line{Name: run.Name, Points: points(run)}
+		preset, seed := presets[run.Preset], seeds[run.Preset]
 		if seeds[run.Preset]++; len(line.Points) == 0 {
 			continue
 		}
@@ -106,7 +109,9 @@ func single(c chart.Chart, points []chart.Point) chart.Chart {
 }
 
 func stepPoints(steps []record.Step, s record.Series[record.Step, *float64]) []chart.Point {
-	return chart.Thinned(len(steps), func(i int) chart.Point { return chart.Point{X: steps[i].Epoch, Y: value(s.Of(steps[i]), s.Scale)} })
+	return chart.Thinned(len(steps), func(i int) chart.Point {
+		return chart.Point{X: steps[i].Epoch, Y: value(s.Of(steps[i]), s.Scale)}
+	})
 }
 
 func evalPoints(run *history.Run, s record.Series[record.Eval, *float64]) []chart.Point {
@@ -144,12 +149,14 @@ func byDepth(run *history.Run, s record.Series[record.Health, []*float64]) chart
 			}
 			return p
 		})
-		c.Lines = append(c.Lines, chart.Line{Name: fmt.Sprint(depth), Points: points, Colour: chart.DepthColour(d, len(depths))})
+		line := chart.Line{Name: fmt.Sprint(depth), Points: points, Colour: chart.DepthColour(d, len(depths))}
+		c.Lines = append(c.Lines, line)
 	}
 	return c
 }
 
-// profile is the chart of the semantic profile, without lines: what a linear probe finds at every depth.
+// profile is the chart of the semantic profile, without lines: what a linear probe finds at every
+// depth.
 func profile() chart.Chart {
 	return chart.Chart{
 		Title: "Semantic profile", Note: "What a linear probe finds in the teacher's features of every collected depth.",
@@ -172,9 +179,10 @@ func depthPoints(run *history.Run, of func(record.DepthMetrics) float64) []chart
 // ownProfile sets the trained encoder's profile against the untrained one's.
 func ownProfile(run *history.Run) chart.Chart {
 	c := profile()
+	untrained := depthPoints(run, func(d record.DepthMetrics) float64 { return d.UntrainedTop1 })
 	c.Lines = []chart.Line{
 		{Name: "pretrained", Points: profilePoints(run)},
-		{Name: "untrained", Points: depthPoints(run, func(d record.DepthMetrics) float64 { return d.UntrainedTop1 }), Colour: chart.Colours - 1, Dash: 1},
+		{Name: "untrained", Points: untrained, Colour: chart.Colours - 1, Dash: 1},
 	}
 	return c
 }

@@ -27,8 +27,8 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	b.WriteString("\n## The post's table, and ours\n\n")
 	writeHead(&b, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
 	for _, row := range r.Rows() {
-		writeRow(&b, row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta, strconv.Itoa(row.Reference.Rows),
-			fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
+		writeRow(&b, row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta,
+			strconv.Itoa(row.Reference.Rows), fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
 			plusMinus(row.Difference, row.Noise), row.Verdict)
 	}
 	if sentences := r.Contrasts(); len(sentences) > 0 {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Progress is how far a run in progress is: the head of its page, which a browser asks for again and
-// again.
+// Progress is how far a run in progress is: the head of its page, which a browser asks for again
+// and again.
 type Progress struct {
 	Doing       string        // what the run does now, in words
 	Done, Total int64         // updates of the phase that it is in; 0: it is in none

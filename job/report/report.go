@@ -1,5 +1,6 @@
 // Package report lays the runs of a bucket side by side: as a page, as text, as a table for other
-// programs, and as pictures. It knows a run as package history reads it, and draws with package chart.
+// programs, and as pictures. It knows a run as package history reads it, and draws with package
+// chart.
 //
 //	report.go      the runs and the post's runs
 //	compare.go     our runs against the post's, and the settings in which runs differ
@@ -34,7 +35,8 @@ type Report struct {
 	Progress   *Progress // of a report of one run in progress
 }
 
-// Reference is one run of the post (model/reference/METHOD.md, section 5): what ours is compared with.
+// Reference is one run of the post (model/reference/METHOD.md, section 5): what ours is compared
+// with.
 type Reference struct {
 	Preset   string
 	Depths   string
@@ -46,8 +48,8 @@ type Reference struct {
 	PostTop1 float64        // percent
 }
 
-// Read reads every run of a bucket. A run that cannot be read is listed as such. The error is of the
-// bucket: see history.ReadAll.
+// Read reads every run of a bucket. A run that cannot be read is listed as such. The error is of
+// the bucket: see history.ReadAll.
 func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (*Report, error) {
 	runs, unreadable, err := history.ReadAll(ctx, bucket)
 	if err != nil {

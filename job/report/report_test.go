@@ -116,7 +116,8 @@ func checkFiles(t *testing.T, r *Report) {
 			t.Errorf("the page has %s: it must need nothing but itself", outside)
 		}
 	}
-	if n, alts := strings.Count(page, "<svg "), len(regexp.MustCompile(`<svg viewBox="[^"]*" role="img" aria-label="[^"]{20,}"`).FindAllString(page, -1)); n == 0 || n != alts {
+	described := regexp.MustCompile(`<svg viewBox="[^"]*" role="img" aria-label="[^"]{20,}"`)
+	if n, alts := strings.Count(page, "<svg "), len(described.FindAllString(page, -1)); n == 0 || n != alts {
 		t.Errorf("%d charts, %d with a text of what they show", n, alts)
 	}
 	for _, left := range []string{"#010203", "#0103", "font-family:Liberation"} {
@@ -133,7 +134,10 @@ func checkFiles(t *testing.T, r *Report) {
 	if err != nil || len(rows) != 1+len(r.Runs) || rows[1][3] != "50" {
 		t.Errorf("runs.csv: %d rows, %v", len(rows), err)
 	}
-	for _, want := range []string{"| R-A05-B08 | 1-3,5 |", "could not be read: broken: runs/broken/run.json is damaged", "runs/torn/result.json is damaged"} {
+	for _, want := range []string{
+		"| R-A05-B08 | 1-3,5 |", "could not be read: broken: runs/broken/run.json is damaged",
+		"runs/torn/result.json is damaged",
+	} {
 		if !strings.Contains(byName["report.md"], want) {
 			t.Errorf("report.md lacks %q", want)
 		}
@@ -151,7 +155,10 @@ func TestReportOf200RunsTakesSeconds(t *testing.T) {
 		f.PutFinished(name, "L200", n, 50)
 		var steps []record.Step
 		for i := range 200 {
-			steps = append(steps, record.Step{Phase: "pretrain", Step: int64(200 + 50*i), Epoch: float64(i), Loss: historytest.Value(1 / float64(i+1)), Table: historytest.Table(11, 0.5)})
+			steps = append(steps, record.Step{
+				Phase: "pretrain", Step: int64(200 + 50*i), Epoch: float64(i),
+				Loss: historytest.Value(1 / float64(i+1)), Table: historytest.Table(11, 0.5),
+			})
 		}
 		historytest.PutLines(f, "runs/"+name+"/metrics/steps-b-1-000001.jsonl", steps...)
 		var health []record.Health
@@ -175,13 +182,15 @@ func TestReportOf200RunsTakesSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := computed(t) - before
-	t.Logf("200 runs in %.1f s of computing, %.1f s on this machine as it is; page of %.1f MB", took.Seconds(), time.Since(start).Seconds(), float64(len(files[0].Data))/1e6)
+	t.Logf("200 runs in %.1f s of computing, %.1f s on this machine as it is; page of %.1f MB",
+		took.Seconds(), time.Since(start).Seconds(), float64(len(files[0].Data))/1e6)
 	if len(r.Runs) != 200 || took > 10*time.Second {
 		t.Errorf("%d runs in %s", len(r.Runs), took)
 	}
 }
 
-// computed is the processor time that this process has taken: what a report takes on a quiet machine, however busy this one is.
+// computed is the processor time that this process has taken: what a report takes on a quiet
+// machine, however busy this one is.
 func computed(t *testing.T) time.Duration {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {

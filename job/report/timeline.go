@@ -23,8 +23,8 @@ type span struct {
 	Duration    string
 }
 
-// newTimeline lays the attempts out; nil without any. The end of a killed attempt is not on record: it
-// lasted, at most, until the next one began.
+// newTimeline lays the attempts out; nil without any. The end of a killed attempt is not on record:
+// it lasted, at most, until the next one began.
 func newTimeline(run *history.Run, now time.Time) *timeline {
 	if len(run.Attempts) == 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Package historytest fills buckets with runs, for tests of what reads them. Its user imports the driver
-// of file buckets.
+// Package historytest fills buckets with runs, for tests of what reads them. Its user imports the
+// driver of file buckets.
 package historytest
 
 import (
@@ -100,8 +100,8 @@ func Record(preset string, seed int) record.RunRecord[map[string]any] {
 	return record.RunRecord[map[string]any]{
 		Version: record.Version, Preset: preset, Fingerprint: "data", Begun: Begin,
 		Recipe: map[string]any{
-			"Seed": seed, "Epochs": 200, "IntermediateRows": rows, "Depths": []int{1, 2, 3, 5}, "AllToLastWeight": 0.5,
-			"LastToLastWeight": nil, "CropScale": []float64{0.3, 1}, "Data": "imagenet-100",
+			"Seed": seed, "Epochs": 200, "IntermediateRows": rows, "Depths": []int{1, 2, 3, 5},
+			"AllToLastWeight": 0.5, "LastToLastWeight": nil, "CropScale": []float64{0.3, 1}, "Data": "imagenet-100",
 		},
 	}
 }
@@ -112,10 +112,13 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 	folder := "runs/" + name + "/"
 	b.PutJSON(folder+"run.json", Record(preset, seed))
 	b.PutJSON(folder+"result.json", record.Result[map[string]any]{
-		Version: record.Version, Run: name, Preset: preset, PostTop1: Value(70.06), Data: record.Data{ValidationSamples: 5000},
+		Version: record.Version, Run: name, Preset: preset, PostTop1: Value(70.06),
+		Data: record.Data{ValidationSamples: 5000},
 		Metrics: record.Metrics{
 			Top1: top1, Table: Table(4, 0.5),
-			Depths: []record.DepthMetrics{{Depth: 1, Top1: 20}, {Depth: 2, Top1: 40}, {Depth: 3, Top1: 60}, {Depth: 5, Top1: top1}},
+			Depths: []record.DepthMetrics{
+				{Depth: 1, Top1: 20}, {Depth: 2, Top1: 40}, {Depth: 3, Top1: 60}, {Depth: 5, Top1: top1},
+			},
 		},
 		Stats: record.RunStats{Ended: Begin.Add(3 * time.Hour), PretrainSeconds: 7200},
 	})
@@ -125,9 +128,9 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 		record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: Value(0.5), Table: Table(4, 0.5)})
 }
 
-// PutInterrupted writes a run in progress under the name open: its first attempt was stopped, its second
-// was killed at update 60, and its third began from 40 and reached the probe. One line is damaged, and one
-// alarm was raised twice over the same update.
+// PutInterrupted writes a run in progress under the name open: its first attempt was stopped, its
+// second was killed at update 60, and its third began from 40 and reached the probe. One line is
+// damaged, and one alarm was raised twice over the same update.
 func (b Bucket) PutInterrupted(preset string) {
 	b.t.Helper()
 	b.PutJSON("runs/open/run.json", Record(preset, 3))

@@ -26,7 +26,8 @@ func narrow(low, high float64) bool {
 	return !(high-low >= max(1e-12, 1e-9*max(math.Abs(low), math.Abs(high))))
 }
 
-// maxTicks is more than any axis has whose step is round: a bound on the loop, whatever the values are.
+// maxTicks is more than any axis has whose step is round: a bound on the loop, whatever the values
+// are.
 const maxTicks = 20
 
 // Ticks implements plot.Ticker.
@@ -47,7 +48,8 @@ func (t fewTicks) Ticks(low, high float64) []plot.Tick {
 			break
 		}
 		ticks = append(ticks, plot.Tick{
-			Value: min(max(value, low), high),                    // gonum has no room for a label beyond the axis, even by one bit
+			// Gonum has no room for the label of a tick beyond the axis, even by one bit.
+			Value: min(max(value, low), high),
 			Label: strconv.FormatFloat(value+0, 'f', digits, 64), // +0: no -0
 		})
 	}

@@ -57,8 +57,8 @@ type Point struct{ X, Y float64 }
 // maxPoints of a line: more cannot be told apart at the width of a page.
 const maxPoints = 150
 
-// Thinned makes the points of a line of n values. If these are more than can be told apart, it takes them
-// evenly spaced; the last one always stays.
+// Thinned makes the points of a line of n values. If these are more than can be told apart, it
+// takes them evenly spaced; the last one always stays.
 func Thinned(n int, at func(i int) Point) []Point {
 	stride := max(1, (n+maxPoints-1)/maxPoints)
 	var points []Point
@@ -116,8 +116,8 @@ func (c Chart) Alt() string {
 	return fmt.Sprintf("%s. %s over %s: %s.", c.Title, c.Y.Label, c.X.Label, strings.Join(words, "; "))
 }
 
-// size of a chart in points, and of its letters: on a phone, which is 340 points wide, they are ten points
-// high or more.
+// size of a chart in points, and of its letters: on a phone, which is 340 points wide, they are ten
+// points high or more.
 type size struct{ width, height, letters vg.Length }
 
 func (c Chart) size() size {

@@ -48,10 +48,13 @@ func TestTicksAreRoundAndFew(t *testing.T) {
 	}
 }
 
-// TestNoAxisHasTooManyTicks: float64 has no room for steps between some values, and others have no difference.
+// TestNoAxisHasTooManyTicks: float64 has no room for steps between some values, and others have no
+// difference.
 func TestNoAxisHasTooManyTicks(t *testing.T) {
 	inf := math.Inf(1)
-	for _, axis := range [][2]float64{{1e17, 1e17 + 32}, {1e12, 1e12 + 2e-4}, {-1.7e308, 1.7e308}, {0, 5e-324}, {3, 3}, {3, 2}, {-inf, inf}, {math.NaN(), 1}} {
+	for _, axis := range [][2]float64{
+		{1e17, 1e17 + 32}, {1e12, 1e12 + 2e-4}, {-1.7e308, 1.7e308}, {0, 5e-324}, {3, 3}, {3, 2}, {-inf, inf}, {math.NaN(), 1},
+	} {
 		for _, whole := range []bool{false, true} {
 			if n := len(fewTicks{whole}.Ticks(axis[0], axis[1])); n > maxTicks {
 				t.Errorf("%v has %d ticks", axis, n)
@@ -128,7 +131,8 @@ func TestThinningKeepsTheNewestPoint(t *testing.T) {
 	}
 }
 
-// TestLettersOnEveryShadeAreReadable: the scale begins dark and ends light, and letters stand out from it.
+// TestLettersOnEveryShadeAreReadable: the scale begins dark and ends light, and letters stand out
+// from it.
 func TestLettersOnEveryShadeAreReadable(t *testing.T) {
 	light := func(share float64) float64 {
 		c, _ := shade(share)

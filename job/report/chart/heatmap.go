@@ -42,8 +42,8 @@ func ByDepth(depths []int, table [][]*float64) *HeatMap {
 	return h
 }
 
-// Fit sets the scale to the values. Frames are shown on the same scale and may lie beyond it: a scale for
-// all frames would show the newest in nearly one colour.
+// Fit sets the scale to the values. Frames are shown on the same scale and may lie beyond it: a
+// scale for all frames would show the newest in nearly one colour.
 func (h *HeatMap) Fit() {
 	h.Low, h.High = math.Inf(1), math.Inf(-1)
 	for _, row := range h.Values {
@@ -106,8 +106,9 @@ func (h *HeatMap) PNG(w io.Writer, title string) error {
 	p.Title.Text, p.Title.Padding = title, vg.Points(6)
 	p.X.Label.Text, p.Y.Label.Text = h.ColName, h.RowName
 	p.X.Tick.Marker, p.Y.Tick.Marker = headings(h.Columns, false), headings(h.Rows, true)
-	styles := []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label}
-	for _, style := range styles {
+	for _, style := range []*text.Style{
+		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
 		style.Font.Variant = "Sans"
 	}
 	p.X.Width, p.Y.Width, p.X.Tick.Length, p.Y.Tick.Length = 0, 0, 0, 0
@@ -133,7 +134,9 @@ func (h *HeatMap) addCell(p *plot.Plot, x, y, v float64) error {
 	if err != nil {
 		return err
 	}
-	label, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: x, Y: y}}, Labels: []string{fmt.Sprintf("%.2f", v)}})
+	label, err := plotter.NewLabels(plotter.XYLabels{
+		XYs: plotter.XYs{{X: x, Y: y}}, Labels: []string{fmt.Sprintf("%.2f", v)},
+	})
 	if err != nil {
 		return err
 	}
@@ -171,8 +174,8 @@ func (h *HeatMap) share(v float64) float64 {
 	return share
 }
 
-// cividis runs from dark blue to yellow, with a lightness that rises evenly, for all kinds of colour
-// vision (Nuñez, Anderton and Renslow, 2018).
+// cividis runs from dark blue to yellow, with a lightness that rises evenly, for all kinds of
+// colour vision (Nuñez, Anderton and Renslow, 2018).
 var cividis = []color.RGBA{
 	{0x00, 0x22, 0x4e, 255}, {0x12, 0x35, 0x70, 255}, {0x3b, 0x49, 0x6c, 255}, {0x57, 0x5d, 0x6d, 255}, {0x70, 0x71, 0x73, 255},
 	{0x8a, 0x86, 0x78, 255}, {0xa5, 0x9c, 0x74, 255}, {0xc3, 0xb3, 0x69, 255}, {0xe1, 0xcc, 0x55, 255}, {0xfe, 0xe8, 0x38, 255},

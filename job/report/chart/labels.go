@@ -51,8 +51,8 @@ func (l lineLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// spread moves heights apart, in the given order, until no two are nearer than gap, and keeps them between
-// bottom and top.
+// spread moves heights apart, in the given order, until no two are nearer than gap, and keeps them
+// between bottom and top.
 func spread(heights []vg.Length, order []int, gap, bottom, top vg.Length) {
 	for n, i := range order {
 		floor := bottom

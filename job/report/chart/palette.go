@@ -9,8 +9,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// palette is the colours of a chart. Its series are okabeIto for what has no order, then shades of one
-// colour for depths, the strongest for the deepest.
+// palette is the colours of a chart. Its series are okabeIto for what has no order, then shades of
+// one colour for depths, the strongest for the deepest.
 type palette struct {
 	ink, quiet, grid color.Color
 	series           []color.Color
@@ -27,8 +27,8 @@ func DepthColour(i, n int) int {
 	return len(okabeIto) + int(math.Round(float64(i)*(depthSteps-1)/float64(max(n-1, 1))))
 }
 
-// okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito, 2008).
-// The yellow is darker here, to be seen on white.
+// okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito,
+// 2008). The yellow is darker here, to be seen on white.
 var okabeIto = []color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
 	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x9a, 0x8a, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},

@@ -11,7 +11,8 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// SVG is the chart for a page, in the colours of the page's style sheet; empty if there is nothing to see.
+// SVG is the chart for a page, in the colours of the page's style sheet; empty if there is nothing
+// to see.
 func (c Chart) SVG() (template.HTML, error) {
 	if c.Empty() {
 		return "", nil
@@ -35,8 +36,9 @@ var (
 	svgFont = regexp.MustCompile(`font-family:[^;"]*;?`)
 )
 
-// themed makes gonum's SVG part of a page: it takes the page's width, font and colours, and says what it
-// shows. The style sheet must have the variables --ink, --quiet, --grid, --s0 to --s7, --deep, --shallow.
+// themed makes gonum's SVG part of a page: it takes the page's width, font and colours, and says
+// what it shows. The style sheet must have the variables --ink, --quiet, --grid, --s0 to --s7,
+// --deep, --shallow.
 func themed(svg, alt string) template.HTML {
 	svg = svgHead.ReplaceAllString(svg, `<svg viewBox="$1" role="img" aria-label="`+template.HTMLEscapeString(alt)+`">`)
 	svg = svgFont.ReplaceAllString(svg, "")
