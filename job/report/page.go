@@ -23,17 +23,11 @@ var pageStyle string
 var pageScript string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"figure": func(v any, digits int) string {
-		switch v := v.(type) {
-		case *float64:
-			if v == nil {
-				return "–"
-			}
-			return fmt.Sprintf("%.*f", digits, *v)
-		case float64:
-			return fmt.Sprintf("%.*f", digits, v)
+	"fixed": func(v any, digits int) string { // a float64 or a pointer to one
+		if v, ok := v.(float64); ok {
+			return fixed(&v, digits)
 		}
-		return fmt.Sprint(v)
+		return fixed(v.(*float64), digits)
 	},
 	"signed": func(v *float64) string {
 		if v == nil {
@@ -42,7 +36,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return strings.Replace(fmt.Sprintf("%+.2f", *v), "-", "−", 1)
 	},
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
-	"where": func(a record.Alarm) string {
+	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:
 			return fmt.Sprintf("depth %d to %d", *a.Depth, *a.To)
@@ -50,12 +44,6 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 			return fmt.Sprintf("depth %d", *a.Depth)
 		}
 		return ""
-	},
-	"given": func(text, otherwise string) string {
-		if text == "" {
-			return otherwise
-		}
-		return text
 	},
 }).Parse(pageText))
 
