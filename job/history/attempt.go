@@ -25,9 +25,9 @@ type Attempt struct {
 
 // How an attempt ended, beside what it writes itself.
 const (
-	Finished       = "finished"
+	finished       = "finished"
 	Killed         = "killed"
-	AtWork         = "at work"
+	atWork         = "at work"
 	AtWorkOrKilled = "at work or killed" // the newest one, without an end on record
 )
 
@@ -53,7 +53,7 @@ func (r *Run) setAttempts(lines map[string][]record.Attempt) {
 		switch newest := i == len(r.Attempts)-1; {
 		case a.ended:
 		case newest && r.Result != nil:
-			a.Ended, a.How = &r.Result.Stats.Ended, Finished
+			a.Ended, a.How = &r.Result.Stats.Ended, finished
 		case newest:
 			a.How = AtWorkOrKilled
 		default:

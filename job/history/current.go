@@ -33,7 +33,7 @@ func (r *Run) With(current Current) *Run {
 	all.Alarms = distinct(slices.Concat(r.Alarms, current.Alarms))
 	if n := len(all.Attempts); n > 0 {
 		all.Attempts = slices.Clone(r.Attempts)
-		all.Attempts[n-1].How = AtWork
+		all.Attempts[n-1].How = atWork
 		all.setReached(map[string][]record.Step{all.Attempts[n-1].Name: current.Steps})
 	}
 	return &all

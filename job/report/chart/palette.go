@@ -17,7 +17,7 @@ type palette struct {
 }
 
 // Colours is how many colours there are for lines that have no order: 0 to Colours-1.
-var Colours = len(okabeIto)
+const Colours = len(okabeIto)
 
 // depthSteps is the number of shades, which follow okabeIto.
 const depthSteps = 12
@@ -29,7 +29,7 @@ func DepthColour(i, n int) int {
 
 // okabeIto are colours that readers with any kind of colour blindness tell apart (Okabe and Ito,
 // 2008). The yellow is darker here, to be seen on white.
-var okabeIto = []color.Color{
+var okabeIto = [...]color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
 	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x9a, 0x8a, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
 	color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x55, 0x55, 0x55, 0xff},
@@ -37,7 +37,7 @@ var okabeIto = []color.Color{
 
 // onPaper are the colours of a PNG.
 func onPaper() palette {
-	p := palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: slices.Clone(okabeIto)}
+	p := palette{ink: color.Gray{0x22}, quiet: color.Gray{0x66}, grid: color.Gray{0xe4}, series: slices.Clone(okabeIto[:])}
 	for i := range uint8(depthSteps) {
 		p.series = append(p.series, color.RGBA{0x7f - 11*i, 0x9d - 11*i, 0xbd - 10*i, 0xff})
 	}
