@@ -12,19 +12,19 @@ type File struct {
 	Data []byte
 }
 
-// image is a file that can be drawn, and what it shows.
+// image is a picture of the report, and what it shows.
 type image struct {
 	name, alt string
 	write     func(io.Writer) error
 }
 
-// Files are the whole report: report.html, report.md, runs.csv and the charts as PNG.
+// Files is the whole report: report.html, report.md, runs.csv and the charts as PNG.
 func (r *Report) Files() ([]File, error) {
 	images := r.images()
 	all := []image{
 		{name: "report.html", write: r.HTML},
-		{name: "report.md", write: func(w io.Writer) error { return r.markdown(w, images) }},
-		{name: "runs.csv", write: r.CSV},
+		{name: "report.md", write: func(w io.Writer) error { return r.writeMarkdown(w, images) }},
+		{name: "runs.csv", write: r.writeCSV},
 	}
 	var files []File
 	for _, file := range append(all, images...) {
@@ -37,25 +37,28 @@ func (r *Report) Files() ([]File, error) {
 	return files, nil
 }
 
-// images are the charts that compare runs, and a table of errors for each preset: that of its first finished run.
+// images are the charts that compare runs, and for each preset the table of errors of its first
+// finished run.
 func (r *Report) images() []image {
 	var all []image
-	for _, c := range r.compared() {
-		if c.drawable() {
-			all = append(all, image{c.name + ".png", c.Alt, c.PNG})
+	for _, c := range r.comparisons() {
+		if !c.Empty() {
+			all = append(all, image{c.name + ".png", c.Alt(), c.PNG})
 		}
 	}
 	if h := r.alphaBeta(); h != nil {
-		all = append(all, image{h.Name + ".png", h.Title + ". " + h.Caption, func(w io.Writer) error { return h.PNG(w, h.Title) }})
+		draw := func(w io.Writer) error { return h.PNG(w, h.Title) }
+		all = append(all, image{h.Name + ".png", h.Title + ". " + h.Caption, draw})
 	}
 	drawn := map[string]bool{}
 	for _, run := range r.Runs {
-		h := run.table()
+		h := errorTable(run)
 		if h == nil || run.Result == nil || drawn[run.Preset] {
 			continue
 		}
 		drawn[run.Preset] = true
-		all = append(all, image{h.Name + ".png", run.Name + ": " + h.Title + ". " + h.Caption, func(w io.Writer) error { return h.PNG(w, run.Name+": error by source and target depth") }})
+		draw := func(w io.Writer) error { return h.PNG(w, run.Name+": error by source and target depth") }
+		all = append(all, image{h.Name + ".png", run.Name + ": " + h.Title + ". " + h.Caption, draw})
 	}
 	return all
 }

@@ -1,4 +1,4 @@
-package report
+package history
 
 import (
 	"errors"
@@ -12,28 +12,28 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestFaults: what one object lacks, says wrongly or keeps to itself is told, under its name, and hides nothing else; what a whole bucket
-// keeps to itself ends the report.
-func TestFaults(t *testing.T) {
+// TestFaultsAreReportedAndHideNothingElse: a missing, damaged or denied object is named, and the
+// others are read. A whole bucket that is denied or out of reach is an error.
+func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
 	for key, text := range map[string]string{
-		"runs/bare/run.json":                         `{"version":1,"preset":"L200"}`, // no line yet
-		"runs/denied/run.json":                       `{"version":1}`,
+		"runs/bare/run.json":                         `{"version":2,"preset":"L200"}`, // no line yet
+		"runs/denied/run.json":                       `{"version":2}`,
 		"runs/folder/teacher.safetensors":            "x",
 		"runs/garbage/run.json":                      "\x00\xff{",
-		"runs/lines/run.json":                        `{"version":1,"preset":"L200"}`,
+		"runs/lines/run.json":                        `{"version":2,"preset":"L200"}`,
 		"runs/lines/metrics/steps-a-1-000001.jsonl":  steps + "half a li\n" + "\n" + `{"phase":"pretrain","step":9,"epoch":0.9,"loss":0.8}`,
 		"runs/lines/metrics/health-a-1-000001.jsonl": `{"step":5,"epoch":1,"depths":[1,2],"feature_std":[0.5],"effective_rank":null,"residual_rms":[1,2,3]}`,
-		"runs/secret/run.json":                       `{"version":1,"preset":"L200"}`,
+		"runs/secret/run.json":                       `{"version":2,"preset":"L200"}`,
 		"runs/secret/metrics/steps-a-1-000001.jsonl": steps,
 		"runs/secret/metrics/steps-a-1-000002.jsonl": steps,
-		"runs/torn/run.json":                         `{"version":1,"preset":"L200"}`,
-		"runs/torn/result.json":                      `{"version":1,"figures":{"top1":7`,
+		"runs/torn/run.json":                         `{"version":2,"preset":"L200"}`,
+		"runs/torn/result.json":                      `{"version":2,"metrics":{"top1":7`,
 		"runs/torn/metrics/steps-a-1-000001.jsonl":   steps,
-		"runs/later/run.json":                        `{"version":1,"preset":"L200"}`,
-		"runs/later/result.json":                     `{"version":2}`,
+		"runs/later/run.json":                        `{"version":2,"preset":"L200"}`,
+		"runs/later/result.json":                     `{"version":3}`,
 		"runs/stray":                                 "no run at all",
 		"elsewhere/run.json":                         `{}`,
 	} {
@@ -47,48 +47,39 @@ func TestFaults(t *testing.T) {
 		}
 		return storagetest.None
 	})
-	r, err := Read(t.Context(), bucket, references)
+	runs, unreadable, err := ReadAll(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]string{}
-	for _, u := range r.Unreadable {
-		told[u.Run] = u.Why
+	reported := map[string]string{}
+	for _, u := range unreadable {
+		reported[u.Run] = u.Why
 	}
-	for _, run := range r.Runs {
-		told[run.Name] = run.State() + "; " + strings.Join(run.Trouble, "; ")
+	for _, run := range runs {
+		reported[run.Name] = run.State() + "; " + strings.Join(run.Problems, "; ")
 	}
 	for run, want := range map[string]string{
-		"bare": "begun; ", "denied": "runs/denied/run.json: access denied", "folder": "runs/folder/run.json is not there", "garbage": "runs/garbage/run.json is damaged",
+		"bare": "begun; ", "denied": "runs/denied/run.json: access denied",
+		"folder": "runs/folder/run.json is not there", "garbage": "runs/garbage/run.json is damaged",
 		"lines": "runs/lines/metrics/steps-a-1-000001.jsonl has 2 damaged lines", "secret": "runs/secret/metrics/steps-a-1-000002.jsonl: access denied",
-		"torn": "finished, unreadable; runs/torn/result.json is damaged", "later": "finished, unreadable; runs/later/result.json has version 2",
+		"torn": "finished, unreadable; runs/torn/result.json is damaged", "later": "finished, unreadable; runs/later/result.json has version 3",
 	} {
-		if !strings.Contains(told[run], want) {
-			t.Errorf("of %s it tells %q, want %q", run, told[run], want)
+		if !strings.Contains(reported[run], want) {
+			t.Errorf("%s is reported as %q, want %q", run, reported[run], want)
 		}
-		delete(told, run)
+		delete(reported, run)
 	}
-	if d := cmp.Diff(map[string]string{}, told); d != "" {
+	if d := cmp.Diff(map[string]string{}, reported); d != "" {
 		t.Error("and also:", d)
 	}
-	for _, run := range r.Runs {
+	for _, run := range runs {
 		if want := map[string]int{"lines": 2, "secret": 1, "torn": 1}[run.Name]; len(run.Steps) != want {
 			t.Errorf("%s has %d lines, want %d", run.Name, len(run.Steps), want)
 		}
 	}
-	files, err := r.Files()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"runs/garbage/run.json is damaged", "runs/torn/result.json is damaged"} {
-		if page, text := string(files[0].Data), string(files[1].Data); !strings.Contains(page, want) || !strings.Contains(text, want) {
-			t.Errorf("the page or the text does not say: %s", want)
-		}
-	}
-
 	for fault, want := range map[storagetest.Fault]error{storagetest.Denied: storage.ErrDenied, storagetest.Refused: storage.ErrUnreachable} {
 		store.Plan(storagetest.Always(fault, storagetest.Read))
-		if _, err := Read(t.Context(), bucket, references); !errors.Is(err, want) {
+		if _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
 			t.Errorf("every read %s: %v", fault, err)
 		}
 	}
