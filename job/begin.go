@@ -49,11 +49,11 @@ func (j *Job) begin(ctx context.Context) error {
 
 // join takes part in the run that run.json describes, with the micro-batch that stands there.
 func (j *Job) join(ctx context.Context, mine settings.RunRecord, stored []byte) error {
-	theirs, err := settings.ReadRecord(stored, j.key("run.json"))
+	theirs, err := settings.ReadRunRecord(stored, j.key("run.json"))
 	if err != nil {
 		return err
 	}
-	if err := settings.Differences(mine, theirs, j.key("run.json")); err != nil {
+	if err := settings.Conflicts(mine, theirs, j.key("run.json")); err != nil {
 		return err
 	}
 	j.begun, j.cfg.MicroBatch = theirs.Begun, theirs.Recipe.MicroBatch
@@ -65,7 +65,7 @@ func (j *Job) join(ctx context.Context, mine settings.RunRecord, stored []byte) 
 func (j *Job) environment() string {
 	v := j.versions
 	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, pixels.DecoderName(), j.device.Description())
-	vectors := machine.Vectors()
+	vectors := machine.VectorUnit()
 	if v.Plugin != "" {
 		vectors = "" // the host computes no sum of the run
 	}
@@ -74,7 +74,7 @@ func (j *Job) environment() string {
 			here += ", " + more
 		}
 	}
-	if j.programs.Own() {
+	if j.programs.UsesLocalPrograms() {
 		here += ", with programs of its own"
 	}
 	return here

@@ -30,10 +30,10 @@ func TestWhatIsThereMustMakeSense(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"", "{}", "null", "[]", string(whole[:len(whole)/2])} {
-		if _, err := settings.ReadRecord([]byte(text), "runs/r/run.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "runs/r/run.json") || !strings.Contains(err.Error(), "put a copy back") {
+		if _, err := settings.ReadRunRecord([]byte(text), "runs/r/run.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "runs/r/run.json") || !strings.Contains(err.Error(), "put a copy back") {
 			t.Errorf("run.json %q: %v", text, err)
 		}
-		if _, err := settings.Finished(recipe, []byte(text), "runs/r/result.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "delete it") {
+		if _, err := settings.ReadResult(recipe, []byte(text), "runs/r/result.json"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "delete it") {
 			t.Errorf("result.json %q: %v", text, err)
 		}
 	}

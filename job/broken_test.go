@@ -134,7 +134,7 @@ func TestBrokenRuns(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, bucket := fashionRun(t, c.adjust)
 			var log bytes.Buffer
-			err := Run(t.Context(), cfg, machine.Versions{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
+			err := Run(t.Context(), cfg, record.Versions{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			kinds := map[string]bool{}
 			found := linesOf[record.Alarm](t, bucket, record.Alarms)
 			for _, a := range found {
@@ -185,7 +185,7 @@ func TestAllAtOnce(t *testing.T) {
 		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
 		c.Epochs, c.EvalEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
 	})
-	if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
+	if err := Run(t.Context(), cfg, record.Versions{}, check.testLog(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(linesOf[record.Eval](t, bucket, record.Evals)); n != 3 || resultOf(t, bucket).Metrics.Updates != 42 {
@@ -198,7 +198,7 @@ func TestOnlineChangesNothing(t *testing.T) {
 	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {
 		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.EvalEvery, c.Epochs = every, 2 })
-		if err := Run(t.Context(), cfg, machine.Versions{}, check.testLog(t), nil); err != nil {
+		if err := Run(t.Context(), cfg, record.Versions{}, check.testLog(t), nil); err != nil {
 			t.Fatal(err)
 		}
 		results = append(results, resultOf(t, bucket))

@@ -23,7 +23,7 @@ func TestMicroBatchIsTheRuns(t *testing.T) {
 		mine, theirs int
 		same         bool
 	}{{0, 0, true}, {0, 8, true}, {8, 8, true}, {4, 8, false}, {8, 0, false}} {
-		err := settings.Differences(settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.mine}}, settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.theirs}}, "run.json")
+		err := settings.Conflicts(settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.mine}}, settings.RunRecord{Recipe: settings.Recipe{MicroBatch: c.theirs}}, "run.json")
 		if (err == nil) != c.same {
 			t.Errorf("%d asked for, %d begun: %v", c.mine, c.theirs, err)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/demo"
-	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -20,7 +20,7 @@ import (
 
 // demonstrate packs the demonstration's data into the bucket, ./cijepa-demo unless CIJEPA_BUCKET says otherwise, runs the
 // job on it and prints what came out.
-func demonstrate(ctx context.Context, args []string, versions machine.Versions, out, bars io.Writer, log *slog.Logger) error {
+func demonstrate(ctx context.Context, args []string, versions record.Versions, out, bars io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
 		return err
 	}

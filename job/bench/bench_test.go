@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/cijepa/cijepa/job"
-	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
@@ -27,7 +27,7 @@ func smallBench() (settings.Config, Options) {
 func benchOf(t *testing.T, cfg settings.Config, o Options) (found Result) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, o, machine.Versions{Program: "this"}, &out, check.testLog(t)); err != nil {
+	if err := Run(t.Context(), cfg, o, record.Versions{Program: "this"}, &out, check.testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(out.String(), "\n") != 1 {
@@ -64,14 +64,14 @@ func TestBenchMeasures(t *testing.T) {
 		step, operations := 0.0, 0.0
 		for i, s := range masker.Shapes() {
 			got := f.Shapes[i]
-			if got.Target != s.Target || got.Context != s.Context || got.Operations != cfg.Model().FLOPs(s) {
+			if got.Target != s.Target || got.Context != s.Context || got.FLOPsPerImage != cfg.Model().FLOPs(s) {
 				t.Errorf("shape %+v is %+v", s, got)
 			}
 			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) || got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
 				t.Errorf("times %+v", got)
 			}
 			step += s.Probability * got.StepSeconds
-			operations += s.Probability * got.Operations
+			operations += s.Probability * got.FLOPsPerImage
 		}
 		near := func(what string, got, want float64) {
 			if math.Abs(got/want-1) > 1e-9 {
@@ -80,8 +80,8 @@ func TestBenchMeasures(t *testing.T) {
 		}
 		near("step", f.StepSeconds, step)
 		near("images a second", f.ImagesPerSecond, 4/step)
-		near("operations an image", f.OperationsAnImage, operations)
-		near("operations a second", f.Operations, 4*operations/step)
+		near("operations an image", f.FLOPsPerImage, operations)
+		near("operations a second", f.FLOPsPerSecond, 4*operations/step)
 		near("share", *f.MFU, 4*operations/step/1e12)
 		near("peak", *f.Peak, 1e12)
 		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
@@ -127,7 +127,7 @@ func TestBenchRefuses(t *testing.T) {
 		cfg, o := smallBench()
 		spoil(&cfg, &o)
 		var out bytes.Buffer
-		err := Run(t.Context(), cfg, o, machine.Versions{}, &out, check.testLog(t))
+		err := Run(t.Context(), cfg, o, record.Versions{}, &out, check.testLog(t))
 		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%s: %v, printed %q", want, err, &out)
 		}
@@ -135,7 +135,7 @@ func TestBenchRefuses(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(job.ErrStopped)
 	cfg, o := smallBench()
-	if err := Run(ctx, cfg, o, machine.Versions{}, &bytes.Buffer{}, check.testLog(t)); !errors.Is(err, job.ErrStopped) {
+	if err := Run(ctx, cfg, o, record.Versions{}, &bytes.Buffer{}, check.testLog(t)); !errors.Is(err, job.ErrStopped) {
 		t.Errorf("stopped: %v", err)
 	}
 }

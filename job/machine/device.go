@@ -13,7 +13,7 @@ import (
 
 // OpenDevice opens the device. A name that means nothing to this program can never work; what fails otherwise may do better on
 // another machine.
-func OpenDevice(c settings.Config, p *Programs, log *slog.Logger) (*model.Device, error) {
+func OpenDevice(c settings.Config, p *ProgramStore, log *slog.Logger) (*model.Device, error) {
 	device, err := deviceOptions(p, log).Open(c.Backend)
 	var field *mask.FieldError
 	switch {
@@ -26,7 +26,7 @@ func OpenDevice(c settings.Config, p *Programs, log *slog.Logger) (*model.Device
 }
 
 // deviceOptions are those with which the program opens its device. Programs may be nil: then nothing compiled is kept.
-func deviceOptions(p *Programs, log *slog.Logger) model.DeviceOptions {
+func deviceOptions(p *ProgramStore, log *slog.Logger) model.DeviceOptions {
 	o := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
 	if p != nil {
 		o.Programs = p

@@ -17,10 +17,10 @@ type DeviceBatch struct {
 	Wait   time.Duration // that the training loop stood still for it
 }
 
-// Uploaded yields batches with their images on the device. One goroutine copies batches ahead; it ends with the iteration, as the context
+// Prefetch yields batches with their images on the device. One goroutine copies batches ahead; it ends with the iteration, as the context
 // does that batches is called with. A copy that begins beside a step may have to wait on the device until that step is done, so it is
 // the one after the next that is copied while a step runs.
-func Uploaded(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error]) iter.Seq2[DeviceBatch, error] {
+func Prefetch(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error]) iter.Seq2[DeviceBatch, error] {
 	return func(yield func(DeviceBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		type item struct {

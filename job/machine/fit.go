@@ -58,15 +58,15 @@ func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Co
 			return cfg, nil
 		}
 		if !errors.As(err, &last) {
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, Failed(cfg, err, theirs))
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, StepError(cfg, err, theirs))
 		}
 		log.Warn("the largest step does not fit", "batch", cfg.Batch, "micro_batch", Pass(cfg), "error", last)
 	}
 	return cfg, tooLarge(cfg, theirs, len(candidates) > 1, last)
 }
 
-// Failed is the error of a step's program, and what to do if it comes from cuDNN, which serves for attention alone.
-func Failed(c settings.Config, err error, theirs *settings.Recipe) *DeviceError {
+// StepError is the error of a step's program, and what to do if it comes from cuDNN, which serves for attention alone.
+func StepError(c settings.Config, err error, theirs *settings.Recipe) *DeviceError {
 	if !Fused(c) || !attention.MatchString(err.Error()) {
 		return &DeviceError{err}
 	}

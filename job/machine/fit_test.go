@@ -163,7 +163,7 @@ func TestAttentionThatFails(t *testing.T) {
 		{cfg, nil, "PJRT error (code=13): CUDA_ERROR_ILLEGAL_ADDRESS", false},
 		{plain, nil, "FAILED_PRECONDITION: DNN library initialization failed.", false},
 	} {
-		got := Failed(c.cfg, errors.New(c.text), c.begun).Error()
+		got := StepError(c.cfg, errors.New(c.text), c.begun).Error()
 		if strings.Contains(got, advice) != c.want || !strings.HasPrefix(got, c.text) || strings.Contains(got, "CIJEPA_RUN") != (c.begun != nil) {
 			t.Errorf("%q says %q", c.text, got)
 		}

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -18,11 +17,11 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// Programs keeps what XLA has compiled: in a folder beside the shard cache, so that an attempt on this machine begins sooner,
+// ProgramStore keeps what XLA has compiled: in a folder beside the shard cache, so that an attempt on this machine begins sooner,
 // and beside the run's checkpoints, so that an attempt on another machine runs the very same kernels and goes on to the
 // bit. What the run keeps comes first: two machines that compile the same program may choose other kernels for it. It is
 // a help only: what fails is logged, and the program is compiled.
-type Programs struct {
+type ProgramStore struct {
 	folder string
 	run    *runStore // nil: no run
 	log    *slog.Logger
@@ -53,23 +52,23 @@ const (
 	keptPrograms    = 64          // files of the folder; a run has about ten
 )
 
-// NewPrograms keeps programs in a folder of this machine.
-func NewPrograms(folder string, log *slog.Logger) *Programs {
-	return &Programs{folder: folder, log: log}
+// NewProgramStore keeps programs in a folder of this machine.
+func NewProgramStore(folder string, log *slog.Logger) *ProgramStore {
+	return &ProgramStore{folder: folder, log: log}
 }
 
-// NewRunPrograms keeps programs in a folder of this machine and beside the checkpoints of a run. ctx is the attempt's.
-func NewRunPrograms(ctx context.Context, folder string, bucket *storage.Bucket, run *checkpoint.Run, log *slog.Logger) *Programs {
-	p := NewPrograms(folder, log)
+// NewRunProgramStore keeps programs in a folder of this machine and beside the checkpoints of a run. ctx is the attempt's.
+func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Bucket, run *checkpoint.Run, log *slog.Logger) *ProgramStore {
+	p := NewProgramStore(folder, log)
 	p.run = &runStore{ctx, bucket, run}
 	return p
 }
 
-// ProgramsFolder is where the programs of all runs on this machine lie.
-func ProgramsFolder(c settings.Config) string { return filepath.Join(c.CacheDir, "programs") }
+// ProgramFolder is where the programs of all runs on this machine lie.
+func ProgramFolder(c settings.Config) string { return filepath.Join(c.CacheDir, "programs") }
 
 // Get looks in the run, then in the folder. What the folder has becomes the run's.
-func (p *Programs) Get(key string) []byte {
+func (p *ProgramStore) Get(key string) []byte {
 	here, err := os.ReadFile(filepath.Join(p.folder, key))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.log.Warn("reading a compiled program", "error", err)
@@ -95,7 +94,7 @@ func (p *Programs) Get(key string) []byte {
 	return here
 }
 
-func (p *Programs) find(key string, f finding) {
+func (p *ProgramStore) find(key string, f finding) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.found == nil {
@@ -105,7 +104,7 @@ func (p *Programs) find(key string, f finding) {
 }
 
 // Put keeps a program in both places. Where the run has one that could be read, it is of no use.
-func (p *Programs) Put(key string, program []byte) {
+func (p *ProgramStore) Put(key string, program []byte) {
 	p.keep(key, program)
 	if p.run != nil {
 		p.share(key, program)
@@ -113,7 +112,7 @@ func (p *Programs) Put(key string, program []byte) {
 }
 
 // share gives a program to the run, which keeps the first one: later attempts are to run what earlier ones ran.
-func (p *Programs) share(key string, program []byte) {
+func (p *ProgramStore) share(key string, program []byte) {
 	p.mu.Lock()
 	found := p.found[key]
 	p.mu.Unlock()
@@ -134,21 +133,21 @@ func (p *Programs) share(key string, program []byte) {
 	}
 }
 
-// Own says whether this attempt runs a program that may not be the run's.
-func (p *Programs) Own() bool {
+// UsesLocalPrograms says whether this attempt runs a program that may not be the run's.
+func (p *ProgramStore) UsesLocalPrograms() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.strayed
 }
 
 // keep writes a program to the folder, whole or not at all, and lets the oldest ones go.
-func (p *Programs) keep(key string, program []byte) {
+func (p *ProgramStore) keep(key string, program []byte) {
 	if err := p.write(key, program); err != nil {
 		p.log.Warn("keeping a compiled program", "error", err)
 	}
 }
 
-func (p *Programs) write(key string, program []byte) error {
+func (p *ProgramStore) write(key string, program []byte) error {
 	if err := os.MkdirAll(p.folder, 0o755); err != nil {
 		return err
 	}
@@ -167,7 +166,7 @@ func (p *Programs) write(key string, program []byte) error {
 }
 
 // sweep removes the oldest files beyond the number that is kept, and with them what a kill left half written.
-func (p *Programs) sweep() error {
+func (p *ProgramStore) sweep() error {
 	entries, err := os.ReadDir(p.folder)
 	if err != nil || len(entries) <= keptPrograms {
 		return err
@@ -207,13 +206,9 @@ func (r *runStore) create(key string, program []byte) (bool, error) {
 func (r *runStore) replace(key string, program []byte) error {
 	ctx, cancel := context.WithTimeout(r.ctx, programPatience)
 	defer cancel()
-	_, err := r.run.Put(ctx, programName(key), int64(len(program)), BytesPart("", program).Write)
-	return err
-}
-
-func BytesPart(name string, data []byte) checkpoint.Part {
-	return checkpoint.Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
-		_, err := bytes.NewReader(data).WriteTo(w)
+	_, err := r.run.Put(ctx, programName(key), int64(len(program)), func(w io.Writer) error {
+		_, err := w.Write(program)
 		return err
-	}}
+	})
+	return err
 }

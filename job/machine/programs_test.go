@@ -23,8 +23,8 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	}
 	defer bucket.Close()
 	var log bytes.Buffer
-	machine := func(run string) *Programs {
-		p := &Programs{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
+	machine := func(run string) *ProgramStore {
+		p := &ProgramStore{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
 		if run != "" {
 			p.run = &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, run, "test", nil)}
 		}
@@ -43,7 +43,7 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	want("its own", first.Get(key), "one")
 	second.Put("b"+key[1:], []byte("more"))
 	want("another machine", second.Get(key), "one")
-	want("and its folder", (&Programs{folder: second.folder, log: second.log}).Get(key), "one")
+	want("and its folder", (&ProgramStore{folder: second.folder, log: second.log}).Get(key), "one")
 	want("another run", other.Get(key), "")
 	other.Put(key, []byte("two"))
 	other.run = second.run
@@ -66,8 +66,8 @@ func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := storage.New(store.Bucket(), storage.Options{RetryTimeout: 10 * time.Millisecond})
 	defer bucket.Close()
-	attempt := func() *Programs {
-		return &Programs{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
+	attempt := func() *ProgramStore {
+		return &ProgramStore{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
 	}
 	key := strings.Repeat("a", 64)
 	first, beside, unlucky := attempt(), attempt(), attempt()
@@ -82,8 +82,8 @@ func TestTheRunsProgramStays(t *testing.T) {
 	}
 	store.Plan(nil)
 	unlucky.Put(key, []byte("three"))
-	if first.Own() || !beside.Own() || !unlucky.Own() {
-		t.Errorf("programs of their own: %v, %v, %v", first.Own(), beside.Own(), unlucky.Own())
+	if first.UsesLocalPrograms() || !beside.UsesLocalPrograms() || !unlucky.UsesLocalPrograms() {
+		t.Errorf("programs of their own: %v, %v, %v", first.UsesLocalPrograms(), beside.UsesLocalPrograms(), unlucky.UsesLocalPrograms())
 	}
 	next := attempt()
 	if got := string(next.Get(key)); got != "one" {
@@ -91,14 +91,14 @@ func TestTheRunsProgramStays(t *testing.T) {
 	}
 	next.Put(key, []byte("mended"))
 	after := attempt()
-	if got := string(after.Get(key)); got != "mended" || !next.Own() || after.Own() {
-		t.Errorf("after a damaged one the run has %q, of its own: %v, then %v", got, next.Own(), after.Own())
+	if got := string(after.Get(key)); got != "mended" || !next.UsesLocalPrograms() || after.UsesLocalPrograms() {
+		t.Errorf("after a damaged one the run has %q, of its own: %v, then %v", got, next.UsesLocalPrograms(), after.UsesLocalPrograms())
 	}
 	unwritten, other := attempt(), strings.Repeat("b", 64)
 	unwritten.Get(other)
 	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Write))
 	unwritten.Put(other, []byte("one"))
-	if !unwritten.Own() {
+	if !unwritten.UsesLocalPrograms() {
 		t.Error("what only this attempt has counts as the run's")
 	}
 }
@@ -110,7 +110,7 @@ func TestProgramsNeverFail(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Programs{folder: filepath.Join(file, "below"), log: slog.New(slog.NewTextHandler(&log, nil))}
+	p := &ProgramStore{folder: filepath.Join(file, "below"), log: slog.New(slog.NewTextHandler(&log, nil))}
 	key := strings.Repeat("a", 64)
 	p.Put(key, []byte("one"))
 	if got := p.Get(key); got != nil || !strings.Contains(log.String(), "keeping a compiled program") {
@@ -120,7 +120,7 @@ func TestProgramsNeverFail(t *testing.T) {
 
 // TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
 func TestProgramsFolderStaysSmall(t *testing.T) {
-	p := &Programs{folder: t.TempDir(), log: check.testLog(t)}
+	p := &ProgramStore{folder: t.TempDir(), log: check.testLog(t)}
 	torn := filepath.Join(p.folder, ".aaaaaaaa-1")
 	if err := os.WriteFile(torn, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -21,13 +21,13 @@ import (
 func OpenBucket(ctx context.Context, field, url string, o storage.Options) (*storage.Bucket, error) {
 	bucket, err := storage.Open(ctx, url, o)
 	if err != nil {
-		return nil, NotOpened(ctx, field, err)
+		return nil, BucketError(ctx, field, err)
 	}
 	return bucket, nil
 }
 
-// NotOpened says why the bucket that a setting names could not be opened.
-func NotOpened(ctx context.Context, field string, err error) error {
+// BucketError says why the bucket that a setting names could not be opened.
+func BucketError(ctx context.Context, field string, err error) error {
 	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) || ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", settings.Variable(field), err)
 	}
@@ -46,9 +46,9 @@ func OpenDataset(ctx context.Context, c settings.Config, bucket *storage.Bucket)
 	return nil, &settings.Error{[]settings.Fault{{settings.Variable("Data"), c.Data, err.Error()}}}
 }
 
-// Usable says whether both phases can use the data: training images for a batch or more, validation images, all with a class.
+// CheckDataset says whether both phases can use the data: training images for a batch or more, validation images, all with a class.
 // It is looked at before days of pretraining, not after.
-func Usable(c settings.Config, index shards.Index) error {
+func CheckDataset(c settings.Config, index shards.Index) error {
 	faults := &settings.Error{}
 	want := func(ok bool, format string, args ...any) {
 		if !ok {

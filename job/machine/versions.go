@@ -13,13 +13,10 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// Versions names what computed a run.
-type Versions = record.Versions
-
 // BuildVersions reads them from the binary; program and commit are what the linker stamped, if anything. Those of the plugin and the
 // driver are known once the device is open.
-func BuildVersions(program, commit string) Versions {
-	v := Versions{Program: program, Commit: commit, Build: executable()}
+func BuildVersions(program, commit string) record.Versions {
+	v := record.Versions{Program: program, Commit: commit, Build: executable()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -61,8 +58,8 @@ func executable() string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// Vectors is the widest vector unit of this processor that GoMLX's Go backend knows. Sums of another width have other last bits.
-func Vectors() string {
+// VectorUnit is the widest vector unit of this processor that GoMLX's Go backend knows. Sums of another width have other last bits.
+func VectorUnit() string {
 	switch {
 	case cpu.X86.HasAVX512F:
 		return "AVX-512"
@@ -77,8 +74,8 @@ const driverFile = "/proc/driver/nvidia/version"
 
 var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
 
-// Driver is the version of this machine's NVIDIA driver, or empty.
-func Driver() string {
+// DriverVersion is the version of this machine's NVIDIA driver, or empty.
+func DriverVersion() string {
 	text, _ := os.ReadFile(driverFile) // not there: another driver, or none
 	return nvidiaDriver(text)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 
 	"github.com/cijepa/cijepa/job/record"
@@ -14,8 +13,8 @@ import (
 // RunRecord is run.json as this package writes it.
 type RunRecord = record.RunRecord[Recipe]
 
-// ReadRecord reads run.json.
-func ReadRecord(text []byte, key string) (r RunRecord, err error) {
+// ReadRunRecord reads run.json.
+func ReadRunRecord(text []byte, key string) (r RunRecord, err error) {
 	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
 		err = errNoRecord
 	}
@@ -36,8 +35,8 @@ func sameVersion(version int, key string) error {
 	return &Error{[]Fault{{Variable("Run"), "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): go on with that one, or choose another name", key, version, record.Version)}}}
 }
 
-// Finished reads the result that is there: it must be a result, and of this recipe.
-func Finished(recipe Recipe, text []byte, key string) (r Result, err error) {
+// ReadResult reads the result that is there: it must be a result, and of this recipe.
+func ReadResult(recipe Recipe, text []byte, key string) (r Result, err error) {
 	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
 		err = errNoRecord
 	}
@@ -47,11 +46,11 @@ func Finished(recipe Recipe, text []byte, key string) (r Result, err error) {
 	if err := sameVersion(r.Version, key); err != nil {
 		return r, err
 	}
-	return r, Differences(RunRecord{Recipe: recipe}, RunRecord{Recipe: r.Recipe}, key)
+	return r, Conflicts(RunRecord{Recipe: recipe}, RunRecord{Recipe: r.Recipe}, key)
 }
 
-// Differences makes a settings error of what another attempt of the run was told otherwise.
-func Differences(mine, theirs RunRecord, key string) error {
+// Conflicts makes a settings error of what another attempt of the run was told otherwise.
+func Conflicts(mine, theirs RunRecord, key string) error {
 	faults := &Error{}
 	if mine.Recipe.MicroBatch == 0 {
 		mine.Recipe.MicroBatch = theirs.Recipe.MicroBatch // it is the run's to choose, see fit
@@ -70,19 +69,3 @@ func Differences(mine, theirs RunRecord, key string) error {
 
 // Result is result.json as this package writes it.
 type Result = record.Result[Recipe]
-
-// Finite is a figure as JSON can hold it: null for one that is not a number.
-func Finite(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
-func FiniteAll(values []float64) []*float64 {
-	all := make([]*float64, len(values))
-	for i, v := range values {
-		all[i] = Finite(v)
-	}
-	return all
-}

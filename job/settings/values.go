@@ -133,8 +133,8 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
-// Readable writes a span of time for a person.
-func Readable(seconds float64) string {
+// FormatSeconds writes a span of time for a person.
+func FormatSeconds(seconds float64) string {
 	switch {
 	case seconds < 1:
 		return fmt.Sprintf("%.3g s", seconds)
@@ -148,8 +148,8 @@ func Readable(seconds float64) string {
 	return fmt.Sprintf("%.0f h (%.0f days)", seconds/3600, seconds/86400)
 }
 
-// Amount writes a number of bytes for a person.
-func Amount(bytes float64) string {
+// FormatBytes writes a number of bytes for a person.
+func FormatBytes(bytes float64) string {
 	for _, u := range []struct {
 		name string
 		size float64
@@ -161,5 +161,5 @@ func Amount(bytes float64) string {
 	return fmt.Sprintf("%.0f bytes", bytes)
 }
 
-// Short writes a figure of a sentence.
-func Short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+// FormatNumber writes a figure of a sentence.
+func FormatNumber(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
