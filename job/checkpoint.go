@@ -45,7 +45,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		}
 		if at.learner != nil { // of a checkpoint that has been left for a newer one: the memory is needed
 			if err := at.learner.Close(); err != nil {
-				return &machine.DeviceError{err}
+				return &machine.DeviceError{Err: err}
 			}
 		}
 		at = loaded
@@ -58,7 +58,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		first := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
 		err := machine.Interruptible(ctx, func() (err error) {
 			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
-				err = &machine.DeviceError{err}
+				err = &machine.DeviceError{Err: err}
 			}
 			return err
 		})
@@ -87,7 +87,7 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	switch at.phase {
 	case record.Pretraining:
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
-			return &machine.DeviceError{err}
+			return &machine.DeviceError{Err: err}
 		}
 		masker, err := j.cfg.Model().Masker()
 		if err != nil {
@@ -114,7 +114,7 @@ func loading(err error) error {
 	case errors.Is(err, safetensors.ErrFormat):
 		return fmt.Errorf("%w: %w: a run of other settings, or another version, has written it", storage.ErrCorrupt, err)
 	case errors.Is(err, model.ErrUpload):
-		return &machine.DeviceError{err}
+		return &machine.DeviceError{Err: err}
 	}
 	return err
 }
@@ -158,13 +158,13 @@ func (at position) parts() ([]checkpoint.Part, error) {
 	case record.Pretraining:
 		state, err := at.learner.Snapshot()
 		if err != nil {
-			return nil, &machine.DeviceError{err}
+			return nil, &machine.DeviceError{Err: err}
 		}
 		held = state.Parts()
 	case record.Probing:
 		var err error
 		if held, err = at.probes.parts(); err != nil {
-			return nil, &machine.DeviceError{err}
+			return nil, &machine.DeviceError{Err: err}
 		}
 	}
 	text, err := json.MarshalIndent(at.progress, "", "  ")

@@ -32,10 +32,10 @@ func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
 	}
 	p := &probes{teacher: teacher}
 	if p.trained, err = model.NewProbe(j.device, j.cfg.Model(), c, teacher, j.cfg.Seed); err != nil {
-		return nil, &machine.DeviceError{err}
+		return nil, &machine.DeviceError{Err: err}
 	}
 	if p.untrained, err = model.NewProbe(j.device, j.cfg.Model(), c, initial, j.cfg.Seed); err != nil {
-		return nil, &machine.DeviceError{err}
+		return nil, &machine.DeviceError{Err: err}
 	}
 	return p, nil
 }
@@ -104,7 +104,7 @@ func (p *probes) parts() ([]model.Part, error) {
 func (p *probes) compile(c settings.Config) error {
 	for _, n := range p.named() {
 		if _, err := n.probe.Features(make([]byte, c.Image*c.Image*3)); err != nil {
-			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{err})
+			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{Err: err})
 		}
 	}
 	return nil
@@ -190,7 +190,7 @@ func (p *probing) update(probes *probes, b *input.Batch) (taken, error) {
 	for i, n := range probes.named() {
 		losses, err := n.probe.Step(b.Images[:b.N*size], b.Labels[:b.N], p.lr)
 		if err != nil {
-			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{err})
+			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{Err: err})
 		}
 		p.losses[i] = losses[len(losses)-1]
 	}

@@ -160,7 +160,7 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want int64
-	}{{storage.ErrUnreachable, 7}, {&machine.DeviceError{errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
+	}{{storage.ErrUnreachable, 7}, {&machine.DeviceError{Err: errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
 		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 		at.step = 7
 		if got := s.job.stopped(t.Context(), c.err, at, s, false); got != c.err || s.committed != c.want {

@@ -41,7 +41,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
 			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
 			if err != nil {
-				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{err})
+				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{Err: err})
 			}
 			n.into.Add(one)
 		}
@@ -122,7 +122,7 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		j.live.Moved()
 		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
 		if err != nil {
-			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{err})
+			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{Err: err})
 		}
 		for i := range batch.N {
 			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)

@@ -57,7 +57,7 @@ func (j *Job) watch(ctx context.Context) <-chan error {
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
 		j.log.Error("the run hangs", "goroutines", stacks.String())
-		hung <- &machine.DeviceError{err}
+		hung <- &machine.DeviceError{Err: err}
 	}()
 	return hung
 }

@@ -108,12 +108,16 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
-	b.cfg = machine.Likely(b.cfg, device.Memory())
-	b.model, b.found.MicroBatch = b.cfg.Model(), machine.Pass(b.cfg)
+	if b.cfg.MicroBatch == 0 {
+		if b.cfg, err = machine.ChooseMicroBatch(ctx, device, b.cfg, nil, false, b.log); err != nil {
+			return err
+		}
+	}
+	b.model, b.found.MicroBatch = b.cfg.Model(), b.cfg.ImagesPerPass()
 	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
-		return fmt.Errorf("making the initial state: %w", &machine.DeviceError{err})
+		return fmt.Errorf("making the initial state: %w", &machine.DeviceError{Err: err})
 	}
 	defer func() { err = errors.Join(err, b.learner.Close()) }()
 	b.found.StateSeconds = lap()

@@ -33,13 +33,14 @@ func (c *check) lookAtMemory(ctx context.Context) {
 			c.cfg, fits = cfg, true
 		}
 	}
-	_, need, err := machine.LargestSteps(c.cfg)
+	shapes, err := machine.LargestFirst(c.cfg)
 	if err != nil {
 		return // Load refuses such settings
 	}
+	need := c.cfg.Model().Need(shapes[0], c.cfg.FusedAttention())
 	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, and a checkpoint copies it, beside it", settings.FormatBytes(float64(need.State)), settings.FormatBytes(float64(need.Results)))
 	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: %s in all, an estimate for the largest mask shape",
-		machine.Pass(c.cfg), settings.FormatBytes(float64(need.Activations)), settings.FormatBytes(float64(need.Gradients+need.Sums)), settings.FormatBytes(float64(need.Images)), settings.FormatBytes(float64(need.Total())))
+		c.cfg.ImagesPerPass(), settings.FormatBytes(float64(need.Activations)), settings.FormatBytes(float64(need.Gradients+need.Sums)), settings.FormatBytes(float64(need.Images)), settings.FormatBytes(float64(need.Total())))
 	first := machine.FirstCard(ctx, c.smi)
 	if first != nil && !strings.HasPrefix(c.cfg.Backend, "xla") {
 		c.warn("card", "%s is here, but %s=%s does not use it", first.Name, settings.Variable("Backend"), c.cfg.Backend)
@@ -59,7 +60,7 @@ func (c *check) lookAtMemory(ctx context.Context) {
 	switch {
 	case memory == 0: // nobody tells
 	case fits:
-		c.ok("card", "%s: the largest step was tried with passes of %d images, and fits; the estimate is %.0f %%", card, machine.Pass(c.cfg), share)
+		c.ok("card", "%s: the largest step was tried with passes of %d images, and fits; the estimate is %.0f %%", card, c.cfg.ImagesPerPass(), share)
 	case share <= 90:
 		c.ok("card", "%s: the estimate is %.0f %% of its memory", card, share)
 	case c.cfg.MicroBatch == 0:

@@ -238,7 +238,7 @@ func (c *check) tellPace(all []timing) {
 	if last.skipped {
 		c.warn("step", "a gradient was not finite, on noise for images and initial weights")
 	}
-	if machine.Fused(c.cfg) && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
+	if c.cfg.FusedAttention() && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
 		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v", last.seen.FusedAttention, last.seen.Products)
 	}
 }

@@ -20,7 +20,7 @@ func OpenDevice(c settings.Config, p *ProgramStore, log *slog.Logger) (*model.De
 	case err == nil:
 		return device, nil
 	case errors.As(err, &field):
-		return nil, &settings.Error{[]settings.Fault{{settings.Variable("Backend"), c.Backend, field.Want}}}
+		return nil, settings.NewError("Backend", c.Backend, field.Want)
 	}
 	return nil, fmt.Errorf("%s: %w", settings.Variable("Backend"), &DeviceError{err})
 }

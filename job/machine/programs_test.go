@@ -67,7 +67,7 @@ func TestTheRunsProgramStays(t *testing.T) {
 	bucket := storage.New(store.Bucket(), storage.Options{RetryTimeout: 10 * time.Millisecond})
 	defer bucket.Close()
 	attempt := func() *ProgramStore {
-		return &ProgramStore{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
+		return &ProgramStore{folder: t.TempDir(), log: testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
 	}
 	key := strings.Repeat("a", 64)
 	first, beside, unlucky := attempt(), attempt(), attempt()
@@ -120,7 +120,7 @@ func TestProgramsNeverFail(t *testing.T) {
 
 // TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
 func TestProgramsFolderStaysSmall(t *testing.T) {
-	p := &ProgramStore{folder: t.TempDir(), log: check.testLog(t)}
+	p := &ProgramStore{folder: t.TempDir(), log: testLog(t)}
 	torn := filepath.Join(p.folder, ".aaaaaaaa-1")
 	if err := os.WriteFile(torn, nil, 0o600); err != nil {
 		t.Fatal(err)

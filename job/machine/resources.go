@@ -31,7 +31,7 @@ func BucketError(ctx context.Context, field string, err error) error {
 	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) || ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", settings.Variable(field), err)
 	}
-	return &settings.Error{[]settings.Fault{{settings.Variable(field), "", err.Error()}}}
+	return settings.NewError(field, "", err.Error())
 }
 
 // OpenDataset reads the index of the data.
@@ -43,7 +43,7 @@ func OpenDataset(ctx context.Context, c settings.Config, bucket *storage.Bucket)
 	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrCorrupt), ctx.Err() != nil:
 		return nil, fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.Data, err)
 	}
-	return nil, &settings.Error{[]settings.Fault{{settings.Variable("Data"), c.Data, err.Error()}}}
+	return nil, settings.NewError("Data", c.Data, err.Error())
 }
 
 // CheckDataset says whether both phases can use the data: training images for a batch or more, validation images, all with a class.
@@ -80,7 +80,7 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 // OpenCache makes the cache of shards ready, with room for a window of each split.
 func OpenCache(c settings.Config, data *shards.Dataset, log *slog.Logger) (*shards.Cache, error) {
 	folder := func(err error) error {
-		return &settings.Error{[]settings.Fault{{settings.Variable("CacheDir"), c.CacheDir, fmt.Sprintf("%v; choose a folder on a local disk that this process may write to", err)}}}
+		return settings.NewError("CacheDir", c.CacheDir, fmt.Sprintf("%v; choose a folder on a local disk that this process may write to", err))
 	}
 	if !data.InPlace() {
 		if err := os.MkdirAll(c.CacheDir, 0o777); err != nil {
@@ -91,7 +91,7 @@ func OpenCache(c settings.Config, data *shards.Dataset, log *slog.Logger) (*shar
 		}
 	}
 	size := func(err error) error {
-		return &settings.Error{[]settings.Fault{{settings.Variable("CacheSize"), c.CacheSize.String(), err.Error()}}}
+		return settings.NewError("CacheSize", c.CacheSize.String(), err.Error())
 	}
 	cache, err := shards.NewCache(data, c.CacheDir, int64(c.CacheSize), log)
 	if err != nil {

@@ -238,6 +238,18 @@ func (c Config) Model() model.Config {
 	}
 }
 
+// ImagesPerPass is the number of images of one pass: the micro-batch, or the whole batch where none
+// is set.
+func (c Config) ImagesPerPass() int {
+	if c.MicroBatch == 0 {
+		return c.Batch
+	}
+	return c.MicroBatch
+}
+
+// FusedAttention says whether attention runs as one operation of the device.
+func (c Config) FusedAttention() bool { return c.Model().Fused(c.Backend) }
+
 // StartLR is the learning rate of the first update.
 func (c Config) StartLR() float64 { return c.PeakLR / 10 }
 

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // TestGoldenUsage: the manual in README.md is the one that the settings give.
 func TestGoldenUsage(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +32,11 @@ func TestGoldenUsage(t *testing.T) {
 
 // TestGoldenBucketDrawing: README.md shows the bucket as the package comment of storage draws it.
 func TestGoldenBucketDrawing(t *testing.T) {
-	doc, err := os.ReadFile("../storage/doc.go")
+	doc, err := os.ReadFile("../../storage/doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestDefaultsAreTheBestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Defaults()
-	want.Bucket, want.DataBucket, want.Run, want.StartRate = "mem://", "mem://", "R-A05-B08-s0", 5e-5
+	want.Bucket, want.DataBucket, want.Run = "mem://", "mem://", "R-A05-B08-s0"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -152,7 +152,7 @@ func TestTooLargeToBeMeant(t *testing.T) {
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	for name, value := range map[string]string{
 		"CIJEPA_EPOCHS": "100000000000000000", "CIJEPA_KEEP_EVERY": "4611686018427387904", "CIJEPA_EVAL_EVERY": "1000001", "CIJEPA_IMAGE": "8192",
-		"CIJEPA_PROBE_EPOCHS": "1000001", "CIJEPA_PROBE_BATCH": "1000001", "CIJEPA_WORKERS": "5000", "CIJEPA_KNN_K": "10001",
+		"CIJEPA_PROBE_EPOCHS": "1000001", "CIJEPA_PROBE_BATCH": "1000001", "CIJEPA_KNN_K": "10001",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

@@ -26,6 +26,13 @@ func (f Fault) String() string {
 // Error holds every fault of the settings; the program exits with 64 on it.
 type Error struct{ Faults []Fault }
 
+// NewError is an Error with one fault, of a field of Config. See Error.Add.
+func NewError(field string, value any, want string) *Error {
+	e := &Error{}
+	e.Add(Variable(field), value, want)
+	return e
+}
+
 // Error lists the faults, one a line.
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -98,6 +105,7 @@ func (e *Error) addModel(err error) {
 	e.Add(Variable(field), value, f.Want)
 }
 
+// OrNil is e, or nil where it holds no fault.
 func (e *Error) OrNil() error {
 	if len(e.Faults) == 0 {
 		return nil
