@@ -24,7 +24,7 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, _ := bench.smallBench()
+	cfg, _ := fashionRun(t, func(*settings.Config) {})
 	cfg.Run, cfg.MicroBatch = "r", 0
 	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
 	defer bucket.Close()
@@ -37,14 +37,14 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	if _, err := checkpoint.OpenRun(bucket, "r", "first", nil).Begin(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
-	j := &Job{cfg: cfg, log: check.testLog(t), bucket: bucket, data: &shards.Dataset{}, device: device, run: checkpoint.OpenRun(bucket, "r", "second", nil)}
+	j := &Job{cfg: cfg, log: testLog(t), bucket: bucket, data: &shards.Dataset{}, device: device, run: checkpoint.OpenRun(bucket, "r", "second", nil)}
 	if err := j.begin(t.Context()); err != nil || j.cfg.MicroBatch != 2 || !j.begun.Equal(theirs.Begun) {
 		t.Errorf("micro-batches of %d, begun %v: %v", j.cfg.MicroBatch, j.begun, err)
 	}
-	var settings *settings.Error
-	j = &Job{cfg: cfg, log: check.testLog(t), bucket: bucket, data: &shards.Dataset{}, run: checkpoint.OpenRun(bucket, "r", "third", nil)} // without a device
+	var fault *settings.Error
+	j = &Job{cfg: cfg, log: testLog(t), bucket: bucket, data: &shards.Dataset{}, run: checkpoint.OpenRun(bucket, "r", "third", nil)} // without a device
 	j.cfg.Seed = 9
-	if err := j.begin(t.Context()); !errors.As(err, &settings) || !strings.Contains(err.Error(), "CIJEPA_SEED=9: this run was begun with 0") {
+	if err := j.begin(t.Context()); !errors.As(err, &fault) || !strings.Contains(err.Error(), "CIJEPA_SEED=9: this run was begun with 0") {
 		t.Errorf("another recipe: %v", err)
 	}
 }

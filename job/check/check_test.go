@@ -201,7 +201,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 	if _, err := run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{machine.BytesPart("x", []byte("x"))}); err != nil {
+	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{bytesPart("x", []byte("x"))}); err != nil {
 		t.Fatal(err)
 	}
 	tell("goes on from checkpoint 1: phase pretrain, update 7")
