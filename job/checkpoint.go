@@ -26,8 +26,8 @@ const progressPart = "progress.json"
 // position is where a run stands: a phase, the updates done in it, and the state after them.
 type position struct {
 	phase    string
-	step     int64 // updates done in the phase
-	keep     bool  // a checkpoint of this position is never deleted
+	step     int64          // updates done in the phase
+	keep     bool           // a checkpoint of this position is never deleted
 	learner  *model.Learner // of pretraining
 	probes   *probes        // of the probe
 	progress *Progress

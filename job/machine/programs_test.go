@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	_ "gocloud.dev/blob/fileblob"
+
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/storagetest"

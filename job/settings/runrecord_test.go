@@ -10,9 +10,9 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// TestWhatIsThereMustMakeSense: a record or result that is empty, cut or foreign is damage, told with what to do; one of
-// another recipe or version is a settings error that names the settings, and destroys nothing.
-func TestWhatIsThereMustMakeSense(t *testing.T) {
+// TestForeignRecordsAreRefused: a record or result that is empty, cut or of another program is corrupt,
+// and the error says what to do. One of another recipe or version is a settings error.
+func TestForeignRecordsAreRefused(t *testing.T) {
 	recipe := Defaults().Recipe
 	whole, err := json.Marshal(RunRecord{Version: record.Version, Recipe: recipe})
 	if err != nil {
@@ -50,15 +50,16 @@ func TestWhatIsThereMustMakeSense(t *testing.T) {
 	}
 }
 
-// TestMicroBatchIsTheRuns: where none is set, the one that the run was begun with is no difference.
-func TestMicroBatchIsTheRuns(t *testing.T) {
+// TestUnsetMicroBatchIsNoConflict: the run's own holds.
+func TestUnsetMicroBatchIsNoConflict(t *testing.T) {
 	for _, c := range []struct {
-		mine, theirs int
+		want, stored int
 		same         bool
 	}{{0, 0, true}, {0, 8, true}, {8, 8, true}, {4, 8, false}, {8, 0, false}} {
-		err := Conflicts(RunRecord{Recipe: Recipe{MicroBatch: c.mine}}, RunRecord{Recipe: Recipe{MicroBatch: c.theirs}}, "run.json")
+		want, stored := RunRecord{Recipe: Recipe{MicroBatch: c.want}}, RunRecord{Recipe: Recipe{MicroBatch: c.stored}}
+		err := Conflicts(want, stored, "run.json")
 		if (err == nil) != c.same {
-			t.Errorf("%d asked for, %d begun: %v", c.mine, c.theirs, err)
+			t.Errorf("%d asked for, %d begun: %v", c.want, c.stored, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +24,10 @@ func (f Fault) String() string {
 	return f.Variable + "=" + f.Value + ": " + f.Want
 }
 
-// Error holds every fault of the settings; the program exits with 64 on it.
+// Error holds every fault of the settings. The program exits with 64 on it.
 type Error struct{ Faults []Fault }
 
-// NewError is an Error with one fault, of a field of Config. See Error.Add.
+// NewError returns an Error with one fault, of a field of Config. See Error.Add.
 func NewError(field string, value any, want string) *Error {
 	e := &Error{}
 	e.Add(Variable(field), value, want)
@@ -43,29 +44,38 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Add names a fault once a variable, with the value as it was typed where it was typed.
+// Add adds a fault of a variable or a flag, unless it has one already. The message shows the value
+// as it was typed, where the variable is set; an empty value is not shown.
 func (e *Error) Add(variable string, value any, want string) {
 	f := Fault{variable, fmt.Sprint(value), want}
-	if typed, ok := typed(variable); ok && f.Value != "" && f.Value != strconv.Quote(typed) {
-		f.Value = typed
+	if raw, ok := rawValue(variable); ok && f.Value != "" && f.Value != strconv.Quote(raw) {
+		f.Value = raw
 	}
 	if !slices.ContainsFunc(e.Faults, func(g Fault) bool { return g.Variable == variable }) {
 		e.Faults = append(e.Faults, f)
 	}
 }
 
-// addError takes an error of envconfig.
-func (e *Error) addError(err error) {
+// OrNil returns e, or nil if it holds no fault.
+func (e *Error) OrNil() error {
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
+}
+
+// addParse adds an error of envconfig.
+func (e *Error) addParse(err error) {
 	var p *envconfig.ParseError
 	if !errors.As(err, &p) {
 		e.Add(Prefix, "", err.Error())
 		return
 	}
-	e.Add(p.KeyName, fmt.Sprintf("%q", p.Value), wanted(p))
+	e.Add(p.KeyName, fmt.Sprintf("%q", p.Value), parseWant(p))
 }
 
-// wanted says what a field takes, where the parser's own words would name Go's types.
-func wanted(p *envconfig.ParseError) string {
+// parseWant says what a field takes, where the parser's own words would name Go's types.
+func parseWant(p *envconfig.ParseError) string {
 	switch p.TypeName {
 	case "int":
 		return "a whole number"
@@ -81,11 +91,12 @@ func wanted(p *envconfig.ParseError) string {
 	return p.Err.Error()
 }
 
-// addModel takes the errors of package model, joined ones apart.
-func (e *Error) addModel(err error) {
+// addModel adds the faults that package model finds in c.Model(), joined ones apart, each under a
+// setting that mends it.
+func (e *Error) addModel(c Config, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {
-			e.addModel(one)
+			e.addModel(c, one)
 		}
 		return
 	}
@@ -94,21 +105,22 @@ func (e *Error) addModel(err error) {
 		e.Add(Prefix, "", err.Error())
 		return
 	}
-	field := f.Field[strings.LastIndexByte(f.Field, '.')+1:] // Masks.ContextScale is ContextScale here
-	if field == "Grid" {
-		field = "Patch"
+	field, value, want := strings.TrimPrefix(f.Field, "Masks."), f.Value, f.Want
+	switch field {
+	case "Grid":
+		field, value, want = "Patch", c.Patch, fmt.Sprintf("the grid of %vx%v %s", f.Value, f.Value, f.Want)
+	case "MinContext": // a constant of the method: the grid is too small, or the targets are too large
+		field, value = "Patch", c.Patch
+		if d := Defaults(); c.TargetScale != d.TargetScale || c.TargetAspect != d.TargetAspect {
+			field, value = "TargetScale", c.TargetScale
+		}
 	}
-	value := f.Value
+	if _, ok := reflect.TypeFor[Config]().FieldByName(field); !ok {
+		e.Add(Prefix, "", err.Error())
+		return
+	}
 	if pair, ok := value.([2]float64); ok {
 		value = Range(pair) // as it would be typed
 	}
-	e.Add(Variable(field), value, f.Want)
-}
-
-// OrNil is e, or nil where it holds no fault.
-func (e *Error) OrNil() error {
-	if len(e.Faults) == 0 {
-		return nil
-	}
-	return e
+	e.Add(Variable(field), value, want)
 }
