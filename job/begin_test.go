@@ -7,27 +7,24 @@ import (
 	"testing"
 	"time"
 
-	"gocloud.dev/blob/memblob"
-
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
 // another recipe is refused before anything is tried on the device.
 func TestTheFirstMicroBatchHolds(t *testing.T) {
-	device, err := model.OpenDevice("go:ops_sequential")
+	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg, _ := fashionRun(t, func(*settings.Config) {})
 	cfg.Run, cfg.MicroBatch = "r", 0
-	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	defer bucket.Close()
+	bucket := storagetest.Memory(t)
 	theirs := settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&shards.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
 	theirs.Recipe.MicroBatch = 2
 	text, err := json.Marshal(theirs)

@@ -144,7 +144,7 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 
 // storageOptions are those of this run's buckets.
 func (j *Job) storageOptions() storage.Options {
-	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, Moved: j.live.Transferred}
+	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, OnTransfer: j.live.Transferred}
 }
 
 // open opens the data and the device.

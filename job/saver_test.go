@@ -29,7 +29,7 @@ func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*save
 	cfg.SaveEvery = time.Hour
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	j := &Job{cfg: cfg, log: log}
-	j.run = checkpoint.OpenRun(storage.New(store.Bucket(), storage.Options{RetryTimeout: 50 * time.Millisecond, Log: log}), "r", attempt, log)
+	j.run = checkpoint.OpenRun(store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond, Log: log}), "r", attempt, log)
 	if _, err := j.run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestOvertakenStops(t *testing.T) {
 	if got := old.job.stop(t.Context(), at, err); got != err {
 		t.Errorf("the attempt ended with %v", got)
 	}
-	lines := linesOf[record.Attempt](t, storage.New(store.Bucket(), storage.Options{}), record.Attempts)
+	lines := linesOf[record.Attempt](t, store.Open(storage.Options{}), record.Attempts)
 	if len(lines) != 1 || lines[0].How != record.Overtaken || lines[0].Step != 1 || lines[0].Saved == nil || *lines[0].Saved != 0 {
 		t.Errorf("of its end it wrote %+v", lines)
 	}
