@@ -13,6 +13,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // TestRunTakesTheLargestMicroBatchThatFits, and keeps it. What cannot fit ends the run before its
@@ -72,7 +73,7 @@ func TestRunTakesTheLargestMicroBatchThatFits(t *testing.T) {
 			t.Setenv("PLUGIN_TEMPORARY", fmt.Sprint(temporary))
 			cfg := cfg
 			cfg.MicroBatch = c.micro
-			got, err := ChooseMicroBatch(t.Context(), device, cfg, c.begun, c.begun == nil, testLog(t))
+			got, err := ChooseMicroBatch(t.Context(), device, cfg, c.begun, c.begun == nil, storagetest.Log(t))
 			if c.err == nil {
 				if err != nil || got.MicroBatch != c.want {
 					t.Errorf("micro-batches of %d, want %d: %v", got.MicroBatch, c.want, err)

@@ -2,15 +2,12 @@ package machine
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cijepa/cijepa/job/settings"
 )
-
-func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // TestMicroBatchesAreDivisors: the whole batch first, then its divisors.
 func TestMicroBatchesAreDivisors(t *testing.T) {

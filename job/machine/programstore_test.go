@@ -28,7 +28,7 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	machine := func(run string) *ProgramStore {
 		p := &ProgramStore{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
 		if run != "" {
-			p.run = &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, run, "test", nil)}
+			p.ctx, p.bucket, p.run = t.Context(), bucket, checkpoint.OpenRun(bucket, run, "test", nil)
 		}
 		return p
 	}
@@ -52,7 +52,8 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	want("the run comes first", other.Get(key), "one")
 	none.Put(key, []byte("three"))
 	want("no run", none.Get(key), "three")
-	none.run = machine("third").run
+	third := machine("third")
+	none.ctx, none.bucket, none.run = third.ctx, third.bucket, third.run
 	want("now of a run", none.Get(key), "three")
 	adopted := machine("third")
 	want("which has it from then on", adopted.Get(key), "three")
@@ -68,7 +69,7 @@ func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})
 	attempt := func() *ProgramStore {
-		return &ProgramStore{folder: t.TempDir(), log: testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
+		return NewRunProgramStore(t.Context(), t.TempDir(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil), storagetest.Log(t))
 	}
 	key := strings.Repeat("a", 64)
 	first, beside, unlucky := attempt(), attempt(), attempt()
@@ -121,7 +122,7 @@ func TestProgramsNeverFail(t *testing.T) {
 
 // TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
 func TestProgramsFolderStaysSmall(t *testing.T) {
-	p := &ProgramStore{folder: t.TempDir(), log: testLog(t)}
+	p := &ProgramStore{folder: t.TempDir(), log: storagetest.Log(t)}
 	torn := filepath.Join(p.folder, ".aaaaaaaa-1")
 	if err := os.WriteFile(torn, nil, 0o600); err != nil {
 		t.Fatal(err)
