@@ -161,7 +161,7 @@ func TestPeakOf(t *testing.T) {
 		return []byte("NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n"), nil
 	}}
 	b.cfg.Backend = "xla:/plugin/xla_cuda_plugin.so"
-	if b.lookAtCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
+	if b.findCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
 		t.Errorf("found %+v", b.found)
 	}
 }

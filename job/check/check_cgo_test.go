@@ -30,7 +30,7 @@ func TestCheckTriesTheLargestStep(t *testing.T) {
 		var out strings.Builder
 		k := &check{cfg: cfg, out: &out, log: testLog(t), smi: machine.NvidiaSMI, device: device}
 		t.Setenv("PLUGIN_MEMORY", memory)
-		if k.lookAtMemory(t.Context()); !strings.Contains(out.String(), says) {
+		if k.checkMemory(t.Context()); !strings.Contains(out.String(), says) {
 			t.Errorf("no %q in\n%s", says, &out)
 		}
 	}

@@ -167,11 +167,11 @@ func TestCheckMakesNoBucket(t *testing.T) {
 		changed.Bucket, changed.DataBucket = c.bucket, c.data
 		var out bytes.Buffer
 		k := &check{cfg: changed, out: &out, log: testLog(t)}
-		k.lookAtBucket(t.Context())
-		k.lookAtData(t.Context())
+		k.checkBucket(t.Context())
+		k.checkData(t.Context())
 		k.close()
 		var faults []string
-		for _, f := range k.settings.Faults {
+		for _, f := range k.faults.Faults {
 			faults = append(faults, f.Variable)
 		}
 		if strings.Join(faults, " ") != c.fault || len(k.errs) > 0 || !strings.Contains(out.String(), c.says) {
@@ -190,7 +190,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 		t.Helper()
 		var out bytes.Buffer
 		c := &check{cfg: cfg, out: &out, log: testLog(t), bucket: bucket}
-		if c.lookAtRun(t.Context()); !strings.Contains(out.String(), want) || len(c.errs)+len(c.settings.Faults) > 0 {
+		if c.checkRun(t.Context()); !strings.Contains(out.String(), want) || len(c.errs)+len(c.faults.Faults) > 0 {
 			t.Errorf("no %q in %s", want, &out)
 		}
 	}
@@ -295,7 +295,7 @@ func TestCheckFindsFaults(t *testing.T) {
 func TestCheckListsAllFaults(t *testing.T) {
 	var out bytes.Buffer
 	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
-	c.settings.Add("CIJEPA_X", 7, "something else")
+	c.faults.Add("CIJEPA_X", 7, "something else")
 	err := c.conclude()
 	if want := "3 things stand in the way:\n  CIJEPA_X=7: something else\n  opening: " + storage.ErrDenied.Error() + "\n  a; b"; err.Error() != want {
 		t.Errorf("it says\n%v\ninstead of\n%s", err, want)
@@ -319,7 +319,7 @@ func TestCheckWarnsOfWhatStays(t *testing.T) {
 	cfg.Bucket = failing(t, storagetest.Always(storagetest.Denied, storagetest.Delete))
 	var out bytes.Buffer
 	c := &check{cfg: cfg, out: &out, log: testLog(t)}
-	if c.lookAtBucket(t.Context()); len(c.errs) > 0 || c.warnings != 1 || !strings.Contains(out.String(), "not deleted") {
+	if c.checkBucket(t.Context()); len(c.errs) > 0 || c.warnings != 1 || !strings.Contains(out.String(), "not deleted") {
 		t.Errorf("%v\n%s", c.errs, &out)
 	}
 	c.close()
@@ -372,8 +372,8 @@ func TestCheckHoldsTheCacheAgainstTheShards(t *testing.T) {
 			cfg.DataBucket, cfg.CacheDir, cfg.CacheSize, cfg.Window = "mem://", c.dir, settings.Bytes(c.size), c.window
 			var out bytes.Buffer
 			k := &check{cfg: cfg, out: &out, log: testLog(t), data: data}
-			k.lookAtCache(t.Context())
-			if !strings.Contains(out.String(), c.says) || (len(k.settings.Faults) == 1) != c.fault || strings.Count(out.String(), "\n") != 1 {
+			k.checkCache(t.Context())
+			if !strings.Contains(out.String(), c.says) || (len(k.faults.Faults) == 1) != c.fault || strings.Count(out.String(), "\n") != 1 {
 				t.Errorf("no %q, or not one fault, in\n%s", c.says, &out)
 			}
 		})
@@ -397,7 +397,7 @@ func TestCheckKnowsTheCard(t *testing.T) {
 		cfg.Backend, cfg.MicroBatch = c.backend, c.micro
 		var out bytes.Buffer
 		k := &check{cfg: cfg, out: &out, log: testLog(t), smi: func(context.Context) ([]byte, error) { return []byte(c.smi), nil }}
-		if k.lookAtMemory(t.Context()); !strings.Contains(out.String(), c.says) {
+		if k.checkMemory(t.Context()); !strings.Contains(out.String(), c.says) {
 			t.Errorf("no %q in\n%s", c.says, &out)
 		}
 		if cards := strings.Count(out.String(), " card "); cards > 1 || cards == 1 && !strings.Contains(c.smi, "MiB") {
@@ -455,7 +455,7 @@ func TestCheckTellsWhatAPreemptionCosts(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		k := &check{cfg: settings.Defaults(), out: &out, rate: c.rate, update: c.update}
-		if k.tellPreemption(t.Context()); !strings.Contains(out.String(), c.says) {
+		if k.reportPreemption(t.Context()); !strings.Contains(out.String(), c.says) {
 			t.Errorf("no %q in\n%s", c.says, &out)
 		}
 	}
@@ -472,7 +472,7 @@ func TestCheckCountsTheDefaults(t *testing.T) {
 	first := 6 * (s.Masks.TargetBlocks*(shape.Context+shape.Target) - shape.Context - 1)
 	last := s.Masks.TargetBlocks * shape.Context * (2 + 4*s.MLPRatio)
 	left := 3 * float64(s.Slots()*(first+last)*s.PredictorWidth*s.PredictorWidth)
-	if got := (c.operations() + left) / 1e9; math.Abs(got-135) > 3 {
+	if got := (c.flops() + left) / 1e9; math.Abs(got-135) > 3 {
 		t.Errorf("%.1f GFLOP an image and step, not 135", got)
 	}
 }
@@ -549,7 +549,7 @@ func TestCheckScalesABlock(t *testing.T) {
 	if share := c.share(c.cfg.Model()); share != 1 {
 		t.Errorf("the whole is %g of the operations", share)
 	}
-	if got := extrapolate(timing{images: 4, seconds: 3}, timing{images: 16, seconds: 9}, 64); got != 33 {
+	if got := extrapolate(trial{images: 4, seconds: 3}, trial{images: 16, seconds: 9}, 64); got != 33 {
 		t.Errorf("3 s for 4 images and 9 s for 16 make %g s for 64, not 33", got)
 	}
 }

@@ -17,12 +17,13 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// lookAtData reads the index of the data set and holds it against what the two phases need of it.
-func (c *check) lookAtData(ctx context.Context) {
+// checkData reads the index of the data, and checks that both phases can use it and that its shards are
+// there.
+func (c *check) checkData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
 		var err error
-		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.store()); err != nil {
+		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.storageOptions()); err != nil {
 			c.fault(ctx, "data", err)
 			return
 		}
@@ -33,7 +34,7 @@ func (c *check) lookAtData(ctx context.Context) {
 		}()
 	}
 	if bucket == nil {
-		return // the fault is told already
+		return // already reported
 	}
 	data, err := machine.OpenDataset(ctx, c.cfg, bucket)
 	if err != nil {
@@ -50,17 +51,18 @@ func (c *check) lookAtData(ctx context.Context) {
 	if err := machine.CheckDataset(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
-	c.lookAtShards(ctx)
+	c.checkShards(ctx)
 	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
 		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
 	}
 }
 
-// lookAtShards holds the index against a listing: a shard that is gone would stop the run when its turn comes, maybe a day from now.
-func (c *check) lookAtShards(ctx context.Context) {
+// checkShards compares the index with a listing. A missing shard would stop the run when its turn
+// comes, perhaps after a day.
+func (c *check) checkShards(ctx context.Context) {
 	err := c.data.CheckSizes(ctx)
 	switch {
-	case errors.Is(err, storage.ErrDenied): // a run reads shards by their names
+	case errors.Is(err, storage.ErrDenied): // a run can do without listing shards
 		c.warn("data", "whether all shards are there is not known: %v", err)
 	case err != nil:
 		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.cfg.Data, err))
@@ -69,7 +71,7 @@ func (c *check) lookAtShards(ctx context.Context) {
 	}
 }
 
-// updates of pretraining; 0 when they cannot be told.
+// updates is the number of updates of pretraining, or 0 if the data could not be read.
 func (c *check) updates() int64 {
 	if c.data == nil {
 		return 0
@@ -77,8 +79,8 @@ func (c *check) updates() int64 {
 	return int64(c.cfg.Epochs) * int64(c.data.Index.Counts[machine.TrainSplit]/c.cfg.Batch)
 }
 
-// lookAtCache holds the shards against the cache's limit and the space of its file system.
-func (c *check) lookAtCache(ctx context.Context) {
+// checkCache checks the folder of the shard cache, its limit, and the space of its file system.
+func (c *check) checkCache(ctx context.Context) {
 	if c.data == nil {
 		return
 	}
@@ -94,11 +96,11 @@ func (c *check) lookAtCache(ctx context.Context) {
 	if err := cache.Close(); err != nil {
 		c.log.Warn("closing the shard cache", "error", err)
 	}
-	c.lookAtSpace(ctx)
+	c.checkSpace(ctx)
 }
 
-// lookAtSpace compares what the cache will take with what the file system has left.
-func (c *check) lookAtSpace(ctx context.Context) {
+// checkSpace compares what the cache will take with what the file system has left.
+func (c *check) checkSpace(ctx context.Context) {
 	var total, here int64
 	for _, shards := range c.data.Index.Splits {
 		for i := range shards {
@@ -122,7 +124,8 @@ func (c *check) lookAtSpace(ctx context.Context) {
 		settings.FormatBytes(float64(total)), settings.FormatBytes(float64(here)), settings.FormatBytes(float64(takes)), settings.FormatBytes(float64(free+here)), c.cfg.CacheDir)
 	switch {
 	case takes > free+here:
-		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)
+		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,
+			fmt.Sprintf("%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)))
 	case takes < total:
 		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.FormatBytes(float64(total-takes)))
 	default:
