@@ -56,8 +56,8 @@ type Eval struct {
 	Solving   float64  `json:"solving_seconds"` // of the host, beside training
 }
 
-// Alarm is one line of alarms: a figure that has left what is healthy. A state that lasts rings once, and again only after
-// it has been healthy in between.
+// Alarm is one line of alarms: a value beyond the limit of a healthy run. A value that stays there fires
+// once, and again only after it has been healthy in between.
 type Alarm struct {
 	Time  time.Time `json:"time"`
 	Step  int64     `json:"step"`
