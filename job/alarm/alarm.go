@@ -1,6 +1,6 @@
-// Package alarm holds what a run records of itself against limits that no healthy run reaches. It is
-// pure: the alarms are a function of the lines of the journal, in their order. It knows no log and no
-// bucket.
+// Package alarm holds what a run records of itself against limits that no healthy run reaches. It
+// is pure: the alarms are a function of the lines of the journal, in their order. It knows no log
+// and no bucket.
 //
 //	alarm.go    Rules and State: which lines are evaluated
 //	rules.go    the rules
@@ -16,8 +16,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// State is what the rules remember. It travels in every checkpoint, so that a restart neither repeats
-// an alarm nor misses one.
+// State is what the rules remember. It travels in every checkpoint, so that a restart neither
+// repeats an alarm nor misses one.
 type State struct {
 	Count          int        `json:"count"`             // alarms so far
 	Firing         []string   `json:"ringing,omitempty"` // kinds, with their depths, that have fired and not recovered; sorted
@@ -38,8 +38,8 @@ type Rules struct {
 	state            *State
 }
 
-// New returns the rules of a run: its depths, its sampled source rows, whether targets are normalised,
-// and the updates of its warm-up and of an epoch. The rules read and change state.
+// New returns the rules of a run: its depths, its sampled source rows, whether targets are
+// normalised, and the updates of its warm-up and of an epoch. The rules read and change state.
 func New(depths []int, rows int, normed bool, warmup, perEpoch int64, state *State) Rules {
 	return Rules{depths: depths, rows: rows, normed: normed, warmup: warmup, perEpoch: perEpoch, state: state}
 }
@@ -77,7 +77,8 @@ func (r Rules) EvaluateUpdate(step int64, skipped bool) []record.Alarm {
 	n := float64(len(s.Skips))
 	one := reading{value: &n, limit: maxSkips, bad: n > maxSkips, good: n == 0}
 	return r.fire(record.AlarmNotFinite, step, []reading{one}, func(reading) string {
-		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; %d in a row end the run: lower %s",
+		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; "+
+			"%d in a row end the run: lower %s",
 			n, skipWindow, MaxSkipped, settings.Variable("PeakLR"))
 	})
 }

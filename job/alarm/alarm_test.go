@@ -87,8 +87,8 @@ func evaluate(r Rules, lines []any) (found []record.Alarm) {
 	return found
 }
 
-// cases are the lines of runs, made up here, and the alarms that they fire, in order: kind, epoch or
-// step, depth.
+// cases are the lines of runs, made up here, and the alarms that they fire, in order: kind, epoch
+// or step, depth.
 var cases = []struct {
 	name  string
 	lines []any
@@ -154,8 +154,8 @@ func shorthand(all []record.Alarm) (list []string) {
 	return list
 }
 
-// TestAlarmsDoNotDependOnRestarts: each case fires what it should, also when the state goes through a
-// checkpoint between any two lines.
+// TestAlarmsDoNotDependOnRestarts: each case fires what it should, also when the state goes through
+// a checkpoint between any two lines.
 func TestAlarmsDoNotDependOnRestarts(t *testing.T) {
 	for _, c := range cases {
 		r := tableRules()
@@ -190,8 +190,8 @@ func TestAlarmsDoNotDependOnRestarts(t *testing.T) {
 	}
 }
 
-// TestOwnSamplingFiresNoAlarm, over whole runs of the table and of the demonstration. A sampler that
-// favours one depth by a tenth does.
+// TestOwnSamplingFiresNoAlarm, over whole runs of the table and of the demonstration. A sampler
+// that favours one depth by a tenth does.
 func TestOwnSamplingFiresNoAlarm(t *testing.T) {
 	for _, c := range []struct {
 		depths      settings.DepthSet

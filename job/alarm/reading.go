@@ -25,7 +25,10 @@ func atLeast(limit float64, depth *int, value *float64) reading {
 	if value == nil {
 		return reading{depth: depth, limit: limit, excess: math.Inf(1), bad: true}
 	}
-	return reading{depth: depth, value: value, limit: limit, excess: -*value, bad: *value < limit, good: *value > limit*(1+hysteresis)}
+	return reading{
+		depth: depth, value: value, limit: limit, excess: -*value,
+		bad: *value < limit, good: *value > limit*(1+hysteresis),
+	}
 }
 
 // orInf returns a value, or infinity if it is not finite.
@@ -44,8 +47,8 @@ func format(value *float64) string {
 	return settings.FormatNumber(*value)
 }
 
-// fire remembers the readings of one kind, of which each depth fires and recovers by itself. If some
-// are bad that were not firing, it returns one alarm for all of them, which shows the worst.
+// fire remembers the readings of one kind, of which each depth fires and recovers by itself. If
+// some are bad that were not firing, it returns one alarm for all of them, which shows the worst.
 func (r Rules) fire(kind string, step int64, all []reading, text func(worst reading) string) []record.Alarm {
 	s := r.state
 	var worst *reading

@@ -25,12 +25,13 @@ func (r Rules) pathways(line record.Step) []record.Alarm {
 		got, most := float64(line.Updates[i])/n, pathwayDeviations*math.Sqrt(share*(1-share)/n)
 		off := math.Abs(got - share)
 		all = append(all, reading{
-			depth: &r.depths[i], value: record.Finite(100 * got), limit: 100 * (share + math.Copysign(most, got-share)), excess: off,
-			bad: off > most, good: off <= most*(1-hysteresis),
+			depth: &r.depths[i], value: record.Finite(100 * got), limit: 100 * (share + math.Copysign(most, got-share)),
+			excess: off, bad: off > most, good: off <= most*(1-hysteresis),
 		})
 	}
 	return r.fire(record.AlarmPathway, line.Step, all, func(worst reading) string {
-		return fmt.Sprintf("source depth %d took part in %s %% of the updates, and chance explains no more than %s %%: this is a fault of the program, and what comes out is not the method's",
+		return fmt.Sprintf("source depth %d took part in %s %% of the updates, and chance explains no more than %s %%: "+
+			"this is a fault of the program, and what comes out is not the method's",
 			*worst.depth, format(worst.value), settings.FormatNumber(worst.limit))
 	})
 }
@@ -62,7 +63,8 @@ func (r Rules) table(line record.Step) []record.Alarm {
 		all = append(all, worst)
 	}
 	return r.fire(record.AlarmTable, line.Step, all, func(worst reading) string {
-		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: this pathway has learnt nothing, or has come undone: look at %s",
+		return fmt.Sprintf("source depth %d predicts target depth %d with an error of %s, and a prediction of zero has 1: "+
+			"this pathway has learnt nothing, or has come undone: look at %s",
 			*worst.depth, *worst.to, format(worst.value), settings.Variable("PeakLR"))
 	})
 }
@@ -104,15 +106,18 @@ func (r Rules) health(line record.Health) []record.Alarm {
 	advice := fmt.Sprintf("; lower %s, or raise %s", settings.Variable("PeakLR"), settings.Variable("EMAMomentum"))
 	return slices.Concat(
 		r.fire(record.AlarmCollapse, line.Step, std, func(worst reading) string {
-			return fmt.Sprintf("the teacher's features of depth %d deviate by %s over images, and healthy ones by 0.3 to 1: images look alike to it",
+			return fmt.Sprintf("the teacher's features of depth %d deviate by %s over images, and healthy ones by 0.3 to 1: "+
+				"images look alike to it",
 				*worst.depth, format(worst.value)) + advice
 		}),
 		r.fire(record.AlarmRank, line.Step, rank, func(worst reading) string {
-			return fmt.Sprintf("the effective rank of the teacher's features of depth %d is %s, below %s: they differ in few directions",
+			return fmt.Sprintf("the effective rank of the teacher's features of depth %d is %s, below %s: "+
+				"they differ in few directions",
 				*worst.depth, format(worst.value), settings.FormatNumber(worst.limit)) + advice
 		}),
 		r.fire(record.AlarmResidual, line.Step, rms, func(worst reading) string {
-			return fmt.Sprintf("the teacher's residual stream after depth %d has grown to %s, above %s (%d times the epoch before, %d at most)",
+			return fmt.Sprintf("the teacher's residual stream after depth %d has grown to %s, above %s "+
+				"(%d times the epoch before, %d at most)",
 				*worst.depth, format(worst.value), settings.FormatNumber(worst.limit), maxRMSGrowth, maxRMS) + advice
 		}))
 }
@@ -126,7 +131,8 @@ func (r Rules) eval(line record.Eval) []record.Alarm {
 	limit := s.BestTop1 - fall
 	one := reading{value: &top1, limit: limit, bad: top1 < limit, good: top1 > s.BestTop1-fall/2}
 	return r.fire(record.AlarmProbe, line.Step, []reading{one}, func(reading) string {
-		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s",
+		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: "+
+			"the teacher gets worse; lower %s",
 			settings.FormatNumber(top1), settings.FormatNumber(s.BestTop1), line.Images, settings.Variable("PeakLR"))
 	})
 }

@@ -1,5 +1,5 @@
-// Package bench is cijepa bench: the training step alone, timed without data. It knows no bucket and no
-// run.
+// Package bench is cijepa bench: the training step alone, timed without data. It knows no bucket
+// and no run.
 //
 //	bench.go      Options and Run: what is measured, in order
 //	steps.go      TimeSteps, for the benchmark and for cijepa check
@@ -50,21 +50,27 @@ func (o Options) check(cfg model.Config) error {
 	want(o.Warmup >= 0, "-warmup", o.Warmup, "0 or more")
 	want(o.Peak >= 0 && !math.IsInf(o.Peak, 0), "-peak", o.Peak, "a number above 0, or 0: by the card's name")
 	want((o.Target == 0) == (o.Context == 0), "-target", o.Target, "together with -context, or neither")
-	want(o.Target >= 0 && o.Target <= tokens, "-target", o.Target, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
-	want(o.Context >= 0 && o.Context <= tokens, "-context", o.Context, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
+	lengths := fmt.Sprintf("from 1 to the %d tokens of an image", tokens)
+	want(o.Target >= 0 && o.Target <= tokens, "-target", o.Target, lengths)
+	want(o.Context >= 0 && o.Context <= tokens, "-context", o.Context, lengths)
 	return faults.OrNil()
 }
 
 // Run times the training step of these settings on their device. It needs no bucket and no data:
 // images are noise, and the state is a run's initial one. It writes a Result to out, as one line of
 // JSON.
-func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer, log *slog.Logger) error {
+func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer,
+	log *slog.Logger,
+) error {
 	m := cfg.Model()
 	if err := o.check(m); err != nil {
 		return err
 	}
 	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: machine.NvidiaSMI}
-	b.found = Result{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
+	b.found = Result{
+		Versions: versions, Preset: cfg.Preset,
+		Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows,
+	}
 	// A call of the device cannot be interrupted. After a signal it runs until the process ends.
 	if err := machine.Interruptible(ctx, func() error { return b.run(ctx) }); err != nil {
 		return err
@@ -134,7 +140,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, s := range shapes {
 		lap()
 		if err := b.learner.Compile(s); err != nil {
-			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, machine.StepError(b.cfg, err, nil))
+			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w",
+				s.Target, s.Context, machine.StepError(b.cfg, err, nil))
 		}
 		b.found.Shapes = append(b.found.Shapes,
 			Shape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})

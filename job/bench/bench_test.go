@@ -109,7 +109,8 @@ func TestBenchOfOneShape(t *testing.T) {
 	}
 }
 
-// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
+// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to
+// oneself.
 func TestBenchOfALossThatIsNotFinite(t *testing.T) {
 	cfg, o := smallBench()
 	cfg.PeakLR = 1e31

@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// peaks are FLOP/s of dense products in bfloat16 with float32 sums, from NVIDIA's data sheets, by words
-// of the card's name. The first entry whose words a name contains counts.
+// peaks are FLOP/s of dense products in bfloat16 with float32 sums, from NVIDIA's data sheets, by
+// words of the card's name. The first entry whose words a name contains counts.
 var peaks = []struct {
 	words string
 	flops float64

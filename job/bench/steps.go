@@ -45,8 +45,8 @@ func (t StepTimes) Typical() time.Duration {
 	return median(t.Counted)
 }
 
-// TimeSteps takes steps of a learner, whose program of the shape must be compiled. As in a run, images
-// of later steps are copied to the device while one runs. Errors of the device are
+// TimeSteps takes steps of a learner, whose program of the shape must be compiled. As in a run,
+// images of later steps are copied to the device while one runs. Errors of the device are
 // *machine.DeviceError; when ctx ends, between two steps, the error is its cause.
 func TimeSteps(ctx context.Context, learner *model.Learner, t Trial) (times StepTimes, err error) {
 	warmup := max(1, t.Warmup)
@@ -106,8 +106,8 @@ func median(times []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(times))[len(times)/2]
 }
 
-// scatterMasks draws masks of any lengths for a batch: cells at random instead of blocks, which takes a
-// step as long.
+// scatterMasks draws masks of any lengths for a batch: cells at random instead of blocks, which
+// takes a step as long.
 func scatterMasks(cfg model.Config, s mask.Shape, seed uint64) mask.Masks {
 	m := mask.Masks{B: cfg.Batch, C: s.Context, M: cfg.Masks.TargetBlocks, K: s.Target}
 	tokens := cfg.Grid() * cfg.Grid()

@@ -30,8 +30,8 @@ func (b *bench) timeUpload() error {
 	return nil
 }
 
-// timeSnapshot times the copy of the state for a checkpoint and its way to the host. It does so twice,
-// because the first time memory must be allocated.
+// timeSnapshot times the copy of the state for a checkpoint and its way to the host. It does so
+// twice, because the first time memory must be allocated.
 func (b *bench) timeSnapshot() error {
 	if err := b.learner.CompileSnapshot(); err != nil {
 		return &machine.DeviceError{Err: err}

@@ -37,7 +37,8 @@ func (c *check) checkBucket(ctx context.Context) {
 	}
 	c.bucket = bucket
 	if left != nil {
-		c.warn("bucket", "objects below %s can be written, read and listed but not deleted: old checkpoints will stay and cost money (%v)",
+		c.warn("bucket", "objects below %s can be written, read and listed but not deleted: "+
+			"old checkpoints will stay and cost money (%v)",
 			c.folder(), left)
 		return
 	}

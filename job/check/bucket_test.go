@@ -11,8 +11,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestCheckMakesNoBucket: a missing folder is reported and not made. As the bucket of runs alone it is
-// no fault, because a run makes it.
+// TestCheckMakesNoBucket: a missing folder is reported and not made. As the bucket of runs alone it
+// is no fault, because a run makes it.
 func TestCheckMakesNoBucket(t *testing.T) {
 	cfg, _ := smallRun(t)
 	missing := filepath.Join(t.TempDir(), "missing")

@@ -34,9 +34,9 @@ const (
 )
 
 // Run tries what a run with these settings would need, before money is spent. It writes a line a
-// finding to out: rights in the bucket, where the run stands, the data, the cache's space, the device,
-// its memory, the time that the run would take, and what a preemption would cost. It does not begin the
-// run, and it deletes what it writes below the run's prefix.
+// finding to out: rights in the bucket, where the run stands, the data, the cache's space, the
+// device, its memory, the time that the run would take, and what a preemption would cost. It does
+// not begin the run, and it deletes what it writes below the run's prefix.
 //
 // All faults come back in one error: a *settings.Error for what can never work, joined with what is
 // damaged or out of reach now; nil if there is none.
@@ -131,8 +131,8 @@ func (e allFaults) Error() string {
 	return fmt.Sprintf("%d things stand in the way:\n  %s", len(lines), strings.Join(lines, "\n  "))
 }
 
-// close removes what the check made and closes the bucket. The device stays open until the end of the
-// process, because a trial may still use it.
+// close removes what the check made and closes the bucket. The device stays open until the end of
+// the process, because a trial may still use it.
 func (c *check) close() {
 	if c.tidy != nil {
 		c.tidy()

@@ -24,8 +24,8 @@ import (
 	_ "gocloud.dev/blob/fileblob"
 )
 
-// TestMain unsets all variables with the prefix, such as those that choose slow tests: settings.Load
-// refuses what is no setting.
+// TestMain unsets all variables with the prefix, such as those that choose slow tests:
+// settings.Load refuses what is no setting.
 func TestMain(m *testing.M) {
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, settings.Prefix+"_") {
@@ -132,8 +132,8 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	}
 }
 
-// TestCheckReturnsTheErrorsOfARun: what cannot work is a settings error that names the variable. What is
-// missing, damaged or out of reach is the error that a run would end with.
+// TestCheckReturnsTheErrorsOfARun: what cannot work is a settings error that names the variable.
+// What is missing, damaged or out of reach is the error that a run would end with.
 func TestCheckReturnsTheErrorsOfARun(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", machine.TrainSplit)

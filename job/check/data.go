@@ -17,8 +17,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// checkData reads the index of the data, and checks that both phases can use it and that its shards are
-// there.
+// checkData reads the index of the data, and checks that both phases can use it and that its shards
+// are there.
 func (c *check) checkData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
@@ -47,13 +47,15 @@ func (c *check) checkData(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
-	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	c.ok("data", "%s: %d classes; %s; fingerprint %.12s",
+		c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
 	if err := machine.CheckDataset(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
 	c.checkShards(ctx)
 	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
-		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped",
+			c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
 	}
 }
 
@@ -105,7 +107,8 @@ func (c *check) checkSpace(ctx context.Context) {
 	for _, shards := range c.data.Index.Splits {
 		for i := range shards {
 			total += shards[i].Size
-			if info, err := os.Stat(filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")); err == nil && info.Size() == shards[i].Size {
+			file := filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")
+			if info, err := os.Stat(file); err == nil && info.Size() == shards[i].Size {
 				here += info.Size()
 			}
 		}
@@ -121,14 +124,17 @@ func (c *check) checkSpace(ctx context.Context) {
 	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
-		settings.FormatBytes(float64(total)), settings.FormatBytes(float64(here)), settings.FormatBytes(float64(takes)), settings.FormatBytes(float64(free+here)), c.cfg.CacheDir)
+		amount(total), amount(here), amount(takes), amount(free+here), c.cfg.CacheDir)
 	switch {
 	case takes > free+here:
 		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,
 			fmt.Sprintf("%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)))
 	case takes < total:
-		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.FormatBytes(float64(total-takes)))
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, amount(total-takes))
 	default:
 		c.ok("cache", "%s", text)
 	}
 }
+
+// amount writes a number of bytes for a message.
+func amount(bytes int64) string { return settings.FormatBytes(float64(bytes)) }

@@ -22,9 +22,9 @@ func (c *check) checkDevice(ctx context.Context) {
 	c.ok("device", "%s: %s", c.cfg.Backend, device.Description())
 }
 
-// checkMemory estimates what the largest step of the run takes and compares it with the memory of the
-// device, or else of the card. Where the device reports its memory, the step is tried, as a run does
-// before its first update.
+// checkMemory estimates what the largest step of the run takes and compares it with the memory of
+// the device, or else of the card. Where the device reports its memory, the step is tried, as a run
+// does before its first update.
 func (c *check) checkMemory(ctx context.Context) {
 	fits := false
 	if c.device != nil && c.device.Memory() != nil {
@@ -40,10 +40,11 @@ func (c *check) checkMemory(ctx context.Context) {
 		return // settings.Load refuses such settings
 	}
 	need := c.cfg.Model().Need(shapes[0], c.cfg.FusedAttention())
-	amount := func(bytes int64) string { return settings.FormatBytes(float64(bytes)) }
-	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; a step gives back %s of it anew, and a checkpoint copies it, beside it",
+	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; "+
+		"a step gives back %s of it anew, and a checkpoint copies it, beside it",
 		amount(need.State), amount(need.Results))
-	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: %s in all, an estimate for the largest mask shape",
+	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: "+
+		"%s in all, an estimate for the largest mask shape",
 		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), amount(need.Total()))
 	c.checkCard(ctx, need.Total(), fits)
 }
@@ -64,7 +65,8 @@ func (c *check) checkCard(ctx context.Context, estimate int64, fits bool) {
 	if c.device != nil {
 		if have := c.device.Memory(); have != nil && have.Limit > 0 {
 			memory = float64(have.Limit)
-			card = fmt.Sprintf("%s, of which the program may take %s", cmp.Or(card, c.device.Card()), settings.FormatBytes(memory))
+			card = fmt.Sprintf("%s, of which the program may take %s",
+				cmp.Or(card, c.device.Card()), settings.FormatBytes(memory))
 		}
 	}
 	if memory == 0 {

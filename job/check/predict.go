@@ -41,7 +41,8 @@ func (c *check) reportTime(context.Context) {
 	if pretrain+probe > maxSeconds {
 		report = c.warn
 	}
-	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): %s in all, while images come as fast as steps take them",
+	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
+		"%s in all, while images come as fast as steps take them",
 		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
 }
 
@@ -53,20 +54,24 @@ func (c *check) reportPreemption(context.Context) {
 	bytes := float64(c.cfg.Model().StateBytes())
 	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
-		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause",
+		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: "+
+			"checkpoints follow each other without a pause",
 			settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
 	}
 	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
 	setting := fmt.Sprintf("%s=%s", settings.Variable("StopDeadline"), c.cfg.StopDeadline)
-	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(max(c.cfg.SaveEvery.Seconds(), c.update)+upload))
+	lost := max(c.cfg.SaveEvery.Seconds(), c.update) + upload
+	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(lost))
 	switch {
 	case upload > deadline:
 		c.warn("preemption", "%s does not fit %s: SIGTERM costs as much as a kill; %s", last, setting, kill)
 	case c.update > deadline:
-		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: a pod with a shorter grace period is killed in it; %s",
+		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: "+
+			"a pod with a shorter grace period is killed in it; %s",
 			last, setting, settings.FormatSeconds(c.update), kill)
 	case c.update > 0:
-		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s", last, setting, settings.FormatSeconds(c.update), kill)
+		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s",
+			last, setting, settings.FormatSeconds(c.update), kill)
 	default:
 		c.ok("preemption", "%s fits %s: SIGTERM costs no update; %s", last, setting, kill)
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestPreemptionCostIsReported by the size of the state, the rate of the upload and the time of an update.
+// TestPreemptionCostIsReported by the size of the state, the rate of the upload and the time of an
+// update.
 func TestPreemptionCostIsReported(t *testing.T) {
 	for _, c := range []struct {
 		rate, update float64

@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// checkRun finds out where the run stands, and whether it was begun with the same recipe on the same
-// data.
+// checkRun finds out where the run stands, and whether it was begun with the same recipe on the
+// same data.
 func (c *check) checkRun(ctx context.Context) {
 	if c.bucket == nil {
 		return
@@ -23,7 +23,8 @@ func (c *check) checkRun(ctx context.Context) {
 	}
 	if err == nil {
 		c.done = true
-		c.ok("run", "%s is done already: %sresult.json is there, and starting the run again does nothing", c.cfg.Run, c.folder())
+		c.ok("run", "%s is done already: %sresult.json is there, and starting the run again does nothing",
+			c.cfg.Run, c.folder())
 		return
 	}
 	if !errors.Is(err, storage.ErrNotFound) {

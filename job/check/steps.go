@@ -34,9 +34,9 @@ func (t trial) estimate(steps float64) float64 {
 // errBudget ends a trial that does not fit into the budget.
 var errBudget = errors.New("timing steps took too long")
 
-// timeSteps times real steps. On XLA the batch is the run's own. The Go backend may need hours for that
-// one, so there the batch grows from one image for as long as the budget is likely to last; and if the
-// network is large, one block of it stands for the others first.
+// timeSteps times real steps. On XLA the batch is the run's own. The Go backend may need hours for
+// that one, so there the batch grows from one image for as long as the budget is likely to last;
+// and if the network is large, one block of it stands for the others first.
 func (c *check) timeSteps(ctx context.Context) {
 	if c.device == nil {
 		return
@@ -86,8 +86,8 @@ func (c *check) timeSteps(ctx context.Context) {
 // largeState is the size in bytes of a state that two cores take long to draw.
 const largeState = 500e6
 
-// oneBlock cuts a network down to one block, one pathway and one predictor block of the same widths.
-// Its weights and its FLOPs shrink by much the same factor.
+// oneBlock cuts a network down to one block, one pathway and one predictor block of the same
+// widths. Its weights and its FLOPs shrink by much the same factor.
 func oneBlock(cfg model.Config) model.Config {
 	cfg.Depth, cfg.Depths, cfg.PredictorDepth, cfg.IntermediateRows = 1, []int{0}, 1, 0
 	return cfg
@@ -110,8 +110,8 @@ const (
 	trialTime  = 3 * time.Second
 )
 
-// runTrial makes a learner and times its steps. When ctx ends first, the trial runs on until the end of
-// the process.
+// runTrial makes a learner and times its steps. When ctx ends first, the trial runs on until the
+// end of the process.
 func (c *check) runTrial(ctx context.Context, cfg model.Config) (trial, error) {
 	done := make(chan trial, 1)
 	err := machine.Interruptible(ctx, func() error {
@@ -174,7 +174,8 @@ func (c *check) meanShape() (nearest mask.Shape) {
 
 // reportOneBlock reports what an update takes, by a step of one block.
 func (c *check) reportOneBlock(t trial) {
-	c.ok("step", "an update takes about %s, %s images/s (scaled by operations from %s for one image through one block and one predictor block, which are %.3g of the whole)",
+	c.ok("step", "an update takes about %s, %s images/s (scaled by operations from %s "+
+		"for one image through one block and one predictor block, which are %.3g of the whole)",
 		settings.FormatSeconds(c.update), settings.FormatNumber(float64(c.cfg.Batch)/c.update), settings.FormatSeconds(t.seconds), t.share)
 }
 
@@ -198,7 +199,8 @@ func (c *check) reportSteps(trials []trial) {
 		c.update = last.seconds
 	case len(trials) == 1:
 		c.update = last.seconds * float64(c.cfg.Batch) / float64(last.images)
-		text += fmt.Sprintf("; the batch of %d is that multiple of it, which is too much by the optimiser's share", c.cfg.Batch)
+		text += fmt.Sprintf("; the batch of %d is that multiple of it, which is too much by the optimiser's share",
+			c.cfg.Batch)
 	default:
 		c.update = extrapolate(trials[len(trials)-2], last, c.cfg.Batch)
 		text += fmt.Sprintf("; the batch of %d is scaled from the last two", c.cfg.Batch)
@@ -210,12 +212,13 @@ func (c *check) reportSteps(trials []trial) {
 		c.warn("step", "a gradient was not finite, on noise for images and initial weights")
 	}
 	if c.cfg.FusedAttention() && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
-		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v", last.seen.FusedAttention, last.seen.Products)
+		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v",
+			last.seen.FusedAttention, last.seen.Products)
 	}
 }
 
-// extrapolate returns the seconds of a step of another batch, on the line through two trials: part of a
-// step does not grow with the batch.
+// extrapolate returns the seconds of a step of another batch, on the line through two trials: part
+// of a step does not grow with the batch.
 func extrapolate(a, b trial, batch int) float64 {
 	slope := (b.seconds - a.seconds) / float64(b.images-a.images)
 	slope = min(max(slope, 0), b.seconds/float64(b.images)) // noise of short steps must not lead below 0

@@ -22,14 +22,16 @@ func TestCheckGivesUpOnSlowSteps(t *testing.T) {
 	}
 }
 
-// TestDefaultsHaveThePublishedFLOPs and state: the figures of model/reference/METHOD.md, section 11.
+// TestDefaultsHaveThePublishedFLOPs and state: the figures of model/reference/METHOD.md, section
+// 11.
 func TestDefaultsHaveThePublishedFLOPs(t *testing.T) {
 	c := &check{cfg: settings.Defaults()}
 	s, shape := c.cfg.Model(), c.meanShape()
 	if got := s.StateBytes(); got != 4*(3*241_797_888+85_645_056) || math.Round(float64(got)/1e7) != 324 {
 		t.Errorf("%d bytes of state", got)
 	}
-	// The 135 there are of the mean shape, with the first and the last block of each predictor taken on all its tokens.
+	// The 135 there are of the mean shape, with the first and the last block of each predictor
+	// taken on all its tokens.
 	first := 6 * (s.Masks.TargetBlocks*(shape.Context+shape.Target) - shape.Context - 1)
 	last := s.Masks.TargetBlocks * shape.Context * (2 + 4*s.MLPRatio)
 	left := 3 * float64(s.Slots()*(first+last)*s.PredictorWidth*s.PredictorWidth)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Preset is one row of the post's table (model/reference/METHOD.md, section 5): the settings in which
-// its twelve runs differ.
+// Preset is one row of the post's table (model/reference/METHOD.md, section 5): the settings in
+// which its twelve runs differ.
 type Preset struct {
 	Name             string
 	Depths           DepthSet
@@ -47,14 +47,15 @@ func (p Preset) Apply(c *Config) {
 // Demo names the preset of the demonstration: the method at sizes that two cores train in minutes.
 const Demo = "demo"
 
-// applyPreset sets the settings of the preset. The preset called table is the row of the index, which
-// is Kubernetes' JOB_COMPLETION_INDEX.
+// applyPreset sets the settings of the preset. The preset called table is the row of the index,
+// which is Kubernetes' JOB_COMPLETION_INDEX.
 func (c *Config) applyPreset(index string) error {
 	rows := Presets()
 	if c.Preset == "table" {
 		i, err := strconv.Atoi(index)
 		if err != nil || i < 0 || i >= len(rows) {
-			return fmt.Errorf("needs JOB_COMPLETION_INDEX from 0 to %d, as an Indexed Job sets it; it is %q", len(rows)-1, index)
+			return fmt.Errorf("needs JOB_COMPLETION_INDEX from 0 to %d, as an Indexed Job sets it; it is %q",
+				len(rows)-1, index)
 		}
 		c.Preset = rows[i].Name
 	}
@@ -73,8 +74,8 @@ func (c *Config) applyPreset(index string) error {
 	return fmt.Errorf("one of %s, demo or table", strings.Join(names, ", "))
 }
 
-// demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow blocks,
-// a fast teacher.
+// demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow
+// blocks, a fast teacher.
 func (c *Config) demo() {
 	c.Data = "fashion-mnist"
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
