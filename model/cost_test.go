@@ -1,7 +1,13 @@
 package model
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/cijepa/cijepa/model/mask"
@@ -83,4 +89,52 @@ func TestNeedIsWhatXLAPlans(t *testing.T) {
 			t.Errorf("%+v: %.2f GB by the sizes", plan, got)
 		}
 	}
+}
+
+// TestStateBytesAreThoseOfASnapshot: the bytes of its arrays, blocks that nothing trains included.
+func TestStateBytesAreThoseOfASnapshot(t *testing.T) {
+	c := tiny()
+	c.Depths = []int{0, 1, 2}
+	learner := newTestLearner(t, c)
+	parts, err := learner.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held int64
+	for _, part := range parts {
+		n, err := arrayBytes(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held += n
+	}
+	if got := c.StateBytes(); got != held {
+		t.Errorf("%d bytes of state, but a snapshot holds %d", got, held)
+	}
+}
+
+// arrayBytes counts the bytes of the arrays of a safetensors file, without the optimiser's step counts.
+func arrayBytes(part Part) (n int64, err error) {
+	var file bytes.Buffer
+	if err := part.Write(&file); err != nil {
+		return 0, err
+	}
+	header := file.Next(8)
+	var arrays map[string]json.RawMessage
+	if err := json.NewDecoder(io.LimitReader(&file, int64(binary.LittleEndian.Uint64(header)))).Decode(&arrays); err != nil {
+		return 0, fmt.Errorf("%s: %w", part.Name, err)
+	}
+	for name, text := range arrays {
+		var a struct {
+			Offsets [2]int64 `json:"data_offsets"`
+		}
+		if name == "__metadata__" || strings.HasPrefix(name, "adam.step/") {
+			continue
+		}
+		if err := json.Unmarshal(text, &a); err != nil {
+			return 0, fmt.Errorf("%s: %w", part.Name, err)
+		}
+		n += a.Offsets[1] - a.Offsets[0]
+	}
+	return n, nil
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// Result is what a benchmark found. Times are in seconds; what the device does not tell is null.
+// Result is what a benchmark found. Times are in seconds. What the device does not report is null.
 type Result struct {
 	Device   string          `json:"device"`
 	Card     *string         `json:"card"`
@@ -21,15 +21,15 @@ type Result struct {
 
 	OpenSeconds    float64 `json:"open_seconds"`    // of the device
 	StateSeconds   float64 `json:"state_seconds"`   // of the initial state, drawn and copied
-	CompileSeconds float64 `json:"compile_seconds"` // of all programs
+	CompileSeconds float64 `json:"compile_seconds"` // of the steps' programs
 	Shapes         []Shape `json:"shapes"`
 
-	StepSeconds       float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
-	ImagesPerSecond   float64  `json:"images_per_second"`
-	OperationsAnImage float64  `json:"flops_per_image"` // of matrix products and attention, by the sizes; what is computed again does not count
-	Operations        float64  `json:"flops_per_second"`
-	Peak              *float64 `json:"peak_flops_per_second"`
-	MFU               *float64 `json:"mfu"` // share of the peak
+	StepSeconds     float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
+	ImagesPerSecond float64  `json:"images_per_second"`
+	FLOPsPerImage   float64  `json:"flops_per_image"` // of matrix products and attention, by their sizes, without what Remat recomputes
+	FLOPsPerSecond  float64  `json:"flops_per_second"`
+	Peak            *float64 `json:"peak_flops_per_second"`
+	MFU             *float64 `json:"mfu"` // share of the peak
 
 	GapSeconds    float64 `json:"gap_seconds"`    // median from a step's return to the next one's call, its images uploaded meanwhile
 	UploadSeconds float64 `json:"upload_seconds"` // median of the copy of a batch of images to the device, alone
@@ -39,7 +39,7 @@ type Result struct {
 	SavingRate   float64             `json:"snapshot_bytes_per_second"` // at which such a copy comes to the host
 	StateBytes   int64               `json:"state_bytes"`
 	Memory       *model.DeviceMemory `json:"device_memory"` // at the end
-	Programs     []Program           `json:"programs"`      // that XLA was asked for
+	Programs     []Program           `json:"programs"`      // that XLA was asked for, those of choosing the micro-batch included
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`
@@ -59,7 +59,7 @@ type Shape struct {
 	FastestSeconds  float64 `json:"fastest_seconds"`
 	SlowestSeconds  float64 `json:"slowest_seconds"`
 	ImagesPerSecond float64 `json:"images_per_second"`
-	Operations      float64 `json:"flops_per_image"`
+	FLOPsPerImage   float64 `json:"flops_per_image"`
 }
 
 // Program is one that XLA was asked for.

@@ -17,12 +17,13 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// lookAtData reads the index of the data set and holds it against what the two phases need of it.
-func (c *check) lookAtData(ctx context.Context) {
+// checkData reads the index of the data, and checks that both phases can use it and that its shards
+// are there.
+func (c *check) checkData(ctx context.Context) {
 	bucket := c.bucket
 	if c.cfg.DataBucket != c.cfg.Bucket {
 		var err error
-		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.store()); err != nil {
+		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.storageOptions()); err != nil {
 			c.fault(ctx, "data", err)
 			return
 		}
@@ -33,7 +34,7 @@ func (c *check) lookAtData(ctx context.Context) {
 		}()
 	}
 	if bucket == nil {
-		return // the fault is told already
+		return // already reported
 	}
 	data, err := machine.OpenDataset(ctx, c.cfg, bucket)
 	if err != nil {
@@ -46,21 +47,24 @@ func (c *check) lookAtData(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
-	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
-	if err := machine.Usable(c.cfg, index); err != nil {
+	c.ok("data", "%s: %d classes; %s; fingerprint %.12s",
+		c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	if err := machine.CheckDataset(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
-	c.lookAtShards(ctx)
+	c.checkShards(ctx)
 	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
-		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped", c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped",
+			c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
 	}
 }
 
-// lookAtShards holds the index against a listing: a shard that is gone would stop the run when its turn comes, maybe a day from now.
-func (c *check) lookAtShards(ctx context.Context) {
+// checkShards compares the index with a listing. A missing shard would stop the run when its turn
+// comes, perhaps after a day.
+func (c *check) checkShards(ctx context.Context) {
 	err := c.data.CheckSizes(ctx)
 	switch {
-	case errors.Is(err, storage.ErrDenied): // a run reads shards by their names
+	case errors.Is(err, storage.ErrDenied): // a run can do without listing shards
 		c.warn("data", "whether all shards are there is not known: %v", err)
 	case err != nil:
 		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.cfg.Data, err))
@@ -69,7 +73,7 @@ func (c *check) lookAtShards(ctx context.Context) {
 	}
 }
 
-// updates of pretraining; 0 when they cannot be told.
+// updates is the number of updates of pretraining, or 0 if the data could not be read.
 func (c *check) updates() int64 {
 	if c.data == nil {
 		return 0
@@ -77,8 +81,8 @@ func (c *check) updates() int64 {
 	return int64(c.cfg.Epochs) * int64(c.data.Index.Counts[machine.TrainSplit]/c.cfg.Batch)
 }
 
-// lookAtCache holds the shards against the cache's limit and the space of its file system.
-func (c *check) lookAtCache(ctx context.Context) {
+// checkCache checks the folder of the shard cache, its limit, and the space of its file system.
+func (c *check) checkCache(ctx context.Context) {
 	if c.data == nil {
 		return
 	}
@@ -94,16 +98,17 @@ func (c *check) lookAtCache(ctx context.Context) {
 	if err := cache.Close(); err != nil {
 		c.log.Warn("closing the shard cache", "error", err)
 	}
-	c.lookAtSpace(ctx)
+	c.checkSpace(ctx)
 }
 
-// lookAtSpace compares what the cache will take with what the file system has left.
-func (c *check) lookAtSpace(ctx context.Context) {
+// checkSpace compares what the cache will take with what the file system has left.
+func (c *check) checkSpace(ctx context.Context) {
 	var total, here int64
 	for _, shards := range c.data.Index.Splits {
 		for i := range shards {
 			total += shards[i].Size
-			if info, err := os.Stat(filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")); err == nil && info.Size() == shards[i].Size {
+			file := filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")
+			if info, err := os.Stat(file); err == nil && info.Size() == shards[i].Size {
 				here += info.Size()
 			}
 		}
@@ -119,13 +124,17 @@ func (c *check) lookAtSpace(ctx context.Context) {
 	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
-		settings.Amount(float64(total)), settings.Amount(float64(here)), settings.Amount(float64(takes)), settings.Amount(float64(free+here)), c.cfg.CacheDir)
+		amount(total), amount(here), amount(takes), amount(free+here), c.cfg.CacheDir)
 	switch {
 	case takes > free+here:
-		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)
+		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,
+			fmt.Sprintf("%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)))
 	case takes < total:
-		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.Amount(float64(total-takes)))
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, amount(total-takes))
 	default:
 		c.ok("cache", "%s", text)
 	}
 }
+
+// amount writes a number of bytes for a message.
+func amount(bytes int64) string { return settings.FormatBytes(float64(bytes)) }
