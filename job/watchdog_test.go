@@ -14,26 +14,15 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestUnlessHung: a run that hangs ends as one whose device is out of reach, and says where it hangs; one that ends, ends as it does, and one that
-// was told to stop is left to its deadline.
-func TestUnlessHung(t *testing.T) {
+// TestHungRunEndsAsADeviceError: a run without progress is told with where it hangs, after the time
+// that a healthy one may take, and not at all once it was told to stop.
+func TestHungRunEndsAsADeviceError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		j := &Job{cfg: settings.Config{RetryTimeout: time.Minute}, log: slog.New(slog.NewTextHandler(&log, nil))}
-		own := errors.New("own")
-		if err := j.unlessHung(t.Context(), func(context.Context) error { return own }); err != own {
-			t.Errorf("error %v, want the run's own", err)
-		}
-
-		never := make(chan struct{})
-		defer close(never)
-		hang := func(context.Context) error {
-			j.live.Doing("opening the device")
-			<-never
-			return nil
-		}
+		j.live.Doing("opening the device")
 		start := time.Now()
-		err := j.unlessHung(t.Context(), hang)
+		err := <-j.watch(t.Context())
 		var device *machine.DeviceError
 		if !errors.As(err, &device) || !strings.Contains(err.Error(), "it hangs in: opening the device") {
 			t.Errorf("error %v, want a device's that says where", err)
@@ -41,17 +30,16 @@ func TestUnlessHung(t *testing.T) {
 		if took := time.Since(start); took < stall(j.cfg) || took > stall(j.cfg)+time.Minute {
 			t.Errorf("the hang is told after %s, want %s", took, stall(j.cfg))
 		}
-		if !strings.Contains(log.String(), "TestUnlessHung") {
+		if !strings.Contains(log.String(), "TestHungRunEndsAsADeviceError") {
 			t.Errorf("the log has no stacks:\n%s", log.String())
 		}
 
 		ctx, cancel := context.WithCancelCause(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- j.unlessHung(ctx, hang) }()
+		hung := j.watch(ctx)
 		cancel(Stop{At: time.Now()})
 		time.Sleep(2 * stall(j.cfg))
 		select {
-		case err := <-ended:
+		case err := <-hung:
 			t.Errorf("a run that was told to stop is called hung: %v", err)
 		default:
 		}
