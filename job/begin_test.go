@@ -10,7 +10,6 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/shards"
 	"github.com/cijepa/cijepa/storage/storagetest"
