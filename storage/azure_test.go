@@ -8,7 +8,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-// Containers are looked for where the URL and the environment say, at the domains that the driver knows and at others.
+// Containers are looked for where the URL and the environment say, at the domains that the driver
+// knows and at others.
 func TestAzureServices(t *testing.T) {
 	key := map[string]string{"AZURE_STORAGE_ACCOUNT": "acme", "AZURE_STORAGE_KEY": "a2V5"}
 	sas := map[string]string{"AZURE_STORAGE_ACCOUNT": "acme", "AZURE_STORAGE_SAS_TOKEN": "sig=abc"}

@@ -52,7 +52,8 @@ func TestKeysAreChecked(t *testing.T) {
 	}
 }
 
-// A record of which every read is another, and then none comes, is out of reach: nobody knows that it is damaged.
+// A record of which every read is another, and then none comes, is out of reach: nobody knows that
+// it is damaged.
 func TestReadsThatNeverAgree(t *testing.T) {
 	for last, want := range map[storagetest.Fault]error{storagetest.None: storage.ErrCorrupt, storagetest.Refused: storage.ErrUnreachable} {
 		store := storagetest.NewStore(t)

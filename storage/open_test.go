@@ -46,7 +46,8 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// An S3 bucket of which nobody knows the region, or whose region is none, can never be opened: that is told at once, and as no trouble of the store's.
+// An S3 bucket of which nobody knows the region, or whose region is none, can never be opened: that
+// is told at once, and as no trouble of the store's.
 func TestOpenWithoutARegion(t *testing.T) {
 	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
 		"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
@@ -67,7 +68,8 @@ func TestOpenWithoutARegion(t *testing.T) {
 	}
 }
 
-// A bucket that is only read is not made, and who tries what may be written leaves no folder behind.
+// A bucket that is only read is not made, and who tries what may be written leaves no folder
+// behind.
 func TestBucketsThatMustExist(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "a", "b")

@@ -63,7 +63,8 @@ func TestCutReadsAreResumed(t *testing.T) {
 	})
 }
 
-// A reader that is closed early leaves no goroutine and no connection behind, however large the object.
+// A reader that is closed early leaves no goroutine and no connection behind, however large the
+// object.
 func TestReadsCanBeAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := storagetest.NewStore(t).Open(storage.Options{})

@@ -43,7 +43,8 @@ func TestSilenceIsNoticed(t *testing.T) {
 	})
 }
 
-// On a line so thin that nothing moves for longer than a silent store is given, an upload is given more time until it succeeds.
+// On a line so thin that nothing moves for longer than a silent store is given, an upload is given
+// more time until it succeeds.
 func TestThinLineGetsMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)

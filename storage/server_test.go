@@ -34,7 +34,8 @@ func eachServer(t *testing.T, test func(t *testing.T, b *storage.Bucket, proxy *
 	}
 }
 
-// Everything that package storage does, on real servers, with each fault of a network or driver in the way.
+// Everything that package storage does, on real servers, with each fault of a network or driver in
+// the way.
 func TestRealServers(t *testing.T) {
 	eachServer(t, func(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, server *storagetest.Server) {
 		large := storagetest.RandomBytes(17 << 20) // several parts on S3 and Azure
@@ -105,7 +106,8 @@ func testMissingBucket(t *testing.T, server *storagetest.Server) {
 	}
 }
 
-// testWrongSecret: credentials that the server does not take are told as such, not as rights to grant.
+// testWrongSecret: credentials that the server does not take are told as such, not as rights to
+// grant.
 func testWrongSecret(t *testing.T, server *storagetest.Server) {
 	if server.Kind != storagetest.S3 {
 		t.Skip("the server takes any credentials, or the driver has read them already")

@@ -76,15 +76,15 @@ func (d *download) takeUp(ctx context.Context) error {
 
 // receive reads the object from where the file ends.
 func (d *download) receive(ctx context.Context) error {
-	stream, err := d.bucket.OpenAt(ctx, d.object.Key, d.stored)
+	reader, err := d.bucket.OpenAt(ctx, d.object.Key, d.stored)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
-	if stream.Size != d.object.Size {
-		return fmt.Errorf("%w: %s has %d bytes, the index says %d: it was replaced after packing", storage.ErrCorrupt, d.object.Key, stream.Size, d.object.Size)
+	defer reader.Close()
+	if reader.Size() != d.object.Size {
+		return fmt.Errorf("%w: %s has %d bytes, the index says %d: it was replaced after packing", storage.ErrCorrupt, d.object.Key, reader.Size(), d.object.Size)
 	}
-	n, err := io.CopyBuffer(onlyWriter{io.MultiWriter(d.file, d.hash)}, stream, make([]byte, 1<<20))
+	n, err := io.CopyBuffer(onlyWriter{io.MultiWriter(d.file, d.hash)}, reader, make([]byte, 1<<20))
 	d.stored += n
 	return err
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A bucket on a disk that is full is trouble with storage, told with the folder in which to make room.
+// A bucket on a disk that is full is trouble with storage, told with the folder in which to make
+// room.
 func TestBucketOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	storagetest.MountSmall(t, dir, 64<<10)
