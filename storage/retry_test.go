@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,4 +150,23 @@ func TestCancellationIsTold(t *testing.T) {
 			t.Errorf("cancelled read: %v", err)
 		}
 	})
+}
+
+// A refusal is told from an absence, also where the driver does not.
+func TestDeniedIsNotMissing(t *testing.T) {
+	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storagetest.NewStore(t)
+			b := store.Open(storage.Options{})
+			store.Plan(storagetest.From(1, fault))
+			_, get := b.Get(t.Context(), "x")
+			_, list := b.List(t.Context(), "x")
+			_, put := b.PutBytes(t.Context(), "x", nil)
+			for right, err := range map[string]error{"s3:GetObject": get, "s3:ListBucket": list, "s3:PutObject": put, "s3:DeleteObject": b.Delete(t.Context(), "x")} {
+				if !errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrNotFound) || !strings.Contains(err.Error(), right) {
+					t.Errorf("%s: the right %s is not asked for: %v", fault, right, err)
+				}
+			}
+		})
+	}
 }

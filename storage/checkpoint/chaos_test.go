@@ -28,7 +28,8 @@ const (
 	chaosPauseMost = 1500 * time.Millisecond
 )
 
-// chaosParts are the parts of a worker's checkpoint: their content is a function of the step, so that whoever restores it can check it.
+// chaosParts are the parts of a worker's checkpoint: their content is a function of the step, so
+// that whoever restores it can check it.
 func chaosParts(step int64) []Part {
 	random := rand.New(rand.NewPCG(uint64(step), 1))
 	data := make([]byte, 1000+random.IntN(20000))
@@ -57,8 +58,9 @@ func loadChaos(c Checkpoint) error {
 	return nil
 }
 
-// TestChaosWorker is not a test: it is the process that TestChaos starts, pauses and kills. It commits one step after the other, says so on its
-// standard output, and leaves with 76 when it is overtaken.
+// TestChaosWorker is not a test: it is the process that TestChaos starts, pauses and kills. It
+// commits one step after the other, says so on its standard output, and leaves with 76 when it is
+// overtaken.
 func TestChaosWorker(t *testing.T) {
 	url := os.Getenv(chaosBucket)
 	if url == "" {
@@ -74,7 +76,7 @@ func TestChaosWorker(t *testing.T) {
 	for err == nil {
 		p, err = r.Commit(ctx, "pretrain", p.Step+1, p.Step%50 == 0, chaosParts(p.Step+1))
 		if err == nil {
-			fmt.Printf("committed %d %s\n", p.Sequence, r.chain.sum)
+			fmt.Printf("committed %d %s\n", p.Sequence, r.chain.checksum)
 			time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
 		}
 	}
@@ -168,8 +170,8 @@ func (c *chaos) hurt(random *rand.Rand, kill bool) bool {
 	return true
 }
 
-// Four processes work on one run at once and are killed and paused at random. Afterwards the chain of manifests is whole, every acknowledged commit is
-// in it, and every retained checkpoint loads.
+// Four processes work on one run at once and are killed and paused at random. Afterwards the chain
+// of manifests is whole, every acknowledged commit is in it, and every retained checkpoint loads.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -228,7 +230,7 @@ func auditChain(t *testing.T, b *storage.Bucket, acknowledged map[int64]string) 
 	}
 	before, lost := "", 0
 	for sequence := int64(1); sequence <= p.Sequence; sequence++ {
-		m, sum, err := r.manifest(t.Context(), sequence)
+		m, sum, err := r.readManifest(t.Context(), sequence)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,9 @@ func exampleManifest() *manifest {
 	}
 }
 
-// The format is on disks and in buckets: this text must stay readable. A change of it is a new version.
-func TestManifestFormat(t *testing.T) {
+// The format is on disks and in buckets: this text must stay readable. A change of it is a new
+// version.
+func TestStoredManifestsStayReadable(t *testing.T) {
 	const stored = `{"manifest":{"version":1,"sequence":7,"phase":"pretrain","step":1200,"attempt":"pod-1f2e3d4c","previous":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",` +
 		`"folder":"state/pretrain-000000001200-pod-1f2e3d4c.1","keep":false,"objects":[{"key":"student.safetensors","size":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}],` +
 		`"retained":[{"sequence":6,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","folder":"state/pretrain-000000001100-pod-1f2e3d4c.0","keep":true}]},` +
@@ -35,7 +36,7 @@ func TestManifestFormat(t *testing.T) {
 }
 
 // Every single flipped bit of a manifest is damage.
-func TestManifestFlips(t *testing.T) {
+func TestEveryFlippedBitOfAManifestIsFound(t *testing.T) {
 	data, err := exampleManifest().encode()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func TestManifestFlips(t *testing.T) {
 	}
 }
 
-func TestManifestOfAnotherVersion(t *testing.T) {
+func TestNewerManifestIsNotDamage(t *testing.T) {
 	m := exampleManifest()
 	m.Version++
 	data, err := m.encode()

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,11 +14,6 @@ import (
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-func flipBit(data []byte) []byte {
-	data[len(data)/2] ^= 4
-	return data
-}
 
 func TestRestoreFallsBackOnDamage(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -52,7 +50,8 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 				for step := int64(3); step <= 9; step++ {
 					mustCommit(t, r, step, false)
 				}
-				// Nobody forgets and nobody counts twice: the manifests name the damaged one, and what is left of the evidence survives retention.
+				// Nobody forgets and nobody counts twice: the manifests name the damaged one, and
+				// what is left of the evidence survives retention.
 				r, p = mustRestore(t, b, "pod-c")
 				if p.Step != 9 || p.Sequence != 10 || r.Fallbacks() != 0 {
 					t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
@@ -112,7 +111,7 @@ func TestLoadErrorsEndTheRestore(t *testing.T) {
 	}
 }
 
-func TestDamageOnTheWireIsReadAgain(t *testing.T) {
+func TestDamageInTransferIsReadAgain(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
 	mustCommit(t, r, 1, false)
@@ -138,9 +137,10 @@ func TestDamageOnTheWireIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestRestorePassesOverWhatTheDriverRefuses: bytes that no longer have the checksum that the store keeps of them do not come at all. A bit that flipped on
-// the way is another matter: the next try has it right.
-func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
+// TestRestoreSkipsWhatTheDriverRefuses: bytes that no longer have the checksum that the store
+// keeps of them do not come at all. A bit that flipped on the way is another matter: the next try
+// has it right.
+func TestRestoreSkipsWhatTheDriverRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b := store.Open(storagetest.Options(t))
@@ -187,8 +187,8 @@ func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
 	})
 }
 
-// TestRemainsAreTold: who has deleted the manifests hears of it while the objects are still there.
-func TestRemainsAreTold(t *testing.T) {
+// TestPartsWithoutManifestsAreWarnedOf: who has deleted the manifests hears of it while the objects are still there.
+func TestPartsWithoutManifestsAreWarnedOf(t *testing.T) {
 	b := storagetest.Memory(t)
 	var log bytes.Buffer
 	warned := func() bool {
@@ -209,5 +209,96 @@ func TestRemainsAreTold(t *testing.T) {
 	}
 	if !warned() {
 		t.Errorf("no warning in %q", log.String())
+	}
+}
+
+func TestRunGoesOnWhereItStopped(t *testing.T) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
+		r := OpenRun(b, "test", "pod-a", nil)
+		p, err := r.Restore(t.Context(), func(Checkpoint) error { return errors.New("load was called without a checkpoint") })
+		if err != nil || p != (Position{}) {
+			t.Fatalf("restore of nothing: %+v, %v", p, err)
+		}
+		for step := int64(10); step <= 50; step += 10 {
+			if p := mustCommit(t, r, step, false); p.Sequence != step/10 {
+				t.Fatalf("step %d got sequence %d", step, p.Sequence)
+			}
+		}
+		r, p = mustRestore(t, b, "pod-a") // the same pod, restarted
+		if want := (Position{"pretrain", 50, 5}); p != want {
+			t.Fatalf("restored %+v, want %+v", p, want)
+		}
+		if p := mustCommit(t, r, 50, false); p.Sequence != 6 {
+			t.Fatalf("committed sequence %d, want 6", p.Sequence)
+		}
+		if n := r.Fallbacks(); n != 0 {
+			t.Errorf("%d fallbacks in a run without damage", n)
+		}
+	})
+}
+
+// A checkpoint that another attempt deletes while it is being loaded is not damage: the restore
+// begins again with the newest.
+func TestRestoreStartsOverWhenAnotherCommits(t *testing.T) {
+	b := storagetest.Open(t, "mem://", storagetest.Options(t))
+	writer, _ := mustRestore(t, b, "writer")
+	mustCommit(t, writer, 1, false)
+	step := int64(1)
+	r := OpenRun(b, "test", "reader", nil)
+	p, err := r.Restore(t.Context(), func(c Checkpoint) error {
+		for ; step < 6; step++ {
+			mustCommit(t, writer, step+1, false)
+		}
+		return readParts(t)(c)
+	})
+	if err != nil || p.Step != 6 || r.Fallbacks() != 0 {
+		t.Errorf("%+v, %v, %d fallbacks", p, err, r.Fallbacks())
+	}
+}
+
+// 2,000 flips of one bit anywhere in a checkpoint, its manifest included: each is found.
+func TestEveryFlippedBitIsFound(t *testing.T) {
+	store := storagetest.NewStore(t)
+	b := store.Open(storage.Options{})
+	r, _ := mustRestore(t, b, "pod")
+	mustCommit(t, r, 1, false)
+	keys := slices.Sorted(maps.Keys(store.Objects()))
+	total := 0
+	for _, data := range store.Objects() {
+		total += len(data)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		at, bit := random.IntN(total), byte(1)<<random.IntN(8)
+		var key string
+		for _, key = range keys {
+			if n := len(store.Objects()[key]); at >= n {
+				at -= n
+			} else {
+				break
+			}
+		}
+		flip := func(data []byte) []byte { data[at] ^= bit; return data }
+		store.Corrupt(key, flip)
+		if p, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), readParts(t)); !errors.Is(err, storage.ErrCorrupt) {
+			t.Fatalf("%s, byte %d, bit %d: restored %+v, %v", key, at, bit, p, err)
+		}
+		store.Corrupt(key, flip)
+	}
+	mustRestore(t, b, "pod")
+}
+
+// A run whose objects may not be read does not start from nothing, also where the driver calls a refusal an absence.
+func TestRestoreWithoutTheRightToReadFails(t *testing.T) {
+	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storagetest.NewStore(t)
+			b := store.Open(storage.Options{})
+			store.Plan(storagetest.From(1, fault))
+			r := OpenRun(b, "test", "pod", nil)
+			if _, err := r.Restore(t.Context(), readParts(t)); !errors.Is(err, storage.ErrDenied) {
+				t.Errorf("%s: a run that may not read started afresh: %v", fault, err)
+			}
+		})
 	}
 }

@@ -33,7 +33,8 @@ func (p pattern) part(name string, size int64) Part {
 	}}
 }
 
-// A checkpoint of 3.3 GB, beside a plain copy of the same bytes with their checksum on the same disk.
+// A checkpoint of 3.3 GB, beside a plain copy of the same bytes with their checksum on the same
+// disk.
 func TestCheckpointThroughput(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
@@ -99,7 +100,8 @@ func TestCheckpointThroughput(t *testing.T) {
 	}
 }
 
-// bareUpload is what the driver does by itself with its own settings: no checksum of ours, no watchdog, as many parts at once as Commit.
+// bareUpload is what the driver does by itself with its own settings: no checksum of ours, no
+// watchdog, as many parts at once as Commit.
 func bareUpload(t *testing.T, url string, parts []Part) {
 	b, err := blob.OpenBucket(t.Context(), url)
 	if err != nil {

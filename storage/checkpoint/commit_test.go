@@ -8,10 +8,32 @@ import (
 	"testing"
 	"time"
 
+	_ "gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/memblob"
+
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// The server is killed in the middle of a commit and is back after a while: the commit succeeds, and what was committed before is untouched.
+func TestSecondWriterIsOvertaken(t *testing.T) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
+		first, _ := mustRestore(t, b, "pod-a")
+		second, _ := mustRestore(t, b, "pod-b")
+		mustCommit(t, first, 1, false)
+		for range 2 { // it stays overtaken
+			if _, err := second.Commit(t.Context(), "pretrain", 1, false, testParts(1)); !errors.Is(err, storage.ErrOvertaken) {
+				t.Fatalf("got %v, want ErrOvertaken", err)
+			}
+		}
+		mustCommit(t, first, 2, false)
+		if _, p := mustRestore(t, b, "pod-c"); p.Step != 2 {
+			t.Errorf("restored step %d, want 2", p.Step)
+		}
+	})
+}
+
+// The server is killed in the middle of a commit and is back after a while: the commit succeeds,
+// and what was committed before is untouched.
 func TestServerIsKilledDuringACommit(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")

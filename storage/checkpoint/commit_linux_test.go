@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Checkpoints that do not fit leave nothing behind: when there is room for one again, it is there for that one.
+// Checkpoints that do not fit leave nothing behind: when there is room for one again, it is there
+// for that one.
 func TestFailedCommitsLeaveTheDiskAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
