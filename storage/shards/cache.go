@@ -65,7 +65,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	for name, shards := range d.Index.Splits {
 		split := &Split{cache: c, name: name}
 		for i := range shards {
-			shard := &cachedShard{Shard: &shards[i], split: split, next: unplanned}
+			shard := &cachedShard{Shard: &shards[i], split: split, nextUse: neverPlanned}
 			if !inPlace {
 				shard.diskSize = shard.Size
 			}
@@ -85,7 +85,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	for range fetchers {
-		c.workers.Go(func() { c.work(ctx) })
+		c.workers.Go(func() { c.fetchLoop(ctx) })
 	}
 	return c, nil
 }
@@ -161,8 +161,8 @@ const (
 	failed
 )
 
-// unplanned is the next use of a shard that is in no plan.
-const unplanned = math.MaxInt
+// neverPlanned is the next use of a shard that is in no plan.
+const neverPlanned = math.MaxInt
 
 // cachedShard is what the cache knows of one shard. The cache's mutex guards it, apart from the bytes of file, which a pin keeps.
 type cachedShard struct {
@@ -173,17 +173,17 @@ type cachedShard struct {
 	state   shardState
 	file    *shardFile // of a ready shard
 	err     error      // of a failed one
-	next    int        // place in the split's plan
+	nextUse    int        // place in the split's plan
 	pins    int        // Views looking at it
-	waiting int        // Views waiting for it
+	waiters int        // Views waiting for it
 }
 
-// before tells which of two shards is needed first.
-func (s *cachedShard) before(other *cachedShard) bool {
-	if (s.waiting > 0) != (other.waiting > 0) {
-		return s.waiting > 0
+// neededBefore tells which of two shards is needed first.
+func (s *cachedShard) neededBefore(other *cachedShard) bool {
+	if (s.waiters > 0) != (other.waiters > 0) {
+		return s.waiters > 0
 	}
-	return s.next < other.next
+	return s.nextUse < other.nextUse
 }
 
 var errCacheClosed = errors.New("the cache is closed")
@@ -193,7 +193,7 @@ func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if shard.state != ready {
-		if err := c.await(ctx, shard); err != nil {
+		if err := c.waitFor(ctx, shard); err != nil {
 			return err
 		}
 	}
@@ -204,8 +204,8 @@ func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
 	return nil
 }
 
-// await has the shard fetched before all others and waits for it.
-func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
+// waitFor has the shard fetched before all others and waits for it.
+func (c *Cache) waitFor(ctx context.Context, shard *cachedShard) error {
 	stop := context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -215,10 +215,10 @@ func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
 	if shard.state == failed {
 		shard.state, shard.err = absent, nil
 	}
-	shard.waiting++
+	shard.waiters++
 	defer func() {
-		shard.waiting--
-		c.evictionMayGoOn(shard)
+		shard.waiters--
+		c.unblockEviction(shard)
 	}()
 	c.changed.Broadcast()
 	for shard.state != ready {
@@ -239,12 +239,12 @@ func (c *Cache) unpin(shard *cachedShard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shard.pins--
-	c.evictionMayGoOn(shard)
+	c.unblockEviction(shard)
 }
 
-// evictionMayGoOn lets a fetch look for room again that found this shard in use.
-func (c *Cache) evictionMayGoOn(shard *cachedShard) {
-	if c.evictionBlocked && shard.pins == 0 && shard.waiting == 0 {
+// unblockEviction lets a fetch look for room again that found this shard in use.
+func (c *Cache) unblockEviction(shard *cachedShard) {
+	if c.evictionBlocked && shard.pins == 0 && shard.waiters == 0 {
 		c.evictionBlocked = false
 		c.changed.Broadcast()
 	}

@@ -364,17 +364,17 @@ func TestChoose(t *testing.T) {
 	choice := func() int {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return slices.Index(s.shards, c.choose())
+		return slices.Index(s.shards, c.nextToFetch())
 	}
 	if got := choice(); got != -1 {
 		t.Errorf("without a plan shard %d is fetched", got)
 	}
 	s.Ahead([]int{4, 2, 0, 4, 5})
-	s.shards[3].waiting = 1
+	s.shards[3].waiters = 1
 	if got := choice(); got != 3 {
 		t.Errorf("shard %d is fetched, want 3, which is waited for", got)
 	}
-	s.shards[3].waiting = 0
+	s.shards[3].waiters = 0
 	for _, want := range []int{4, 2, 0} {
 		if got := choice(); got != want {
 			t.Errorf("shard %d is fetched, want %d, by the plan", got, want)
@@ -385,7 +385,7 @@ func TestChoose(t *testing.T) {
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched into a full cache", got)
 	}
-	s.shards[5].waiting = 1
+	s.shards[5].waiters = 1
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched while nothing can give way", got)
 	}

@@ -18,7 +18,7 @@ type download struct {
 	bucket  *storage.Bucket
 	object  storage.Object
 	file    *os.File
-	tagName string
+	revisionFile string
 	hash    hash.Hash
 	stored  int64 // bytes in the file and in the hash
 	resumed int64 // where the first connection began
@@ -26,7 +26,7 @@ type download struct {
 
 // run reads the rest of the shard and checks it all. After ErrCorrupt the file is empty again, or the object is not the one of the index.
 func (d *download) run(ctx context.Context) error {
-	if err := d.takeUp(ctx); err != nil {
+	if err := d.resume(ctx); err != nil {
 		return err
 	}
 	d.resumed = d.stored
@@ -36,28 +36,28 @@ func (d *download) run(ctx context.Context) error {
 		}
 	}
 	if sum := hex.EncodeToString(d.hash.Sum(nil)); d.stored != d.object.Size || sum != d.object.SHA256 {
-		return d.discard(fmt.Errorf("%w: %s came as %d bytes with sha256 %s, the index says %d bytes with %s",
+		return d.truncate(fmt.Errorf("%w: %s came as %d bytes with sha256 %s, the index says %d bytes with %s",
 			storage.ErrCorrupt, d.object.Key, d.stored, sum, d.object.Size, d.object.SHA256))
 	}
 	return nil
 }
 
-// takeUp goes on with what the file holds, or starts anew when that is not the beginning of the object as it is now.
-func (d *download) takeUp(ctx context.Context) error {
+// resume goes on with what the file holds, or starts anew when that is not the beginning of the object as it is now.
+func (d *download) resume(ctx context.Context) error {
 	tag, err := d.bucket.Revision(ctx, d.object.Key)
 	if err != nil {
 		return err
 	}
-	began, err := os.ReadFile(d.tagName)
+	began, err := os.ReadFile(d.revisionFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if err != nil || string(began) != tag {
-		if err := d.discard(nil); err != nil {
+		if err := d.truncate(nil); err != nil {
 			return err
 		}
 		// The tag is there before the first byte, so that no byte is without one.
-		if err := os.WriteFile(d.tagName, []byte(tag), 0o666); err != nil {
+		if err := os.WriteFile(d.revisionFile, []byte(tag), 0o666); err != nil {
 			return err
 		}
 	}
@@ -69,7 +69,7 @@ func (d *download) takeUp(ctx context.Context) error {
 		return err
 	}
 	if d.stored > d.object.Size {
-		return d.discard(fmt.Errorf("%w: %s has %d bytes already, of %d", storage.ErrCorrupt, d.file.Name(), d.stored, d.object.Size))
+		return d.truncate(fmt.Errorf("%w: %s has %d bytes already, of %d", storage.ErrCorrupt, d.file.Name(), d.stored, d.object.Size))
 	}
 	return nil
 }
@@ -89,8 +89,8 @@ func (d *download) receive(ctx context.Context) error {
 	return err
 }
 
-// discard empties the file and passes the reason on.
-func (d *download) discard(reason error) error {
+// truncate empties the file and passes the reason on.
+func (d *download) truncate(reason error) error {
 	d.stored = 0
 	return errors.Join(reason, d.file.Truncate(0))
 }

@@ -20,7 +20,7 @@ const downloadTries = 3
 // the index vouches for it.
 func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	object := c.dataset.object(shard)
-	file, err := c.obtain(ctx, shard, object)
+	file, err := c.openOrDownload(ctx, shard, object)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s", object.Key, storage.ErrCorrupt, err, repairAdvice)
@@ -30,8 +30,8 @@ func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	return file, err
 }
 
-// obtain is fetch with the errors as they come.
-func (c *Cache) obtain(ctx context.Context, shard *Shard, object storage.Object) (*shardFile, error) {
+// openOrDownload is fetch with the errors as they come.
+func (c *Cache) openOrDownload(ctx context.Context, shard *Shard, object storage.Object) (*shardFile, error) {
 	if c.dataset.InPlace() {
 		file, err := openShard(c.dataset.file(shard), shard.Size, shard.SHA256)
 		switch {
@@ -82,7 +82,7 @@ func (c *Cache) download(ctx context.Context, name string, object storage.Object
 		return nil, errors.Join(os.Remove(part), file.Close())
 	}
 	start := time.Now()
-	d := &download{bucket: c.dataset.bucket, object: object, file: file, tagName: part + ".etag", hash: sha256.New()}
+	d := &download{bucket: c.dataset.bucket, object: object, file: file, revisionFile: part + ".etag", hash: sha256.New()}
 	for try := 1; ; try++ {
 		err := d.run(ctx)
 		if err == nil {
@@ -98,9 +98,9 @@ func (c *Cache) download(ctx context.Context, name string, object storage.Object
 	}
 	// Without a sync: a later process checks the checksum first, so that a torn file after a power cut costs a download. This one has
 	// just seen every byte and need not.
-	if err := errors.Join(os.Rename(part, whole), os.Remove(d.tagName)); err != nil {
+	if err := errors.Join(os.Rename(part, whole), os.Remove(d.revisionFile)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	c.log.Debug("shard fetched", "shard", name, "bytes", object.Size, "resumed_at", d.resumed, "seconds", time.Since(start).Seconds())
-	return holdShard(file, whole, object.Size, object.SHA256)
+	return adoptShard(file, whole, object.Size, object.SHA256)
 }

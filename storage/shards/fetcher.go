@@ -7,14 +7,14 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// work is one fetcher: it takes the absent shard that is needed first, again and again.
-func (c *Cache) work(ctx context.Context) {
+// fetchLoop is one fetcher: it takes the absent shard that is needed first, again and again.
+func (c *Cache) fetchLoop(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed {
-		shard := c.choose()
+		shard := c.nextToFetch()
 		if shard == nil {
-			c.announce()
+			c.logPulled()
 			c.changed.Wait()
 			continue
 		}
@@ -28,13 +28,13 @@ func (c *Cache) work(ctx context.Context) {
 		c.mu.Unlock()
 		file, err := c.fetch(ctx, shard.Shard)
 		c.mu.Lock()
-		c.arrived(shard, file, err)
+		c.recordFetch(shard, file, err)
 		c.changed.Broadcast()
 	}
 }
 
-// arrived notes how a fetch has ended.
-func (c *Cache) arrived(shard *cachedShard, file *shardFile, err error) {
+// recordFetch notes how a fetch has ended.
+func (c *Cache) recordFetch(shard *cachedShard, file *shardFile, err error) {
 	if err == nil {
 		shard.state, shard.file = ready, file
 		if c.pulled >= 0 {
@@ -43,7 +43,7 @@ func (c *Cache) arrived(shard *cachedShard, file *shardFile, err error) {
 		return
 	}
 	c.used -= shard.diskSize
-	if storage.IsDiskFull(err) && c.shrink(shard) {
+	if storage.IsDiskFull(err) && c.shrinkLimit(shard) {
 		shard.state = absent
 		return
 	}
@@ -53,8 +53,8 @@ func (c *Cache) arrived(shard *cachedShard, file *shardFile, err error) {
 	}
 }
 
-// announce says once that everything is here that has been asked for, or as much of it as there is room for.
-func (c *Cache) announce() {
+// logPulled says once that everything is here that has been asked for, or as much of it as there is room for.
+func (c *Cache) logPulled() {
 	if c.pulled <= 0 {
 		return
 	}
@@ -70,8 +70,8 @@ func (c *Cache) announce() {
 	c.pulled = -1
 }
 
-// shrink lowers the limit to what the disk has turned out to hold. It reports whether that is enough to go on with.
-func (c *Cache) shrink(shard *cachedShard) bool {
+// shrinkLimit lowers the limit to what the disk has turned out to hold. It reports whether that is enough to go on with.
+func (c *Cache) shrinkLimit(shard *cachedShard) bool {
 	if c.used < max(c.window, shard.diskSize) {
 		return false
 	}
@@ -80,13 +80,13 @@ func (c *Cache) shrink(shard *cachedShard) bool {
 	return true
 }
 
-// choose returns the absent or resting shard to fetch next, after making room for it, or nil when there is none or no room.
-func (c *Cache) choose() *cachedShard {
+// nextToFetch returns the absent or resting shard to fetch next, after making room for it, or nil when there is none or no room.
+func (c *Cache) nextToFetch() *cachedShard {
 	var first *cachedShard
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
-			wanted := (shard.state == absent || shard.state == onDisk) && (shard.waiting > 0 || shard.next != unplanned)
-			if wanted && (first == nil || shard.before(first)) {
+			wanted := (shard.state == absent || shard.state == onDisk) && (shard.waiters > 0 || shard.nextUse != neverPlanned)
+			if wanted && (first == nil || shard.neededBefore(first)) {
 				first = shard
 			}
 		}

@@ -23,7 +23,7 @@ type shardFile struct {
 	file    *os.File
 	size    int64
 	sum     string
-	written atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
+	modified atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
 }
 
 var (
@@ -42,7 +42,7 @@ func openShard(name string, size int64, sum string) (*shardFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	shard, err := holdShard(file, name, size, sum)
+	shard, err := adoptShard(file, name, size, sum)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func openShard(name string, size int64, sum string) (*shardFile, error) {
 	return shard, nil
 }
 
-// holdShard locks an open file of known size and takes it over.
-func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
+// adoptShard locks an open file of known size and takes it over.
+func adoptShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
 	// A process that evicts the file at this moment holds the exclusive lock. The open file then outlives the name, and that is all right.
 	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(err, file.Close())
@@ -66,7 +66,7 @@ func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, 
 		return nil, errors.Join(fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged), file.Close())
 	}
 	shard := &shardFile{name: name, file: file, size: size, sum: sum}
-	shard.written.Store(info.ModTime().UnixNano())
+	shard.modified.Store(info.ModTime().UnixNano())
 	return shard, nil
 }
 
@@ -87,19 +87,19 @@ func (f *shardFile) read(into []byte, offset int64) error {
 	_, err := f.file.ReadAt(into, offset)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
-		if changed := f.unchanged(); changed != nil {
+		if changed := f.checkUnchanged(); changed != nil {
 			return changed // it says why the file ends here
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	return f.unchanged()
+	return f.checkUnchanged()
 }
 
-// unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
+// checkUnchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
 // file systems say of a file that nobody has touched, the checksum decides.
-func (f *shardFile) unchanged() error {
+func (f *shardFile) checkUnchanged() error {
 	var now unix.Stat_t
 	for {
 		err := unix.Fstat(int(f.file.Fd()), &now)
@@ -112,7 +112,7 @@ func (f *shardFile) unchanged() error {
 		break
 	}
 	written := now.Mtim.Nano()
-	if now.Size == f.size && written == f.written.Load() {
+	if now.Size == f.size && written == f.modified.Load() {
 		return nil
 	}
 	if now.Size != f.size {
@@ -121,7 +121,7 @@ func (f *shardFile) unchanged() error {
 	if err := f.check(); err != nil {
 		return fmt.Errorf("%s was changed while it was in use: %w", f.name, err)
 	}
-	f.written.Store(written)
+	f.modified.Store(written)
 	return nil
 }
 
@@ -148,8 +148,8 @@ func (f *shardFile) remove() error {
 	return errors.Join(removeUnshared(f.file, f.name), f.close())
 }
 
-// removeResting deletes a file that is not open here, unless another process has it open.
-func removeResting(name string) error {
+// removeOnDisk deletes a file that is not open here, unless another process has it open.
+func removeOnDisk(name string) error {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -167,7 +167,7 @@ func removeUnshared(file *os.File, name string) error {
 	}
 	same := false
 	if err == nil {
-		same, err = bearsName(file, name)
+		same, err = hasName(file, name)
 	}
 	if same {
 		err = os.Remove(name)
@@ -178,8 +178,8 @@ func removeUnshared(file *os.File, name string) error {
 	return err
 }
 
-// lockPause is the time between two looks at another process's lock; flock itself cannot be given up.
-const lockPause = 50 * time.Millisecond
+// lockPoll is the time between two looks at another process's lock; flock itself cannot be given up.
+const lockPoll = 50 * time.Millisecond
 
 // lockPart opens and locks the file in which a shard is put together, so that of several processes one downloads it. The lock is gone
 // when the file is closed, also by the death of its process. It returns nil when the file has become a whole shard meanwhile.
@@ -200,7 +200,7 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 		}
 		// The process that held the lock may have finished the shard. Then this file no longer bears the name, and it stays
 		// locked for as long as that process has it open.
-		same, err := bearsName(file, name)
+		same, err := hasName(file, name)
 		if err != nil || !same {
 			return nil, errors.Join(err, file.Close())
 		}
@@ -210,13 +210,13 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), file.Close())
-		case <-time.After(lockPause):
+		case <-time.After(lockPoll):
 		}
 	}
 }
 
-// bearsName tells whether an open file is still the one of that name.
-func bearsName(file *os.File, name string) (bool, error) {
+// hasName tells whether an open file is still the one of that name.
+func hasName(file *os.File, name string) (bool, error) {
 	opened, err := file.Stat()
 	if err != nil {
 		return false, err

@@ -31,10 +31,10 @@ func (s *Split) Ahead(shards []int) {
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()
 	for _, shard := range s.shards {
-		shard.next = unplanned
+		shard.nextUse = neverPlanned
 	}
 	for place, shard := range slices.Backward(shards) {
-		s.shards[shard].next = place
+		s.shards[shard].nextUse = place
 	}
 	s.cache.changed.Broadcast()
 }

@@ -18,12 +18,12 @@ func (c *Cache) evictFor(shard *cachedShard) bool {
 	if need > c.limit-c.used+room {
 		return false
 	}
-	slices.SortFunc(candidates, func(a, b *cachedShard) int { return -compareNext(a, b) })
+	slices.SortFunc(candidates, func(a, b *cachedShard) int { return -compareNextUse(a, b) })
 	for _, other := range candidates {
 		if need <= c.limit-c.used {
 			break
 		}
-		if other.next <= shard.next && shard.next != unplanned && !c.thrashed {
+		if other.nextUse <= shard.nextUse && shard.nextUse != neverPlanned && !c.thrashed {
 			c.thrashed = true
 			c.log.Warn("the cache is smaller than the window in use: shards are fetched again and again; raise the cache size or use a smaller window",
 				"limit", c.limit, "dir", c.dir)
@@ -38,10 +38,10 @@ func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room i
 	for _, split := range c.splits {
 		for _, other := range split.shards {
 			here := other.state == ready || other.state == onDisk
-			if !here || other == shard || other.diskSize == 0 || shard.waiting == 0 && other.next <= shard.next {
+			if !here || other == shard || other.diskSize == 0 || shard.waiters == 0 && other.nextUse <= shard.nextUse {
 				continue
 			}
-			if other.pins > 0 || other.waiting > 0 {
+			if other.pins > 0 || other.waiters > 0 {
 				c.evictionBlocked = true
 				continue
 			}
@@ -52,11 +52,11 @@ func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room i
 	return candidates, room
 }
 
-func compareNext(a, b *cachedShard) int {
+func compareNextUse(a, b *cachedShard) int {
 	switch {
-	case a.next < b.next:
+	case a.nextUse < b.nextUse:
 		return -1
-	case a.next > b.next:
+	case a.nextUse > b.nextUse:
 		return 1
 	}
 	return strings.Compare(a.Name, b.Name)
@@ -66,7 +66,7 @@ func compareNext(a, b *cachedShard) int {
 func (c *Cache) evict(shard *cachedShard) {
 	var err error
 	if shard.state == onDisk {
-		err = removeResting(c.shardPath(shard.Shard))
+		err = removeOnDisk(c.shardPath(shard.Shard))
 	} else {
 		err = shard.file.remove()
 	}
