@@ -39,8 +39,8 @@ func (n noise) Read(i int, buf []byte) ([]byte, error) {
 
 func (n noise) Close() error { return nil }
 
-// A gigabyte of shards as large as ImageNet's, from an empty cache until every byte of every image has been looked at, beside rclone on the
-// same server.
+// A gigabyte of shards as large as ImageNet's, from an empty cache until every byte of every image
+// has been looked at, beside rclone on the same server.
 func TestCacheThroughput(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")

@@ -1,11 +1,13 @@
 package shards
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
-// evictFor evicts what is needed last until the shard fits. A shard that nobody waits for yet does not drive out what is needed sooner.
+// evictFor evicts the shards with the latest next use until the given one fits, and reports whether
+// it does. For a shard that no View waits for, only shards are evicted whose next use comes later.
 func (c *Cache) evictFor(shard *cachedShard) bool {
 	need := shard.diskSize
 	if shard.state == onDisk {
@@ -14,8 +16,8 @@ func (c *Cache) evictFor(shard *cachedShard) bool {
 	if need <= c.limit-c.used {
 		return true
 	}
-	candidates, room := c.evictable(shard)
-	if need > c.limit-c.used+room {
+	candidates, bytes := c.evictable(shard)
+	if need > c.limit-c.used+bytes {
 		return false
 	}
 	slices.SortFunc(candidates, func(a, b *cachedShard) int { return -compareNextUse(a, b) })
@@ -23,18 +25,18 @@ func (c *Cache) evictFor(shard *cachedShard) bool {
 		if need <= c.limit-c.used {
 			break
 		}
-		if other.nextUse <= shard.nextUse && shard.nextUse != neverPlanned && !c.thrashed {
+		if other.nextUse <= shard.nextUse && shard.nextUse != unplanned && !c.thrashed {
 			c.thrashed = true
-			c.log.Warn("the cache is smaller than the window in use: shards are fetched again and again; raise the cache size or use a smaller window",
-				"limit", c.limit, "dir", c.dir)
+			c.log.Warn("the cache is smaller than the window in use: shards are fetched again and again; "+
+				"raise the cache size or use a smaller window", "limit", c.limit, "dir", c.dir)
 		}
 		c.evict(other)
 	}
 	return true
 }
 
-// evictable gives the shards that may give way to another one, and the room that they take.
-func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room int64) {
+// evictable returns the shards that may be evicted for the given one, and the bytes that they take.
+func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, bytes int64) {
 	for _, split := range c.splits {
 		for _, other := range split.shards {
 			here := other.state == ready || other.state == onDisk
@@ -46,23 +48,17 @@ func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room i
 				continue
 			}
 			candidates = append(candidates, other)
-			room += other.diskSize
+			bytes += other.diskSize
 		}
 	}
-	return candidates, room
+	return candidates, bytes
 }
 
 func compareNextUse(a, b *cachedShard) int {
-	switch {
-	case a.nextUse < b.nextUse:
-		return -1
-	case a.nextUse > b.nextUse:
-		return 1
-	}
-	return strings.Compare(a.Name, b.Name)
+	return cmp.Or(cmp.Compare(a.nextUse, b.nextUse), strings.Compare(a.Name, b.Name))
 }
 
-// evict takes a shard off the disk, unless another process has it open.
+// evict deletes a shard's file, unless another process has it open.
 func (c *Cache) evict(shard *cachedShard) {
 	var err error
 	if shard.state == onDisk {

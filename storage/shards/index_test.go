@@ -26,7 +26,7 @@ func testIndex() Index {
 	}
 }
 
-func TestIndexRoundTrip(t *testing.T) {
+func TestIndexIsReadAsItWasWritten(t *testing.T) {
 	want := testIndex()
 	data, err := want.Encode()
 	if err != nil {
@@ -73,7 +73,7 @@ func TestIndexStaysSmall(t *testing.T) {
 	t.Logf("%d bytes", len(data))
 }
 
-func TestIndexValidate(t *testing.T) {
+func TestContradictionsInAnIndexAreFound(t *testing.T) {
 	first := func(ix *Index) *Shard { return &ix.Splits["train"][0] }
 	for _, test := range []struct {
 		want  string // in the message

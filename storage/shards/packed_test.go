@@ -16,8 +16,9 @@ import (
 // samplesPerShard is the size of the shards of putPacked.
 const samplesPerShard = 10
 
-// putPacked stores a dataset below d/: n training and n/5 validation samples in three classes, in shards of samplesPerShard, all equally
-// large. The images are 1,000 bytes that name the sample; nothing here decodes them.
+// putPacked stores a dataset below d/: n training and n/5 validation samples in three classes, in
+// shards of samplesPerShard, all equally large. The images are 1,000 bytes that name the sample;
+// nothing here decodes them.
 func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 	t.Helper()
 	ix := Index{Version: IndexVersion, Classes: []string{"ant", "bee", "cat"}, Counts: map[string]int{}, Splits: map[string][]Shard{}}
@@ -37,7 +38,8 @@ func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 	return mustOpenDataset(t, b)
 }
 
-// packShard makes the tar file of the samples first to last-1 of a split, and its entry in the index.
+// packShard makes the tar file of the samples first to last-1 of a split, and its entry in the
+// index.
 func packShard(t *testing.T, split string, first, last int) (Shard, []byte) {
 	t.Helper()
 	var out bytes.Buffer

@@ -12,9 +12,9 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A cache of a dataset on real servers, through a proxy that cuts, spoils and refuses what is read. Only S3 without CIJEPA_TEST_LONG: the others
-// take their time to start.
-func TestCacheOnServers(t *testing.T) {
+// A cache of a dataset on real servers, through a proxy that cuts, spoils and refuses what is read.
+// Only S3 without CIJEPA_TEST_LONG: the others take their time to start.
+func TestCacheFetchesFromServers(t *testing.T) {
 	kinds := storagetest.Kinds()
 	if storagetest.Long() == 0 {
 		kinds = []storagetest.Kind{storagetest.S3}

@@ -12,7 +12,7 @@ import (
 )
 
 // A disk that turns out smaller than the limit becomes the limit.
-func TestDiskFull(t *testing.T) {
+func TestFullDiskLowersTheLimit(t *testing.T) {
 	b, d := packed(t, 400)
 	size := d.Index.Splits["train"][0].Size
 	dir := t.TempDir()
