@@ -86,7 +86,8 @@ func TestStoreWatchesTheRules(t *testing.T) {
 	}
 }
 
-// WriteAll and NewWriter are found, and a writer that is closed after a failure commits, as with the real drivers, unless it was cancelled.
+// WriteAll and NewWriter are found, and a writer that is closed after a failure commits, as with
+// the real drivers, unless it was cancelled.
 func TestStoreBehavesAsBadlyAsADriver(t *testing.T) {
 	recorded := &recorder{TB: t}
 	store := NewStore(recorded)
