@@ -21,7 +21,7 @@ func bytesPart(name string, data []byte) Part {
 	}}
 }
 
-// testParts are the parts of a checkpoint whose content tells its step.
+// testParts returns the parts of a checkpoint. Their content names its step.
 func testParts(step int64) []Part {
 	return []Part{
 		bytesPart("student.safetensors", bytes.Repeat(fmt.Appendf(nil, "student %d ", step), 100)),
@@ -30,7 +30,7 @@ func testParts(step int64) []Part {
 	}
 }
 
-// readParts is a load function that checks the content of testParts.
+// readParts returns a load function that checks the content of testParts.
 func readParts(t *testing.T) func(Checkpoint) error {
 	return func(c Checkpoint) error {
 		for _, part := range testParts(c.Step) {
@@ -71,7 +71,7 @@ func mustRestore(t *testing.T, b *storage.Bucket, attempt string) (*Run, Positio
 	return r, p
 }
 
-// storedSteps lists the steps whose folders have objects.
+// storedSteps returns the steps whose folders have objects.
 func storedSteps(t *testing.T, b *storage.Bucket) []string {
 	t.Helper()
 	keys, err := b.List(t.Context(), "runs/test/state/")
@@ -85,7 +85,7 @@ func storedSteps(t *testing.T, b *storage.Bucket) []string {
 	return slices.Compact(steps)
 }
 
-// damage replaces the stored bytes of an object behind the back of its manifest.
+// damage replaces the stored bytes of an object without changing its manifest.
 func damage(t *testing.T, b *storage.Bucket, key string, change func([]byte) []byte) {
 	t.Helper()
 	data, err := b.Get(t.Context(), key)

@@ -16,8 +16,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// life is a whole run on a bucket, as one process lives it: whatever is there is restored, commits
-// go on to the last step, the result is written.
+// life is a whole run as one process does it: it restores what there is, commits up to the last
+// step and writes the result.
 func life(ctx context.Context, t *testing.T, b *storage.Bucket) error {
 	const lastStep = 6
 	r := OpenRun(b, "test", "pod", nil)
@@ -82,7 +82,7 @@ func checkWhole(t *testing.T, store *storagetest.Store) {
 	}
 }
 
-// countCalls is the number of calls of a life without faults.
+// countCalls returns the number of calls of a life without faults.
 func countCalls(t *testing.T) (calls int) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -96,7 +96,7 @@ func countCalls(t *testing.T) (calls int) {
 	return calls
 }
 
-// One fault in any call of a run does not reach the run.
+// One fault in any call of a run changes nothing.
 func TestRunSurvivesOneFaultInAnyCall(t *testing.T) {
 	calls := countCalls(t)
 	for _, fault := range storagetest.Faults() {
@@ -127,11 +127,13 @@ func TestRunSurvivesOneFaultInAnyCall(t *testing.T) {
 	}
 }
 
-// The store goes away for good at any call, once before the call takes effect and once after; then
-// it is back and another process goes on.
+// The store fails for good at any call, once before and once after the call takes effect. When it
+// is back, another process resumes the run.
 func TestRunResumesAfterAnOutageAtAnyCall(t *testing.T) {
 	calls := countCalls(t)
-	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Unanswered, storagetest.UnansweredTwice, storagetest.Torn, storagetest.CutQuietly, storagetest.Denied, storagetest.DeniedAsMissing, storagetest.Silent} {
+	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Unanswered,
+		storagetest.UnansweredTwice, storagetest.Torn, storagetest.CutQuietly, storagetest.Denied,
+		storagetest.DeniedAsMissing, storagetest.Silent} {
 		t.Run(string(fault), func(t *testing.T) {
 			ended := make(map[string]int)
 			for n := 1; n <= calls; n++ {
@@ -142,7 +144,8 @@ func TestRunResumesAfterAnOutageAtAnyCall(t *testing.T) {
 						switch {
 						case c.N == n && fault.Applies(c):
 							return fault
-						case c.N >= n && fault != storagetest.Denied && fault != storagetest.DeniedAsMissing && fault != storagetest.Silent:
+						case c.N >= n && fault != storagetest.Denied && fault != storagetest.DeniedAsMissing &&
+							fault != storagetest.Silent:
 							return storagetest.Refused
 						case c.N >= n:
 							return fault
@@ -170,8 +173,8 @@ func TestRunResumesAfterAnOutageAtAnyCall(t *testing.T) {
 	}
 }
 
-// A process that dies at any call leaves a bucket that the next one goes on with. Its context ends
-// instead of its memory.
+// A process that dies at any call leaves a bucket from which the next one resumes. A cancelled
+// context stands for the death.
 func TestRunResumesAfterAKillAtAnyCall(t *testing.T) {
 	for n := 1; n <= countCalls(t); n++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -196,7 +199,7 @@ func TestRunResumesAfterAKillAtAnyCall(t *testing.T) {
 	}
 }
 
-// With 20 % of all calls failing, in every way at once, a run ends with the same bytes as without.
+// With 20 % of all calls failing, in every way, a run ends with the same bytes as without.
 func TestRunSurvivesEveryFifthCallFailing(t *testing.T) {
 	failed := 0
 	for seed := range uint64(20) {
@@ -204,8 +207,8 @@ func TestRunSurvivesEveryFifthCallFailing(t *testing.T) {
 			store := storagetest.NewStore(t)
 			b := store.Open(storage.Options{})
 			random := rand.New(rand.NewPCG(seed, 0))
-			// Refusals of rights that come this often are believed, and flips this often would
-			// spoil two reads in a row: both have tests of their own.
+			// Refusals this frequent end an operation, and flips this frequent spoil two reads in a
+			// row: both have tests of their own.
 			faults := slices.DeleteFunc(storagetest.Faults(), func(f storagetest.Fault) bool {
 				return f == storagetest.Denied || f == storagetest.DeniedAsMissing || f == storagetest.Flipped
 			})
@@ -288,7 +291,7 @@ func testLifeOnBadServer(t *testing.T, server *storagetest.Server, proxy *storag
 	}
 }
 
-// withPrefix is the parameter to add to a URL so that its bucket stays below prefix.
+// withPrefix returns the parameter that keeps the bucket of a URL below a prefix.
 func withPrefix(url, prefix string) string {
 	if strings.Contains(url, "?") {
 		return "&prefix=" + prefix

@@ -15,6 +15,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// A restore skips a damaged checkpoint, counts it once, and keeps its objects as evidence.
 func TestRestoreFallsBackOnDamage(t *testing.T) {
 	for name, test := range map[string]struct {
 		hurt func(t *testing.T, b *storage.Bucket, keys []string) // keys of checkpoint 3: its manifest first
@@ -23,8 +24,14 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 		"part cut short": {func(t *testing.T, b *storage.Bucket, keys []string) {
 			damage(t, b, keys[1], func(p []byte) []byte { return p[:5] })
 		}},
-		"part gone":                 {func(t *testing.T, b *storage.Bucket, keys []string) { b.Delete(t.Context(), keys[1]) }},
-		"flipped bit in a manifest": {func(t *testing.T, b *storage.Bucket, keys []string) { damage(t, b, keys[0], flipBit) }},
+		"part gone": {func(t *testing.T, b *storage.Bucket,
+			keys []string) {
+			b.Delete(t.Context(), keys[1])
+		}},
+		"flipped bit in a manifest": {func(t *testing.T, b *storage.Bucket,
+			keys []string) {
+			damage(t, b, keys[0], flipBit)
+		}},
 		"empty manifest": {func(t *testing.T, b *storage.Bucket, keys []string) {
 			damage(t, b, keys[0], func([]byte) []byte { return nil })
 		}},
@@ -50,8 +57,8 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 				for step := int64(3); step <= 9; step++ {
 					mustCommit(t, r, step, false)
 				}
-				// Nobody forgets and nobody counts twice: the manifests name the damaged one, and
-				// what is left of the evidence survives retention.
+				// The manifests name the damaged checkpoint, so it is not counted again, and retention
+				// leaves the rest of its objects.
 				r, p = mustRestore(t, b, "pod-c")
 				if p.Step != 9 || p.Sequence != 10 || r.Fallbacks() != 0 {
 					t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
@@ -67,6 +74,7 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 	}
 }
 
+// If no checkpoint can be loaded, a restore fails.
 func TestRestoreNeverStartsAfresh(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r, _ := mustRestore(t, b, "pod-a")
@@ -93,6 +101,7 @@ func TestRestoreNeverStartsAfresh(t *testing.T) {
 	})
 }
 
+// An error of load that is no damage ends the restore.
 func TestLoadErrorsEndTheRestore(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
@@ -111,6 +120,7 @@ func TestLoadErrorsEndTheRestore(t *testing.T) {
 	}
 }
 
+// A checkpoint that is damaged in its first reading only is loaded.
 func TestDamageInTransferIsReadAgain(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
@@ -137,9 +147,8 @@ func TestDamageInTransferIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestRestoreSkipsWhatTheDriverRefuses: bytes that no longer have the checksum that the store
-// keeps of them do not come at all. A bit that flipped on the way is another matter: the next try
-// has it right.
+// The driver refuses bytes whose checksum is not the store's own. The next read gets them right if
+// a bit flipped in transfer; if none does, the manifest is damaged.
 func TestRestoreSkipsWhatTheDriverRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -174,7 +183,8 @@ func TestRestoreSkipsWhatTheDriverRefuses(t *testing.T) {
 			return refuse(c)
 		})
 		if r, p := mustRestore(t, b, "pod-e"); p.Step != 2 || r.Fallbacks() != 1 || r.Newest() != 3 {
-			t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(), r.Newest())
+			t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(),
+				r.Newest())
 		}
 		store.Plan(refuse)
 		mustCommit(t, r, 3, false)
@@ -187,7 +197,7 @@ func TestRestoreSkipsWhatTheDriverRefuses(t *testing.T) {
 	})
 }
 
-// TestPartsWithoutManifestsAreWarnedOf: who has deleted the manifests hears of it while the objects are still there.
+// If somebody has deleted the manifests, a restore warns while the objects still exist.
 func TestPartsWithoutManifestsAreWarnedOf(t *testing.T) {
 	b := storagetest.Memory(t)
 	var log bytes.Buffer
@@ -212,6 +222,7 @@ func TestPartsWithoutManifestsAreWarnedOf(t *testing.T) {
 	}
 }
 
+// A restarted attempt restores the last commit and goes on.
 func TestRunGoesOnWhereItStopped(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r := OpenRun(b, "test", "pod-a", nil)
@@ -237,8 +248,8 @@ func TestRunGoesOnWhereItStopped(t *testing.T) {
 	})
 }
 
-// A checkpoint that another attempt deletes while it is being loaded is not damage: the restore
-// begins again with the newest.
+// A checkpoint that another attempt deletes during its loading is not damaged: the restore starts
+// over with the newest.
 func TestRestoreStartsOverWhenAnotherCommits(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	writer, _ := mustRestore(t, b, "writer")
@@ -256,8 +267,8 @@ func TestRestoreStartsOverWhenAnotherCommits(t *testing.T) {
 	}
 }
 
-// 2,000 flips of one bit anywhere in a checkpoint, its manifest included: each is found.
-func TestEveryFlippedBitIsFound(t *testing.T) {
+// 2,000 flips of one bit anywhere in a checkpoint or its manifest are found.
+func TestEveryFlippedBitOfACheckpointIsFound(t *testing.T) {
 	store := storagetest.NewStore(t)
 	b := store.Open(storage.Options{})
 	r, _ := mustRestore(t, b, "pod")
@@ -280,7 +291,8 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		}
 		flip := func(data []byte) []byte { data[at] ^= bit; return data }
 		store.Corrupt(key, flip)
-		if p, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), readParts(t)); !errors.Is(err, storage.ErrCorrupt) {
+		if p, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), readParts(t)); !errors.Is(err,
+			storage.ErrCorrupt) {
 			t.Fatalf("%s, byte %d, bit %d: restored %+v, %v", key, at, bit, p, err)
 		}
 		store.Corrupt(key, flip)
@@ -288,7 +300,8 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	mustRestore(t, b, "pod")
 }
 
-// A run whose objects may not be read does not start from nothing, also where the driver calls a refusal an absence.
+// A restore that may not read fails and does not start from nothing, also if the driver reports a
+// refusal as a missing object.
 func TestRestoreWithoutTheRightToReadFails(t *testing.T) {
 	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
 		synctest.Test(t, func(t *testing.T) {

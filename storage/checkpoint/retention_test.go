@@ -12,13 +12,14 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// The newest three checkpoints and those committed with keep stay; all manifests stay.
 func TestRetentionKeepsThreeAndTheKept(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r, _ := mustRestore(t, b, "pod-a")
 		for step := int64(1); step <= 9; step++ {
 			mustCommit(t, r, step, step%4 == 0)
 			if step == 5 {
-				r, _ = mustRestore(t, b, "pod-b") // another attempt lets go of what the first retained
+				r, _ = mustRestore(t, b, "pod-b") // another attempt drops what the first retained
 			}
 		}
 		if got, want := storedSteps(t, b), []string{"4", "7", "8", "9"}; !slices.Equal(got, want) {
@@ -31,7 +32,7 @@ func TestRetentionKeepsThreeAndTheKept(t *testing.T) {
 	})
 }
 
-// Objects of a commit that never happened go after a day, and only then.
+// Objects of a commit that never happened are deleted after a day, and not before.
 func TestOrphansAreDeletedAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -53,7 +54,8 @@ func TestOrphansAreDeletedAfterADay(t *testing.T) {
 			wait time.Duration
 			step int64
 			want []string
-		}{{0, 3, []string{"1", "2", "3"}}, {23 * time.Hour, 4, []string{"1", "2", "3", "4"}}, {2 * time.Hour, 5, []string{"3", "4", "5"}}} {
+		}{{0, 3, []string{"1", "2", "3"}}, {23 * time.Hour, 4, []string{"1", "2", "3", "4"}},
+			{2 * time.Hour, 5, []string{"3", "4", "5"}}} {
 			time.Sleep(x.wait)
 			mustCommit(t, heir, x.step, false)
 			if x.step == 5 {
@@ -66,8 +68,8 @@ func TestOrphansAreDeletedAfterADay(t *testing.T) {
 	})
 }
 
-// The objects of a checkpoint whose manifest cannot be read are evidence, although nothing names
-// them any more.
+// The objects of a checkpoint whose manifest cannot be read stay, as evidence, although no manifest
+// names them.
 func TestEvidenceOfUnreadableManifestsStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -88,8 +90,8 @@ func TestEvidenceOfUnreadableManifestsStays(t *testing.T) {
 	})
 }
 
-// An attempt that sleeps between its commit and its deletions, while others commit for days,
-// deletes nothing that they retain. The store watches.
+// An attempt is paused between its commit and its deletions while others commit. It then deletes
+// nothing that they retain: the store checks it.
 func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -123,7 +125,8 @@ func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 		if got, want := storedSteps(t, b), []string{"12", "13", "14"}; !slices.Equal(got, want) {
 			t.Errorf("steps %v are stored, want %v", got, want)
 		}
-		if _, err := sleeper.Commit(t.Context(), "pretrain", 7, false, testParts(7)); !errors.Is(err, storage.ErrOvertaken) {
+		if _, err := sleeper.Commit(t.Context(), "pretrain", 7, false, testParts(7)); !errors.Is(err,
+			storage.ErrOvertaken) {
 			t.Errorf("the sleeper committed again: %v", err)
 		}
 	})

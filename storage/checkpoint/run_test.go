@@ -13,17 +13,21 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// The first record and the first result of a run stay; flushes of two attempts do not collide;
+// nothing is written after the result.
 func TestRunHasOneRecordAndOneResult(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		ctx := t.Context()
 		a, z := OpenRun(b, "test", "pod-a", nil), OpenRun(b, "test", "pod-z", nil)
 		for _, r := range []*Run{a, z} {
-			if stored, err := r.Begin(ctx, []byte("record of "+r.attempt)); err != nil || string(stored) != "record of "+a.attempt {
+			if stored, err := r.Begin(ctx, []byte("record of "+r.attempt)); err != nil ||
+				string(stored) != "record of "+a.attempt {
 				t.Fatalf("Begin gave %q, %v", stored, err)
 			}
 		}
 		for range 2 {
-			if err := errors.Join(a.Append(ctx, "steps.jsonl", []byte("{}\n")), z.Append(ctx, "steps.jsonl", []byte("{}\n"))); err != nil {
+			if err := errors.Join(a.Append(ctx, "steps.jsonl", []byte("{}\n")),
+				z.Append(ctx, "steps.jsonl", []byte("{}\n"))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -35,7 +39,8 @@ func TestRunHasOneRecordAndOneResult(t *testing.T) {
 			t.Errorf("result before the end: %v", err)
 		}
 		write := func(w io.Writer) error { _, err := io.WriteString(w, "weights"); return err }
-		if o, err := a.Put(ctx, "teacher.safetensors", -1, write); err != nil || o.Size != 7 || o.Key != "runs/test/teacher.safetensors" {
+		if o, err := a.Put(ctx, "teacher.safetensors", -1, write); err != nil || o.Size != 7 ||
+			o.Key != "runs/test/teacher.safetensors" {
 			t.Errorf("Put: %+v, %v", o, err)
 		}
 		if err := errors.Join(a.Finish(ctx, []byte("92 %")), a.Finish(ctx, []byte("92 %"))); err != nil {
@@ -53,7 +58,7 @@ func TestRunHasOneRecordAndOneResult(t *testing.T) {
 	})
 }
 
-// Checkpoints without the record of their settings are damage, not a run that has not begun.
+// Checkpoints without the record of their settings are damage, and not a run that has not begun.
 func TestManifestsWithoutARecordAreDamage(t *testing.T) {
 	b := storagetest.NewStore(t).Open(storage.Options{})
 	run := OpenRun(b, "test", "pod", nil)
@@ -63,7 +68,8 @@ func TestManifestsWithoutARecordAreDamage(t *testing.T) {
 	first, _ := mustRestore(t, b, "first")
 	mustCommit(t, first, 1, false)
 	_, err := run.Record(t.Context())
-	if !errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNotFound) || !strings.Contains(err.Error(), "runs/test/run.json") || !strings.Contains(err.Error(), "put it back") {
+	if !errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNotFound) ||
+		!strings.Contains(err.Error(), "runs/test/run.json") || !strings.Contains(err.Error(), "put it back") {
 		t.Errorf("checkpoints without a record: %v", err)
 	}
 	if _, err := first.Begin(t.Context(), []byte("{}")); err != nil {
@@ -74,8 +80,7 @@ func TestManifestsWithoutARecordAreDamage(t *testing.T) {
 	}
 }
 
-// A run that another attempt begins between the look at the record and the look at the manifests is
-// not damaged.
+// A run that another attempt begins while Record runs is not damaged.
 func TestRecordWrittenMeanwhileIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -103,9 +108,10 @@ func TestRecordWrittenMeanwhileIsFound(t *testing.T) {
 	})
 }
 
-// Record says which right is missing, and does not ask for one that is there.
+// Record names the right that is missing and none that is granted.
 func TestRecordNamesTheMissingRight(t *testing.T) {
-	rights := map[storagetest.Op]string{storagetest.Write: "s3:PutObject", storagetest.Read: "s3:GetObject", storagetest.List: "s3:ListBucket"}
+	rights := map[storagetest.Op]string{storagetest.Write: "s3:PutObject", storagetest.Read: "s3:GetObject",
+		storagetest.List: "s3:ListBucket"}
 	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
 		for refused := range rights {
 			synctest.Test(t, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// Every sample is read as it is stored, and again by a process that needs no bucket.
 func TestCacheServesEverySample(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
@@ -47,6 +48,8 @@ func TestCacheServesEverySample(t *testing.T) {
 	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
 }
 
+// Shards of a file:// bucket are read in place, and what happens to their files is found before the
+// next use.
 func TestFileBucketsAreReadInPlace(t *testing.T) {
 	root, dir := t.TempDir(), filepath.Join(t.TempDir(), "unused")
 	b, err := storage.Open(t.Context(), "file://"+root, storage.Options{})
@@ -62,7 +65,7 @@ func TestFileBucketsAreReadInPlace(t *testing.T) {
 		t.Errorf("the cache folder was made: %v", err)
 	}
 
-	// A flipped byte in the place is found before the first use.
+	// A flipped byte is found before the first use.
 	name := filepath.Join(root, "d", "train-000001.tar")
 	data := []byte(stored["d/train-000001.tar"])
 	data[700] ^= 1
@@ -75,7 +78,7 @@ func TestFileBucketsAreReadInPlace(t *testing.T) {
 		t.Errorf("error %v, want ErrCorrupt and the file's name", err)
 	}
 
-	// And one that flips while the shard is in use, at the next.
+	// A byte that flips while the shard is in use is found at the next use.
 	second := trainSplit(t, c)
 	look := func() error {
 		return second.View(t.Context(), 2, 0, func(string, int, []byte) error { return nil })
@@ -101,11 +104,12 @@ func TestFileBucketsAreReadInPlace(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := look(); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "train-000002.tar was changed while it was in use") {
+	if err := look(); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(),
+		"train-000002.tar was changed while it was in use") {
 		t.Errorf("error %v, want ErrCorrupt for what was changed in place", err)
 	}
 
-	// A shard that is cut short while it is in use.
+	// A shard that is truncated while it is in use.
 	third := trainSplit(t, second.cache)
 	look = func() error {
 		return third.View(t.Context(), 3, 9, func(string, int, []byte) error { return nil })
@@ -120,7 +124,7 @@ func TestFileBucketsAreReadInPlace(t *testing.T) {
 		t.Errorf("error %v, want ErrCorrupt for a shard cut short", err)
 	}
 
-	// A pipe in a shard's place, which nobody will ever write to.
+	// A pipe in a shard's place, to which nobody writes.
 	pipe := filepath.Join(root, "d", "train-000004.tar")
 	if err := errors.Join(os.Remove(pipe), unix.Mkfifo(pipe, 0o666)); err != nil {
 		t.Fatal(err)
@@ -131,6 +135,7 @@ func TestFileBucketsAreReadInPlace(t *testing.T) {
 	}
 }
 
+// View returns the error of its function as it is, and an error for a sample that does not exist.
 func TestViewReturnsTheErrorOfItsFunction(t *testing.T) {
 	_, d := packed(t, 20)
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
@@ -145,7 +150,8 @@ func TestViewReturnsTheErrorOfItsFunction(t *testing.T) {
 	}
 }
 
-func TestViewIsCancelled(t *testing.T) {
+// A View whose context ends stops waiting.
+func TestCancelledViewStopsWaiting(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	store.Plan(storagetest.Always(storagetest.Silent, storagetest.Read))
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
@@ -157,6 +163,7 @@ func TestViewIsCancelled(t *testing.T) {
 	}
 }
 
+// A second pass over cached shards makes no call to the store.
 func TestSecondEpochNeedsNoNetwork(t *testing.T) {
 	store, b, d := storePacked(t, 100)
 	stored := storagetest.Snapshot(t, b)
@@ -171,8 +178,8 @@ func TestSecondEpochNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-// With room for one or three shards and eight goroutines that each want another, every View still
-// gets its own bytes.
+// With space for one or three shards and eight goroutines that want different ones, every View gets
+// its own bytes.
 func TestConcurrentViewsGetTheirOwnBytes(t *testing.T) {
 	for _, room := range []int64{1, 3} {
 		b, d := packed(t, 100)
@@ -206,6 +213,7 @@ func TestConcurrentViewsGetTheirOwnBytes(t *testing.T) {
 	}
 }
 
+// Damaged files of the cache are downloaded again.
 func TestDamagedCacheIsRepaired(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
@@ -235,7 +243,7 @@ func TestDamagedCacheIsRepaired(t *testing.T) {
 	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
 }
 
-// What an earlier process has left counts, and gives way when this one may hold less.
+// Shards that an earlier process has left count against the limit and are evicted.
 func TestShardsOfEarlierProcessesCountAndAreEvicted(t *testing.T) {
 	b, d := packed(t, 100)
 	dir := t.TempDir()
@@ -262,10 +270,11 @@ func TestShardsOfEarlierProcessesCountAndAreEvicted(t *testing.T) {
 	viewAll(t, s, stored)
 }
 
-// cacheOf is the process that TestProcessesShareACache starts several times: it serves all samples
-// from a cache that others use too.
+// cacheOf makes the test binary a process of TestProcessesShareACache, which reads all samples from
+// a shared cache.
 var cacheOf = flag.String("cache-of", "", "be the process of TestProcessesShareACache with this bucket directory")
 
+// Several processes share a cache directory, and one of them is killed.
 func TestProcessesShareACache(t *testing.T) {
 	if *cacheOf != "" {
 		// Opened by the driver, a directory is a bucket like any other: its shards are downloaded.
@@ -289,7 +298,8 @@ func TestProcessesShareACache(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "bucket"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	bucket, err := fileblob.OpenBucket(filepath.Join(root, "bucket"), &fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
+	bucket, err := fileblob.OpenBucket(filepath.Join(root, "bucket"),
+		&fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +329,7 @@ func TestProcessesShareACache(t *testing.T) {
 			t.Errorf("process %d: %v\n%s", i, err, outputs[i])
 		}
 	}
-	// What is left is whole, apart from what the killed one was at.
+	// Everything left is whole, except what the killed process was writing.
 	d := mustOpenDataset(t, b)
 	c := newCache(t, d, filepath.Join(root, "cache"), 0)
 	viewAll(t, trainSplit(t, c), storagetest.Snapshot(t, b))

@@ -8,6 +8,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// A full cache evicts the shard with the latest next use.
 func TestShardWithTheLatestNextUseIsEvicted(t *testing.T) {
 	b, d := packed(t, 100)
 	dir := t.TempDir()
@@ -34,16 +35,20 @@ func TestShardWithTheLatestNextUseIsEvicted(t *testing.T) {
 	s.Ahead([]int{2, 3, 1, 4, 5, 6, 7, 8, 9, 0})
 	eventually(t, "4 has taken the place of 0", func() bool { return slices.Equal(local(), []int{1, 2, 3, 4}) })
 	viewAll(t, s, storagetest.Snapshot(t, b))
-	here := slices.DeleteFunc(storagetest.FileNames(t, dir), func(name string) bool { return strings.HasSuffix(name, ".etag") }) // of a download on its way
+	here := slices.DeleteFunc(storagetest.FileNames(t, dir), func(name string) bool {
+		return strings.HasSuffix(name, ".etag") // of a download under way
+	})
 	if len(here) > 4 {
 		t.Errorf("the cache, which may hold 4 files, has %v", here)
 	}
 }
 
+// A cache that cannot hold a shard or a window says so before the first fetch.
 func TestCacheSmallerThanAWindowIsRefused(t *testing.T) {
 	_, d := packed(t, 100)
 	size := d.Index.Splits["train"][0].Size
-	if _, err := NewCache(d, t.TempDir(), size-1, nil); err == nil || !strings.Contains(err.Error(), "raise the cache size") {
+	if _, err := NewCache(d, t.TempDir(), size-1, nil); err == nil ||
+		!strings.Contains(err.Error(), "raise the cache size") {
 		t.Errorf("a cache smaller than a shard: %v", err)
 	}
 	c := newCache(t, d, t.TempDir(), 4*size)

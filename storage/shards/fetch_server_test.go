@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A cache of a dataset on real servers, through a proxy that cuts, spoils and refuses what is read.
-// Only S3 without CIJEPA_TEST_LONG: the others take their time to start.
+// The cache fetches from real servers, through a proxy that cuts, spoils and refuses reads. Without
+// CIJEPA_TEST_LONG only from S3, because the others start slowly.
 func TestCacheFetchesFromServers(t *testing.T) {
 	kinds := storagetest.Kinds()
 	if storagetest.Long() == 0 {
@@ -29,7 +29,8 @@ func TestCacheFetchesFromServers(t *testing.T) {
 				"flipped": {Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Flip, At: 5000},
 			}
 			if storagetest.Long() > 0 { // the drivers wait long before they try again
-				rules["refused"] = storagetest.Rule{Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
+				rules["refused"] = storagetest.Rule{Method: http.MethodGet, Contains: ".tar", Times: 2,
+					Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
 			}
 			for name, rule := range rules {
 				t.Run(name, func(t *testing.T) {

@@ -15,8 +15,10 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// Faults in every third call cost no shard and leave no part files.
 func TestDownloadsSurviveFaults(t *testing.T) {
-	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly, storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
+	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly,
+		storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
 		t.Run(string(fault), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, b, d := storePacked(t, 50)
@@ -42,6 +44,7 @@ func TestDownloadsSurviveFaults(t *testing.T) {
 // flips is small because each flip costs three downloads; 2,000 take ten seconds.
 var flips = flag.Int("flips", 200, "the bits that TestEveryFlippedBitOfAShardIsFound flips")
 
+// Every flipped bit of a shard is found before its first use.
 func TestEveryFlippedBitOfAShardIsFound(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -79,7 +82,7 @@ func contents(t *testing.T, file *shardFile) []byte {
 	return data
 }
 
-// half writes the first half of a shard into the cache, as a process that was killed leaves it.
+// half writes the first half of a shard into the cache, as a killed process leaves it.
 func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	t.Helper()
 	part := strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part"
@@ -93,6 +96,7 @@ func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	}
 }
 
+// A download resumes from the part of a killed process if part and object still fit.
 func TestDownloadResumesFromItsPart(t *testing.T) {
 	flipFirst := func(data []byte) []byte { data[0] ^= 1; return data }
 	for _, test := range []struct {
@@ -109,7 +113,8 @@ func TestDownloadResumesFromItsPart(t *testing.T) {
 		{name: "the part of another object", tag: "other", part: func(data []byte) []byte { return bytes.Repeat([]byte("x"), len(data)) }},
 		{name: "a part of another object is not trusted", tag: "other", store: flipFirst, corrupt: true},
 		{name: "a part that is too long", part: func(data []byte) []byte { return bytes.Repeat(data, 3) }},
-		{name: "an object that has grown", store: func(data []byte) []byte { return append(data, 0) }, tag: "other", corrupt: true},
+		{name: "an object that has grown", store: func(data []byte) []byte { return append(data, 0) }, tag: "other",
+			corrupt: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, b, d := storePacked(t, 20)
@@ -155,6 +160,7 @@ func TestDownloadResumesFromItsPart(t *testing.T) {
 	}
 }
 
+// A part file without its object's revision is not trusted.
 func TestPartWithoutRevisionIsDropped(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	c := newCache(t, d, t.TempDir(), 0)
@@ -166,7 +172,8 @@ func TestPartWithoutRevisionIsDropped(t *testing.T) {
 	}
 }
 
-func TestAheadFetchesInOrder(t *testing.T) {
+// Ahead fetches the planned shards and no others.
+func TestAheadFetchesWhatIsPlanned(t *testing.T) {
 	_, d := packed(t, 100)
 	c := newCache(t, d, t.TempDir(), 0)
 	s := trainSplit(t, c)
@@ -187,6 +194,8 @@ func TestAheadFetchesInOrder(t *testing.T) {
 	}
 }
 
+// The fetchers take a shard that a View waits for, then the plan in its order, and nothing for
+// which no space can be made.
 func TestShardThatIsWaitedForIsFetchedFirst(t *testing.T) {
 	_, d := packed(t, 60)
 	c, err := NewCache(d, t.TempDir(), 3*d.Index.Splits["train"][0].Size, nil)
@@ -230,7 +239,7 @@ func TestShardThatIsWaitedForIsFetchedFirst(t *testing.T) {
 	}
 }
 
-// A shard that could not be had is asked for again by the next View.
+// A View after a failed fetch fetches again.
 func TestFailedShardIsFetchedAgain(t *testing.T) {
 	store, b, d := storePacked(t, 20)
 	stored := storagetest.Snapshot(t, b)

@@ -21,7 +21,8 @@ const samplesPerShard = 10
 // nothing here decodes them.
 func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 	t.Helper()
-	ix := Index{Version: IndexVersion, Classes: []string{"ant", "bee", "cat"}, Counts: map[string]int{}, Splits: map[string][]Shard{}}
+	ix := Index{Version: IndexVersion, Classes: []string{"ant", "bee", "cat"}, Counts: map[string]int{},
+		Splits: map[string][]Shard{}}
 	for split, total := range map[string]int{"train": n, "val": n / 5} {
 		ix.Counts[split] = total
 		for first := 0; first < total; first += samplesPerShard {
@@ -110,7 +111,7 @@ func trainSplit(t *testing.T, c *Cache) *Split {
 	return s
 }
 
-// viewAll looks at every sample of a split and compares it with the stored shard.
+// viewAll reads every sample of a split and compares it with the stored shard.
 func viewAll(t *testing.T, s *Split, stored map[string]string) {
 	t.Helper()
 	for i, n := range s.Samples() {

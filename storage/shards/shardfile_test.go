@@ -10,7 +10,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A disk that does not give a file's bytes is trouble and no damage.
+// A disk that fails to read a file is unreachable storage, not damage.
 func TestDiskThatCannotBeReadIsNoDamage(t *testing.T) {
 	b, d := packed(t, 50)
 	c := newCache(t, d, t.TempDir(), 0)
@@ -22,7 +22,8 @@ func TestDiskThatCannotBeReadIsNoDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := s.shards[1].file
-	if err := file.read(make([]byte, 10), file.size-5); !errors.Is(err, errUnreadable) { // as of a mount that gives less than there is
+	// A mount that returns fewer bytes than the file has.
+	if err := file.read(make([]byte, 10), file.size-5); !errors.Is(err, errUnreadable) {
 		t.Errorf("a read that ends early: %v", err)
 	}
 	if err := file.file.Close(); err != nil { // reads fail from now on
@@ -38,7 +39,7 @@ func TestDiskThatCannotBeReadIsNoDamage(t *testing.T) {
 	s.shards[1].file, s.shards[1].state = nil, absent
 	c.mu.Unlock()
 
-	// What is no copy at all gives way to one.
+	// A folder in the file's place is replaced by a download.
 	whole := c.shardPath(s.shards[1].Shard)
 	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
 		t.Fatal(err)
@@ -46,8 +47,8 @@ func TestDiskThatCannotBeReadIsNoDamage(t *testing.T) {
 	viewAll(t, s, storagetest.Snapshot(t, b))
 }
 
-// A file of the cache that somebody writes to is trouble with the disk, which another attempt
-// mends: it downloads the shard again.
+// A cache file that somebody has changed is unreachable storage, and another attempt downloads it
+// again.
 func TestChangedCacheFileIsDownloadedAgain(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
