@@ -18,7 +18,7 @@ import (
 // TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
 // another recipe is refused before anything is tried on the device.
 func TestTheFirstMicroBatchHolds(t *testing.T) {
-	device, err := model.OpenDevice("go:ops_sequential")
+	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,18 +154,15 @@ func (p part) Close() error {
 // parts copies the position into the parts of a checkpoint. Later updates do not change the copy.
 func (at position) parts() ([]checkpoint.Part, error) {
 	var held []model.Part
+	var err error
 	switch at.phase {
 	case record.Pretraining:
-		state, err := at.learner.Snapshot()
-		if err != nil {
-			return nil, &machine.DeviceError{Err: err}
-		}
-		held = state.Parts()
+		held, err = at.learner.Snapshot()
 	case record.Probing:
-		var err error
-		if held, err = at.probes.parts(); err != nil {
-			return nil, &machine.DeviceError{Err: err}
-		}
+		held, err = at.probes.parts()
+	}
+	if err != nil {
+		return nil, &machine.DeviceError{Err: err}
 	}
 	text, err := json.MarshalIndent(at.progress, "", "  ")
 	if err != nil {

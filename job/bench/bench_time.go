@@ -45,12 +45,12 @@ func (b *bench) timeSnapshot() error {
 	}
 	for range 2 {
 		begin := time.Now()
-		state, err := b.learner.Snapshot()
+		parts, err := b.learner.Snapshot()
 		if err != nil {
 			return &machine.DeviceError{Err: err}
 		}
 		b.found.PauseSeconds = max(b.found.PauseSeconds, seconds(time.Since(begin)))
-		for _, p := range state.Parts() {
+		for _, p := range parts {
 			if err := p.Write(io.Discard); err != nil {
 				return &machine.DeviceError{Err: err}
 			}
