@@ -173,7 +173,7 @@ func (c *chaos) hurt(random *rand.Rand, kill bool) bool {
 // of manifests is whole, every acknowledged commit is in it, and every retained checkpoint loads.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("not with -short: it takes seconds")
 	}
 	t.Run("file", func(t *testing.T) { testChaos(t, "file://"+t.TempDir()) })
 	for _, kind := range storagetest.Kinds() {

@@ -96,7 +96,7 @@ func Log(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Outp
 func BehindProxy(t testing.TB, kind Kind, o storage.Options) (*storage.Bucket, *Proxy, *Server) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("starts a server")
+		t.Skip("not with -short: it starts a server")
 	}
 	proxy := newProxy(t)
 	server := Start(t, kind, proxy.address())
