@@ -8,9 +8,11 @@ import (
 	"strings"
 )
 
-// Check tries every right that a run needs below prefix, before hours are spent on something that cannot be saved: it writes a small object, reads
-// it, lists it and deletes it, and sees that the store keeps the condition of a create: some that speak S3 do not, and two pods of one run would
-// then overwrite each other. All that is refused is in the error. A missing right to delete is only a warning: nothing but retention needs it.
+// Check tries every right that a run needs below prefix: it writes a small object, reads it, lists
+// it and deletes it. It also tries to create that object again: some stores that speak S3 ignore
+// the condition of a create, and two pods of one run would then overwrite each other. The error
+// names everything that was refused. A missing right to delete is only a warning, because only
+// retention needs it.
 func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
 	content := []byte("cijepa tries whether it may write, read, list and delete here\n")
@@ -22,7 +24,8 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 		err = b.checkCondition(ctx, key)
 	}
 	if derr := b.Delete(ctx, key); derr != nil {
-		b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money", "error", derr)
+		b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money",
+			"error", derr)
 	}
 	if err != nil {
 		return fmt.Errorf("a run cannot be resumed: %w", err)
@@ -30,16 +33,17 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// checkCondition tries to create an object that is there.
+// checkCondition tries to create an object that exists.
 func (b *Bucket) checkCondition(ctx context.Context, key string) error {
 	created, err := b.Create(ctx, key, []byte("cijepa tries whether it may replace what is there\n"))
 	if err == nil && created {
-		err = fmt.Errorf("the store at %s replaced an object that it was told to create only if absent (If-None-Match); use one that keeps conditional writes", key)
+		err = fmt.Errorf("the store at %s replaced an object that it was told to create only if absent (If-None-Match); "+
+			"use one that keeps conditional writes", key)
 	}
 	return err
 }
 
-// checkReads reads and lists a key; expected is the error of the read that is no news.
+// checkReads reads and lists a key. A read that fails with expected counts as a success.
 func (b *Bucket) checkReads(ctx context.Context, key string, expected error) error {
 	_, read := b.Get(ctx, key)
 	if expected != nil && errors.Is(read, expected) {

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -20,7 +19,8 @@ func TestStoreWithoutConditionsIsRefused(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b = store.Open(storage.Options{})
 		store.Plan(storagetest.Always(storagetest.Unconditional, storagetest.Write))
-		if _, err := checkpoint.OpenRun(b, "test", "pod", nil).Record(t.Context()); err == nil || !strings.Contains(err.Error(), "If-None-Match") {
+		if err := b.Check(t.Context(), "runs/test/"); err == nil ||
+			!strings.Contains(err.Error(), "If-None-Match") {
 			t.Errorf("a store that ignores conditions: %v", err)
 		}
 		if left := store.Objects(); len(left) > 0 {

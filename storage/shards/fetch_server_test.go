@@ -8,17 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	_ "gocloud.dev/blob/azureblob"
-	_ "gocloud.dev/blob/gcsblob"
-	_ "gocloud.dev/blob/s3blob"
-
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A cache of a dataset on real servers, through a proxy that cuts, spoils and refuses what is read. Only S3 without CIJEPA_TEST_LONG: the others
-// take their time to start.
-func TestCacheOnServers(t *testing.T) {
+// The cache fetches from real servers, through a proxy that cuts, spoils and refuses reads. Without
+// CIJEPA_TEST_LONG only from S3, because the others start slowly.
+func TestCacheFetchesFromServers(t *testing.T) {
 	kinds := storagetest.Kinds()
 	if storagetest.Long() == 0 {
 		kinds = []storagetest.Kind{storagetest.S3}
@@ -33,7 +29,8 @@ func TestCacheOnServers(t *testing.T) {
 				"flipped": {Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Flip, At: 5000},
 			}
 			if storagetest.Long() > 0 { // the drivers wait long before they try again
-				rules["refused"] = storagetest.Rule{Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
+				rules["refused"] = storagetest.Rule{Method: http.MethodGet, Contains: ".tar", Times: 2,
+					Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
 			}
 			for name, rule := range rules {
 				t.Run(name, func(t *testing.T) {

@@ -6,21 +6,19 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
-
-	"gocloud.dev/blob/fileblob"
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// Faults in every third call cost no shard and leave no part files.
 func TestDownloadsSurviveFaults(t *testing.T) {
-	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly, storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
+	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly,
+		storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
 		t.Run(string(fault), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, b, d := storePacked(t, 50)
@@ -46,6 +44,7 @@ func TestDownloadsSurviveFaults(t *testing.T) {
 // flips is small because each flip costs three downloads; 2,000 take ten seconds.
 var flips = flag.Int("flips", 200, "the bits that TestEveryFlippedBitOfAShardIsFound flips")
 
+// Every flipped bit of a shard is found before its first use.
 func TestEveryFlippedBitOfAShardIsFound(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -83,7 +82,7 @@ func contents(t *testing.T, file *shardFile) []byte {
 	return data
 }
 
-// half writes the first half of a shard into the cache, as a process that was killed leaves it.
+// half writes the first half of a shard into the cache, as a killed process leaves it.
 func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	t.Helper()
 	part := strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part"
@@ -97,7 +96,8 @@ func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	}
 }
 
-func TestPartIsTakenUp(t *testing.T) {
+// A download resumes from the part of a killed process if part and object still fit.
+func TestDownloadResumesFromItsPart(t *testing.T) {
 	flipFirst := func(data []byte) []byte { data[0] ^= 1; return data }
 	for _, test := range []struct {
 		name        string
@@ -106,13 +106,15 @@ func TestPartIsTakenUp(t *testing.T) {
 		corrupt     bool
 	}{
 		{name: "a good part"},
-		// The object's first half is never read: only a download that goes on at the part's end can succeed.
+		// The object's first half is never read: only a download that goes on at the part's end can
+		// succeed.
 		{name: "the first half is not read again", store: flipFirst},
 		{name: "a damaged part", part: flipFirst},
 		{name: "the part of another object", tag: "other", part: func(data []byte) []byte { return bytes.Repeat([]byte("x"), len(data)) }},
 		{name: "a part of another object is not trusted", tag: "other", store: flipFirst, corrupt: true},
 		{name: "a part that is too long", part: func(data []byte) []byte { return bytes.Repeat(data, 3) }},
-		{name: "an object that has grown", store: func(data []byte) []byte { return append(data, 0) }, tag: "other", corrupt: true},
+		{name: "an object that has grown", store: func(data []byte) []byte { return append(data, 0) }, tag: "other",
+			corrupt: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, b, d := storePacked(t, 20)
@@ -158,7 +160,8 @@ func TestPartIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestPartWithoutTagIsDropped(t *testing.T) {
+// A part file without its object's revision is not trusted.
+func TestPartWithoutRevisionIsDropped(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	c := newCache(t, d, t.TempDir(), 0)
 	shard := &d.Index.Splits["train"][1]
@@ -169,123 +172,85 @@ func TestPartWithoutTagIsDropped(t *testing.T) {
 	}
 }
 
-func TestDamagedCacheIsRepaired(t *testing.T) {
-	b, d := packed(t, 50)
-	dir := t.TempDir()
-	stored := storagetest.Snapshot(t, b)
-	c := newCache(t, d, dir, 0)
-	viewAll(t, trainSplit(t, c), stored)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for i, name := range storagetest.FileNames(t, dir) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch i {
-		case 0:
-			data[len(data)-1] ^= 1
-		case 1:
-			data = data[:1000]
-		case 2:
-			data = append(data, 0)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
-}
-
-// What an earlier process has left counts, and gives way when this one may hold less.
-func TestCacheTakesStock(t *testing.T) {
-	b, d := packed(t, 100)
-	dir := t.TempDir()
-	stored := storagetest.Snapshot(t, b)
-	c := newCache(t, d, dir, 0)
-	viewAll(t, trainSplit(t, c), stored)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(storagetest.FileNames(t, dir)); n != 10 {
-		t.Fatalf("%d files", n)
-	}
-	c = newCache(t, d, dir, 3*d.Index.Splits["train"][0].Size)
+// Ahead fetches the planned shards and no others.
+func TestAheadFetchesWhatIsPlanned(t *testing.T) {
+	_, d := packed(t, 100)
+	c := newCache(t, d, t.TempDir(), 0)
 	s := trainSplit(t, c)
-	s.Ahead([]int{4, 5, 6, 7, 8, 9, 0, 1, 2, 3})
-	eventually(t, "the first three are ready", func() bool {
+	s.Ahead([]int{7, 3, 9, 0})
+	local := func() (shards []int) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return s.shards[4].state == ready && s.shards[5].state == ready && s.shards[6].state == ready && c.used <= c.limit
-	})
-	if n := len(storagetest.FileNames(t, dir)); n != 3 {
-		t.Errorf("%d files in a cache for 3", n)
+		for i, shard := range s.shards {
+			if shard.state == ready {
+				shards = append(shards, i)
+			}
+		}
+		return shards
 	}
-	viewAll(t, s, stored)
+	eventually(t, "the planned shards are here", func() bool { return len(local()) == 4 })
+	if got := local(); !slices.Equal(got, []int{0, 3, 7, 9}) {
+		t.Errorf("shards %v are here", got)
+	}
 }
 
-// cacheOf is the process that TestProcessesShareACache starts several times: it serves all samples from a cache that others use too.
-var cacheOf = flag.String("cache-of", "", "be the process of TestProcessesShareACache with this bucket directory")
-
-func TestProcessesShareACache(t *testing.T) {
-	if *cacheOf != "" {
-		// Opened by the driver, a directory is a bucket like any other: its shards are downloaded.
-		bucket, err := fileblob.OpenBucket(filepath.Join(*cacheOf, "bucket"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := storagetest.Wrap(t, bucket, storage.Options{})
-		d := mustOpenDataset(t, b)
-		stored := storagetest.Snapshot(t, b)
-		c := newCache(t, d, filepath.Join(*cacheOf, "cache"), 5*d.Index.Splits["train"][0].Size)
-		s := trainSplit(t, c)
-		order := rand.Perm(len(s.shards))
-		s.Ahead(order)
-		for range 3 {
-			viewAll(t, s, stored)
-		}
-		return
-	}
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "bucket"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	bucket, err := fileblob.OpenBucket(filepath.Join(root, "bucket"), &fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
+// The fetchers take a shard that a View waits for, then the plan in its order, and nothing for
+// which no space can be made.
+func TestShardThatIsWaitedForIsFetchedFirst(t *testing.T) {
+	_, d := packed(t, 60)
+	c, err := NewCache(d, t.TempDir(), 3*d.Index.Splits["train"][0].Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := storagetest.Wrap(t, bucket, storage.Options{})
-	defer b.Close()
-	putPacked(t, b, 120)
-
-	const processes = 5
-	var running []*exec.Cmd
-	var outputs []*bytes.Buffer
-	for range processes {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestProcessesShareACache$", "-test.timeout=60s", "-cache-of="+root)
-		output := &bytes.Buffer{}
-		cmd.Stdout, cmd.Stderr = output, output
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		running, outputs = append(running, cmd), append(outputs, output)
-	}
-	// One is killed in the middle of its work.
-	time.Sleep(60 * time.Millisecond)
-	if err := running[0].Process.Kill(); err != nil {
+	if err := c.Close(); err != nil { // the fetchers are gone: the test makes their choices
 		t.Fatal(err)
 	}
-	for i, cmd := range running {
-		if err := cmd.Wait(); err != nil && i > 0 {
-			t.Errorf("process %d: %v\n%s", i, err, outputs[i])
+	s := trainSplit(t, c)
+	choice := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Index(s.shards, c.nextToFetch())
+	}
+	if got := choice(); got != -1 {
+		t.Errorf("without a plan shard %d is fetched", got)
+	}
+	s.Ahead([]int{4, 2, 0, 4, 5})
+	s.shards[3].waiters = 1
+	if got := choice(); got != 3 {
+		t.Errorf("shard %d is fetched, want 3, which is waited for", got)
+	}
+	s.shards[3].waiters = 0
+	for _, want := range []int{4, 2, 0} {
+		if got := choice(); got != want {
+			t.Errorf("shard %d is fetched, want %d, by the plan", got, want)
 		}
+		s.shards[want].state = fetching
+		c.used += s.shards[want].diskSize
 	}
-	// What is left is whole, apart from what the killed one was at.
-	d := mustOpenDataset(t, b)
-	c := newCache(t, d, filepath.Join(root, "cache"), 0)
-	viewAll(t, trainSplit(t, c), storagetest.Snapshot(t, b))
-	if n := len(storagetest.FileNames(t, c.dir)); n != 12 {
-		t.Errorf("the cache holds %v, want the 12 shards", storagetest.FileNames(t, c.dir))
+	if got := choice(); got != -1 {
+		t.Errorf("shard %d is fetched into a full cache", got)
 	}
+	s.shards[5].waiters = 1
+	if got := choice(); got != -1 {
+		t.Errorf("shard %d is fetched while nothing can give way", got)
+	}
+	if c.evictionBlocked = false; choice() != -1 || c.evictionBlocked {
+		t.Error("shards on their way are no reason to wait for a View")
+	}
+}
+
+// A View after a failed fetch fetches again.
+func TestFailedShardIsFetchedAgain(t *testing.T) {
+	store, b, d := storePacked(t, 20)
+	stored := storagetest.Snapshot(t, b)
+	key := "d/" + d.Index.Splits["train"][0].Name
+	nothing := func([]byte) []byte { return nil }
+	store.Corrupt(key, nothing)
+	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
+	err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
+	if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), key) {
+		t.Errorf("an emptied shard: %v, want ErrCorrupt and its key", err)
+	}
+	store.Corrupt(key, func([]byte) []byte { return []byte(stored[key]) })
+	viewAll(t, s, stored)
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A disk that turns out smaller than the limit becomes the limit.
-func TestDiskFull(t *testing.T) {
+// A disk that is smaller than the limit lowers the limit.
+func TestFullDiskLowersTheLimit(t *testing.T) {
 	b, d := packed(t, 400)
 	size := d.Index.Splits["train"][0].Size
 	dir := t.TempDir()

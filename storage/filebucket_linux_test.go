@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A bucket on a disk that is full is trouble with storage, told with the folder in which to make room.
-func TestBucketOnAFullDisk(t *testing.T) {
+// A bucket on a full disk is unreachable, and the error names the folder in which to free space.
+func TestFullDiskIsUnreachable(t *testing.T) {
 	dir := t.TempDir()
 	storagetest.MountSmall(t, dir, 64<<10)
 	b := storagetest.Open(t, "file://"+dir, quick(t))
@@ -21,13 +21,15 @@ func TestBucketOnAFullDisk(t *testing.T) {
 	_, put := b.PutBytes(t.Context(), "x", data)
 	_, create := b.Create(t.Context(), "y", data)
 	for _, err := range []error{put, create} {
-		if !errors.Is(err, storage.ErrUnreachable) || !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "free space in "+dir) {
+		if !errors.Is(err, storage.ErrUnreachable) || !errors.Is(err, unix.ENOSPC) ||
+			!strings.Contains(err.Error(), "free space in "+dir) {
 			t.Errorf("got %v", err)
 		}
 	}
 }
 
-// Of what was to replace an object on a disk that has filled up nothing is seen.
+// A replacement that does not fit on the disk leaves the old object whole and nothing of the new
+// one.
 func TestFullDiskKeepsWhatWasThere(t *testing.T) {
 	dir := t.TempDir()
 	storagetest.MountSmall(t, dir, 64<<10)

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Checkpoints that do not fit leave nothing behind: when there is room for one again, it is there for that one.
+// Checkpoints that do not fit on the disk leave nothing behind, so that a later one fits when there
+// is space again.
 func TestFailedCommitsLeaveTheDiskAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -23,7 +24,8 @@ func TestFailedCommitsLeaveTheDiskAsItWas(t *testing.T) {
 		if err := os.WriteFile(filler, storagetest.RandomBytes(150<<10), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		large := []Part{bytesPart("small", storagetest.RandomBytes(20<<10)), bytesPart("large", storagetest.RandomBytes(150<<10))}
+		large := []Part{bytesPart("small", storagetest.RandomBytes(20<<10)),
+			bytesPart("large", storagetest.RandomBytes(150<<10))}
 		for range 3 {
 			if _, err := r.Commit(t.Context(), "pretrain", 2, false, large); !errors.Is(err, unix.ENOSPC) {
 				t.Fatalf("a full disk took a checkpoint: %v", err)

@@ -9,7 +9,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-func TestFileBucketWithPrefix(t *testing.T) {
+// A file:// bucket with a prefix stays below the prefix.
+func TestFileBucketStaysBelowItsPrefix(t *testing.T) {
 	dir := t.TempDir()
 	b := storagetest.Open(t, "file://"+dir+"?prefix=team/", quick(t))
 	if _, err := b.Create(t.Context(), "made/by/create", []byte("1")); err != nil {

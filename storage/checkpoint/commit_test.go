@@ -8,11 +8,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// The server is killed in the middle of a commit and is back after a while: the commit succeeds, and what was committed before is untouched.
-func TestServerIsKilledDuringACommit(t *testing.T) {
+// Of two attempts that restored the same checkpoint only one can commit. The other stays overtaken.
+func TestSecondWriterIsOvertaken(t *testing.T) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
+		first, _ := mustRestore(t, b, "pod-a")
+		second, _ := mustRestore(t, b, "pod-b")
+		mustCommit(t, first, 1, false)
+		for range 2 { // it stays overtaken
+			if _, err := second.Commit(t.Context(), "pretrain", 1, false, testParts(1)); !errors.Is(err,
+				storage.ErrOvertaken) {
+				t.Fatalf("got %v, want ErrOvertaken", err)
+			}
+		}
+		mustCommit(t, first, 2, false)
+		if _, p := mustRestore(t, b, "pod-c"); p.Step != 2 {
+			t.Errorf("restored step %d, want 2", p.Step)
+		}
+	})
+}
+
+// When the server is killed in the middle of a commit and comes back, the commit succeeds and the
+// checkpoint before is untouched.
+func TestCommitSurvivesAKillOfTheServer(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
 	}
@@ -38,7 +59,7 @@ func TestServerIsKilledDuringACommit(t *testing.T) {
 	go func() {
 		<-halfway
 		server.Kill()
-		time.Sleep(7 * time.Second) // longer than the driver's own patience
+		time.Sleep(7 * time.Second) // longer than the driver's own retries
 		server.Restart()
 	}()
 	p, err := r.Commit(t.Context(), "pretrain", 2, false, []Part{part})

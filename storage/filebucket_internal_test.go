@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// Without hard links a second create still fails.
 func TestCreateWithoutHardLinks(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x")
 	if err := createWithoutLink(name, []byte("first")); err != nil {
