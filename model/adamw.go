@@ -13,7 +13,8 @@ const (
 	epsilon = 1e-8
 )
 
-// The scalars of a group's update, computed on the host: they change every step, the program does not.
+// The scalars of a group's update, computed on the host: they change every step, the program does
+// not.
 const (
 	scalarDecay = iota // 1 - rate x decay
 	scalarLR           // rate over the first moment's bias correction, 1 - beta1^t
@@ -31,9 +32,10 @@ func adamWScalars(rate, decay float64, update int64) [adamWScalarCount]float32 {
 	}
 }
 
-// adamW is one update of an array with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in the order of
-// PyTorch's: decay first. w, first and second are alike in shape; the gradient may have fewer rows, and the other rows of
-// w, first and second stay as they are. The scalars are a group's [3].
+// adamW is one update of an array with decoupled weight decay (Loshchilov and Hutter, arXiv
+// 1711.05101), in the order of PyTorch's: decay first. w, first and second are alike in shape; the
+// gradient may have fewer rows, and the other rows of w, first and second stay as they are. The
+// scalars are a group's [3].
 func adamW(a array, scalars, w, first, second, gradient *Node) (w1, first1, second1 *Node) {
 	scalar := func(i int) *Node { return Reshape(Slice(scalars, AxisElem(i))) }
 	trained := func(x *Node) *Node { return x }
@@ -57,8 +59,8 @@ func adamW(a array, scalars, w, first, second, gradient *Node) (w1, first1, seco
 // emaScalarCount are the momentum of the teacher's average and 1 minus it.
 const emaScalarCount = 2
 
-// ema is the teacher's exponential moving average over the updated student. The weights are [2]: the momentum and
-// 1 minus it, taken apart on the host in float64.
+// ema is the teacher's exponential moving average over the updated student. The weights are [2]:
+// the momentum and 1 minus it, taken apart on the host in float64.
 func ema(weights, teacher, student *Node) *Node {
 	return Add(Mul(teacher, Reshape(Slice(weights, AxisElem(0)))), Mul(student, Reshape(Slice(weights, AxisElem(1)))))
 }

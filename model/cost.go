@@ -4,8 +4,9 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Need is what steps of a mask shape take of a device's memory, in bytes. State, Copy, Sums, Images and Results are exact;
-// Gradients and Activations are what the arrays of a step come to by a rule, see Config.Need.
+// Need is what steps of a mask shape take of a device's memory, in bytes. State, Copy, Sums, Images
+// and Results are exact; Gradients and Activations are what the arrays of a step come to by a rule,
+// see Config.Need.
 type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
 	Copy        int64 // of the state, while a checkpoint takes it to the host
@@ -27,22 +28,27 @@ func (n Need) Total() int64 {
 // Temporary is the block that a step works in.
 func (n Need) Temporary() int64 { return n.Gradients + n.Activations }
 
-// Roomy is Total with room for that block once more: it is given back after every step, the next step may need a larger one, and
-// images that were copied meanwhile may lie in its place. Steps that find no room end a run in the middle of the night.
+// Roomy is Total with room for that block once more: it is given back after every step, the next
+// step may need a larger one, and images that were copied meanwhile may lie in its place. Steps
+// that find no room end a run in the middle of the night.
 func (n Need) Roomy() int64 { return n.Total() + n.Temporary() }
 
-// Need counts what steps take. fused says that attention is one operation of the device, which keeps no scores.
+// Need counts what steps take. fused says that attention is one operation of the device, which
+// keeps no scores.
 //
-// Activations are what the forward pass of one micro-batch leaves for the backward pass, beyond the place of the results, which is
-// free until the update. A compiler stores what goes into matrix products and comes out of them and computes the rest where it is
-// used. So of a token in a block stay the residual stream, in float32 and twice; both norms, queries, keys, values, the result of
-// attention, and the hidden layer of the MLP before and behind its activation, in the narrow type. The last block of a predictor has
-// its second half for the masked places alone. With Remat only the residual stream stays, once, and the rest of one block at a
-// time. Of the teacher one block at a time is there, before the student has begun. The targets are float32, and of the predictions
+// Activations are what the forward pass of one micro-batch leaves for the backward pass, beyond the
+// place of the results, which is free until the update. A compiler stores what goes into matrix
+// products and comes out of them and computes the rest where it is used. So of a token in a block
+// stay the residual stream, in float32 and twice; both norms, queries, keys, values, the result of
+// attention, and the hidden layer of the MLP before and behind its activation, in the narrow type.
+// The last block of a predictor has its second half for the masked places alone. With Remat only
+// the residual stream stays, once, and the rest of one block at a time. Of the teacher one block at
+// a time is there, before the student has begun. The targets are float32, and of the predictions
 // those of one slot are there, with their gradients, in the narrow type.
 //
-// The rule was made after XLA's plans of ViT-B/16 for an H100 by the CUDA plugin 0.11.2, compiled on 2026-11-25 without a card, and
-// is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card products are tuned and may take other work space.
+// The rule was made after XLA's plans of ViT-B/16 for an H100 by the CUDA plugin 0.11.2, compiled
+// on 2026-11-25 without a card, and is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card
+// products are tuned and may take other work space.
 func (c Config) Need(s mask.Shape, fused bool) Need {
 	encoder, predictor := bytesOf(c.encoderArrays()), bytesOf(c.predictorArrays())
 	slots := int64(c.Slots())
@@ -101,10 +107,13 @@ func bytesOf(arrays []array) (n int64) {
 	return n
 }
 
-// FLOPs counts the floating-point operations of one image in a step of a mask shape: those of the matrix products and of
-// attention, a multiplication and an addition being two. The teacher goes forward; what is trained goes forward and, at
-// twice the cost, back. The first block of a predictor makes queries, keys and values of an image's context tokens and of the mask
-// token once for all target blocks; the last one computes nothing behind its attention for the context tokens, which no head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
+// FLOPs counts the floating-point operations of one image in a step of a mask shape: those of the
+// matrix products and of attention, a multiplication and an addition being two. The teacher goes
+// forward; what is trained goes forward and, at twice the cost, back. The first block of a
+// predictor makes queries, keys and values of an image's context tokens and of the mask token once
+// for all target blocks; the last one computes nothing behind its attention for the context tokens,
+// which no head reads. What a device computes again, inside attention or with Remat, does not
+// count: it is no use to the step.
 func (c Config) FLOPs(s mask.Shape) float64 {
 	kernel := 2 * float64(3*c.Patch*c.Patch*c.Width)
 	teacher := c.EncoderFLOPs()
@@ -118,7 +127,8 @@ func (c Config) FLOPs(s mask.Shape) float64 {
 	return teacher + student + 3*float64(c.Slots())*predictor
 }
 
-// EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest collected depth.
+// EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest
+// collected depth.
 func (c Config) EncoderFLOPs() float64 {
 	return 2*float64(c.tokens()*3*c.Patch*c.Patch*c.Width) + c.through(c.deepest()+1, c.Width, c.tokens())
 }

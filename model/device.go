@@ -20,8 +20,9 @@ import (
 	"github.com/cijepa/cijepa/model/plugin"
 )
 
-// Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or "go:parallelism=64" for the pure Go
-// backend, "xla:" and the absolute path of a PJRT plugin for XLA.
+// Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or
+// "go:parallelism=64" for the pure Go backend, "xla:" and the absolute path of a PJRT plugin for
+// XLA.
 type Device struct {
 	backend compute.Backend
 	name    string
@@ -43,32 +44,38 @@ type (
 	ProgramMemory = plugin.ProgramMemory
 )
 
-// Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
+// Programs keeps compiled programs between processes, by keys that name everything that a program
+// depends on.
 type Programs = plugin.Store
 
-// noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created by name.
+// noInstall is the variable that keeps go-xla from downloading a plugin when a backend is created
+// by name.
 const noInstall = "GOMLX_NO_AUTO_INSTALL"
 
 // wantedFlags are what a GPU is told unless XLA_FLAGS names the same flag.
 var wantedFlags = []string{
-	// The same bits in every process: no kernel whose sums depend on what comes first. Which kernels are taken is part of a compiled
-	// program, so Programs keep that.
+	// The same bits in every process: no kernel whose sums depend on what comes first. Which
+	// kernels are taken is part of a compiled program, so Programs keep that.
 	"--xla_gpu_exclude_nondeterministic_ops=true",
-	// The flag before it takes Triton's kernels from the choice, but not before every product has been made one for Triton.
+	// The flag before it takes Triton's kernels from the choice, but not before every product has
+	// been made one for Triton.
 	"--xla_gpu_enable_triton_gemm=false",
-	// Nothing is tuned then, and where the tuner has nothing to measure it leaves a product 4 MB to work in (seen in programs compiled
-	// without a card): too little to split one over the tokens, as gradients of weights need it. Without the tuner they have 32 MB.
+	// Nothing is tuned then, and where the tuner has nothing to measure it leaves a product 4 MB to
+	// work in (seen in programs compiled without a card): too little to split one over the tokens,
+	// as gradients of weights need it. Without the tuner they have 32 MB.
 	"--xla_gpu_autotune_level=0",
-	// Arrays change their places from step to step, and a CUDA graph is recorded anew when they do, while the device waits. Plain
-	// launches are ahead of kernels of this size.
+	// Arrays change their places from step to step, and a CUDA graph is recorded anew when they do,
+	// while the device waits. Plain launches are ahead of kernels of this size.
 	"--xla_gpu_enable_command_buffer=",
-	// A part of the memory for collectives, of which one GPU has none, leaves less room for the large arrays of a step.
+	// A part of the memory for collectives, of which one GPU has none, leaves less room for the
+	// large arrays of a step.
 	"--xla_gpu_enable_allocator_spatial_partitioning=false",
 }
 
-// Open opens a backend by its GoMLX name. The binary must import the backend, and nothing is ever downloaded. A plain "go"
-// is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
-// with XLA_FLAGS as they are, and with the flags that make a GPU exact where it knows them.
+// Open opens a backend by its GoMLX name. The binary must import the backend, and nothing is ever
+// downloaded. A plain "go" is refused: in that mode the pool of the Go backend waits for itself
+// under large products and hangs. A plugin is loaded with XLA_FLAGS as they are, and with the flags
+// that make a GPU exact where it knows them.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
@@ -117,14 +124,15 @@ func (d *Device) Description() string {
 	return text
 }
 
-// Busy is the time that programs have run so far, as their callers saw it: from the call to the results. What the first
-// call of a program compiles is in it, unless Compile came before.
+// Busy is the time that programs have run so far, as their callers saw it: from the call to the
+// results. What the first call of a program compiles is in it, unless Compile came before.
 func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
 
 // addBusy adds the time of a program that ends now.
 func (d *Device) addBusy(since time.Time) { d.busy.Add(int64(time.Since(since))) }
 
-// Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty where there is no plugin.
+// Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty
+// where there is no plugin.
 func (d *Device) Card() string {
 	if d.client == nil {
 		return ""
@@ -159,15 +167,15 @@ func (d *Device) Compiled() []plugin.Program {
 // Close gives the device's memory back. Whatever was made on it must not be used any more.
 func (d *Device) Close() { d.close.Do(d.backend.Finalize) }
 
-// Fused says whether attention is one operation of the device of that name: cuDNN's flash attention, in bfloat16 and where the
-// plugin's name is that of CUDA, by which GoMLX knows it.
+// Fused says whether attention is one operation of the device of that name: cuDNN's flash
+// attention, in bfloat16 and where the plugin's name is that of CUDA, by which GoMLX knows it.
 func (c Config) Fused(device string) bool {
 	cuda := strings.HasPrefix(device, "xla") && (strings.Contains(device, "cuda") || strings.Contains(device, "nvidia"))
 	return cuda && c.Precision == BFloat16 && !c.PlainAttention
 }
 
-// recovered turns a panic of GoMLX, whose graph functions report by panicking, into an error. It is deferred by every
-// exported function that builds or runs a graph.
+// recovered turns a panic of GoMLX, whose graph functions report by panicking, into an error. It is
+// deferred by every exported function that builds or runs a graph.
 func recovered(err *error, doing string) {
 	switch p := recover().(type) {
 	case nil:
@@ -178,8 +186,9 @@ func recovered(err *error, doing string) {
 	}
 }
 
-// run calls a program. It consumes the inputs, lends it the borrowed arrays, and replaces the owned ones, which the
-// program takes last and returns last. The other results come to the host. After an error the owned arrays are gone.
+// run calls a program. It consumes the inputs, lends it the borrowed arrays, and replaces the owned
+// ones, which the program takes last and returns last. The other results come to the host. After an
+// error the owned arrays are gone.
 func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, owned []**tensors.Tensor) (results [][]float64, err error) {
 	defer recovered(&err, "running "+program.Name())
 	defer func() {
@@ -257,9 +266,9 @@ func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
 	return dtypes.UnsafeByteSliceFromAny(values), nil
 }
 
-// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks, that of
-// its platform, and its attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the
-// pure Go backend.
+// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface
+// that it speaks, that of its platform, and its attributes, such as the versions of XLA and
+// StableHLO that it was built from. It is empty for the pure Go backend.
 func (d *Device) Plugin() string {
 	if d.client == nil {
 		return ""

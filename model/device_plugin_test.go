@@ -25,8 +25,8 @@ func (s *shelf) Get(key string) []byte { s.gets++; return s.kept[key] }
 
 func (s *shelf) Put(key string, program []byte) { s.puts++; s.kept[key] = slices.Clone(program) }
 
-// storedSteps takes steps on a device with a store and returns their losses, how many programs came from the store, and the
-// log.
+// storedSteps takes steps on a device with a store and returns their losses, how many programs came
+// from the store, and the log.
 func storedSteps(t *testing.T, path string, s *shelf) (losses []float64, stored int, log string) {
 	t.Helper()
 	var lines bytes.Buffer
@@ -51,9 +51,9 @@ func storedSteps(t *testing.T, path string, s *shelf) (losses []float64, stored 
 	return losses, stored, lines.String()
 }
 
-// What one device has compiled another one takes from the store, with the same results. What is damaged or no program costs one
-// line of the log and is compiled again. It runs on the plugin that computes nothing, and on the one that CIJEPA_XLA_PLUGIN
-// names.
+// What one device has compiled another one takes from the store, with the same results. What is
+// damaged or no program costs one line of the log and is compiled again. It runs on the plugin that
+// computes nothing, and on the one that CIJEPA_XLA_PLUGIN names.
 func TestProgramsAreStored(t *testing.T) {
 	path := os.Getenv("CIJEPA_XLA_PLUGIN")
 	if path == "" {
@@ -140,7 +140,8 @@ func TestPluginFlags(t *testing.T) {
 	}
 }
 
-// TestCompanionsOfThePlugin: what NVIDIA's libraries ask for by its bare name is there, wherever Python's packages lie.
+// TestCompanionsOfThePlugin: what NVIDIA's libraries ask for by its bare name is there, wherever
+// Python's packages lie.
 func TestCompanionsOfThePlugin(t *testing.T) {
 	built, site := buildPlugin(t)
 	plugin := filepath.Join(site, "jax_plugins", "xla_cuda13", filepath.Base(built))

@@ -21,7 +21,8 @@ type Encoder struct {
 	stacks []stackedTensor
 }
 
-// InitialEncoder is the encoder, student and teacher alike, from which a Learner with this seed begins.
+// InitialEncoder is the encoder, student and teacher alike, from which a Learner with this seed
+// begins.
 func InitialEncoder(cfg Config, seed uint64) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,8 +51,9 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 	return e, nil
 }
 
-// Export writes the encoder as safetensors under timm's names, which are the reference's: "blocks.0.attn.qkv.weight". The
-// metadata are free, beside "format", which is set. In Python, for the sizes of ViT-B/16:
+// Export writes the encoder as safetensors under timm's names, which are the reference's:
+// "blocks.0.attn.qkv.weight". The metadata are free, beside "format", which is set. In Python, for
+// the sizes of ViT-B/16:
 //
 //	from safetensors.torch import load_file
 //	from timm.models.eva import Eva
@@ -100,7 +102,8 @@ func (e *Encoder) upload(d *Device) (list []*tensors.Tensor, err error) {
 	return list, nil
 }
 
-// frozenEncoder runs images through a frozen encoder. Its program is one for all encoders of these sizes.
+// frozenEncoder runs images through a frozen encoder. Its program is one for all encoders of these
+// sizes.
 type frozenEncoder struct {
 	network
 	device  *Device
@@ -132,8 +135,9 @@ func (r *frozenEncoder) Compile() (err error) {
 	return nil
 }
 
-// poolGraph is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean over the tokens of every
-// collected hidden state [B, L, D], and the mean of its squares over tokens and features [B, L].
+// poolGraph is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean
+// over the tokens of every collected hidden state [B, L, D], and the mean of its squares over
+// tokens and features [B, L].
 func (r *frozenEncoder) poolGraph(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	images := in.one()
@@ -156,8 +160,9 @@ func (r *frozenEncoder) imageCount(images []byte) (int, error) {
 	return 0, fieldError("Images", len(images), "must be the bytes of 1..%d images of %d x %d x 3", r.batch, r.Image, r.Image)
 }
 
-// forward runs the program on bytes [n, S, S, 3], filled up with black images, whose features are as finite as the others.
-// The results stay on the device: features [B, L, D] and squares [B, L], of which the first n images count.
+// forward runs the program on bytes [n, S, S, 3], filled up with black images, whose features are
+// as finite as the others. The results stay on the device: features [B, L, D] and squares [B, L],
+// of which the first n images count.
 func (r *frozenEncoder) forward(encoder []*tensors.Tensor, images []byte) (features, squares *tensors.Tensor, err error) {
 	defer recovered(&err, "reading features")
 	shape := shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)

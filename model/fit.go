@@ -30,7 +30,8 @@ func (e *MemoryError) Error() string {
 // Unwrap gives the error of the device.
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Plan is what the device holds while the most demanding of some steps runs, in bytes, as the compiler has planned it.
+// Plan is what the device holds while the most demanding of some steps runs, in bytes, as the
+// compiler has planned it.
 type Plan struct {
 	Need      int64 // all of it
 	Temporary int64 // of Need: the block that a step works in
@@ -39,11 +40,12 @@ type Plan struct {
 // Roomy is Need with room for that block once more, as Need.Roomy.
 func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
 
-// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
-// beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
-// the first shape, on a state of zeros; but not if its programs were there already, as another process has taken such steps. It
-// leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try does
-// nothing.
+// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole
+// state of a run and a copy of it beside them. It compiles the steps, side by side, adds up what
+// the compiler planned, and where that seems to fit takes a step of the first shape, on a state of
+// zeros; but not if its programs were there already, as another process has taken such steps. It
+// leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does
+// not tell what it has, Try does nothing.
 func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
 	defer recovered(&err, "trying a step")
 	have := d.Memory()
@@ -90,11 +92,12 @@ func outOfMemory(err error, need, limit int64) error {
 	return err
 }
 
-// ranOut says whether an error is that of a device without memory. go-xla gives the code of PJRT's error as text only: 8 is
-// RESOURCE_EXHAUSTED.
+// ranOut says whether an error is that of a device without memory. go-xla gives the code of PJRT's
+// error as text only: 8 is RESOURCE_EXHAUSTED.
 func ranOut(err error) bool { return strings.Contains(err.Error(), "PJRT error (code=8)") }
 
-// stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the state, and gives all back.
+// stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the
+// state, and gives all back.
 func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 	if err := l.fillZeros(); err != nil {
 		return errors.Join(err, l.freeState())

@@ -10,21 +10,24 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
-// Config.Depths, over some images; to compare moments of a run, measure the same images.
+// Health shows whether an encoder collapses, long before a probe does. All figures are by collected
+// depth, as in Config.Depths, over some images; to compare moments of a run, measure the same
+// images.
 type Health struct {
-	// Deviation is the standard deviation over the images of a pooled feature after LayerNorm, mean over the features: .3
-	// to 1 in a healthy run. At 0 all images look alike.
+	// Deviation is the standard deviation over the images of a pooled feature after LayerNorm, mean
+	// over the features: .3 to 1 in a healthy run. At 0 all images look alike.
 	Std []float64
-	// Rank is the effective rank of those features: the exponential of the entropy of their singular values about the
-	// mean (Roy and Vetterli, EUSIPCO 2007), from 1 to the smaller of images - 1 and width; 0 if all images look alike.
-	// Both are NaN for features that are not numbers.
+	// Rank is the effective rank of those features: the exponential of the entropy of their
+	// singular values about the mean (Roy and Vetterli, EUSIPCO 2007), from 1 to the smaller of
+	// images - 1 and width; 0 if all images look alike. Both are NaN for features that are not
+	// numbers.
 	Rank []float64
 	// RMS is the root mean square of the residual stream over images, tokens and features.
 	RMS []float64
 }
 
-// Monitor measures the health of encoders. Its program is compiled once and serves every encoder of its sizes.
+// Monitor measures the health of encoders. Its program is compiled once and serves every encoder of
+// its sizes.
 type Monitor struct{ *frozenEncoder }
 
 // NewMonitor makes a monitor that takes `batch` images in a pass.
@@ -40,8 +43,8 @@ func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 	return &Monitor{r}, nil
 }
 
-// Measure looks at an encoder through any number of images, bytes [n, S, S, 3]. The encoder is on the device only while
-// this runs.
+// Measure looks at an encoder through any number of images, bytes [n, S, S, 3]. The encoder is on
+// the device only while this runs.
 func (m *Monitor) Measure(enc *Encoder, images []byte) (h Health, err error) {
 	defer recovered(&err, "measuring")
 	encoder, err := m.uploadEncoder(enc)
@@ -68,8 +71,9 @@ func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error
 // Batch is the number of images that a pass takes.
 func (m *Monitor) Batch() int { return m.batch }
 
-// TeacherFeatures gives the means over the tokens of the deepest collected depth, [n, D], of n <= Batch images, bytes
-// [n, S, S, 3], in a learner's teacher. It changes nothing in the learner, and must not run beside a Step.
+// TeacherFeatures gives the means over the tokens of the deepest collected depth, [n, D], of n <=
+// Batch images, bytes [n, S, S, 3], in a learner's teacher. It changes nothing in the learner, and
+// must not run beside a Step.
 func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32, err error) {
 	defer recovered(&err, "reading the teacher's features")
 	if err := m.mayRead(l); err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// A monitor's figures are those of the features that a probe gives and of the tokens behind them, in whatever batches.
+// A monitor's figures are those of the features that a probe gives and of the tokens behind them,
+// in whatever batches.
 func TestMonitor(t *testing.T) {
 	cfg := probeConfig(0, 2, 3)
 	p := newProbe(t, cfg, 3, 7)
@@ -81,7 +82,8 @@ func TestMonitorOfATeacher(t *testing.T) {
 	}
 }
 
-// A look at the teacher gives the deepest features that a probe has of the same encoder, in whatever batches.
+// A look at the teacher gives the deepest features that a probe has of the same encoder, in
+// whatever batches.
 func TestTeacherFeatures(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	d := testDevice(t)

@@ -13,9 +13,10 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Learner holds the state of a training run on a device and moves it by steps: student, teacher, a predictor for every
-// collected depth, and AdamW's moments and step counts. A step's result is a function of the state and the step's input.
-// A Learner is used by one goroutine at a time, but for Upload, Compile and CompileSnapshot, which may run beside the rest.
+// Learner holds the state of a training run on a device and moves it by steps: student, teacher, a
+// predictor for every collected depth, and AdamW's moments and step counts. A step's result is a
+// function of the state and the step's input. A Learner is used by one goroutine at a time, but for
+// Upload, Compile and CompileSnapshot, which may run beside the rest.
 type Learner struct {
 	network
 	device   *Device
@@ -41,8 +42,8 @@ type StepOutput struct {
 	Skipped bool        // a gradient was not finite: the state is as before, step counts included
 }
 
-// NewLearner makes the initial state: weights drawn from the seed, a teacher equal to the student, moments of zero. A
-// Config that Validate refuses fails before anything touches the device.
+// NewLearner makes the initial state: weights drawn from the seed, a teacher equal to the student,
+// moments of zero. A Config that Validate refuses fails before anything touches the device.
 func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	defer recovered(&err, "making the learner")
 	if l, err = newLearner(d, cfg); err != nil {
@@ -57,8 +58,8 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	return l, err
 }
 
-// BlankLearner makes a learner that has no state until Load gives it one: drawing the weights of a ViT-B/16 takes seconds, which
-// a run that goes on does not have to spend.
+// BlankLearner makes a learner that has no state until Load gives it one: drawing the weights of a
+// ViT-B/16 takes seconds, which a run that goes on does not have to spend.
 func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
 	defer recovered(&err, "making the learner")
 	if l, err = newLearner(d, cfg); err != nil {
@@ -90,7 +91,8 @@ func (l *Learner) Close() (err error) {
 	return err
 }
 
-// Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may be compiled at once.
+// Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may
+// be compiled at once.
 func (l *Learner) Compile(s mask.Shape) error {
 	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
 }
@@ -104,9 +106,10 @@ func (l *Learner) Inspect() Inspection {
 	return found
 }
 
-// Step takes one step: the objective and its gradients, AdamW on the student and the predictors of the sampled depths,
-// the teacher's average. Predictors that were not sampled are not touched. An input that does not fit fails before
-// anything changes; an error of the device leaves the learner without a state until Load gives it one.
+// Step takes one step: the objective and its gradients, AdamW on the student and the predictors of
+// the sampled depths, the teacher's average. Predictors that were not sampled are not touched. An
+// input that does not fit fails before anything changes; an error of the device leaves the learner
+// without a state until Load gives it one.
 func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	defer recovered(&err, "step")
 	if err := l.check(in); err != nil {
@@ -274,7 +277,8 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 	return out, nil
 }
 
-// Free gives the device's memory back without a step; a step does it itself. Further calls do nothing.
+// Free gives the device's memory back without a step; a step does it itself. Further calls do
+// nothing.
 func (i *Images) Free() error {
 	var errs []error
 	for _, part := range i.microBatches {

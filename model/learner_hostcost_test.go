@@ -10,9 +10,10 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// While the host prepares a step and takes its results apart, the device waits. On a device that computes nothing the whole
-// of a ViT-B/16 step takes less than a millisecond, as does each program where micro-batches make it several. The fastest
-// of many counts: on a busy machine the others show what else runs there.
+// While the host prepares a step and takes its results apart, the device waits. On a device that
+// computes nothing the whole of a ViT-B/16 step takes less than a millisecond, as does each program
+// where micro-batches make it several. The fastest of many counts: on a busy machine the others
+// show what else runs there.
 func TestHostCostOfAStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("two programs of three megabytes")

@@ -117,8 +117,9 @@ func opener(files map[string][]byte) func(string) (io.ReadCloser, error) {
 	}
 }
 
-// Over 60 steps all pairs of depths occur, and two mask shapes, and no more than one program for each shape is compiled.
-// In every step the pathways that were not sampled stay as they are, to the bit, and those that were change.
+// Over 60 steps all pairs of depths occur, and two mask shapes, and no more than one program for
+// each shape is compiled. In every step the pathways that were not sampled stay as they are, to the
+// bit, and those that were change.
 func TestOneProgramServesAllDepths(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	pairs := map[string]bool{}
@@ -195,7 +196,8 @@ func TestMicroBatchesEqualOnePiece(t *testing.T) {
 	}
 }
 
-// compareMoments holds the first moments, a tenth of the gradients after one step, against each other.
+// compareMoments holds the first moments, a tenth of the gradients after one step, against each
+// other.
 func compareMoments(t *testing.T, got, want *Learner) {
 	t.Helper()
 	a, err := got.Snapshot()
@@ -233,7 +235,8 @@ func TestRematIsTheSameStep(t *testing.T) {
 	}
 }
 
-// A gradient that is not finite skips the step: the whole state, step counts included, stays as it was, to the bit.
+// A gradient that is not finite skips the step: the whole state, step counts included, stays as it
+// was, to the bit.
 func TestSkippedStepChangesNothing(t *testing.T) {
 	for _, poisoned := range []struct {
 		micro int
@@ -275,7 +278,8 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 	}
 }
 
-// n steps equal k steps, a snapshot, a load into another learner of another seed, and n-k steps: losses and state, to the bit.
+// n steps equal k steps, a snapshot, a load into another learner of another seed, and n-k steps:
+// losses and state, to the bit.
 func TestResumeIsBitExact(t *testing.T) {
 	const n, k = 6, 3
 	whole, first := newTestLearner(t, tiny()), newTestLearner(t, tiny())
@@ -352,7 +356,8 @@ func TestStepRefuses(t *testing.T) {
 	}
 }
 
-// When the device fails in a step, the state is gone and the learner says so, until it is loaded again.
+// When the device fails in a step, the state is gone and the learner says so, until it is loaded
+// again.
 func TestLostStateIsLoadedAgain(t *testing.T) {
 	for _, micro := range []int{0, 2} {
 		c := tiny()
@@ -415,7 +420,8 @@ func TestUploadBesideStep(t *testing.T) {
 	}
 }
 
-// The Go backend gives the same bits whether or not it runs operations side by side, in whatever order they end.
+// The Go backend gives the same bits whether or not it runs operations side by side, in whatever
+// order they end.
 func TestParallelStepsAreTheSameBits(t *testing.T) {
 	c := tiny()
 	c.Width, c.Batch = 64, 16 // large enough for products to be cut up

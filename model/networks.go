@@ -94,11 +94,13 @@ const studentSeed = 0
 
 func predictorSeed(depth int) uint64 { return 1 + uint64(depth) }
 
-// initStd is the standard deviation of initial weights. I-JEPA truncates at +-2, a hundred deviations away.
+// initStd is the standard deviation of initial weights. I-JEPA truncates at +-2, a hundred
+// deviations away.
 const initStd = 0.02
 
-// initialValues draws an array as float32 values, little-endian: normal weight matrices, zero biases, norms of one,
-// as I-JEPA runs. Every row has a stream of its own, so rows are drawn side by side.
+// initialValues draws an array as float32 values, little-endian: normal weight matrices, zero
+// biases, norms of one, as I-JEPA runs. Every row has a stream of its own, so rows are drawn side
+// by side.
 func initialValues(a array, seed, network uint64, index int) []byte {
 	data := make([]byte, 4*a.size())
 	var rows sync.WaitGroup

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// Weight matrices and the mask token begin as normal numbers of deviation 0.02, every row and network with its own; biases
-// at zero, norms at one; the teacher as a copy of the student; moments and step counts at zero.
+// Weight matrices and the mask token begin as normal numbers of deviation 0.02, every row and
+// network with its own; biases at zero, norms at one; the teacher as a copy of the student; moments
+// and step counts at zero.
 func TestInitialState(t *testing.T) {
 	c := tiny()
 	c.Width, c.PredictorWidth = 64, 32

@@ -13,8 +13,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
-// losses, then the whole state.
+// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and
+// compares tables and losses, then the whole state.
 func TestGoldenStep(t *testing.T) {
 	d := testDevice(t)
 	for _, file := range goldenFiles(t) {
@@ -66,7 +66,8 @@ func TestGoldenStep(t *testing.T) {
 	}
 }
 
-// TestGoldenObjective compares what lies inside the first step: hidden states, target features, predictions, gradients.
+// TestGoldenObjective compares what lies inside the first step: hidden states, target features,
+// predictions, gradients.
 func TestGoldenObjective(t *testing.T)           { testGoldenObjective(t, Float32) }
 func TestGoldenObjectiveInBFloat16(t *testing.T) { testGoldenObjective(t, BFloat16) }
 

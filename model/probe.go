@@ -16,10 +16,11 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
-// depth's tokens, trained by cross-entropy and AdamW without decay. All depths share one pass through the encoder, which
-// is nearly all of the work. What it computes is a function of the encoder, the seed and the batches it was given.
-// A Probe is used by one goroutine at a time.
+// Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on
+// the mean of that depth's tokens, trained by cross-entropy and AdamW without decay. All depths
+// share one pass through the encoder, which is nearly all of the work. What it computes is a
+// function of the encoder, the seed and the batches it was given. A Probe is used by one goroutine
+// at a time.
 type Probe struct {
 	*frozenEncoder
 	ProbeConfig
@@ -36,7 +37,8 @@ type ProbeConfig struct {
 	LR      float64 // learning rate of the first update
 }
 
-// LRAt is the learning rate of an update, counted from 1: linear from Rate in the first one to 0 after the last.
+// LRAt is the learning rate of an update, counted from 1: linear from Rate in the first one to 0
+// after the last.
 func (c ProbeConfig) LRAt(update, total int64) float64 {
 	return c.LR * (1 - float64(update-1)/float64(total))
 }
@@ -64,8 +66,9 @@ func added(a, b []int) []int {
 	return sum
 }
 
-// NewProbe begins a probe of an encoder of these sizes. Weights and biases are uniform in +-1/sqrt(width), as PyTorch's
-// Linear begins; those of a depth depend on the seed and the depth alone.
+// NewProbe begins a probe of an encoder of these sizes. Weights and biases are uniform in
+// +-1/sqrt(width), as PyTorch's Linear begins; those of a depth depend on the seed and the depth
+// alone.
 func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) (p *Probe, err error) {
 	defer recovered(&err, "making the probe")
 	if err := cfg.Validate(); err != nil {
@@ -149,8 +152,9 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 	return features, tensors.FromValue(padded), squares.FinalizeAll()
 }
 
-// Step makes one update from n <= Batch images, bytes [n, S, S, 3], and their classes. It returns the loss of every depth
-// before the update, the mean over the n images. After an error of the device the probe has no state until Load.
+// Step makes one update from n <= Batch images, bytes [n, S, S, 3], and their classes. It returns
+// the loss of every depth before the update, the mean over the n images. After an error of the
+// device the probe has no state until Load.
 func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float64, err error) {
 	features, classes, err := p.see(images, labels)
 	if err != nil {
@@ -173,8 +177,8 @@ func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float6
 	return results[0], nil
 }
 
-// Score counts right answers among n <= Batch images, bytes [n, S, S, 3]. Of classes with equal logits the lower one comes
-// first; a logit that is not a number is never right.
+// Score counts right answers among n <= Batch images, bytes [n, S, S, 3]. Of classes with equal
+// logits the lower one comes first; a logit that is not a number is never right.
 func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 	features, classes, err := p.see(images, labels)
 	if err != nil {
@@ -215,15 +219,16 @@ func (p *Probe) Features(images []byte) (pooled []float32, err error) {
 	return all[:n*len(p.Depths)*p.Width], nil
 }
 
-// logits are those of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K]. They are float32 in
-// both precisions: next to the encoder they cost nothing.
+// logits are those of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K].
+// They are float32 in both precisions: next to the encoder they cost nothing.
 func logits(features, weight, bias *Node) *Node {
 	y := dot(features, weight, []int{2}, []int{1}, []int{2}, []int{0})
 	return Add(y, InsertAxes(bias, 1))
 }
 
-// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss [B], scalars [3],
-// features [B, L, D], then the heads' arrays with both moments. Outputs: loss [L], the arrays.
+// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss
+// [B], scalars [3], features [B, L, D], then the heads' arrays with both moments. Outputs: loss
+// [L], the arrays.
 func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
@@ -243,8 +248,9 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	return append(outputs, join(after.params, after.m, after.v)...)
 }
 
-// evalHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
-// [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first, and is among the first five.
+// evalHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not
+// [B], features [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first,
+// and is among the first five.
 func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, valid, features := in.one(), in.one(), in.one()
@@ -252,7 +258,8 @@ func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
 	right := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
 	own := ReduceAndKeep(Where(Equal(class, right), y, ZerosLike(y)), ReduceSum, -1) // [L, B, 1]
-	// A class stands before the right one unless it is known to stand behind: so what is not a number counts as wrong.
+	// A class stands before the right one unless it is known to stand behind: so what is not a
+	// number counts as wrong.
 	behind := LogicalOr(LessThan(y, own), LogicalAnd(Equal(y, own), GreaterOrEqual(class, right)))
 	before := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
 	among := func(first float64) *Node {
@@ -265,9 +272,9 @@ func (p *Probe) evalHeads(nodes []*Node) []*Node {
 // file is the probe's state as a part of a checkpoint.
 func (p *Probe) file() stateFile { return stateFile{"probe.safetensors", "probe.", p.heads} }
 
-// Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are named
-// probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected depth, and adam.m/, adam.v/,
-// adam.step/ before each name.
+// Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are
+// named probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected
+// depth, and adam.m/, adam.v/, adam.step/ before each name.
 func (p *Probe) Parts() (parts []Part, err error) {
 	defer recovered(&err, "copying the probe")
 	if p.lost != nil {
@@ -283,8 +290,8 @@ func (p *Probe) Parts() (parts []Part, err error) {
 	return []Part{part}, nil
 }
 
-// Load replaces the state by the parts that `open` opens by name. If one cannot be read or does not fit, the probe is as
-// it was, and the error wraps that of the reader.
+// Load replaces the state by the parts that `open` opens by name. If one cannot be read or does not
+// fit, the probe is as it was, and the error wraps that of the reader.
 func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the probe")
 	heads, err := p.file().load(p.device, open)

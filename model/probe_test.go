@@ -28,7 +28,8 @@ func probeConfig(depths ...int) Config {
 	}
 }
 
-// strongEncoder is an initial encoder with larger weights, so that features of different images differ.
+// strongEncoder is an initial encoder with larger weights, so that features of different images
+// differ.
 func strongEncoder(t testing.TB, cfg Config) *Encoder {
 	t.Helper()
 	e, err := InitialEncoder(cfg, 5)
@@ -203,8 +204,8 @@ func (h *plainHead) step(features [][]float32, labels []int32, rate float64) flo
 	return loss
 }
 
-// Fifteen updates, some of them of partial batches, against softmax regression in plain Go on the same features: losses,
-// weights and moments, then the counts of right answers.
+// Fifteen updates, some of them of partial batches, against softmax regression in plain Go on the
+// same features: losses, weights and moments, then the counts of right answers.
 func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	const classes, batch = 7, 6
@@ -433,7 +434,8 @@ func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	return hidden
 }
 
-// Features are the means of the encoder's tokens, in float64 here, also where the batch is not full.
+// Features are the means of the encoder's tokens, in float64 here, also where the batch is not
+// full.
 func TestProbeFeatures(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	p := newProbe(t, cfg, 3, 5)
@@ -461,7 +463,8 @@ func TestProbeFeatures(t *testing.T) {
 	}
 }
 
-// Six updates are three, the state written and read by another probe, and three more: to the last bit.
+// Six updates are three, the state written and read by another probe, and three more: to the last
+// bit.
 func TestProbeResumes(t *testing.T) {
 	cfg := probeConfig(0, 3)
 	const classes, batch, updates = 5, 4, 6
@@ -569,7 +572,8 @@ func TestProbeInBFloat16(t *testing.T) {
 	}
 }
 
-// A failure of the device takes the heads with it; the probe says so until it is given a state, and then goes on.
+// A failure of the device takes the heads with it; the probe says so until it is given a state, and
+// then goes on.
 func TestProbeAfterAFailure(t *testing.T) {
 	cfg := probeConfig(3)
 	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
@@ -654,8 +658,9 @@ func TestRateOf(t *testing.T) {
 	}
 }
 
-// TestProbeOfAllDepthsCostsLittle: the heads of all depths cost at most 1.3 times what one costs, in time of the processor, which
-// other processes do not take. The least of several steps counts, taken in turn.
+// TestProbeOfAllDepthsCostsLittle: the heads of all depths cost at most 1.3 times what one costs,
+// in time of the processor, which other processes do not take. The least of several steps counts,
+// taken in turn.
 func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
 	const classes, batch = 100, 64
 	spent := func() time.Duration {

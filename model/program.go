@@ -9,8 +9,8 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// programs are the compiled forms of a step: one for every shape of its masks, whichever depths are sampled. A step is one
-// program, or with micro-batches two: gradients and update.
+// programs are the compiled forms of a step: one for every shape of its masks, whichever depths are
+// sampled. A step is one program, or with micro-batches two: gradients and update.
 type programs struct {
 	network
 	stepExec            *graph.Exec
@@ -23,9 +23,9 @@ type programs struct {
 	inspection Inspection
 }
 
-// Inspection tells what the programs of a learner consist of. GoMLX falls back from fast forms to slow ones without a word,
-// so a run that must be fast looks here: on a GPU in bfloat16 there should be no product of float32, and attention should
-// be fused in every block.
+// Inspection tells what the programs of a learner consist of. GoMLX falls back from fast forms to
+// slow ones without a word, so a run that must be fast looks here: on a GPU in bfloat16 there
+// should be no product of float32, and attention should be fused in every block.
 type Inspection struct {
 	Programs       int            // compiled so far
 	Products       map[string]int // matrix products, forward and backward, by the type of their operands

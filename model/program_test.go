@@ -61,8 +61,8 @@ func product(dims []int) float64 {
 	return n
 }
 
-// live is a program without what none of its results needs: the compiler drops that first. GoMLX leaves much of it, above
-// all the plain form of attention beside every call.
+// live is a program without what none of its results needs: the compiler drops that first. GoMLX
+// leaves much of it, above all the plain form of attention beside every call.
 func live(program string) string {
 	begins := append(statementForm.FindAllStringSubmatchIndex(program, -1), []int{len(program)})
 	result := strings.LastIndex(program, "return")
@@ -132,8 +132,8 @@ func takeCensus(t *testing.T, program string) census {
 	return c
 }
 
-// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's. It writes programs to the
-// folder that is returned.
+// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's. It
+// writes programs to the folder that is returned.
 func buildPlugin(t *testing.T) (path, folder string) {
 	t.Helper()
 	compiler, err := exec.LookPath("gcc")
@@ -165,7 +165,8 @@ func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
 	return d
 }
 
-// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
+// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns
+// their texts.
 func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string) {
 	t.Helper()
 	path, folder := buildPlugin(t)
@@ -212,8 +213,9 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 // mostBuffers of a call: every one costs the host time in which the device waits.
 const mostBuffers = 260
 
-// The whole step of ViT-B/16 builds for a GPU, as four programs. All its large products are bf16, attention is one call
-// for each block, nothing but patches is transposed, and the floating-point operations are those of the sizes.
+// The whole step of ViT-B/16 builds for a GPU, as four programs. All its large products are bf16,
+// attention is one call for each block, nothing but patches is transposed, and the floating-point
+// operations are those of the sizes.
 func TestFullSizeStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("four programs of four megabytes")
@@ -261,8 +263,9 @@ func TestFullSizeStep(t *testing.T) {
 		mean, probability = mean+s.Probability*image, probability+s.Probability
 	}
 
-	// The usual count, 135 GFLOP an image, takes every block of a predictor on all its tokens. The first one here makes queries, keys
-	// and values once for all target blocks, and the last one computes nothing behind its attention for context tokens.
+	// The usual count, 135 GFLOP an image, takes every block of a predictor on all its tokens. The
+	// first one here makes queries, keys and values once for all target blocks, and the last one
+	// computes nothing behind its attention for context tokens.
 	const documented = 135e9
 	var left float64
 	for _, s := range shapes {
@@ -280,7 +283,8 @@ func TestFullSizeStep(t *testing.T) {
 	}
 }
 
-// Where plain attention is wanted there is no call of the device's own, and its products are bf16 too.
+// Where plain attention is wanted there is no call of the device's own, and its products are bf16
+// too.
 func TestPlainAttention(t *testing.T) {
 	c := vitB()
 	c.PlainAttention = true

@@ -46,7 +46,8 @@ func TestGoldenSchedules(t *testing.T) {
 	}
 }
 
-// Short runs have no warm-up, or nothing after it; no rate may be NaN or outside the schedule's own bounds.
+// Short runs have no warm-up, or nothing after it; no rate may be NaN or outside the schedule's own
+// bounds.
 func TestScheduleEdges(t *testing.T) {
 	for _, c := range []struct{ total, warmup int64 }{{1, 0}, {1, 1}, {2, 1}, {3, 3}, {10, 0}, {40, 1}} {
 		s := Schedule{Total: c.total, Warmup: c.warmup, Start: 0.1, Peak: 1, Final: 0.01, StartMomentum: 0.9, EndMomentum: 1}
@@ -67,8 +68,8 @@ func TestScheduleEdges(t *testing.T) {
 	}
 }
 
-// With the post's depths 1..11 and two rows every pathway but the deepest is trained in a fifth of the steps, and each of
-// the 45 pairs comes alike often.
+// With the post's depths 1..11 and two rows every pathway but the deepest is trained in a fifth of
+// the steps, and each of the 45 pairs comes alike often.
 func TestSampleDepthsIsUniform(t *testing.T) {
 	depths := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	const steps = 45_000

@@ -10,8 +10,9 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
-// comes to the host beside them. Where there is no room for it, the state comes to the host at once.
+// Snapshot copies the state. A device with memory of its own copies it there, which takes
+// milliseconds; steps can go on, and the copy comes to the host beside them. Where there is no room
+// for it, the state comes to the host at once.
 func (l *Learner) Snapshot() (parts []Part, err error) {
 	defer recovered(&err, "taking a snapshot")
 	if l.lost != nil {
@@ -71,7 +72,8 @@ func (l *Learner) CompileSnapshot() (err error) {
 	return nil
 }
 
-// copyArrays is a program that returns what it is given: its results are arrays of their own, unless they are donated.
+// copyArrays is a program that returns what it is given: its results are arrays of their own,
+// unless they are donated.
 func copyArrays(nodes []*graph.Node) []*graph.Node {
 	copies := make([]*graph.Node, len(nodes))
 	for i, node := range nodes {
@@ -104,7 +106,8 @@ func (l *Learner) copies() (list []stateFile, err error) {
 	return list, nil
 }
 
-// part is a portion as a file, whose Write waits until fetch has brought the arrays to the host, and gives the error if it could not.
+// part is a portion as a file, whose Write waits until fetch has brought the arrays to the host,
+// and gives the error if it could not.
 func (p stateFile) part(d *Device) (part Part, fetch func() error, err error) {
 	stacks := p.stacked()
 	arrays := p.arrays(stacks)

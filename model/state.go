@@ -14,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// Part is one file of a state. The parts of a Learner's state are in safetensors, float32, in PyTorch's layout, each array
-// under its name in the reference:
+// Part is one file of a state. The parts of a Learner's state are in safetensors, float32, in
+// PyTorch's layout, each array under its name in the reference:
 //
 //	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
 //	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
@@ -23,7 +23,8 @@ import (
 type Part struct {
 	Name string // as "student.safetensors"
 	Size int64  // bytes
-	// Write writes the whole file, once it has come from the device. It may be called again, and from any goroutine.
+	// Write writes the whole file, once it has come from the device. It may be called again, and
+	// from any goroutine.
 	Write func(io.Writer) error
 }
 
@@ -118,9 +119,9 @@ func (p stateFile) stepCounts(updates int64) (list []safetensors.Array) {
 // formatMetadata marks a file as one of PyTorch's layout: some readers insist on it.
 var formatMetadata = map[string]string{"format": "pt"}
 
-// Load replaces the whole state by the parts that `open` opens by name, several at once. Each is read to its end. If any part
-// cannot be read or does not fit, the learner is as it was, and the error wraps that of the reader,
-// or is [ErrFormat], or else comes from the device.
+// Load replaces the whole state by the parts that `open` opens by name, several at once. Each is
+// read to its end. If any part cannot be read or does not fit, the learner is as it was, and the
+// error wraps that of the reader, or is [ErrFormat], or else comes from the device.
 func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the state")
 	portions := l.files(l.Config)
@@ -156,11 +157,12 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 	return old.free(l.Config)
 }
 
-// partsAtOnce is how many parts of a state are loaded at once: one core computes a part's checksum, and what is read lies in the
-// memory of the host until the whole part is there.
+// partsAtOnce is how many parts of a state are loaded at once: one core computes a part's checksum,
+// and what is read lies in the memory of the host until the whole part is there.
 const partsAtOnce = 4
 
-// load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
+// load reads a part into new arrays on the device, one more copy of the part in the host's memory
+// at most.
 func (p stateFile) load(d *Device, open func(string) (io.ReadCloser, error)) (g *paramGroup, err error) {
 	stacks := p.stacked()
 	for i, st := range stacks {

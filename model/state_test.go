@@ -97,7 +97,8 @@ func TestWritingTakesNoMemory(t *testing.T) {
 	}
 }
 
-// A state with any fault in any part leaves the learner as it was, and the error wraps the reader's own.
+// A state with any fault in any part leaves the learner as it was, and the error wraps the reader's
+// own.
 func TestLoadTakesAllOrNothing(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	take(t, l, stepInput(t, l, 0))
@@ -177,8 +178,8 @@ type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// python runs a script beside the test data. It skips the test where Python or what the script imports is missing.
-// CIJEPA_PYTHON names another interpreter than python3.
+// python runs a script beside the test data. It skips the test where Python or what the script
+// imports is missing. CIJEPA_PYTHON names another interpreter than python3.
 func python(t *testing.T, script string, arguments ...string) []byte {
 	t.Helper()
 	name := os.Getenv("CIJEPA_PYTHON")

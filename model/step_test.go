@@ -28,8 +28,8 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 	return g.Nodes()
 }
 
-// In bf16 every matrix product, forward and backward, takes bf16; every sum, mean, maximum, exponential and root, and all
-// that goes into the state, is float32.
+// In bf16 every matrix product, forward and backward, takes bf16; every sum, mean, maximum,
+// exponential and root, and all that goes into the state, is float32.
 func TestPrecisionInTheGraph(t *testing.T) {
 	c := tiny()
 	for precision, want := range map[string]dtypes.DType{BFloat16: dtypes.BFloat16, Float32: dtypes.Float32} {
@@ -100,8 +100,9 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 	t.Logf("loss %.4f to %.4f; bf16 at most %.2g away", first, last, worst)
 }
 
-// Computing blocks again makes the program larger: barriers stand before and behind every block that is trained, and what
-// is inside stands there once more. (The graph may name it twice; equal nodes are one in the program.)
+// Computing blocks again makes the program larger: barriers stand before and behind every block
+// that is trained, and what is inside stands there once more. (The graph may name it twice; equal
+// nodes are one in the program.)
 func TestRematComputesBlocksAgain(t *testing.T) {
 	count := func(c Config) (gelus, barriers int) {
 		for _, node := range nodes(t, c) {
@@ -124,7 +125,8 @@ func TestRematComputesBlocksAgain(t *testing.T) {
 	}
 }
 
-// What a pass keeps goes with its micro-batch: the insides of the MLPs, for one, are as many times smaller.
+// What a pass keeps goes with its micro-batch: the insides of the MLPs, for one, are as many times
+// smaller.
 func TestMicroBatchesKeepLess(t *testing.T) {
 	inside := func(micro int) (elements int) {
 		c := tiny()

@@ -12,9 +12,10 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// TestFormsOfAttention: taken apart in bfloat16, and as one operation of the device, attention and its gradients are those of
-// float32, at the lengths and widths of ViT-B/16: all tokens, contexts, and contexts with targets. On a GPU the one operation is
-// cuDNN's flash attention; the Go backend has it in float32.
+// TestFormsOfAttention: taken apart in bfloat16, and as one operation of the device, attention and
+// its gradients are those of float32, at the lengths and widths of ViT-B/16: all tokens, contexts,
+// and contexts with targets. On a GPU the one operation is cuDNN's flash attention; the Go backend
+// has it in float32.
 func TestFormsOfAttention(t *testing.T) {
 	d := testDevice(t)
 	for _, k := range []struct{ tokens, heads, head, from int }{

@@ -7,9 +7,10 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// array is one stored array of a network. The arrays of like layers are stacked on a leading axis, one row a layer, so
-// that a state is a few large arrays: "blocks.*.attn.qkv.weight" is [depth, 3D, D], and its row 2 is the reference's
-// "blocks.2.attn.qkv.weight". All are in PyTorch's layout (Linear [out, in], convolution [out, in, h, w]).
+// array is one stored array of a network. The arrays of like layers are stacked on a leading axis,
+// one row a layer, so that a state is a few large arrays: "blocks.*.attn.qkv.weight" is [depth, 3D,
+// D], and its row 2 is the reference's "blocks.2.attn.qkv.weight". All are in PyTorch's layout
+// (Linear [out, in], convolution [out, in, h, w]).
 type array struct {
 	name string // with "*" for the row where it is stacked
 	rows int    // 0 if it is not stacked
@@ -55,8 +56,8 @@ func (a array) names() []string {
 	return names
 }
 
-// trained are the names of the rows that have a gradient. The others stay as they are, decay included: an optimiser that
-// is given no gradient leaves a weight alone.
+// trained are the names of the rows that have a gradient. The others stay as they are, decay
+// included: an optimiser that is given no gradient leaves a weight alone.
 func (a array) trained() []string {
 	names := a.names()
 	return names[:len(names)-a.idle]
@@ -131,8 +132,9 @@ type params struct {
 	prefix string
 }
 
-// newParams takes the stacked arrays, in order, apart into rows. Gradients are taken with respect to the rows: the
-// gradient of a row's slice would be an array of zeros as large as the stack, for every row.
+// newParams takes the stacked arrays, in order, apart into rows. Gradients are taken with respect
+// to the rows: the gradient of a row's slice would be an array of zeros as large as the stack, for
+// every row.
 func newParams(arrays []array, stacked []*Node) params {
 	w := params{rows: map[string]*Node{}}
 	for i, a := range arrays {
@@ -147,7 +149,8 @@ func newParams(arrays []array, stacked []*Node) params {
 	return w
 }
 
-// in is a part of the network: in("blocks.2").get("norm1.weight") is the weight "blocks.2.norm1.weight".
+// in is a part of the network: in("blocks.2").get("norm1.weight") is the weight
+// "blocks.2.norm1.weight".
 func (w params) in(format string, args ...any) params {
 	return params{w.rows, w.prefix + fmt.Sprintf(format, args...) + "."}
 }
