@@ -34,5 +34,5 @@ func TestDumpStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	need := dump.Need(dump.Shape, !dump.PlainAttention)
-	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Temporary())/1e9, float64(need.Total())/1e9)
+	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Gradients+need.Activations)/1e9, float64(need.Total())/1e9)
 }

@@ -36,7 +36,7 @@ func TestMonitor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := m.Measure(encoder, images)
+		got, err := measureEncoder(t, m, encoder, images)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestMonitorOfATeacher(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := labelled(cfg, 6, 3, 0)
-	want, errA := m.Measure(initial, images)
+	want, errA := measureEncoder(t, m, initial, images)
 	got, errB := m.MeasureTeacher(l, images)
 	if errA != nil || errB != nil {
 		t.Fatal(errA, errB)
@@ -77,7 +77,7 @@ func TestMonitorOfATeacher(t *testing.T) {
 	if _, err := m.MeasureTeacher(l, images[1:]); err == nil {
 		t.Error("part of an image was measured")
 	}
-	if _, err := m.Measure(initial, nil); err == nil {
+	if _, err := measureEncoder(t, m, initial, nil); err == nil {
 		t.Error("no image was measured")
 	}
 }
@@ -132,4 +132,14 @@ func TestTeacherFeatures(t *testing.T) {
 	if _, err := m.TeacherFeatures(l, images[:size]); err == nil {
 		t.Error("a closed learner has features")
 	}
+}
+
+// measureEncoder measures an encoder that no learner holds.
+func measureEncoder(t *testing.T, m *Monitor, e *Encoder, images []byte) (Health, error) {
+	t.Helper()
+	encoder, err := m.uploadEncoder(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.measure(encoder, images)
 }

@@ -17,7 +17,9 @@ type rowInputs struct {
 //	loss = 1/R sum_s sum_t weights[s, t] MSE(prediction of t from source s, teacher's features at t)
 //
 // It returns the table of MSE [R, L] and the scalar loss.
-func (n network) objective(in batch[*Node], r rowInputs, student, teacher params, predictors []params) (table, loss *Node) {
+func (n network) objective(
+	in batch[*Node], r rowInputs, student, teacher params, predictors []params,
+) (table, loss *Node) {
 	patches := n.patches(in.images)
 	y := n.targetFeatures(teacher, patches, in.targets)                        // [BMK, LD]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth

@@ -53,7 +53,8 @@ func (n network) newPredictorPositions(context, targets *Node) predictorPosition
 	}
 	context = BroadcastToDims(InsertAxes(context, 1), at.b, at.m, at.c)                   // [B, M, C]
 	positions := Reshape(Concatenate([]*Node{context, targets}, 2), at.b*at.m, at.c+at.k) // [BM, C+K]
-	at.rope = newRopeCosSin(context.Graph(), at.b*at.m, n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, positions)
+	at.rope = newRopeCosSin(context.Graph(), at.b*at.m, n.Grid(), n.PredictorWidth, n.PredictorHeads,
+		n.RopeTheta, positions)
 	return at
 }
 

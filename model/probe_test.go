@@ -36,7 +36,7 @@ func strongEncoder(t testing.TB, cfg Config) *Encoder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range e.stacks {
+	for _, s := range e.tensors {
 		if s.kind != matrix {
 			continue
 		}

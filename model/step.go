@@ -52,7 +52,9 @@ func (n network) applyGraph(nodes []*Node) []*Node {
 
 // differentiate builds the objective and its gradients, stacked as the arrays are. The summary is
 // the table of MSE, row after row, then the loss: [RL + 1].
-func (n network) differentiate(b batch[*Node], rows rowInputs, p stepParams[*Node]) (summary *Node, gradients byNetwork[*Node]) {
+func (n network) differentiate(
+	b batch[*Node], rows rowInputs, p stepParams[*Node],
+) (summary *Node, gradients byNetwork[*Node]) {
 	student, teacher := newParams(n.encoderArrays(), p.student), newParams(n.encoderArrays(), p.teacher)
 	var predictors []params
 	for _, stacked := range p.predictors {
@@ -74,7 +76,9 @@ func (n numberNodes) rows(c Config) rowInputs {
 
 // applyUpdate is AdamW on the student and on the predictors in the slots, then the teacher's
 // moving average over the updated student. If a gradient is not finite, all stays as it was.
-func (n network) applyUpdate(s *stepState[*Node], gradients byNetwork[*Node], ok *Node, numbers numberNodes) *stepState[*Node] {
+func (n network) applyUpdate(
+	s *stepState[*Node], gradients byNetwork[*Node], ok *Node, numbers numberNodes,
+) *stepState[*Node] {
 	scalars, emaWeights := numbers.get(inputAdamW), numbers.get(inputEMA)
 	update := func(arrays []array, before trained[*Node], network int) (after trained[*Node]) {
 		own := Reshape(Slice(scalars, AxisElem(network)), adamWScalarCount)
