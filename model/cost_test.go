@@ -61,8 +61,8 @@ func TestNeedOfViTB(t *testing.T) {
 	t.Logf("batch 256: %+v, %.1f GB", whole, float64(whole.Total())/1e9)
 }
 
-// The memory that XLA plans for a step of ViT-B/16 on an H100, beyond inputs and results, as
-// .ci/gpu/compile tells it (CUDA plugin 0.11.2, 2026-11-25), is what the sizes say.
+// The formula is near the memory that XLA plans for a step of ViT-B/16 on an H100, beyond inputs
+// and results, as .ci/gpu/compile prints it (CUDA plugin 0.11.2, 2026-11-25).
 func TestNeedIsWhatXLAPlans(t *testing.T) {
 	for _, plan := range []struct {
 		batch, target, context int

@@ -9,10 +9,11 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile; with
-// micro-batches that of a pass, or with Update that of the update. CIJEPA_DUMP is JSON: the fields
-// of Config that differ from vitB's at batch 128, the mask shape, and the file.
-func TestDumpStep(t *testing.T) {
+// TestCommandDumpStep is a command for .ci/gpu/compile, as a test because it takes what only tests
+// have. It writes the program of a full-size step for a GPU: with micro-batches that of a pass, or
+// with Update that of the update. CIJEPA_DUMP is JSON: the fields of Config that differ from vitB's
+// at batch 128, the mask shape, and the file.
+func TestCommandDumpStep(t *testing.T) {
 	text := os.Getenv("CIJEPA_DUMP")
 	if text == "" {
 		t.Skip("CIJEPA_DUMP names no file")

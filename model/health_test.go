@@ -11,9 +11,9 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// A monitor's figures are those of the features that a probe gives and of the tokens behind them,
-// in whatever batches.
-func TestMonitor(t *testing.T) {
+// A monitor's figures are those of a probe's features and of the tokens behind them, for any batch
+// size.
+func TestHealthIsThatOfTheProbesFeatures(t *testing.T) {
 	cfg := probeConfig(0, 2, 3)
 	p := newProbe(t, cfg, 3, 7)
 	encoder := strongEncoder(t, cfg)
@@ -47,7 +47,7 @@ func TestMonitor(t *testing.T) {
 }
 
 // A new learner's teacher measures as the initial encoder of its seed does.
-func TestMonitorOfATeacher(t *testing.T) {
+func TestNewTeacherMeasuresAsTheInitialEncoder(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	d := testDevice(t)
 	l, err := NewLearner(d, cfg, 4)
@@ -82,9 +82,8 @@ func TestMonitorOfATeacher(t *testing.T) {
 	}
 }
 
-// A look at the teacher gives the deepest features that a probe has of the same encoder, in
-// whatever batches.
-func TestTeacherFeatures(t *testing.T) {
+// The teacher's features are the deepest that a probe has of the same encoder, for any batch size.
+func TestTeacherFeaturesAreTheProbesDeepest(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	d := testDevice(t)
 	l, err := NewLearner(d, cfg, 4)

@@ -13,8 +13,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and
-// compares tables and losses, then the whole state.
+// TestGoldenStep takes the three updates of every file, each with other sampled depths. It compares
+// tables and losses, then the whole state.
 func TestGoldenStep(t *testing.T) {
 	d := testDevice(t)
 	for _, file := range goldenFiles(t) {
@@ -66,7 +66,7 @@ func TestGoldenStep(t *testing.T) {
 	}
 }
 
-// TestGoldenObjective compares what lies inside the first step: hidden states, target features,
+// TestGoldenObjective compares the inside of the first step: hidden states, target features,
 // predictions, gradients.
 func TestGoldenObjective(t *testing.T)           { testGoldenObjective(t, Float32) }
 func TestGoldenObjectiveInBFloat16(t *testing.T) { testGoldenObjective(t, BFloat16) }
@@ -173,7 +173,7 @@ func testGoldenObjective(t *testing.T, precision string) {
 	}
 }
 
-func TestRowWeights(t *testing.T) {
+func TestRowWeightsPutTheBiasOnTheDeepest(t *testing.T) {
 	value := func(x float64) *float64 { return &x }
 	eleven := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	for _, c := range []struct {

@@ -71,7 +71,7 @@ func labelled(cfg Config, n, classes int, at uint64) (images []byte, labels []in
 	return images, labels
 }
 
-// probeState reads the state of a probe: its arrays by name.
+// probeState reads the arrays of a probe's state by name.
 func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	t.Helper()
 	arrays := map[string][]float32{}
@@ -87,7 +87,7 @@ func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	return arrays
 }
 
-// probeFiles are the parts of a probe as they are written.
+// probeFiles writes the parts of a probe.
 func probeFiles(t testing.TB, p *Probe) map[string][]byte {
 	t.Helper()
 	parts, err := p.Parts()
@@ -118,7 +118,7 @@ func probeParts(files map[string][]byte) func(string) (io.ReadCloser, error) {
 	}
 }
 
-func TestProbeBegins(t *testing.T) {
+func TestProbeIsInitialisedAsPyTorchsLinear(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	p := newProbe(t, cfg, 50, 4)
 	state := probeState(t, p)
@@ -145,7 +145,7 @@ func TestProbeBegins(t *testing.T) {
 	if slices.Equal(state["probe.heads.0.weight"], state["probe.heads.1.weight"]) {
 		t.Error("two depths begin alike")
 	}
-	// A depth begins alike whatever the others are.
+	// The initial head of a depth does not depend on the other depths.
 	alone := probeState(t, newProbe(t, probeConfig(3), 50, 4))
 	if !slices.Equal(alone["probe.heads.0.weight"], state["probe.heads.1.weight"]) || !slices.Equal(alone["probe.heads.0.bias"], state["probe.heads.1.bias"]) {
 		t.Error("depth 3 alone begins otherwise than beside depth 1")
@@ -204,8 +204,8 @@ func (h *plainHead) step(features [][]float32, labels []int32, rate float64) flo
 	return loss
 }
 
-// Fifteen updates, some of them of partial batches, against softmax regression in plain Go on the
-// same features: losses, weights and moments, then the counts of right answers.
+// Fifteen updates, some with partial batches, against softmax regression in plain Go on the same
+// features: losses, weights and moments, then the counts of correct predictions.
 func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	const classes, batch = 7, 6
@@ -303,7 +303,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	}
 }
 
-func TestProbeScoreTies(t *testing.T) {
+func TestScoreOfTiesAndNaN(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 7, 7)
 	size := cfg.Image * cfg.Image * 3
@@ -361,7 +361,7 @@ func TestProbeScoreTies(t *testing.T) {
 }
 
 // The logits of every depth, against the definition.
-func TestProbeLogits(t *testing.T) {
+func TestProbeLogitsAgainstPlainLoops(t *testing.T) {
 	const depths, images, classes, width = 2, 3, 4, 5
 	s := draw.New(1, "test")
 	values := func(n int) []float32 {
@@ -402,7 +402,7 @@ func TestProbeLogits(t *testing.T) {
 	}
 }
 
-// tokens are what comes out of every collected depth: [B, N, D] each.
+// tokens are the outputs of every collected depth: [B, N, D] each.
 func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	t.Helper()
 	n := len(images) / (p.Image * p.Image * 3)
@@ -434,9 +434,8 @@ func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	return hidden
 }
 
-// Features are the means of the encoder's tokens, in float64 here, also where the batch is not
-// full.
-func TestProbeFeatures(t *testing.T) {
+// Features are the means of the encoder's tokens, also in a partial batch.
+func TestProbeFeaturesAreMeansOfTokens(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	p := newProbe(t, cfg, 3, 5)
 	const n = 4
@@ -463,9 +462,8 @@ func TestProbeFeatures(t *testing.T) {
 	}
 }
 
-// Six updates are three, the state written and read by another probe, and three more: to the last
-// bit.
-func TestProbeResumes(t *testing.T) {
+// Six updates equal three, a save and a load into another probe, and three more: to the bit.
+func TestProbeResumesBitExact(t *testing.T) {
 	cfg := probeConfig(0, 3)
 	const classes, batch, updates = 5, 4, 6
 	step := func(p *Probe, k int) []float64 {
@@ -503,7 +501,7 @@ func TestProbeResumes(t *testing.T) {
 }
 
 // A part that cannot be read leaves the probe as it was.
-func TestProbeLoadFails(t *testing.T) {
+func TestProbeLoadTakesAllOrNothing(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 5, 2)
 	before := probeFiles(t, p)
@@ -525,7 +523,7 @@ func TestProbeLoadFails(t *testing.T) {
 	}
 }
 
-// The encoder is frozen: its features are the same to the last bit whatever the heads learn.
+// The encoder is frozen: its features are the same to the bit whatever the heads learn.
 func TestProbeLeavesTheEncoder(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	p := newProbe(t, cfg, 5, 4)
@@ -545,8 +543,7 @@ func TestProbeLeavesTheEncoder(t *testing.T) {
 	}
 }
 
-// With narrow products the features stay near.
-func TestProbeInBFloat16(t *testing.T) {
+func TestProbeFeaturesInBFloat16AreNear(t *testing.T) {
 	cfg := probeConfig(0, 3)
 	images, labels := labelled(cfg, 4, 5, 0)
 	wide, err := newProbe(t, cfg, 5, 4).Features(images)
@@ -572,8 +569,7 @@ func TestProbeInBFloat16(t *testing.T) {
 	}
 }
 
-// A failure of the device takes the heads with it; the probe says so until it is given a state, and
-// then goes on.
+// A failure of the device loses the heads. The probe reports that until Load, and then goes on.
 func TestProbeAfterAFailure(t *testing.T) {
 	cfg := probeConfig(3)
 	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
@@ -603,7 +599,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	}
 }
 
-func TestProbeFaults(t *testing.T) {
+func TestProbeRejectsBadInput(t *testing.T) {
 	cfg := probeConfig(3)
 	d, e := testDevice(t), strongEncoder(t, cfg)
 	for name, c := range map[string]struct {
@@ -649,7 +645,7 @@ func TestProbeFaults(t *testing.T) {
 	}
 }
 
-func TestRateOf(t *testing.T) {
+func TestProbeLRFallsLinearly(t *testing.T) {
 	c := ProbeConfig{LR: 3e-3}
 	for update, want := range map[int64]float64{1: 3e-3, 51: 1.5e-3, 100: 3e-5} {
 		if got := c.LRAt(update, 100); math.Abs(got-want) > 1e-12 {
@@ -658,9 +654,8 @@ func TestRateOf(t *testing.T) {
 	}
 }
 
-// TestProbeOfAllDepthsCostsLittle: the heads of all depths cost at most 1.3 times what one costs,
-// in time of the processor, which other processes do not take. The least of several steps counts,
-// taken in turn.
+// The heads of all depths cost at most 1.3 times what one costs, in CPU time, which other processes
+// do not take. The least of several alternating steps counts.
 func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
 	const classes, batch = 100, 64
 	spent := func() time.Duration {

@@ -49,7 +49,7 @@ func TestStateHasTheReferencesNames(t *testing.T) {
 	}
 }
 
-// Parts can be written again, all at once, while the learner goes on.
+// Parts can be written repeatedly and in parallel while the learner goes on.
 func TestSnapshotIsIndependent(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	take(t, l, stepInput(t, l, 0))
@@ -73,7 +73,7 @@ func TestSnapshotIsIndependent(t *testing.T) {
 	writers.Wait()
 }
 
-// Writing a snapshot takes hardly any memory beside it.
+// Writing a snapshot allocates hardly any memory.
 func TestWritingTakesNoMemory(t *testing.T) {
 	c := tiny()
 	c.Width, c.PredictorWidth = 128, 64
@@ -178,8 +178,8 @@ type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// python runs a script beside the test data. It skips the test where Python or what the script
-// imports is missing. CIJEPA_PYTHON names another interpreter than python3.
+// python runs a script of testdata. It skips the test if Python or an import of the script is
+// missing. CIJEPA_PYTHON names another interpreter than python3.
 func python(t *testing.T, script string, arguments ...string) []byte {
 	t.Helper()
 	name := os.Getenv("CIJEPA_PYTHON")
@@ -203,7 +203,7 @@ func python(t *testing.T, script string, arguments ...string) []byte {
 	return output
 }
 
-// Python's safetensors and torch read a state, to the bit.
+// Python's safetensors and torch read a state to the bit.
 func TestPythonReadsState(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	take(t, l, stepInput(t, l, 0))

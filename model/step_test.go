@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// nodes are the nodes of the graph of a step in one piece, or of the gradients of a micro-batch.
+// nodes are those of the graph of a step, or with micro-batches of a pass.
 func nodes(t *testing.T, c Config) []*graph.Node {
 	t.Helper()
 	d := testDevice(t)
@@ -28,8 +28,8 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 	return g.Nodes()
 }
 
-// In bf16 every matrix product, forward and backward, takes bf16; every sum, mean, maximum,
-// exponential and root, and all that goes into the state, is float32.
+// In bf16 every matrix product, forward and backward, has bf16 operands. Every sum, mean, maximum,
+// exponential and root, and all that enters the state, is float32.
 func TestPrecisionInTheGraph(t *testing.T) {
 	c := tiny()
 	for precision, want := range map[string]dtypes.DType{BFloat16: dtypes.BFloat16, Float32: dtypes.Float32} {
@@ -100,9 +100,9 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 	t.Logf("loss %.4f to %.4f; bf16 at most %.2g away", first, last, worst)
 }
 
-// Computing blocks again makes the program larger: barriers stand before and behind every block
-// that is trained, and what is inside stands there once more. (The graph may name it twice; equal
-// nodes are one in the program.)
+// Activation checkpointing makes the program larger: there are barriers before and after every
+// trained block, and its inside occurs once more. (Equal nodes of the graph are one in the
+// program.)
 func TestRematComputesBlocksAgain(t *testing.T) {
 	count := func(c Config) (gelus, barriers int) {
 		for _, node := range nodes(t, c) {
@@ -125,8 +125,7 @@ func TestRematComputesBlocksAgain(t *testing.T) {
 	}
 }
 
-// What a pass keeps goes with its micro-batch: the insides of the MLPs, for one, are as many times
-// smaller.
+// What a pass stores scales with its micro-batch, as the hidden layers of the MLPs show.
 func TestMicroBatchesKeepLess(t *testing.T) {
 	inside := func(micro int) (elements int) {
 		c := tiny()

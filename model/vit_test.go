@@ -12,10 +12,9 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// TestFormsOfAttention: taken apart in bfloat16, and as one operation of the device, attention and
-// its gradients are those of float32, at the lengths and widths of ViT-B/16: all tokens, contexts,
-// and contexts with targets. On a GPU the one operation is cuDNN's flash attention; the Go backend
-// has it in float32.
+// Plain attention in bfloat16, and attention as one operation of the device, give the results and
+// gradients of float32, at the lengths and widths of ViT-B/16. On a GPU the one operation is
+// cuDNN's flash attention; the Go backend has it in float32.
 func TestFormsOfAttention(t *testing.T) {
 	d := testDevice(t)
 	for _, k := range []struct{ tokens, heads, head, from int }{

@@ -29,11 +29,12 @@ type Config struct {
 
 // How the contexts of a step get one length. Both ways keep the first cells in raster order.
 const (
-	// TrimFixed gives every target length a context length of its own, which nearly all images reach.
-	// The blocks of the others are drawn again. So the shapes of a run are few, and known ahead.
+	// TrimFixed gives every target length a context length of its own, which nearly all images
+	// reach. The blocks of the others are drawn again. So the shapes of a run are few, and known
+	// ahead.
 	TrimFixed = "fixed"
-	// TrimOfficial cuts to the shortest context of a group of 128 images, which is the official code's
-	// batch of one device.
+	// TrimOfficial cuts to the shortest context of a group of 128 images, which is the official
+	// code's batch of one device.
 	TrimOfficial = "official"
 )
 
@@ -49,7 +50,8 @@ func Default() Config {
 	}
 }
 
-// Validate checks every setting that does not depend on how the blocks fall. Each fault is a *FieldError.
+// Validate checks every setting that does not depend on how the blocks fall. Each fault is a
+// *FieldError.
 func (c Config) Validate(grid int) error {
 	var faults []error
 	check := func(ok bool, field string, value any, format string, args ...any) {
@@ -65,7 +67,8 @@ func (c Config) Validate(grid int) error {
 	ordered("ContextScale", c.ContextScale, 1)
 	ordered("TargetScale", c.TargetScale, 1)
 	ordered("TargetAspect", c.TargetAspect, 100)
-	check(1 <= c.TargetBlocks && c.TargetBlocks <= maxTargets, "TargetBlocks", c.TargetBlocks, "must lie in 1..%d", maxTargets)
+	check(1 <= c.TargetBlocks && c.TargetBlocks <= maxTargets, "TargetBlocks", c.TargetBlocks,
+		"must lie in 1..%d", maxTargets)
 	check(c.MinContext >= 1, "MinContext", c.MinContext, "must be at least 1")
 	check(c.Trim == TrimFixed || c.Trim == TrimOfficial, "Trim", c.Trim, "must be %s or %s", TrimFixed, TrimOfficial)
 	return errors.Join(faults...)

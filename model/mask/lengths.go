@@ -42,7 +42,8 @@ func (m *Masker) contextLengths(pairings []pairing) []float64 {
 	for _, p := range pairings {
 		images := max(1, math.Round(simulatedImages*p.probability))
 		placer := m.newPlacer(p.target, p.context)
-		stream := draw.New(0, "mask lengths", uint64(p.target.h), uint64(p.target.w), uint64(p.context.h), uint64(p.context.w))
+		stream := draw.New(0, "mask lengths",
+			uint64(p.target.h), uint64(p.target.w), uint64(p.context.h), uint64(p.context.w))
 		for range int(images) {
 			share[placer.place(stream, 0, false)] += p.probability / images
 		}

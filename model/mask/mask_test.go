@@ -19,8 +19,9 @@ func newMasker(t testing.TB, grid int, change func(*Config)) *Masker {
 	return m
 }
 
-// checkMasks holds what is true of every image: ascending cells of the grid, target rectangles, no overlap of context
-// and targets. It returns the number of cells in the union of an image's targets, for each image.
+// checkMasks checks what is true of every image: ascending cells of the grid, rectangular targets,
+// no overlap of context and targets. It returns the number of cells in the union of each image's
+// targets.
 func checkMasks(t *testing.T, grid int, m Masks) (unions []int) {
 	t.Helper()
 	if len(m.Context) != m.B*m.C || len(m.Targets) != m.B*m.M*m.K {
@@ -97,7 +98,7 @@ func TestFixedTrimmingHasTheShapesOfTheTable(t *testing.T) {
 	}
 }
 
-// The masks of an image depend on the seed, the step and its index, not on the number of images around it.
+// The masks of an image depend on the seed, the step and its index, not on the batch around it.
 func TestMasksOfAnImageDependOnItsIndexAlone(t *testing.T) {
 	m := newMasker(t, 14, nil)
 	for step := range int64(20) {
@@ -145,7 +146,7 @@ func TestOfficialTrimmingCutsToTheShortest(t *testing.T) {
 	}
 }
 
-// Whatever the settings, there is an error or there are masks; drawing ends.
+// Any settings give an error or masks, and drawing ends.
 func FuzzMasker(f *testing.F) {
 	f.Add(uint8(14), 0.85, 1., 0.15, 0.2, 0.75, 1.5, uint8(4), uint8(11), false, uint64(1))
 	f.Add(uint8(6), 0.85, 1., 0.15, 0.2, 0.75, 1.5, uint8(4), uint8(11), true, uint64(2))

@@ -24,7 +24,8 @@ func TestContextsHaveThePublishedStatistics(t *testing.T) {
 		var sum, squares float64
 		for image := range images {
 			stream := maskStream(5, int64(c.size.h*100+c.size.w), image)
-			// Asking for one cell shows that nothing is drawn again or ignored: the shortest context has 25 or so.
+			// Asking for one cell shows that nothing is drawn again or ignored: the shortest
+			// context has 25 or so.
 			length := p.place(stream, 1, false)
 			if length <= 10 {
 				t.Fatalf("%v: a context of %d cells", c.size, length)
@@ -86,14 +87,16 @@ func TestLastPositionIsNeverDrawn(t *testing.T) {
 	}
 	const p = 1. / positions
 	for top, count := range tops {
-		// Few images are drawn again, which favours blocks that overlap. That moves a share by less than 2 %.
+		// Few images are drawn again, which favours blocks that overlap. That moves a share by less
+		// than 2 %.
 		if math.Abs(float64(count)/float64(n)-p) > 5*math.Sqrt(p*(1-p)/float64(n))+0.02*p {
 			t.Errorf("top %d in %d of %d blocks", top, count, n)
 		}
 	}
 }
 
-// When no placement keeps enough, targets are ignored from the last one on, one after every 20 failures.
+// If no placement leaves enough, targets are ignored from the last one on, one after every 20
+// failures.
 func TestTargetsAreIgnoredAfterFailures(t *testing.T) {
 	m := newMasker(t, 14, nil)
 	p := m.newPlacer(size{7, 5}, size{13, 13})

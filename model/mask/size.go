@@ -31,7 +31,8 @@ func (s size) corner(stream *draw.Stream) corner {
 // blockSize is the size of a block for a uniform number u in [0, 1). Scale and aspect come from the
 // same u, as in the official sampler. A side never spans the whole grid.
 func blockSize(grid int, scale, aspect [2]float64, u float64) size {
-	// The conversions forbid fused multiply-adds, which move the border of a size on some processors.
+	// The conversions forbid fused multiply-adds, which move the border of a size on some
+	// processors.
 	s := scale[0] + float64(u*(scale[1]-scale[0]))
 	a := aspect[0] + float64(u*(aspect[1]-aspect[0]))
 	cells := math.Trunc(float64(grid*grid) * s)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The table of ranges gives what the formula gives, on every grid.
+// The table gives the same sizes as the formula, on every grid.
 func TestSizeTableIsTheFormula(t *testing.T) {
 	cfg := Default()
 	for grid := 2; grid <= 64; grid++ {

@@ -57,7 +57,8 @@ func (m *Masker) newShapes() ([]Shape, error) {
 // trimLength applies the rule to the steps whose target blocks have the given number of cells.
 func (m *Masker) trimLength(target int) (int, error) {
 	share := m.contextLengths(m.pairings(target))
-	// Images with fewer than MinContext cells are drawn again, so the distribution is over the others.
+	// Images with fewer than MinContext cells are drawn again, so the distribution is over the
+	// others.
 	kept := 0.0
 	for _, s := range share[min(m.cfg.MinContext, len(share)):] {
 		kept += s
