@@ -16,7 +16,7 @@ import (
 func TestCommandDumpStep(t *testing.T) {
 	text := os.Getenv("CIJEPA_DUMP")
 	if text == "" {
-		t.Skip("CIJEPA_DUMP names no file")
+		t.Skip("only with CIJEPA_DUMP, which names a file")
 	}
 	dump := struct {
 		Config

@@ -15,7 +15,7 @@ import (
 // each program of it. The fastest of many counts, because other processes slow the others down.
 func TestHostCostOfAStep(t *testing.T) {
 	if testing.Short() {
-		t.Skip("two programs of three megabytes")
+		t.Skip("not with -short: two programs of three megabytes")
 	}
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})

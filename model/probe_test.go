@@ -657,7 +657,7 @@ func TestProbeLRFallsLinearly(t *testing.T) {
 // The heads of all depths cost at most 1.3 times what one costs, in CPU time, which other processes
 // do not take. The least of several alternating steps counts.
 func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
-	const classes, batch = 100, 64
+	const classes, batch = 100, 16
 	spent := func() time.Duration {
 		var u unix.Rusage
 		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

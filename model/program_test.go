@@ -217,7 +217,7 @@ const mostBuffers = 260
 // call for each block, nothing but patches is transposed, and the FLOPs are those of the formula.
 func TestStepOfViTBTakesTheFastForms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("four programs of four megabytes")
+		t.Skip("not with -short: four programs of four megabytes")
 	}
 	c := vitB()
 	m, err := c.Masker()

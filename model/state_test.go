@@ -178,26 +178,20 @@ type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// python runs a script of testdata. It skips the test if Python or an import of the script is
-// missing. CIJEPA_PYTHON names another interpreter than python3.
+// python runs a script of testdata with the interpreter that CIJEPA_PYTHON names, which has torch,
+// safetensors and timm.
 func python(t *testing.T, script string, arguments ...string) []byte {
 	t.Helper()
-	name := os.Getenv("CIJEPA_PYTHON")
-	if name == "" {
-		name = "python3"
-	}
-	interpreter, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("no Python: %v", err)
+	interpreter := os.Getenv("CIJEPA_PYTHON")
+	if interpreter == "" {
+		t.Skip("only with CIJEPA_PYTHON, an interpreter that has torch, safetensors and timm")
 	}
 	output, err := exec.Command(interpreter, append([]string{filepath.Join("testdata", script)}, arguments...)...).Output()
 	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == 3:
-		t.Skipf("%s: %s", interpreter, output)
-	case errors.As(err, &exit):
-		t.Fatalf("%s: %v\n%s", script, err, exit.Stderr)
-	case err != nil:
+	if errors.As(err, &exit) {
+		t.Fatalf("%s: %v\n%s%s", script, err, output, exit.Stderr)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return output
