@@ -6,7 +6,7 @@
 # A tag can move, so the images that it begins from are named by digest, too. .ci/image/build puts others in their place.
 ARG GO_IMAGE=docker.io/library/golang:1.26.9-bookworm@sha256:d9c68c2c51161e12fd77e4c6320687c9cd86e1af1e3ad6e6cd63ff970641453c
 ARG PYTHON_IMAGE=docker.io/library/python:3.12.15-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3
-ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04@sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
+ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.3-base-ubuntu24.04@sha256:97d085a7423ee18ec483a2878b9be2c976dc4ba908aef96518beb00e1899dcc4
 
 # The binary, with libjpeg-turbo linked into it. The builder's C library must not be newer than the base's. The version of Go is said
 # here, and Go fetches it by its checksum: images lag behind the fixes of its standard library.
@@ -66,12 +66,11 @@ COPY --from=build --chown=65532:65532 /out/cache/ /cache/
 COPY --from=build /out/licenses/ /licenses/
 COPY --from=build --chmod=0555 /out/cijepa /usr/local/bin/cijepa
 # LD_LIBRARY_PATH: the driver where GKE mounts it, and what NVIDIA's libraries load from each other's folders.
-# The settings of GoMLX and XLA: never look for a plugin, never download one, and where libdevice and ptxas are.
+# The settings of go-xla and XLA: look for no libraries of NVIDIA's, and where libdevice and ptxas are.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/opt/xla/nvidia/cu13/lib:/opt/xla/nvidia/cudnn/lib:/opt/xla/nvidia/nccl/lib \
     PATH=/opt/xla/nvidia/cu13/bin:/usr/local/nvidia/bin:/usr/local/bin:/usr/bin:/bin \
-    GOMLX_NO_AUTO_INSTALL=1 \
     GOPJRT_CUDA_CHECKS=0 \
     TF_CPP_MIN_LOG_LEVEL=1 \
     XLA_FLAGS=--xla_gpu_cuda_data_dir=/opt/xla/nvidia/cu13 \

@@ -1,6 +1,24 @@
-// Package job is the run: settings, the two phases, resuming, the result. Start at Run; the phases are in pretrain.go
-// and probe.go. It moves samples from storage through job/input to model, and knows no more of a bucket, a pixel or a
-// graph than their interfaces say.
+// Package job is one run, from the bucket to the result: two phases, saving, stopping, resuming. It
+// moves samples from storage/shards through job/input to model. Of a bucket, a pixel or a graph it
+// knows no more than their interfaces say.
+//
+// In reading order:
+//
+//	job.go         Run and attempt: the flow on one screen
+//	begin.go       run.json: begin a run, or join the one that is there
+//	checkpoint.go  position: where a run stands, and its way into a checkpoint and back
+//	pretrain.go    the first phase
+//	probe.go       the second phase: linear probes of the teacher and of the untrained encoder
+//	loop.go        what both phases do after each update, and the pace
+//	health.go      statistics of the teacher's features at the end of an epoch
+//	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs
+//	score.go       probes and kNN on the validation split
+//	result.go      teacher, card and result.json
+//	saver.go       when to save, the end of a phase, and the goroutine that uploads
+//	stop.go        how an attempt ends before its run does
+//	watchdog.go    a run that hangs, and the page that shows one
+//	progress.go    the counts that travel in every checkpoint
+//	journal.go     metrics, TensorBoard and alarms
 package job
 
 import (
@@ -37,39 +55,38 @@ type Job struct {
 	journal  journal
 	live     live.View
 	begun    time.Time // of the run, not of this attempt
-	ended    bool      // the end of this attempt is on record
+	saver    *saver    // of the phase
 }
 
-// Run takes the run from wherever it stands to its result. It returns nil when and only when result.json is committed.
-// Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the cause. Its errors wrap storage's
-// sentinels, *SettingsError, *DeviceError or ErrStopped; main makes exit codes of them.
-func Run(ctx context.Context, cfg settings.Config, versions machine.Versions, log *slog.Logger, bars io.Writer) error {
-	log = log.With("run", cfg.Run)
-	j := &Job{cfg: cfg, versions: versions, log: log, bars: bars}
-	quiet, err := j.listen()
+// Run takes the run from wherever it stands to its result. It returns nil if and only if result.json
+// is committed. Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the
+// cause. Its errors wrap the sentinels of storage, *settings.Error, *machine.DeviceError or
+// ErrStopped; main makes exit codes of them.
+func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log *slog.Logger, bars io.Writer) error {
+	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run), bars: bars}
+	closePage, err := j.listen()
 	if err != nil {
 		return err
 	}
-	defer quiet()
-	return j.unlessHung(ctx, j.attempt)
+	defer closePage()
+	hung, done := j.watch(ctx), make(chan error, 1)
+	go func() { done <- j.attempt(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case err := <-hung: // the end of the process ends the goroutine of the attempt
+		return err
+	}
 }
 
-// attempt is Run from the bucket on.
+// attempt is Run without its watchdog.
 func (j *Job) attempt(ctx context.Context) (err error) {
-	if j.bucket, err = machine.OpenBucket(ctx, "Bucket", j.cfg.Bucket, j.store()); err != nil {
+	if j.bucket, err = machine.OpenBucket(ctx, "Bucket", j.cfg.Bucket, j.storageOptions()); err != nil {
 		return err
 	}
 	defer j.bucket.Close()
 	j.run = checkpoint.OpenRun(j.bucket, j.cfg.Run, machine.HostName(), j.log)
-
-	if text, err := j.run.Result(ctx); !errors.Is(err, storage.ErrNotFound) {
-		if err != nil {
-			return err
-		}
-		done, err := settings.Finished(j.cfg.Recipe, text, j.key("result.json"))
-		if err == nil {
-			j.log.Info("done already", "result", j.key("result.json"), "top1", done.Metrics.Top1)
-		}
+	if done, err := j.finished(ctx); done || err != nil {
 		return err
 	}
 	defer j.close(ctx)
@@ -86,27 +103,54 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 	j.recordAttempt(ctx, record.Attempt{Phase: at.phase, From: at.step, Step: at.step})
 	j.openBoard(at)
 	defer j.readBefore(ctx)()
-	if at.phase == pretraining {
-		if at, err = j.pretrain(ctx, at); err != nil {
-			return j.stoppedEarly(ctx, at, err)
+	j.saver = j.newSaver(ctx, at)
+	defer func() { j.saver.uploader.close() }()
+	if err := j.train(ctx, &at); err != nil {
+		return j.stop(ctx, at, err)
+	}
+	return nil
+}
+
+// train takes the run from a position through what is left of its phases to its result. After an
+// error, at is where it stands.
+func (j *Job) train(ctx context.Context, at *position) error {
+	if at.phase == record.Pretraining {
+		if err := j.pretrain(ctx, at); err != nil {
+			return err
 		}
 	}
 	result, err := j.probe(ctx, at)
 	if err != nil {
-		return j.stoppedEarly(ctx, at, err)
+		return err
 	}
-	return j.finish(ctx, at, result)
+	return j.finish(ctx, *at, result)
 }
 
-// store says how this run's buckets behave.
-func (j *Job) store() storage.Options {
-	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, Moved: j.live.Transferred}
+// finished says whether the run has its result already.
+func (j *Job) finished(ctx context.Context) (bool, error) {
+	text, err := j.run.Result(ctx)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	result, err := settings.Finished(j.cfg.Recipe, text, j.key("result.json"))
+	if err == nil {
+		j.log.Info("done already", "result", j.key("result.json"), "top1", result.Metrics.Top1)
+	}
+	return err == nil, err
 }
 
-// open makes the shards and the device ready.
+// storageOptions are those of this run's buckets.
+func (j *Job) storageOptions() storage.Options {
+	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, OnTransfer: j.live.Transferred}
+}
+
+// open opens the data and the device.
 func (j *Job) open(ctx context.Context) (err error) {
 	j.live.Doing("opening the data")
-	o := j.store()
+	o := j.storageOptions()
 	o.MustExist = true // nothing is written there
 	if j.shards, err = machine.OpenBucket(ctx, "DataBucket", j.cfg.DataBucket, o); err != nil {
 		return err
@@ -137,9 +181,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// close leaves the cache to the end of the process when the context has ended: a worker may be at the checksum of a shard, and
-// the time after a stop is short. The device it always leaves: a program or a compiler may still run there, and arrays that Go
-// has not collected yet must not outlive it.
+// close closes the data. After a stop it leaves the cache to the end of the process: a worker may be
+// hashing a shard, and the time is short. The device is always left: a program may still run there, and
+// it must outlive the arrays that Go has not collected yet.
 func (j *Job) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -156,13 +200,5 @@ func (j *Job) close(ctx context.Context) {
 	}
 }
 
-// stepLevel is the level of the lines that tell the pace: beside a progress bar nobody needs them.
-func (j *Job) stepLevel() slog.Level {
-	if j.bars != nil {
-		return slog.LevelDebug
-	}
-	return slog.LevelInfo
-}
-
-// key is the place of one of the run's objects in the bucket, for messages.
+// key is the key of one of the run's objects, for messages.
 func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }

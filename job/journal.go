@@ -6,22 +6,27 @@ import (
 	"encoding/json"
 	"maps"
 	"sync"
+	"time"
 
+	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/board"
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// journal gathers metrics lines by file; they go to the bucket with every checkpoint, one object a flush and file. An
-// attempt that is killed loses the lines of the steps that the next one computes again.
+// journal buffers metrics lines by file. Each flush writes one object a file; a flush goes before every
+// checkpoint. An attempt that is killed loses the lines of the updates that the next one takes again.
 type journal struct {
 	mu        sync.Mutex
-	files     map[string][]byte // guarded by mu: the training loop adds, the saver flushes
+	files     map[string][]byte // guarded by mu: the loop adds, the uploader flushes
 	followers []func(line any)  // set before the first line
 	board     board.Board       // the same for TensorBoard
 }
 
-// follow has f see every line, a record.Step, record.Health, record.Online or record.Alarm, as it is added. The training
-// loop waits for f.
+// follow calls f with every line as it is added: a record.Step, Health, Eval or Alarm. The loop waits
+// for f.
 func (j *journal) follow(f func(line any)) { j.followers = append(j.followers, f) }
 
 // add appends a line to one of the files that package record names.
@@ -43,7 +48,7 @@ func (j *journal) add(file string, line any) error {
 	return nil
 }
 
-// flush writes what has been gathered; what cannot be written stays for the next flush.
+// flush writes the buffered lines. What cannot be written stays for the next flush.
 func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 	j.mu.Lock()
 	held := maps.Clone(j.files)
@@ -67,4 +72,34 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 		j.board.Written(f)
 	}
 	return undrawn
+}
+
+// openBoard begins TensorBoard's event files of this attempt.
+func (j *Job) openBoard(at position) {
+	b := &j.journal.board
+	b.Draw = func(table [][]*float64) ([]byte, error) {
+		var png bytes.Buffer
+		err := report.TablePicture(&png, j.cfg.Depths, table, j.cfg.Run)
+		return png.Bytes(), err
+	}
+	b.Describe(j.cfg.Recipe.Hyperparameters())
+	b.Resume(at.phase, at.step, at.progress.Table)
+}
+
+// newAlarms makes the rules that every line of the journal is held against.
+func (j *Job) newAlarms(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Rules {
+	rules := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
+	j.journal.follow(func(line any) { j.fire(rules.Line(line)) })
+	return rules
+}
+
+// fire writes alarms to the log and to the journal.
+func (j *Job) fire(found []record.Alarm) {
+	for _, a := range found {
+		a.Time = time.Now().UTC()
+		j.log.Warn("alarm", "alarm", a.Alarm, "step", a.Step, "value", a.Value, "limit", a.Limit, "text", a.Text)
+		if err := j.journal.add(record.Alarms, a); err != nil {
+			j.log.Error("an alarm is not on record", "error", err)
+		}
+	}
 }

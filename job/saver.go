@@ -6,227 +6,93 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// saver commits checkpoints beside training. One goroutine uploads, one checkpoint after the other; the training loop
-// only takes the snapshot. A failed upload is tried again with the next checkpoint; only when none has been committed
-// for Config.SaveTimeout does the run stop.
+// saver commits the checkpoints of one phase beside the updates. The loop only copies the state;
+// an uploader commits one checkpoint after the other. A failed upload is tried again with the next
+// checkpoint. Only when none has been committed for Config.SaveTimeout does the run stop.
 type saver struct {
-	job    *Job
-	phase  string
-	from   position // where the attempt began
-	tasks  chan task
-	done   chan outcome
-	ctx    context.Context // of the uploads: not ended by SIGTERM, which gives the one in flight its deadline
-	cancel context.CancelFunc
+	job      *Job
+	phase    string
+	from     int64 // update of the phase that this attempt began from
+	uploader *uploader
 
-	outstanding int
-	begun       time.Time     // of the newest checkpoint that was handed over
-	flushed     time.Time     // of the newest metrics that were handed over
-	good        time.Time     // of the newest commit
-	committed   int64         // step of the newest commit in this phase
-	rate        float64       // bytes a second of the best upload: others had to be tried again, or were too small to tell
-	size        int64         // bytes of the newest upload
-	pause       time.Duration // of the steps, for the newest copy of the state
+	begun     time.Time     // when the newest checkpoint was copied
+	flushed   time.Time     // when the newest metrics were handed to the uploader
+	good      time.Time     // when the newest checkpoint was committed
+	committed int64         // update of the newest committed checkpoint of this phase
+	rate      float64       // bytes a second of the fastest upload: slower ones were retried or small
+	size      int64         // bytes of the newest checkpoint
+	pause     time.Duration // that the newest copy of the state held up the updates
 }
 
-// task is a checkpoint to commit or, without parts, metrics to write.
-type task struct {
-	step  int64
-	keep  bool
-	last  bool // the attempt ends with it
-	parts []checkpoint.Part
-	pause time.Duration // of the steps, for the copy
-}
-
-type outcome struct {
-	task task
-	size int64
-	took time.Duration
-	err  error
-}
-
-// newSaver begins to save from a position. Its goroutine ends with close.
+// newSaver begins to save a phase. The caller closes its uploader.
 func (j *Job) newSaver(ctx context.Context, at position) *saver {
-	s := &saver{job: j, phase: at.phase, from: at, tasks: make(chan task, 1), done: make(chan outcome, 2), begun: time.Now(), flushed: time.Now(), good: time.Now(), committed: at.step}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		defer close(s.done)
-		for t := range s.tasks {
-			s.done <- s.upload(s.ctx, t)
-		}
-	}()
-	return s
-}
-
-// upload commits one checkpoint. The metrics go first: a reader of the checkpoint finds the lines of its steps, and what its
-// progress says of looks and alarms is on record.
-func (s *saver) upload(ctx context.Context, t task) (o outcome) {
-	o.task = t
-	for _, p := range t.parts {
-		o.size += p.Size
-	}
-	s.flushLines(ctx, t.last)
-	if t.parts != nil {
-		start := time.Now()
-		_, o.err = s.job.run.Commit(ctx, s.phase, t.step, t.keep, t.parts)
-		o.took = time.Since(start)
-	}
-	return o
-}
-
-// How long metrics may hold up a checkpoint, and the last one, which has no time to lose: they are a few small objects, and go
-// with the next flush.
-const (
-	flushPatience = 5 * time.Second
-	lastPatience  = time.Second
-)
-
-func (s *saver) flushLines(ctx context.Context, last bool) {
-	patience := flushPatience
-	if last {
-		patience = lastPatience
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := s.job.journal.flush(ctx, s.job.run); err != nil {
-		s.job.log.Warn("metrics not written yet", "error", err)
+	now := time.Now()
+	return &saver{
+		job: j, phase: at.phase, from: at.step, committed: at.step, begun: now, flushed: now, good: now,
+		uploader: j.newUploader(ctx, at.phase),
 	}
 }
 
-// due says whether it is time for the next checkpoint, and takes note of uploads that have ended. It fails when the run
-// has been overtaken or the bucket has been out of reach for too long.
+// due says whether it is time for the next checkpoint. It fails when the run has been overtaken or
+// no checkpoint could be committed for too long.
 func (s *saver) due() (bool, error) {
 	for {
 		select {
-		case o := <-s.done:
-			if err := s.settle(o); err != nil {
+		case o := <-s.uploader.done:
+			if err := s.collect(o); err != nil {
 				return false, err
 			}
-			continue
 		default:
+			return s.uploader.outstanding == 0 && time.Since(s.begun) >= s.job.cfg.SaveEvery, nil
 		}
-		return s.outstanding == 0 && time.Since(s.begun) >= s.job.cfg.SaveEvery, nil
 	}
 }
 
-// settle takes note of one upload that has ended.
-func (s *saver) settle(o outcome) error {
-	s.outstanding--
-	if o.task.parts == nil {
-		return nil
-	}
-	if o.err == nil {
-		s.committed, s.good, s.size = o.task.step, time.Now(), o.size
-		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
-		s.job.live.Saved(s.phase, o.task.step, o.size, o.took)
-		s.job.log.Info("saved", "phase", s.phase, "step", o.task.step, "bytes", o.size, "seconds", o.took.Seconds(), "pause", o.task.pause.Seconds())
-		return nil
-	}
-	if errors.Is(o.err, storage.ErrOvertaken) {
-		ctx, cancel := context.WithTimeout(s.ctx, lastPatience)
-		defer cancel()
-		s.job.recordAttempt(ctx, s.end(record.Overtaken, o.task.step, s.committed))
-		return o.err
-	}
-	if errors.Is(o.err, storage.ErrCorrupt) {
-		return unsavable{o.err}
-	}
-	s.job.live.SaveFailed()
-	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.task.step, "error", o.err)
-	if since := time.Since(s.good); since > s.job.cfg.SaveTimeout() {
-		return unsavable{fmt.Errorf("no checkpoint committed for %s (%s): %w", since.Round(time.Second), settings.Variable("RetryTimeout"), unreachable(o.err))}
-	}
-	return nil
-}
-
-// unsavable ends an attempt that has nothing to save, or nowhere to.
-type unsavable struct{ error }
-
-// Unwrap gives the error.
-func (u unsavable) Unwrap() error { return u.error }
-
-// unreachable makes sure that whoever starts the program hears of trouble with storage, whatever the cause: another attempt, later, may do better.
-func unreachable(err error) error {
-	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", storage.ErrUnreachable, err)
-}
-
-// end is the line of an attempt that ends now.
-func (s *saver) end(how string, step, saved int64) record.Attempt {
-	return record.Attempt{Phase: s.phase, From: s.from.step, Step: step, Saved: &saved, How: how}
-}
-
-// begin hands the position to the uploading goroutine. It waits when two checkpoints are already in hand, unless ctx
-// ends: the last checkpoint is taken then.
-func (s *saver) begin(ctx context.Context, at position, keep bool) error {
-	for s.outstanding >= 2 {
+// save copies the position and hands it to the uploader. It waits while two checkpoints are
+// already there, unless ctx ends: the last checkpoint is saved then.
+func (s *saver) save(ctx context.Context, at position) error {
+	for s.uploader.outstanding >= 2 {
 		select {
-		case o := <-s.done:
-			if err := s.settle(o); err != nil {
+		case o := <-s.uploader.done:
+			if err := s.collect(o); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	parts, err := s.copy(at)
+	u, err := at.upload()
 	if err != nil {
 		return err
 	}
-	s.hand(task{step: at.step, keep: keep, parts: parts, pause: s.pause})
+	s.begun, s.flushed, s.pause = time.Now(), time.Now(), u.pause
+	s.uploader.hand(u)
 	return nil
 }
 
-// copy takes a copy of the position. On a device with memory of its own it is still on its way to the host when the steps go on.
-func (s *saver) copy(at position) ([]checkpoint.Part, error) {
-	start := time.Now()
-	parts, err := at.parts()
-	s.pause = time.Since(start)
-	return parts, err
-}
-
-// hand gives a copy to the uploading goroutine, which must have room for it.
-func (s *saver) hand(t task) {
-	s.outstanding++
-	s.begun, s.flushed = time.Now(), time.Now()
-	s.tasks <- t
-}
-
-// flushEvery is how often metrics are written between checkpoints: what a killed attempt had reached is known this well.
+// flushEvery is how often metrics are written between checkpoints. What an attempt had reached
+// when it was killed is known this exactly.
 const flushEvery = time.Minute
 
-// flush hands the metrics over when it is time and nothing else is in hand.
+// flush hands the metrics over when it is time and no upload is outstanding.
 func (s *saver) flush() {
-	if s.outstanding == 0 && time.Since(s.flushed) >= flushEvery {
-		s.outstanding++
+	if s.uploader.outstanding == 0 && time.Since(s.flushed) >= flushEvery {
 		s.flushed = time.Now()
-		s.tasks <- task{}
+		s.uploader.hand(upload{})
 	}
 }
 
-// write hands the metrics over and waits a moment for them: the run ends with an error, and they tell of what led to it.
-func (s *saver) write(ctx context.Context) {
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	if s.drain(short) == nil {
-		s.hand(task{})
-		_ = s.drain(short) // the run's own error is the one to tell
-	}
-}
-
-// drain waits until nothing is in hand, or the context ends.
-func (s *saver) drain(ctx context.Context) error {
-	for s.outstanding > 0 {
+// wait collects uploads until none is outstanding or the context ends.
+func (s *saver) wait(ctx context.Context) error {
+	for s.uploader.outstanding > 0 {
 		select {
-		case o := <-s.done:
-			if err := s.settle(o); err != nil {
+		case o := <-s.uploader.done:
+			if err := s.collect(o); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -236,62 +102,64 @@ func (s *saver) drain(ctx context.Context) error {
 	return nil
 }
 
-// finish commits the end of the phase, never to be deleted, unless that is what the attempt began from. The end of a phase
-// must be in the bucket before the next begins, so it is tried again for Config.SaveTimeout. When ctx ends first, the upload
-// goes on: last gives it its deadline. meanwhile, if not nil, gets the same copy of the position and runs beside the upload.
-func (s *saver) finish(ctx context.Context, at position, meanwhile func([]checkpoint.Part) error) error {
-	if err := s.drain(ctx); err != nil || s.committed == at.step && meanwhile == nil {
+// retryEnd is the pause after a failed checkpoint of the end of a phase: a refusal comes at once.
+const retryEnd = 10 * time.Second
+
+// finish commits the end of the phase, unless it is committed already. The next phase must not
+// begin before, so a failure is tried again until Config.SaveTimeout is over. beside, if not nil,
+// gets the same copy of the position and runs beside the upload. When ctx ends first, the upload
+// goes on, and [saver.last] gives it its deadline.
+func (s *saver) finish(ctx context.Context, at position, beside func([]checkpoint.Part) error) error {
+	if err := s.wait(ctx); err != nil || s.committed == at.step && beside == nil {
 		return err
 	}
-	parts, err := s.copy(at)
+	u, err := at.upload()
 	if err != nil {
 		return err
 	}
-	for first := true; s.committed != at.step || first; first = false {
-		if s.committed != at.step {
-			s.hand(task{step: at.step, keep: true, parts: parts, pause: s.pause})
-		}
-		if first && meanwhile != nil {
-			if err := meanwhile(parts); err != nil {
-				return err
-			}
-		}
-		if err := s.drain(ctx); err != nil {
-			return err
-		}
-		if s.committed != at.step {
-			s.job.log.Warn("the end of the phase is not committed: trying again", "phase", s.phase, "step", at.step, "after", againAfter.String())
+	s.pause, u.keep = u.pause, true
+	for first := true; first || s.committed != at.step; first = false {
+		if !first {
+			s.job.log.Warn("the end of the phase is not committed: trying again", "phase", s.phase, "step", at.step, "after", retryEnd.String())
 			select {
-			case <-time.After(againAfter):
+			case <-time.After(retryEnd):
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+		}
+		if s.committed != at.step {
+			s.uploader.hand(u)
+		}
+		if first && beside != nil {
+			if err := beside(u.parts); err != nil {
+				return err
+			}
+		}
+		if err := s.wait(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// againAfter is the pause after a checkpoint of the end of a phase that has failed: a refusal comes at once.
-const againAfter = 10 * time.Second
-
-// last saves what fits into the time that is left and returns the newest committed step. keep is what the checkpoint
-// would have been committed with.
-func (s *saver) last(ctx context.Context, at position, keep bool, until time.Time) int64 {
-	ctx, cancel := context.WithDeadline(ctx, until)
+// last saves what fits before a deadline and returns the newest committed update.
+func (s *saver) last(ctx context.Context, at position, deadline time.Time) int64 {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if err := s.drain(ctx); err != nil || s.committed == at.step {
+	if err := s.wait(ctx); err != nil || s.committed == at.step {
 		return s.committed
 	}
-	need, left := s.pause.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(until).Seconds()
+	need, left := s.pause.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(deadline).Seconds()
 	if s.rate > 0 && need > left || left <= 0 {
 		s.job.log.Warn("the last checkpoint does not fit its deadline", "needs_seconds", need, "left_seconds", left)
-		s.write(ctx)
+		s.job.writeMetrics(ctx)
 		return s.committed
 	}
-	parts, err := s.copy(at)
+	u, err := at.upload()
 	if err == nil {
-		s.hand(task{step: at.step, keep: keep, last: true, parts: parts, pause: s.pause})
-		err = s.drain(ctx)
+		s.pause, u.last = u.pause, true
+		s.uploader.hand(u)
+		err = s.wait(ctx)
 	}
 	if err != nil {
 		s.job.log.Error("the last checkpoint failed", "error", err)
@@ -299,10 +167,123 @@ func (s *saver) last(ctx context.Context, at position, keep bool, until time.Tim
 	return s.committed
 }
 
-// close ends the goroutine; what is still in flight is abandoned. No call may follow.
-func (s *saver) close() {
-	s.cancel()
-	close(s.tasks)
-	for range s.done {
+// collect takes note of one upload that has ended. An error ends the attempt.
+func (s *saver) collect(o outcome) error {
+	s.uploader.outstanding--
+	switch {
+	case o.parts == nil:
+		return nil
+	case o.err == nil:
+		s.committed, s.good, s.size = o.step, time.Now(), o.size
+		s.rate = max(s.rate, float64(o.size)/max(o.took.Seconds(), 1e-3))
+		s.job.live.Saved(s.phase, o.step, o.size, o.took)
+		s.job.log.Info("saved", "phase", s.phase, "step", o.step, "bytes", o.size, "seconds", o.took.Seconds(), "pause", o.pause.Seconds())
+		return nil
+	case errors.Is(o.err, storage.ErrOvertaken):
+		return o.err
+	case errors.Is(o.err, storage.ErrCorrupt):
+		return unsavable{o.err}
 	}
+	s.job.live.SaveFailed()
+	s.job.log.Error("checkpoint failed", "phase", s.phase, "step", o.step, "error", o.err)
+	if since := time.Since(s.good); since > s.job.cfg.SaveTimeout() {
+		return unsavable{fmt.Errorf("no checkpoint committed for %s (six times %s): %w",
+			since.Round(time.Second), settings.Variable("RetryTimeout"), unreachable(o.err))}
+	}
+	return nil
+}
+
+// unreachable makes sure that the error ends with the exit code of storage out of reach, whatever
+// its cause: another attempt, later, may do better.
+func unreachable(err error) error {
+	if errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", storage.ErrUnreachable, err)
+}
+
+// uploader commits checkpoints and writes metrics in one goroutine, one after the other.
+type uploader struct {
+	tasks  chan upload
+	done   chan outcome
+	cancel context.CancelFunc
+
+	outstanding int // tasks whose outcome has not been collected
+}
+
+// upload is a checkpoint to commit or, without parts, only metrics to write.
+type upload struct {
+	step  int64
+	keep  bool // never delete it
+	last  bool // the attempt ends with it
+	parts []checkpoint.Part
+	pause time.Duration // that the copy held up the updates
+}
+
+// outcome is how an upload ended.
+type outcome struct {
+	upload
+	err  error
+	size int64
+	took time.Duration
+}
+
+// newUploader starts the goroutine. SIGTERM does not end its context: the upload in flight then
+// has until the deadline of the last checkpoint.
+func (j *Job) newUploader(ctx context.Context, phase string) *uploader {
+	u := &uploader{tasks: make(chan upload, 1), done: make(chan outcome, 2)}
+	ctx, u.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(u.done)
+		for task := range u.tasks {
+			u.done <- j.upload(ctx, phase, task)
+		}
+	}()
+	return u
+}
+
+// hand gives a task to the goroutine, which must have room: see [saver.save].
+func (u *uploader) hand(task upload) {
+	u.outstanding++
+	u.tasks <- task
+}
+
+// close ends the goroutine and abandons the upload in flight. No task may follow.
+func (u *uploader) close() {
+	u.cancel()
+	close(u.tasks)
+	for range u.done {
+	}
+}
+
+// How long metrics may hold up a checkpoint, and the last one of an attempt. They are a few small
+// objects; what is not written goes with the next flush.
+const (
+	flushTimeout     = 5 * time.Second
+	lastFlushTimeout = time.Second
+)
+
+// upload writes the metrics, then commits the checkpoint. So a reader of the checkpoint finds the
+// lines of its updates, and every evaluation and alarm that its progress counts is on record.
+func (j *Job) upload(ctx context.Context, phase string, task upload) outcome {
+	o := outcome{upload: task}
+	timeout := flushTimeout
+	if task.last {
+		timeout = lastFlushTimeout
+	}
+	flushing, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := j.journal.flush(flushing, j.run); err != nil {
+		j.log.Warn("metrics not written yet", "error", err)
+	}
+	if task.parts == nil {
+		return o
+	}
+	for _, p := range task.parts {
+		o.size += p.Size
+	}
+	start := time.Now()
+	_, o.err = j.run.Commit(ctx, phase, task.step, task.keep, task.parts)
+	o.took = time.Since(start)
+	return o
 }

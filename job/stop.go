@@ -1,16 +1,22 @@
 package job
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/storage"
 )
 
-// ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM). A run that returns it
-// has not finished and is to be started again.
+// ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM).
+// A run that returns it has not finished and is to be started again.
 var ErrStopped = errors.New("stopped before the end; start the same run again to go on")
 
-// Stop is ErrStopped with the moment at which the program was told: the deadline of the last checkpoint counts from it,
-// whatever the run was doing when the signal came.
+// Stop is ErrStopped with the time of the signal. The deadline of the last checkpoint counts from
+// it, whatever the run was doing when the signal came.
 type Stop struct{ At time.Time }
 
 // Error is ErrStopped's.
@@ -18,3 +24,93 @@ func (s Stop) Error() string { return ErrStopped.Error() }
 
 // Is makes every Stop an ErrStopped.
 func (s Stop) Is(target error) bool { return target == ErrStopped }
+
+// unsavable marks an error after which no checkpoint is tried: the state is not worth one, or no
+// checkpoint has been committed for too long.
+type unsavable struct{ error }
+
+// Unwrap gives the error.
+func (u unsavable) Unwrap() error { return u.error }
+
+// recordTimeout limits the line that an attempt writes at its end.
+const recordTimeout = time.Second
+
+// stop ends an attempt that an error or a signal took out of a phase. It saves what fits into the
+// deadline and records the end of the attempt. Nothing is saved after an error of the device,
+// because asking it for its state may never return, or when another attempt has overtaken this one.
+func (j *Job) stop(ctx context.Context, at position, err error) error {
+	signalled := errors.Is(context.Cause(ctx), ErrStopped)
+	device := (*machine.DeviceError)(nil)
+	switch {
+	case errors.Is(err, storage.ErrOvertaken):
+		j.recordEnd(ctx, record.Overtaken, at, j.saver.committed)
+		return err
+	case errors.As(err, &unsavable{}):
+		j.writeMetrics(context.WithoutCancel(ctx)) // they tell what led to it
+		return err
+	case errors.As(err, &device) && !signalled:
+		return err
+	}
+	saved := j.saveLast(ctx, at)
+	if !signalled {
+		return err
+	}
+	j.recordEnd(ctx, record.Stopped, at, saved)
+	j.log.Warn("stopped", "phase", at.phase, "step", at.step, "saved", saved, "lost", at.step-saved)
+	return ErrStopped
+}
+
+// saveLast commits the last checkpoint of an attempt before its deadline and returns the newest
+// committed update of the phase. Before a signal, the deadline is the time that uploads may fail
+// for; a signal that comes meanwhile shortens it.
+func (j *Job) saveLast(ctx context.Context, at position) int64 {
+	saving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if cause := context.Cause(ctx); cause != nil {
+		return j.saver.last(saving, at, j.stopDeadline(cause))
+	}
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(time.Until(j.stopDeadline(context.Cause(ctx))), cancel)
+	})()
+	return j.saver.last(saving, at, time.Now().Add(j.cfg.SaveTimeout()))
+}
+
+// writeMetrics hands the newest metrics to the uploader and waits a moment for them.
+func (j *Job) writeMetrics(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if j.saver.wait(ctx) == nil {
+		j.saver.uploader.hand(upload{})
+		_ = j.saver.wait(ctx) // the error that ends the attempt is the one to tell
+	}
+}
+
+// stopDeadline is the time by which the last checkpoint must be committed once the context has
+// ended for a cause.
+func (j *Job) stopDeadline(cause error) time.Time {
+	signalled := time.Now()
+	if stop := (Stop{}); errors.As(cause, &stop) {
+		signalled = stop.At
+	}
+	return signalled.Add(j.cfg.StopDeadline)
+}
+
+// recordEnd writes how an attempt ended. The context may have ended.
+func (j *Job) recordEnd(ctx context.Context, how string, at position, saved int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	j.recordAttempt(ctx, record.Attempt{Phase: at.phase, From: j.saver.from, Step: at.step, Saved: &saved, How: how})
+}
+
+// recordAttempt writes where an attempt begins or ends. A run can do without it, so a failure is
+// only logged.
+func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
+	line.Time, line.Manifest = time.Now().UTC(), j.run.Newest()
+	text, err := json.Marshal(line)
+	if err == nil {
+		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
+	}
+	if err != nil {
+		j.log.Warn("this attempt is not on record", "error", err)
+	}
+}

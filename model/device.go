@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,9 +47,6 @@ type (
 // depends on.
 type Programs = plugin.Store
 
-// noInstall is the variable that stops go-xla from downloading a plugin.
-const noInstall = "GOMLX_NO_AUTO_INSTALL"
-
 // wantedFlags are set for a GPU unless XLA_FLAGS names the same flag.
 var wantedFlags = []string{
 	// The same bits in every process: no kernel whose sums depend on the order of arrival. The
@@ -92,9 +88,6 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 		return nil, fieldError("Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`)
 	case !known:
 		return nil, errors.New("opening device: this program does not contain the backend " + kind)
-	}
-	if err := os.Setenv(noInstall, "1"); err != nil {
-		return nil, fmt.Errorf("opening device %s: %w", name, err)
 	}
 	d = &Device{name: name}
 	if kind == "xla" {

@@ -17,8 +17,8 @@ import (
 )
 
 // Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
-// drivers and prefix=P/ to stay below a prefix. The program must import the driver. The directory of a file:// bucket is made when it is missing,
-// unless [Options].MustExist is set.
+// drivers and prefix=P/ to stay below a prefix. The program must import the driver, unless it is Azure's. The directory of a file:// bucket is made when
+// it is missing, unless [Options].MustExist is set.
 // A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
 // data set may be readable but not listable: see [Bucket.Check].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
@@ -32,24 +32,24 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 			return nil, err
 		}
 	}
-	opened, err := blob.OpenBucket(ctx, u.String())
+	opened, err := open(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
+		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), requirements(u.Scheme), err)
 	}
-	if err := regionIsSet(opened); err != nil {
+	if err := checkRegion(opened); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	o.place = place{u.Scheme, dir}
-	b := New(opened, o)
-	if err := b.reach(ctx); err != nil {
+	b := &Bucket{blob: opened, options: o.withDefaults()}
+	if err := b.checkReachable(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
 }
 
-// regionIsSet looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
+// checkRegion looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
 // network, and its own error looks like trouble that may pass.
-func regionIsSet(b *blob.Bucket) error {
+func checkRegion(b *blob.Bucket) error {
 	var client *s3.Client
 	if !b.As(&client) {
 		return nil
@@ -76,7 +76,7 @@ func checkURL(bucket string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
 	case u.Scheme == "":
-		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolute(bucket))
+		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
 		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s", redacted(bucket), u.Scheme, strings.Join(known, ", "))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
@@ -98,7 +98,7 @@ func checkURL(bucket string) (*url.URL, error) {
 	return u, nil
 }
 
-func absolute(path string) string {
+func absolutePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
@@ -154,8 +154,8 @@ func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	return dir, nil
 }
 
-// needs says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
-func needs(scheme string) string {
+// requirements says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
+func requirements(scheme string) string {
 	switch scheme {
 	case "s3":
 		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
@@ -163,23 +163,24 @@ func needs(scheme string) string {
 	case "gs":
 		return "a gs bucket needs credentials (gcloud auth application-default login, a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
 	case "azblob":
-		return "an azblob container needs AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, a SAS token or a workload identity"
+		return "an azblob container needs AZURE_STORAGE_ACCOUNT, credentials (AZURE_STORAGE_KEY, a SAS token or a workload identity), " +
+			"and domain= in the URL where it is not Azure's"
 	case "file":
 		return "a file bucket needs a directory that can be written"
 	}
 	return "see gocloud.dev for the parameters of " + scheme
 }
 
-// openPatience is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
-const openPatience = time.Minute
+// openRetryTimeout is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
+const openRetryTimeout = time.Minute
 
-// reach finds out whether the bucket is there at all.
-func (b *Bucket) reach(ctx context.Context) error {
+// checkReachable finds out whether the bucket is there at all.
+func (b *Bucket) checkReachable(ctx context.Context) error {
 	if b.options.dir != "" {
 		return nil // the directory was looked at a moment ago
 	}
 	o := b.options
-	o.RetryTimeout = min(o.RetryTimeout, openPatience)
+	o.RetryTimeout = min(o.RetryTimeout, openRetryTimeout)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
 		return struct{}{}, err
@@ -190,7 +191,7 @@ func (b *Bucket) reach(ctx context.Context) error {
 	case errors.Is(err, ErrDenied):
 		return nil
 	case errors.Is(err, ErrUnreachable):
-		return fmt.Errorf("check the network and that nothing is missing (%s): %w", needs(o.scheme), err)
+		return fmt.Errorf("check the network and that nothing is missing (%s): %w", requirements(o.scheme), err)
 	}
 	return err
 }

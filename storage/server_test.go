@@ -1,14 +1,11 @@
-package storage
+package storage_test
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,63 +16,28 @@ import (
 	_ "gocloud.dev/blob/gcsblob"
 	_ "gocloud.dev/blob/s3blob"
 
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// steady are options for tests against real servers on a busy machine.
-func steady(t *testing.T) Options {
-	return Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), RetryTimeout: 40 * time.Second, IdleTimeout: 5 * time.Second, FirstWait: 20 * time.Millisecond}
+// quick are options whose retries wait for next to nothing.
+func quick(t *testing.T) storage.Options {
+	return storagetest.Options(t).WithWaits(time.Millisecond, 5*time.Second)
 }
 
-// long is how long the tests that need time may take each, such as 30s, from CIJEPA_TEST_LONG; 0 leaves them out or to a second or two.
-func long() time.Duration {
-	d, _ := time.ParseDuration(os.Getenv("CIJEPA_TEST_LONG"))
-	return d
-}
-
-// behindProxy starts a server with a proxy in front of it and opens its bucket through the proxy.
-func behindProxy(t *testing.T, kind storagetest.Kind) (*Bucket, *storagetest.Proxy, *storagetest.Server) {
-	if testing.Short() {
-		t.Skip("starts a server")
-	}
-	proxy := storagetest.NewProxy(t)
-	server := storagetest.Start(t, kind, proxy.Address())
-	proxy.Forward(server)
-	return checkpoint.openTest(t, server.URL(), steady(t)), proxy, server
-}
-
-func eachServer(t *testing.T, test func(t *testing.T, b *Bucket, proxy *storagetest.Proxy, server *storagetest.Server)) {
+func eachServer(t *testing.T, test func(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, server *storagetest.Server)) {
 	for _, kind := range storagetest.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
-			b, proxy, server := behindProxy(t, kind)
+			b, proxy, server := storagetest.BehindProxy(t, kind, quick(t))
 			test(t, b, proxy, server)
 		})
 	}
 }
 
-func randomBytes(n int) []byte {
-	data := make([]byte, n)
-	random := rand.New(rand.NewPCG(uint64(n), 0))
-	for i := range data {
-		data[i] = byte(random.Uint32())
-	}
-	return data
-}
-
-func readAll(t *testing.T, b *Bucket, o Object) ([]byte, error) {
-	r, err := b.Read(t.Context(), o)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
-}
-
 // Everything that package storage does, on real servers, with each fault of a network or driver in the way.
 func TestRealServers(t *testing.T) {
-	eachServer(t, func(t *testing.T, b *Bucket, proxy *storagetest.Proxy, server *storagetest.Server) {
-		large := randomBytes(17 << 20) // several parts on S3 and Azure
-		t.Run("a run", func(t *testing.T) { testLifeOnServer(t, b) })
+	eachServer(t, func(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, server *storagetest.Server) {
+		large := storagetest.RandomBytes(17 << 20) // several parts on S3 and Azure
 		t.Run("large objects", func(t *testing.T) { testLargeObject(t, b, large) })
 		t.Run("races", func(t *testing.T) { testRaces(t, b, 5, 8) })
 		t.Run("missing bucket", func(t *testing.T) { testMissingBucket(t, server) })
@@ -86,67 +48,27 @@ func TestRealServers(t *testing.T) {
 		t.Run("flipped bit in an upload", func(t *testing.T) { testFlippedUpload(t, b, proxy) })
 		t.Run("403", func(t *testing.T) { testRefusal(t, b, proxy) })
 		t.Run("abandoned upload", func(t *testing.T) { testAbandonedUpload(t, b, large) })
-		if long() == 0 {
+		if storagetest.Long() == 0 {
 			return // the drivers' own retries and time limits make these slow
 		}
 		t.Run("503 twice", func(t *testing.T) { testBriefOutage(t, b, proxy) })
 		t.Run("lost answer of a put", func(t *testing.T) { testLostPut(t, b, proxy, large) })
 		t.Run("silence", func(t *testing.T) { testSilentServer(t, server, proxy) })
-		t.Run("a run with every fifth request failing", func(t *testing.T) { testLifeOnBadServer(t, server, proxy) })
 		t.Run("1,000 races", func(t *testing.T) { testRaces(t, b, 1000, 4) })
 	})
 }
 
-func testLifeOnServer(t *testing.T, b *Bucket) {
-	if err := checkpoint.life(t.Context(), t, b); err != nil {
-		t.Fatal(err)
-	}
-	r, p := checkpoint.mustRestore(t, b, "auditor")
-	if p.Step != 6 || r.Fallbacks() != 0 {
-		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
-	}
-}
-
-func testLifeOnBadServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
-	b := checkpoint.openTest(t, server.URL()+withPrefix(server.URL(), "bad/"), steady(t))
-	proxy.Spoil(
-		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable},
-		storagetest.Rule{Times: -1, Share: 0.08, Spoil: storagetest.Unanswer},
-		storagetest.Rule{Times: -1, Share: 0.04, Spoil: storagetest.Truncate, At: 100})
-	defer proxy.Spoil()
-	if err := checkpoint.life(t.Context(), t, b); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d requests failed", proxy.Hits())
-	if proxy.Hits() == 0 {
-		t.Error("no request failed")
-	}
-	proxy.Spoil()
-	r, p := checkpoint.mustRestore(t, b, "auditor")
-	if p.Step != 6 || r.Fallbacks() != 0 {
-		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
-	}
-}
-
-// withPrefix is the parameter to add to a URL so that its bucket stays below prefix.
-func withPrefix(url, prefix string) string {
-	if strings.Contains(url, "?") {
-		return "&prefix=" + prefix
-	}
-	return "?prefix=" + prefix
-}
-
-func testLargeObject(t *testing.T, b *Bucket, large []byte) {
+func testLargeObject(t *testing.T, b *storage.Bucket, large []byte) {
 	o, err := b.PutBytes(t.Context(), "large", large)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readAll(t, b, o); err != nil || !bytes.Equal(got, large) {
+	if got, err := storagetest.ReadAll(t, b, o); err != nil || !bytes.Equal(got, large) {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
 }
 
-func testRaces(t *testing.T, b *Bucket, rounds, writers int) {
+func testRaces(t *testing.T, b *storage.Bucket, rounds, writers int) {
 	prefix := fmt.Sprintf("race-%d/", rounds)
 	for round := range rounds {
 		var won atomic.Int32
@@ -174,11 +96,11 @@ func testRaces(t *testing.T, b *Bucket, rounds, writers int) {
 }
 
 func testMissingBucket(t *testing.T, server *storagetest.Server) {
-	b, err := Open(t.Context(), strings.Replace(server.URL(), storagetest.BucketName, "no-such-bucket", 1), steady(t))
+	b, err := storage.Open(t.Context(), strings.Replace(server.URL(), storagetest.BucketName, "no-such-bucket", 1), quick(t))
 	if err == nil {
 		b.Close()
 	}
-	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "create it, or correct its name") {
+	if !errors.Is(err, storage.ErrNotFound) || !strings.Contains(err.Error(), "create it, or correct its name") {
 		t.Errorf("missing bucket: %v", err)
 	}
 }
@@ -189,13 +111,13 @@ func testWrongSecret(t *testing.T, server *storagetest.Server) {
 		t.Skip("the server takes any credentials, or the driver has read them already")
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	b := checkpoint.openTest(t, server.URL(), steady(t))
-	if _, err := b.PutBytes(t.Context(), "x", nil); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "check the credentials") || !strings.Contains(err.Error(), "AWS_SECRET_ACCESS_KEY") {
+	b := storagetest.Open(t, server.URL(), quick(t))
+	if _, err := b.PutBytes(t.Context(), "x", nil); !errors.Is(err, storage.ErrDenied) || !strings.Contains(err.Error(), "check the credentials") || !strings.Contains(err.Error(), "AWS_SECRET_ACCESS_KEY") {
 		t.Errorf("with a wrong secret: %v", err)
 	}
 }
 
-func testBriefOutage(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
+func testBriefOutage(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy) {
 	const times = 2
 	outage := storagetest.Rule{Contains: "outage", Times: times, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
 	for name, act := range map[string]func() error{
@@ -219,7 +141,7 @@ func testBriefOutage(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	proxy.Spoil()
 }
 
-func testLostCreate(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
+func testLostCreate(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy) {
 	for _, method := range []string{http.MethodPut, http.MethodPost} { // S3 and Azure put, GCS posts
 		proxy.Spoil(storagetest.Rule{Method: method, Contains: "lost-create", Times: 1, Spoil: storagetest.Unanswer},
 			storagetest.Rule{Method: method, Contains: "/upload/", Times: 1, Spoil: storagetest.Unanswer})
@@ -239,46 +161,46 @@ func testLostCreate(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	t.Error("no create was spoiled")
 }
 
-func testLostPut(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
+func testLostPut(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, large []byte) {
 	proxy.Spoil(storagetest.Rule{Method: http.MethodPut, Times: 1, Spoil: storagetest.Unanswer}, storagetest.Rule{Method: http.MethodPost, Times: 1, Spoil: storagetest.Unanswer})
 	o, err := b.PutBytes(t.Context(), "lost-put", large)
 	if err != nil || proxy.Hits() == 0 {
 		t.Fatalf("%v after %d lost answers", err, proxy.Hits())
 	}
 	proxy.Spoil()
-	if got, err := readAll(t, b, o); err != nil || !bytes.Equal(got, large) {
+	if got, err := storagetest.ReadAll(t, b, o); err != nil || !bytes.Equal(got, large) {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
 }
 
-func testCutRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
+func testCutRead(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, large []byte) {
 	o, err := b.PutBytes(t.Context(), "cut", large)
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy.Spoil(storagetest.Rule{Method: http.MethodGet, Contains: "cut", Times: 3, Spoil: storagetest.Truncate, At: 1_000_001})
-	if got, err := readAll(t, b, o); err != nil || !bytes.Equal(got, large) || proxy.Hits() != 3 {
+	if got, err := storagetest.ReadAll(t, b, o); err != nil || !bytes.Equal(got, large) || proxy.Hits() != 3 {
 		t.Errorf("%d bytes after %d cuts, %v", len(got), proxy.Hits(), err)
 	}
 	proxy.Spoil()
 }
 
-func testFlippedRead(t *testing.T, b *Bucket, proxy *storagetest.Proxy, large []byte) {
+func testFlippedRead(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy, large []byte) {
 	o, err := b.PutBytes(t.Context(), "flip", large)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []int{0, 1_234_567} {
 		proxy.Spoil(storagetest.Rule{Method: http.MethodGet, Contains: "flip", Times: 1, Spoil: storagetest.Flip, At: at})
-		got, err := readAll(t, b, o)
-		if !errors.Is(err, ErrCorrupt) || proxy.Hits() != 1 {
+		got, err := storagetest.ReadAll(t, b, o)
+		if !errors.Is(err, storage.ErrCorrupt) || proxy.Hits() != 1 {
 			t.Errorf("flipped byte %d: %d bytes, %v, %d hits", at, len(got), err, proxy.Hits())
 		}
 	}
 	proxy.Spoil()
 }
 
-func testFlippedUpload(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
+func testFlippedUpload(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy) {
 	data := bytes.Repeat([]byte("payload "), 1<<10)
 	proxy.Spoil(storagetest.Rule{Method: http.MethodPut, Times: 1, Spoil: storagetest.FlipRequest, At: 4000}, storagetest.Rule{Method: http.MethodPost, Times: 1, Spoil: storagetest.FlipRequest, At: 4000})
 	o, err := b.PutBytes(t.Context(), "flipped-upload", data)
@@ -290,14 +212,14 @@ func testFlippedUpload(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 		t.Fatal(err)
 	}
 	// Whether the store refuses the upload or takes it, wrong bytes are never read as right ones.
-	if got, err := readAll(t, b, o); err == nil && !bytes.Equal(got, data) || err != nil && !errors.Is(err, ErrCorrupt) {
+	if got, err := storagetest.ReadAll(t, b, o); err == nil && !bytes.Equal(got, data) || err != nil && !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	} else {
 		t.Logf("the store took a flipped upload: %t", err != nil)
 	}
 }
 
-func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
+func testRefusal(t *testing.T, b *storage.Bucket, proxy *storagetest.Proxy) {
 	proxy.Spoil(storagetest.Rule{Times: -1, Spoil: storagetest.Answer, Status: http.StatusForbidden})
 	defer proxy.Spoil()
 	_, get := b.Get(t.Context(), "x")
@@ -305,14 +227,14 @@ func testRefusal(t *testing.T, b *Bucket, proxy *storagetest.Proxy) {
 	_, put := b.PutBytes(t.Context(), "x", []byte("1"))
 	_, create := b.Create(t.Context(), "x", []byte("1"))
 	for act, err := range map[string]error{"get": get, "list": list, "put": put, "create": create, "delete": b.Delete(t.Context(), "x")} {
-		if !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "\n") {
+		if !errors.Is(err, storage.ErrDenied) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
 }
 
 func testSilentServer(t *testing.T, server *storagetest.Server, proxy *storagetest.Proxy) {
-	b := checkpoint.openTest(t, server.URL(), Options{RetryTimeout: 2 * time.Second, IdleTimeout: time.Second, FirstWait: 10 * time.Millisecond})
+	b := storagetest.Open(t, server.URL(), storage.Options{RetryTimeout: 2 * time.Second}.WithWaits(10*time.Millisecond, time.Second))
 	proxy.Spoil(storagetest.Rule{Times: -1, Spoil: storagetest.Hang})
 	defer proxy.Spoil()
 	for name, act := range map[string]func() error{
@@ -323,14 +245,14 @@ func testSilentServer(t *testing.T, server *storagetest.Server, proxy *storagete
 	} {
 		start := time.Now()
 		err := act()
-		if took := time.Since(start); !errors.Is(err, ErrUnreachable) || took > 10*time.Second {
+		if took := time.Since(start); !errors.Is(err, storage.ErrUnreachable) || took > 10*time.Second {
 			t.Errorf("%s: %v after %v", name, err, took)
 		}
 	}
 }
 
 // A source that fails in mid-upload leaves nothing, and azureblob does not panic.
-func testAbandonedUpload(t *testing.T, b *Bucket, large []byte) {
+func testAbandonedUpload(t *testing.T, b *storage.Bucket, large []byte) {
 	source := errors.New("the device is gone")
 	for _, n := range []int{10, len(large) - 1} {
 		_, err := b.Put(t.Context(), "abandoned", int64(len(large)), func(w io.Writer) error {
@@ -340,7 +262,7 @@ func testAbandonedUpload(t *testing.T, b *Bucket, large []byte) {
 		if !errors.Is(err, source) {
 			t.Errorf("after %d bytes: %v", n, err)
 		}
-		if _, err := b.Get(t.Context(), "abandoned"); !errors.Is(err, ErrNotFound) {
+		if _, err := b.Get(t.Context(), "abandoned"); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("after %d bytes: a torn object is stored: %v", n, err)
 		}
 	}

@@ -125,7 +125,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
 	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
-	for _, warning := range append(index.Doubts(), p.warnings...) {
+	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(p.out, text.String())

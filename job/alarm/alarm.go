@@ -56,7 +56,7 @@ func figure(value *float64) string {
 
 // ring takes note of the readings of one kind. When states are bad that were not before, it returns one alarm for all of
 // them, which shows the worst.
-func (g Judge) ring(kind string, step int64, all []reading, tell func(reading) string) []record.Alarm {
+func (g Rules) ring(kind string, step int64, all []reading, tell func(reading) string) []record.Alarm {
 	m := g.memory
 	var worst *reading
 	var depths []string

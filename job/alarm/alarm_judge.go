@@ -9,9 +9,9 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// Judge holds what a run says of itself against the limits of alarm_limits.go. What it finds is a function of the lines,
+// Rules holds what a run says of itself against the limits of alarm_limits.go. What it finds is a function of the lines,
 // in their order; times and restarts do not count.
-type Judge struct {
+type Rules struct {
 	depths           []int
 	rows             int   // source depths sampled in an update beside the deepest
 	normed           bool  // targets are normalised
@@ -21,15 +21,15 @@ type Judge struct {
 
 // New judges the lines of a run: its depths, its sampled source rows, whether targets are normalised, the updates of its
 // warm-up and of an epoch. What it remembers it keeps in memory.
-func New(depths []int, rows int, normed bool, warmup, perEpoch int64, memory *State) Judge {
-	return Judge{depths: depths, rows: rows, normed: normed, warmup: warmup, perEpoch: perEpoch, memory: memory}
+func New(depths []int, rows int, normed bool, warmup, perEpoch int64, memory *State) Rules {
+	return Rules{depths: depths, rows: rows, normed: normed, warmup: warmup, perEpoch: perEpoch, memory: memory}
 }
 
 // settled says whether a run has warmed up.
-func (g Judge) settled(step int64) bool { return step > max(g.warmup, settledAfter) }
+func (g Rules) settled(step int64) bool { return step > max(g.warmup, settledAfter) }
 
 // Line judges a line of the journal.
-func (g Judge) Line(line any) []record.Alarm {
+func (g Rules) Line(line any) []record.Alarm {
 	switch l := line.(type) {
 	case record.Step:
 		if l.Phase == record.Pretraining {
@@ -48,7 +48,7 @@ func (g Judge) Line(line any) []record.Alarm {
 }
 
 // Update takes note of one update.
-func (g Judge) Update(step int64, skipped bool) []record.Alarm {
+func (g Rules) Update(step int64, skipped bool) []record.Alarm {
 	m := g.memory
 	m.Skips = slices.DeleteFunc(m.Skips, func(s int64) bool { return s <= step-skipWindow })
 	if skipped {
@@ -63,7 +63,7 @@ func (g Judge) Update(step int64, skipped bool) []record.Alarm {
 
 // pathways compares how often the pathways were updated with how often they are by chance: the deepest always, the others
 // by the share that is sampled.
-func (g Judge) pathways(line record.Step) []record.Alarm {
+func (g Rules) pathways(line record.Step) []record.Alarm {
 	n := float64(line.Step - line.Skipped)
 	if n < settledAfter {
 		return nil // too early to tell
@@ -87,7 +87,7 @@ func (g Judge) pathways(line record.Step) []record.Alarm {
 }
 
 // table looks for pairs that are predicted worse than by zero.
-func (g Judge) table(line record.Step) []record.Alarm {
+func (g Rules) table(line record.Step) []record.Alarm {
 	m := g.memory
 	if !g.normed || !g.settled(line.Step) {
 		return nil
@@ -114,7 +114,7 @@ func (g Judge) table(line record.Step) []record.Alarm {
 }
 
 // health judges the teacher at the end of an epoch.
-func (g Judge) health(line record.Health) []record.Alarm {
+func (g Rules) health(line record.Health) []record.Alarm {
 	m := g.memory
 	var deviation, rank, size []reading
 	for i := range line.Depths {
@@ -158,7 +158,7 @@ func (g Judge) health(line record.Health) []record.Alarm {
 }
 
 // online judges a look of the online probe.
-func (g Judge) online(line record.Eval) []record.Alarm {
+func (g Rules) online(line record.Eval) []record.Alarm {
 	m, top1 := g.memory, line.ProbeTop1
 	m.Top1 = max(m.Top1, top1)
 	variance := func(percent float64) float64 { return percent * (100 - percent) / float64(line.Images) }

@@ -18,8 +18,8 @@ import (
 )
 
 // newTestJudge judges a run of the post's table: 247 updates an epoch, a warm-up of 1,235.
-func newTestJudge() Judge {
-	return Judge{depths: settings.span(1, 11), rows: 2, normed: true, warmup: 1235, perEpoch: 247, memory: &State{}}
+func newTestJudge() Rules {
+	return Rules{depths: settings.span(1, 11), rows: 2, normed: true, warmup: 1235, perEpoch: 247, memory: &State{}}
 }
 
 // eleven is one figure at every depth.
@@ -65,7 +65,7 @@ type skipped struct{ from, to int64 }
 type fine int64
 
 // show lets a judge see lines one after the other.
-func show(g Judge, lines []any) (found []record.Alarm) {
+func show(g Rules, lines []any) (found []record.Alarm) {
 	for _, line := range lines {
 		switch l := line.(type) {
 		case skipped:
@@ -191,7 +191,7 @@ func TestHealthyPathways(t *testing.T) {
 		favoured    bool
 	}{{settings.span(1, 11), 2, 49400, false}, {settings.span(0, 11), 2, 49400, false}, {settings.span(0, 3), 2, 436, false}, {settings.span(0, 3), 1, 5000, false}, {settings.span(1, 11), 0, 5000, false}, {settings.span(1, 4), 3, 5000, false}, {settings.span(11, 11), 0, 5000, false}, {settings.span(1, 11), 2, 49400, true}} {
 		for seed := range uint64(4) {
-			g := Judge{depths: c.depths, rows: c.rows, perEpoch: 247, memory: &State{}}
+			g := Rules{depths: c.depths, rows: c.rows, perEpoch: 247, memory: &State{}}
 			p := &job.Progress{Table: make([][]*float64, len(c.depths)), Updates: make([]int64, len(c.depths))}
 			other := rand.New(rand.NewPCG(seed, 0))
 			var found []record.Alarm

@@ -3,7 +3,6 @@ package check
 import (
 	"bytes"
 	"context"
-	crand "crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,9 +19,7 @@ import (
 	"time"
 
 	_ "github.com/gomlx/compute/gobackend"
-	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob"
-	"gocloud.dev/blob/memblob"
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/bench"
@@ -311,15 +307,7 @@ func failing(t *testing.T, plan func(storagetest.Call) storagetest.Fault) string
 	t.Helper()
 	store := storagetest.NewStore(t)
 	store.Plan(plan)
-	scheme := "x" + strings.ToLower(crand.Text()) // none can be registered twice
-	blob.DefaultURLMux().RegisterBucket(scheme, opener{store})
-	return scheme + "://bucket"
-}
-
-type opener struct{ store *storagetest.Store }
-
-func (o opener) OpenBucketURL(context.Context, *url.URL) (*blob.Bucket, error) {
-	return o.store.Bucket(), nil
+	return store.URL()
 }
 
 // TestCheckWarnsOfWhatStays: a bucket from which nothing can be deleted keeps old checkpoints, and a run can do without.
@@ -351,8 +339,7 @@ func bare(t *testing.T, bucket *storage.Bucket) {
 
 // TestCheckHoldsTheCacheAgainstTheShards: a bucket that is not a folder needs a cache.
 func TestCheckHoldsTheCacheAgainstTheShards(t *testing.T) {
-	bucket := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	defer bucket.Close()
+	bucket := storagetest.Memory(t)
 	packNoise(t, bucket, "noise", machine.TrainSplit, machine.ValidationSplit)
 	data, err := shards.OpenDataset(t.Context(), bucket, "noise")
 	if err != nil {

@@ -64,8 +64,7 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 // use, as the compiler says by putting another in its place, is.
 func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
-	bucket := storage.New(store.Bucket(), storage.Options{RetryTimeout: 10 * time.Millisecond})
-	defer bucket.Close()
+	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})
 	attempt := func() *Programs {
 		return &Programs{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
 	}

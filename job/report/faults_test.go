@@ -17,7 +17,7 @@ import (
 func TestFaults(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
-	bucket := storage.New(store.Bucket(), storage.Options{RetryTimeout: 50 * time.Millisecond})
+	bucket := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
 	for key, text := range map[string]string{
 		"runs/bare/run.json":                         `{"version":1,"preset":"L200"}`, // no line yet
 		"runs/denied/run.json":                       `{"version":1}`,

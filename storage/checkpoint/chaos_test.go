@@ -65,7 +65,7 @@ func TestChaosWorker(t *testing.T) {
 		t.Skip("runs as a process of TestChaos")
 	}
 	ctx := context.Background()
-	b, err := storage.Open(ctx, url, storage.Options{FirstWait: 20 * time.Millisecond, IdleTimeout: 5 * time.Second})
+	b, err := storage.Open(ctx, url, storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestChaos(t *testing.T) {
 	t.Run("file", func(t *testing.T) { testChaos(t, "file://"+t.TempDir()) })
 	for _, kind := range storagetest.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
-			if kind != storagetest.S3 && storage.long() == 0 {
+			if kind != storagetest.S3 && storagetest.Long() == 0 {
 				t.Skip("only with CIJEPA_TEST_LONG")
 			}
 			testChaos(t, storagetest.Start(t, kind, "").URL())
@@ -189,7 +189,7 @@ func testChaos(t *testing.T, url string) {
 	c := &chaos{t: t, url: url, acknowledged: make(map[int64]string)}
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kills, pauses := 0, 0
-	for end := time.Now().Add(max(storage.long(), 1500*time.Millisecond)); time.Now().Before(end); {
+	for end := time.Now().Add(max(storagetest.Long(), 1500*time.Millisecond)); time.Now().Before(end); {
 		c.mu.Lock()
 		missing := chaosWorkers - len(c.running)
 		c.mu.Unlock()
@@ -211,7 +211,7 @@ func testChaos(t *testing.T, url string) {
 	}
 	c.mu.Unlock()
 	c.all.Wait()
-	manifests := auditChain(t, openTest(t, url, storage.steady(t)), c.acknowledged)
+	manifests := auditChain(t, storagetest.Open(t, url, storagetest.Options(t)), c.acknowledged)
 	t.Logf("%d kills, %d pauses, %d workers of which %d were overtaken, %d manifests, %d acknowledged", kills, pauses, c.started, c.overtaken, manifests, len(c.acknowledged))
 	if manifests == 0 || kills == 0 {
 		t.Error("nothing happened")
@@ -221,7 +221,7 @@ func testChaos(t *testing.T, url string) {
 // auditChain checks all manifests of the run "chaos" from the first to the last.
 func auditChain(t *testing.T, b *storage.Bucket, acknowledged map[int64]string) (manifests int) {
 	t.Helper()
-	r := OpenRun(b, "chaos", "auditor", b.options.Log)
+	r := OpenRun(b, "chaos", "auditor", storagetest.Log(t))
 	p, err := r.Restore(t.Context(), loadChaos)
 	if err != nil || r.Fallbacks() > 0 {
 		t.Fatalf("restored %+v after %d fallbacks: %v", p, r.Fallbacks(), err)

@@ -34,15 +34,6 @@ type Checkpoint struct {
 	objects []storage.Object
 }
 
-// Parts are the names of the parts, in the order of the commit.
-func (c Checkpoint) Parts() []string {
-	names := make([]string, len(c.objects))
-	for i, o := range c.objects {
-		names[i] = o.Key
-	}
-	return names
-}
-
 // Open reads a part. Damage shows as [ErrCorrupt], at the latest where io.EOF would have stood: an io.ReadAll that succeeds has read what was
 // written. A part that the checkpoint never had is [ErrNotFound].
 func (c Checkpoint) Open(part string) (io.ReadCloser, error) {

@@ -3,11 +3,8 @@ package checkpoint
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -65,8 +62,7 @@ func life(ctx context.Context, t *testing.T, b *storage.Bucket) error {
 func checkWhole(t *testing.T, store *storagetest.Store) {
 	t.Helper()
 	store.Plan(nil)
-	b := storage.New(store.Bucket(), storage.Options{})
-	defer b.Close()
+	b := store.Open(storage.Options{})
 	r, p := mustRestore(t, b, "auditor")
 	if p.Step != 6 || r.Fallbacks() != 0 {
 		t.Errorf("the finished run restores to %+v after %d fallbacks", p, r.Fallbacks())
@@ -89,8 +85,7 @@ func checkWhole(t *testing.T, store *storagetest.Store) {
 func countCalls(t *testing.T) (calls int) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{})
-		defer b.Close()
+		b := store.Open(storage.Options{})
 		if err := life(t.Context(), t, b); err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +104,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 			for n := 1; n <= calls; n++ {
 				synctest.Test(t, func(t *testing.T) {
 					store := storagetest.NewStore(t)
-					b := storage.New(store.Bucket(), storage.Options{})
-					defer b.Close()
+					b := store.Open(storage.Options{})
 					store.Plan(func(c storagetest.Call) storagetest.Fault {
 						if c.N == n && fault.Applies(c) {
 							hits++
@@ -141,8 +135,7 @@ func TestEveryCallIsTheLast(t *testing.T) {
 			for n := 1; n <= calls; n++ {
 				synctest.Test(t, func(t *testing.T) {
 					store := storagetest.NewStore(t)
-					b := storage.New(store.Bucket(), storage.Options{})
-					defer b.Close()
+					b := store.Open(storage.Options{})
 					store.Plan(func(c storagetest.Call) storagetest.Fault {
 						switch {
 						case c.N == n && fault.Applies(c):
@@ -180,8 +173,7 @@ func TestEveryCallIsInterrupted(t *testing.T) {
 	for n := 1; n <= countCalls(t); n++ {
 		synctest.Test(t, func(t *testing.T) {
 			store := storagetest.NewStore(t)
-			b := storage.New(store.Bucket(), storage.Options{})
-			defer b.Close()
+			b := store.Open(storage.Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			store.Plan(func(c storagetest.Call) storagetest.Fault {
@@ -207,8 +199,7 @@ func TestEveryFifthCallFails(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			store := storagetest.NewStore(t)
-			b := storage.New(store.Bucket(), storage.Options{})
-			defer b.Close()
+			b := store.Open(storage.Options{})
 			random := rand.New(rand.NewPCG(seed, 0))
 			// Refusals of rights that come this often are believed, and flips this often would spoil two reads in a row: both have tests of their own.
 			faults := slices.DeleteFunc(storagetest.Faults(), func(f storagetest.Fault) bool {
@@ -236,74 +227,12 @@ func TestEveryFifthCallFails(t *testing.T) {
 	}
 }
 
-// A store that never answers is noticed within a minute, whatever is asked of it.
-func TestSilenceIsNoticed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{RetryTimeout: time.Nanosecond})
-		defer b.Close()
-		o, err := b.PutBytes(t.Context(), "x", []byte("1"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		store.Plan(storagetest.From(1, storagetest.Silent))
-		for name, call := range map[string]func() error{
-			"get":    func() error { _, err := b.Get(t.Context(), "x"); return err },
-			"read":   func() error { _, err := b.Read(t.Context(), o); return err },
-			"list":   func() error { _, err := b.List(t.Context(), ""); return err },
-			"put":    func() error { _, err := b.PutBytes(t.Context(), "y", nil); return err },
-			"create": func() error { _, err := b.Create(t.Context(), "y", nil); return err },
-			"delete": func() error { return b.Delete(t.Context(), "x") },
-		} {
-			start := time.Now()
-			err := call()
-			if took := time.Since(start); !errors.Is(err, storage.ErrUnreachable) || !errors.Is(err, storage.errSilent) || took > time.Minute {
-				t.Errorf("%s: %v after %v", name, err, took)
-			}
-		}
-	})
-}
-
-// On a line so thin that nothing moves for longer than a silent store is given, an upload is given more time until it succeeds.
-func TestThinLineGetsMoreTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{})
-		defer b.Close()
-		store.Plan(storagetest.Always(storagetest.Thin, storagetest.Write))
-		if _, err := b.PutBytes(t.Context(), "x", []byte("1")); err != nil || store.Calls() != 3 {
-			t.Errorf("%d attempts: %v", store.Calls(), err)
-		}
-	})
-}
-
-// The line of a retry says its wait in seconds, in JSON too.
-func TestRetriesAreLoggedInSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := storagetest.NewStore(t)
-		var log bytes.Buffer
-		b := storage.New(store.Bucket(), storage.Options{FirstWait: 2 * time.Second, Log: slog.New(slog.NewJSONHandler(&log, nil))})
-		defer b.Close()
-		store.Plan(storagetest.Nth(1, storagetest.Refused))
-		if _, err := b.PutBytes(t.Context(), "x", nil); err != nil {
-			t.Fatal(err)
-		}
-		var line struct {
-			Wait float64 `json:"wait_seconds"`
-		}
-		if err := json.Unmarshal(log.Bytes(), &line); err != nil || line.Wait < 1 || line.Wait > 3 {
-			t.Errorf("a wait of about 2 s is %v, %v, in %s", line.Wait, err, &log)
-		}
-	})
-}
-
 // A refusal is told from an absence, also where the driver does not.
 func TestDeniedIsNotMissing(t *testing.T) {
 	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
 		synctest.Test(t, func(t *testing.T) {
 			store := storagetest.NewStore(t)
-			b := storage.New(store.Bucket(), storage.Options{})
-			defer b.Close()
+			b := store.Open(storage.Options{})
 			store.Plan(storagetest.From(1, fault))
 			_, get := b.Get(t.Context(), "x")
 			_, list := b.List(t.Context(), "x")
@@ -325,8 +254,7 @@ func TestDeniedIsNotMissing(t *testing.T) {
 func TestOrphansGoAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{RetryTimeout: time.Minute})
-		defer b.Close()
+		b := store.Open(storage.Options{RetryTimeout: time.Minute})
 		dead, _ := mustRestore(t, b, "dead")
 		mustCommit(t, dead, 1, false)
 		store.Plan(func(c storagetest.Call) storagetest.Fault {
@@ -361,8 +289,7 @@ func TestOrphansGoAfterADay(t *testing.T) {
 func TestNamelessEvidenceStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{})
-		defer b.Close()
+		b := store.Open(storage.Options{})
 		r, _ := mustRestore(t, b, "pod")
 		mustCommit(t, r, 1, true)
 		mustCommit(t, r, 2, false)
@@ -383,8 +310,7 @@ func TestNamelessEvidenceStays(t *testing.T) {
 func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{IdleTimeout: 1000 * time.Hour})
-		defer b.Close()
+		b := store.Open(storage.Options{})
 		sleeper, _ := mustRestore(t, b, "sleeper")
 		for step := range int64(5) {
 			mustCommit(t, sleeper, step+1, false)
@@ -422,7 +348,7 @@ func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 
 // A checkpoint that another attempt deletes while it is being loaded is not damage: the restore begins again with the newest.
 func TestRestoreDuringCommitsOfAnother(t *testing.T) {
-	b := openTest(t, "mem://", hasty(t))
+	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	writer, _ := mustRestore(t, b, "writer")
 	mustCommit(t, writer, 1, false)
 	step := int64(1)
@@ -438,63 +364,10 @@ func TestRestoreDuringCommitsOfAnother(t *testing.T) {
 	}
 }
 
-// A read that is cut again and again goes on from its offset and gives every byte once.
-func TestCutReadsAreResumed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{})
-		defer b.Close()
-		data := storage.randomBytes(3*storage.aheadBlock + 1)
-		o, err := b.PutBytes(t.Context(), "x", data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range []storagetest.Fault{storagetest.Cut, storagetest.CutQuietly} {
-			store.Plan(func(c storagetest.Call) storagetest.Fault {
-				if c.N <= 12 { // each connection gives half of what it was asked for
-					return fault
-				}
-				return storagetest.None
-			})
-			r, err := b.Read(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := io.ReadAll(r)
-			r.Close()
-			if calls := store.Calls(); err != nil || !bytes.Equal(got, data) || calls != 12+1+3 {
-				t.Errorf("%s: %d bytes over %d connections, %v", fault, len(got), calls, err)
-			}
-		}
-		// An object that is replaced between two connections is never mixed.
-		data = data[:1<<16]
-		if o, err = b.PutBytes(t.Context(), "x", data); err != nil {
-			t.Fatal(err)
-		}
-		store.Plan(storagetest.Nth(1, storagetest.Cut))
-		r, err := b.Read(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Second)
-		if _, err := b.PutBytes(t.Context(), "x", data); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(r); !errors.Is(err, storage.ErrCorrupt) {
-			t.Errorf("half of one object and half of another: %v", err)
-		}
-	})
-}
-
 // 2,000 flips of one bit anywhere in a checkpoint, its manifest included: each is found.
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	store := storagetest.NewStore(t)
-	b := storage.New(store.Bucket(), storage.Options{})
-	defer b.Close()
+	b := store.Open(storage.Options{})
 	r, _ := mustRestore(t, b, "pod")
 	mustCommit(t, r, 1, false)
 	keys := slices.Sorted(maps.Keys(store.Objects()))

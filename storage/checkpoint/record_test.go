@@ -14,8 +14,7 @@ import (
 
 // Checkpoints without the record of their settings are damage, not a run that has not begun.
 func TestCheckpointsWithoutARecord(t *testing.T) {
-	b := storage.New(storagetest.NewStore(t).Bucket(), storage.Options{})
-	defer b.Close()
+	b := storagetest.NewStore(t).Open(storage.Options{})
 	run := OpenRun(b, "test", "pod", nil)
 	if _, err := run.Record(t.Context()); !errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
 		t.Fatalf("a run that has not begun: %v", err)
@@ -38,8 +37,7 @@ func TestCheckpointsWithoutARecord(t *testing.T) {
 func TestRecordBesideABeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
-		b := storage.New(store.Bucket(), storage.Options{})
-		defer b.Close()
+		b := store.Open(storage.Options{})
 		var slow sync.Once
 		store.Plan(func(c storagetest.Call) (fault storagetest.Fault) {
 			if c.Op == storagetest.List && strings.Contains(c.Key, "manifest") {

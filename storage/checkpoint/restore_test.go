@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
@@ -31,7 +32,7 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachKind(t, func(t *testing.T, b *storage.Bucket) {
+			storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 				r, _ := mustRestore(t, b, "pod-a")
 				for step := int64(1); step <= 3; step++ {
 					mustCommit(t, r, step, false)
@@ -68,7 +69,7 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 }
 
 func TestRestoreNeverStartsAfresh(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *storage.Bucket) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r, _ := mustRestore(t, b, "pod-a")
 		for step := int64(1); step <= 3; step++ {
 			mustCommit(t, r, step, false)
@@ -94,7 +95,7 @@ func TestRestoreNeverStartsAfresh(t *testing.T) {
 }
 
 func TestLoadErrorsEndTheRestore(t *testing.T) {
-	b := openTest(t, "mem://", hasty(t))
+	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
 	mustCommit(t, r, 1, false)
 	recipe := errors.New("another recipe")
@@ -112,7 +113,7 @@ func TestLoadErrorsEndTheRestore(t *testing.T) {
 }
 
 func TestDamageOnTheWireIsReadAgain(t *testing.T) {
-	b := openTest(t, "mem://", hasty(t))
+	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
 	mustCommit(t, r, 1, false)
 	key, healed := "", false
@@ -123,7 +124,7 @@ func TestDamageOnTheWireIsReadAgain(t *testing.T) {
 		}
 	}
 	damage(t, b, key, flipBit)
-	r = OpenRun(b, "test", "pod-b", b.options.Log)
+	r = OpenRun(b, "test", "pod-b", storagetest.Log(t))
 	p, err := r.Restore(t.Context(), func(c Checkpoint) error {
 		err := readParts(t)(c)
 		if !healed {
@@ -140,54 +141,55 @@ func TestDamageOnTheWireIsReadAgain(t *testing.T) {
 // TestRestorePassesOverWhatTheDriverRefuses: bytes that no longer have the checksum that the store keeps of them do not come at all. A bit that flipped on
 // the way is another matter: the next try has it right.
 func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
-	store := storagetest.NewStore(t)
-	b := storage.New(store.Bucket(), hasty(t))
-	defer b.Close()
-	r, _ := mustRestore(t, b, "pod-a")
-	for step := int64(1); step <= 3; step++ {
-		mustCommit(t, r, step, false)
-	}
-	const newest = "runs/test/manifest/000000000003.json"
-	times := 2
-	refuse := func(c storagetest.Call) storagetest.Fault {
-		if c.Op == storagetest.Read && c.Key == newest && times != 0 {
-			times--
-			return storagetest.BadSum
+	synctest.Test(t, func(t *testing.T) {
+		store := storagetest.NewStore(t)
+		b := store.Open(storagetest.Options(t))
+		r, _ := mustRestore(t, b, "pod-a")
+		for step := int64(1); step <= 3; step++ {
+			mustCommit(t, r, step, false)
 		}
-		return storagetest.None
-	}
-	store.Plan(refuse)
-	if r, p := mustRestore(t, b, "pod-b"); p.Step != 3 || r.Fallbacks() != 0 {
-		t.Errorf("after two flips restored step %d after %d fallbacks", p.Step, r.Fallbacks())
-	}
-	times = -1 // always
-	store.Plan(refuse)
-	r, p := mustRestore(t, b, "pod-c")
-	if p.Step != 2 || r.Fallbacks() != 1 {
-		t.Errorf("restored step %d after %d fallbacks", p.Step, r.Fallbacks())
-	}
-	store.Plan(func(c storagetest.Call) storagetest.Fault { // nor does a listing that lags behind make it vanish
-		if c.Op == storagetest.List {
-			return storagetest.Stale
+		const newest = "runs/test/manifest/000000000003.json"
+		times := 2
+		refuse := func(c storagetest.Call) storagetest.Fault {
+			if c.Op == storagetest.Read && c.Key == newest && times != 0 {
+				times--
+				return storagetest.BadSum
+			}
+			return storagetest.None
 		}
-		return refuse(c)
+		store.Plan(refuse)
+		if r, p := mustRestore(t, b, "pod-b"); p.Step != 3 || r.Fallbacks() != 0 {
+			t.Errorf("after two flips restored step %d after %d fallbacks", p.Step, r.Fallbacks())
+		}
+		times = -1 // always
+		store.Plan(refuse)
+		r, p := mustRestore(t, b, "pod-c")
+		if p.Step != 2 || r.Fallbacks() != 1 {
+			t.Errorf("restored step %d after %d fallbacks", p.Step, r.Fallbacks())
+		}
+		store.Plan(func(c storagetest.Call) storagetest.Fault { // nor does a listing that lags behind make it vanish
+			if c.Op == storagetest.List {
+				return storagetest.Stale
+			}
+			return refuse(c)
+		})
+		if r, p := mustRestore(t, b, "pod-e"); p.Step != 2 || r.Fallbacks() != 1 || r.Newest() != 3 {
+			t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(), r.Newest())
+		}
+		store.Plan(refuse)
+		mustCommit(t, r, 3, false)
+		if r, p := mustRestore(t, b, "pod-d"); p.Step != 3 || p.Sequence != 4 || r.Fallbacks() != 0 {
+			t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
+		}
+		if _, err := b.GetTwice(t.Context(), newest); !errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("reading it: %v", err)
+		}
 	})
-	if r, p := mustRestore(t, b, "pod-e"); p.Step != 2 || r.Fallbacks() != 1 || r.Newest() != 3 {
-		t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(), r.Newest())
-	}
-	store.Plan(refuse)
-	mustCommit(t, r, 3, false)
-	if r, p := mustRestore(t, b, "pod-d"); p.Step != 3 || p.Sequence != 4 || r.Fallbacks() != 0 {
-		t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
-	}
-	if _, err := b.GetTwice(t.Context(), newest); !errors.Is(err, storage.ErrCorrupt) {
-		t.Errorf("reading it: %v", err)
-	}
 }
 
 // TestRemainsAreTold: who has deleted the manifests hears of it while the objects are still there.
 func TestRemainsAreTold(t *testing.T) {
-	b := pack.memBucket(t)
+	b := storagetest.Memory(t)
 	var log bytes.Buffer
 	warned := func() bool {
 		log.Reset()

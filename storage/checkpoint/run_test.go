@@ -6,41 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	_ "gocloud.dev/blob/fileblob"
 	_ "gocloud.dev/blob/memblob"
 
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-// hasty are options for tests: every wait is short.
-func hasty(t *testing.T) storage.Options {
-	return storage.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), RetryTimeout: 2 * time.Second, IdleTimeout: 500 * time.Millisecond, FirstWait: time.Millisecond}
-}
-
-func openTest(t *testing.T, url string, o storage.Options) *storage.Bucket {
-	t.Helper()
-	b, err := storage.Open(t.Context(), url, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
-}
-
-// eachKind runs a test on the two kinds of bucket that need no server.
-func eachKind(t *testing.T, test func(t *testing.T, b *storage.Bucket)) {
-	t.Run("mem", func(t *testing.T) { test(t, openTest(t, "mem://", hasty(t))) })
-	t.Run("file", func(t *testing.T) {
-		test(t, openTest(t, "file://"+filepath.Join(t.TempDir(), "new", "dir"), hasty(t)))
-	})
-}
 
 func bytesPart(name string, data []byte) Part {
 	return Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
@@ -91,7 +66,7 @@ func mustCommit(t *testing.T, r *Run, step int64, keep bool) Position {
 
 func mustRestore(t *testing.T, b *storage.Bucket, attempt string) (*Run, Position) {
 	t.Helper()
-	r := OpenRun(b, "test", attempt, b.options.Log)
+	r := OpenRun(b, "test", attempt, storagetest.Log(t))
 	p, err := r.Restore(t.Context(), readParts(t))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +75,7 @@ func mustRestore(t *testing.T, b *storage.Bucket, attempt string) (*Run, Positio
 }
 
 func TestRunGoesOnWhereItStopped(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *storage.Bucket) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r := OpenRun(b, "test", "pod-a", nil)
 		p, err := r.Restore(t.Context(), func(Checkpoint) error { return errors.New("load was called without a checkpoint") })
 		if err != nil || p != (Position{}) {
@@ -125,7 +100,7 @@ func TestRunGoesOnWhereItStopped(t *testing.T) {
 }
 
 func TestSecondWriterIsOvertaken(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *storage.Bucket) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		first, _ := mustRestore(t, b, "pod-a")
 		second, _ := mustRestore(t, b, "pod-b")
 		mustCommit(t, first, 1, false)
@@ -142,7 +117,7 @@ func TestSecondWriterIsOvertaken(t *testing.T) {
 }
 
 func TestRetentionKeepsThreeAndTheFlagged(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *storage.Bucket) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r, _ := mustRestore(t, b, "pod-a")
 		for step := int64(1); step <= 9; step++ {
 			mustCommit(t, r, step, step%4 == 0)
@@ -175,7 +150,7 @@ func storedSteps(t *testing.T, b *storage.Bucket) []string {
 }
 
 func TestRecordResultAndLogs(t *testing.T) {
-	eachKind(t, func(t *testing.T, b *storage.Bucket) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		ctx := t.Context()
 		a, z := OpenRun(b, "test", "pod-a", nil), OpenRun(b, "test", "pod-z", nil)
 		for _, r := range []*Run{a, z} {

@@ -35,18 +35,18 @@ func (p pattern) part(name string, size int64) Part {
 
 // A checkpoint of 3.3 GB, beside a plain copy of the same bytes with their checksum on the same disk.
 func TestCheckpointThroughput(t *testing.T) {
-	if storage.long() == 0 {
+	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
 	}
 	const partSize, partCount = 660_000_000, 5
-	p := pattern{storage.randomBytes(1 << 20)}
+	p := pattern{storagetest.RandomBytes(1 << 20)}
 	var parts []Part
 	for i := range partCount {
 		parts = append(parts, p.part(fmt.Sprintf("part-%d.safetensors", i), partSize))
 	}
 	discard := func(c Checkpoint) error {
-		for _, name := range c.Parts() {
-			r, err := c.Open(name)
+		for _, part := range parts {
+			r, err := c.Open(part.Name)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func TestCheckpointThroughput(t *testing.T) {
 			if kind != "file" {
 				url = storagetest.Start(t, storagetest.S3, "").URL()
 			}
-			b := openTest(t, url, storage.Options{})
+			b := storagetest.Open(t, url, storage.Options{})
 			r, _ := mustRestore(t, b, "pod")
 			before := resetPeakMemory(t)
 			save := rate(func() {
@@ -82,7 +82,7 @@ func TestCheckpointThroughput(t *testing.T) {
 				}
 			})
 			saveMemory := peakMemory(t) - before
-			bare := rate(func() { bareUpload(t, b, parts) })
+			bare := rate(func() { bareUpload(t, url, parts) })
 			before = resetPeakMemory(t)
 			load := rate(func() {
 				if _, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), discard); err != nil {
@@ -100,14 +100,19 @@ func TestCheckpointThroughput(t *testing.T) {
 }
 
 // bareUpload is what the driver does by itself with its own settings: no checksum of ours, no watchdog, as many parts at once as Commit.
-func bareUpload(t *testing.T, b *storage.Bucket, parts []Part) {
+func bareUpload(t *testing.T, url string, parts []Part) {
+	b, err := blob.OpenBucket(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
 	var g errgroup.Group
 	g.SetLimit(parallelParts)
 	for _, part := range parts {
 		g.Go(func() error {
 			pr, pw := io.Pipe()
 			go func() { pw.CloseWithError(part.Write(pw)) }()
-			return b.blob.Upload(t.Context(), "bare/"+part.Name, pr, &blob.WriterOptions{ContentType: "application/octet-stream"})
+			return b.Upload(t.Context(), "bare/"+part.Name, pr, &blob.WriterOptions{ContentType: "application/octet-stream"})
 		})
 	}
 	if err := g.Wait(); err != nil {

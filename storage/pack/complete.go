@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,7 +53,7 @@ func (p *packer) warn(empty []string) {
 		})
 	}
 	if len(empty) > 0 {
-		p.options.Warn(fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Some(empty)))
+		p.options.Warn(fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Abbreviate(empty)))
 	}
 	images, sum := p.images(), 0
 	for class := range p.labels {
@@ -62,6 +63,6 @@ func (p *packer) warn(empty []string) {
 		sum += n
 	}
 	if len(images) > 0 {
-		p.options.Warn(fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(images), sum, shards.Some(shards.SortedKeys(images))))
+		p.options.Warn(fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(images), sum, shards.Abbreviate(slices.Sorted(maps.Keys(images)))))
 	}
 }

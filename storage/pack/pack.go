@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -86,7 +87,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
-	if err := shards.PutIndex(ctx, dst, prefix, ix); err != nil {
+	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
 		return ix, p.rejects, err
 	}
 	p.warn(listing.Empty)
@@ -128,8 +129,8 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]shards.Shard, er
 	splits := map[string][]shards.Shard{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.options.Workers)
-	for _, split := range shards.SortedKeys(chosen) {
-		if !shards.Relative(split) || strings.Contains(split, "/") {
+	for _, split := range slices.Sorted(maps.Keys(chosen)) {
+		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
 			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
 		}
 		order := p.shuffle(split, chosen[split])
@@ -231,7 +232,7 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 
 // spooling says what to do about a temporary folder without space.
 func spooling(err error) error {
-	if storage.DiskFull(err) {
+	if storage.IsDiskFull(err) {
 		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
 	}
 	return err

@@ -17,19 +17,10 @@ import (
 	"strings"
 	"testing"
 
-	"gocloud.dev/blob/memblob"
-
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-// memBucket is an empty bucket in memory.
-func memBucket(t *testing.T) *storage.Bucket {
-	t.Helper()
-	b := storage.New(memblob.OpenBucket(nil), storage.Options{})
-	t.Cleanup(func() { b.Close() })
-	return b
-}
 
 // idxPixel is the value of a pixel of the test images: every image differs from every other.
 func idxPixel(i, pixel int) byte { return byte(i*31 + i/251 + pixel*7) }
@@ -88,26 +79,8 @@ func mustPack(t *testing.T, src Source, dst *storage.Bucket, prefix string, o Pa
 	return ix, rejects
 }
 
-// snapshot is every object of a bucket.
-func snapshot(t *testing.T, b *storage.Bucket) map[string]string {
-	t.Helper()
-	keys, err := b.List(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]string{}
-	for _, key := range keys {
-		data, err := b.Get(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[key] = string(data)
-	}
-	return all
-}
-
 func TestPackIDX(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	var done, total int64
 	ix, rejects := mustPack(t, idxSourceOf(t, 50), dst, "data/idx", PackOptions{PerShard: 16, Progress: func(d, n int64) {
 		if d != done+1 {
@@ -130,7 +103,7 @@ func TestPackIDX(t *testing.T) {
 	}
 
 	// Every image is there once, under the place in the order as its key, with its pixels and its label.
-	stored := snapshot(t, dst)
+	stored := storagetest.Snapshot(t, dst)
 	seen := map[byte]bool{}
 	place := 0
 	for _, shard := range ix.Splits["train"] {
@@ -217,11 +190,11 @@ func checkTar(t *testing.T, data string, shard *shards.Shard) {
 }
 
 func TestPackIsDeterministic(t *testing.T) {
-	first, second, third := memBucket(t), memBucket(t), memBucket(t)
+	first, second, third := storagetest.Memory(t), storagetest.Memory(t), storagetest.Memory(t)
 	mustPack(t, idxSourceOf(t, 40), first, "d", PackOptions{PerShard: 9, Seed: 7, Workers: 1})
 	mustPack(t, idxSourceOf(t, 40), second, "d", PackOptions{PerShard: 9, Seed: 7, Workers: 4})
 	mustPack(t, idxSourceOf(t, 40), third, "d", PackOptions{PerShard: 9, Seed: 8})
-	a, b, c := snapshot(t, first), snapshot(t, second), snapshot(t, third)
+	a, b, c := storagetest.Snapshot(t, first), storagetest.Snapshot(t, second), storagetest.Snapshot(t, third)
 	for key := range a {
 		if a[key] != b[key] {
 			t.Errorf("%s differs between two packings with one seed", key)
@@ -241,7 +214,7 @@ func TestPackIsDeterministic(t *testing.T) {
 }
 
 func TestPackRejects(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	bad := errors.New("bad image")
 	ix, rejects := mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Verify: func(data []byte) error {
 		decoded, err := png.Decode(bytes.NewReader(data))
@@ -270,7 +243,7 @@ func TestPackRejects(t *testing.T) {
 
 // A split that must have images and of which none is left when they have been looked at makes no data set.
 func TestPackRejectsASplit(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	o := PackOptions{Splits: []string{"train", "val"}, TempDir: t.TempDir(), Verify: func(data []byte) error {
 		if decoded, err := png.Decode(bytes.NewReader(data)); err != nil || decoded.(*image.Gray).Pix[0] == idxPixel(0, 0) {
 			return errors.New("bad image")
@@ -281,15 +254,15 @@ func TestPackRejectsASplit(t *testing.T) {
 	if !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "all images of split val were left out, such as val/0: bad image") {
 		t.Errorf("got %v", err)
 	}
-	if _, ok := snapshot(t, dst)["d/index.json"]; ok {
+	if _, ok := storagetest.Snapshot(t, dst)["d/index.json"]; ok {
 		t.Error("there is an index")
 	}
 }
 
 func TestPackAgain(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10})
-	want := snapshot(t, dst)
+	want := storagetest.Snapshot(t, dst)
 	ctx := t.Context()
 	for _, lost := range [][]string{{}, {"d/index.json"}, {"d/train-000001.tar"}, {"d/index.json", "d/train-000002.tar", "d/val-000000.tar"}} {
 		for _, key := range lost {
@@ -305,7 +278,7 @@ func TestPackAgain(t *testing.T) {
 				t.Errorf("lost %v: %s written again: %v", lost, key, rewritten)
 			}
 		}
-		got := snapshot(t, dst)
+		got := storagetest.Snapshot(t, dst)
 		for key := range want {
 			if got[key] != want[key] {
 				t.Errorf("lost %v: %s has other bytes than before", lost, key)
@@ -324,9 +297,9 @@ func TestPackAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Seed: 1})
-	fresh := memBucket(t)
+	fresh := storagetest.Memory(t)
 	mustPack(t, idxSourceOf(t, 40), fresh, "d", PackOptions{PerShard: 10, Seed: 1})
-	got, want := snapshot(t, dst), snapshot(t, fresh)
+	got, want := storagetest.Snapshot(t, dst), storagetest.Snapshot(t, fresh)
 	for key := range want {
 		if got[key] != want[key] {
 			t.Errorf("%s is not what a packing into an empty bucket gives", key)
@@ -337,7 +310,7 @@ func TestPackAgain(t *testing.T) {
 // modified gives the time of the last write of every object in nanoseconds.
 func modified(t *testing.T, b *storage.Bucket) map[string]int64 {
 	t.Helper()
-	entries, err := b.Entries(t.Context(), "")
+	entries, err := b.ListEntries(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +322,7 @@ func modified(t *testing.T, b *storage.Bucket) map[string]int64 {
 }
 
 func TestPackClasses(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	ix, _ := mustPack(t, idxSourceOf(t, 30), dst, "d", PackOptions{Classes: []string{"bee", "cat"}})
 	if !slices.Equal(ix.Classes, []string{"bee", "cat"}) || ix.Counts["train"] != 20 {
 		t.Errorf("classes %v, counts %v", ix.Classes, ix.Counts)
@@ -358,7 +331,7 @@ func TestPackClasses(t *testing.T) {
 	if bees := count(shard.Samples.Labels, 0); bees != 10 {
 		t.Errorf("%d samples with label 0, want the 10 bees", bees)
 	}
-	_, _, err := Pack(t.Context(), idxSourceOf(t, 30), memBucket(t), "d", PackOptions{Classes: []string{"bee", "wasp"}})
+	_, _, err := Pack(t.Context(), idxSourceOf(t, 30), storagetest.Memory(t), "d", PackOptions{Classes: []string{"bee", "wasp"}})
 	if err == nil || !strings.Contains(err.Error(), `"wasp"`) {
 		t.Errorf("a class without images: %v", err)
 	}
@@ -375,7 +348,7 @@ func count[T cmp.Ordered](values []T, wanted T) int {
 }
 
 func TestPackIsCancelled(t *testing.T) {
-	dst := memBucket(t)
+	dst := storagetest.Memory(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, _, err := Pack(ctx, idxSourceOf(t, 400), dst, "d", PackOptions{PerShard: 10, Workers: 1, TempDir: t.TempDir(),
@@ -387,7 +360,7 @@ func TestPackIsCancelled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want context.Canceled", err)
 	}
-	stored := snapshot(t, dst)
+	stored := storagetest.Snapshot(t, dst)
 	if _, ok := stored["d/index.json"]; ok || len(stored) != 3 {
 		t.Errorf("%d objects, index %v; want three shards and no index", len(stored), ok)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,13 +40,13 @@ const reindexers = 4
 // Every shard is read once, whole, and counts and sizes that those files state must hold. Samples without an image are returned as
 // rejects, those without a label get NoLabel.
 func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOptions) (shards.Index, []Reject, error) {
-	entries, err := b.Entries(ctx, shards.Under(prefix))
+	entries, err := b.ListEntries(ctx, shards.KeyPrefix(prefix))
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the shards: %w", err)
 	}
 	r := &reindexer{bucket: b, prefix: prefix, options: o, sizes: map[string]int64{}}
 	for _, entry := range entries {
-		r.sizes[strings.TrimPrefix(entry.Key, shards.Under(prefix))] = entry.Size
+		r.sizes[strings.TrimPrefix(entry.Key, shards.KeyPrefix(prefix))] = entry.Size
 	}
 	stated, err := r.findShards(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}
-	return ix, r.rejects, shards.PutIndex(ctx, b, prefix, ix)
+	return ix, r.rejects, shards.CreateIndex(ctx, b, prefix, ix)
 }
 
 type reindexer struct {
@@ -98,7 +99,7 @@ func (r *reindexer) scanAll(ctx context.Context, stated []statedShard) ([]scanne
 
 // scan reads one shard from its first byte to its last.
 func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, error) {
-	key := shards.Under(r.prefix) + stated.name
+	key := shards.KeyPrefix(r.prefix) + stated.name
 	stream, err := r.bucket.OpenAt(ctx, key, 0)
 	if err != nil {
 		return scanned{}, err
@@ -175,5 +176,5 @@ func (r *reindexer) classes(scans []scanned) ([]string, error) {
 	if allNumbers(items) {
 		return numberedClasses(items), nil
 	}
-	return shards.SortedKeys(names), nil
+	return slices.Sorted(maps.Keys(names)), nil
 }

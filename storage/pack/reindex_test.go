@@ -14,6 +14,7 @@ import (
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // member is a file of a foreign shard.
@@ -50,25 +51,16 @@ func foreignShard(t testing.TB, first, last int) []byte {
 	return foreignTar(t, tar.FormatPAX, members...)
 }
 
-func putAll(t *testing.T, b *storage.Bucket, objects map[string]string) {
-	t.Helper()
-	for key, data := range objects {
-		if _, err := b.PutBytes(t.Context(), key, []byte(data)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // foreignSet is a bucket with shards of 5 and 4 training and 3 validation samples.
 func foreignSet(t *testing.T, more map[string]string) *storage.Bucket {
-	b := memBucket(t)
-	putAll(t, b, map[string]string{
+	b := storagetest.Memory(t)
+	storagetest.PutAll(t, b, map[string]string{
 		"f/set-train-0000.tar":      string(foreignShard(t, 0, 5)),
 		"f/set-train-0001.tar":      string(foreignShard(t, 5, 9)),
 		"f/set-validation-0000.tar": string(foreignShard(t, 100, 103)),
 		"elsewhere/set-0000.tar":    "not ours",
 	})
-	putAll(t, b, more)
+	storagetest.PutAll(t, b, more)
 	return b
 }
 
@@ -110,7 +102,7 @@ func TestReindex(t *testing.T) {
 			if diff := cmp.Diff(ix, d.Index); diff != "" {
 				t.Error(diff)
 			}
-			s := shards.trainSplit(t, shards.newCache(t, d, t.TempDir(), 0))
+			s := trainSplit(t, d)
 			i := 0
 			for shard, n := range s.Samples() {
 				for sample := range n {
@@ -127,6 +119,25 @@ func TestReindex(t *testing.T) {
 			}
 		})
 	}
+}
+
+// trainSplit is the training split of a dataset, in a cache of its own.
+func trainSplit(t *testing.T, d *shards.Dataset) *shards.Split {
+	t.Helper()
+	c, err := shards.NewCache(d, t.TempDir(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := c.Split("train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestReindexLabels(t *testing.T) {
@@ -154,8 +165,8 @@ func TestReindexLabels(t *testing.T) {
 
 func TestReindexOddSamples(t *testing.T) {
 	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
-		b := memBucket(t)
-		putAll(t, b, map[string]string{"f/a.tar": string(foreignTar(t, format,
+		b := storagetest.Memory(t)
+		storagetest.PutAll(t, b, map[string]string{"f/a.tar": string(foreignTar(t, format,
 			member{"1.PNG", "one"}, member{"1.cls", "0"},
 			member{"2.seg.png", "two"}, // no label
 			member{"3.cls", "1"},       // no image
@@ -181,7 +192,7 @@ func TestReindexOddSamples(t *testing.T) {
 		if !slices.Equal(shard.Samples.Labels, []int32{0, shards.NoLabel, 1, 1}) {
 			t.Errorf("labels %v", shard.Samples.Labels)
 		}
-		stored := snapshot(t, b)["f/a.tar"]
+		stored := storagetest.Snapshot(t, b)["f/a.tar"]
 		for i, want := range []string{"one", "two", "six", "seven"} {
 			if got := stored[shard.Samples.Offsets[i]:][:shard.Samples.Lengths[i]]; got != want {
 				t.Errorf("%v: image %d is %q, want %q", format, i, got, want)
@@ -222,7 +233,7 @@ func TestReindexErrors(t *testing.T) {
 			t.Errorf("error %v, want %q", err, test.want)
 		}
 	}
-	if _, _, err := Reindex(t.Context(), memBucket(t), "f", ReindexOptions{}); !errors.Is(err, storage.ErrNotFound) {
+	if _, _, err := Reindex(t.Context(), storagetest.Memory(t), "f", ReindexOptions{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("an empty prefix: %v, want ErrNotFound", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		return nil, err
 	}
 	if len(stated) == 0 {
-		for _, name := range shards.SortedKeys(r.sizes) {
+		for _, name := range slices.Sorted(maps.Keys(r.sizes)) {
 			if strings.HasSuffix(name, ".tar") {
 				stated = append(stated, statedShard{splitOf(name), name, -1, -1})
 			}
@@ -67,7 +68,7 @@ func (r *reindexer) fromInfo(ctx context.Context) ([]statedShard, error) {
 		return nil, err
 	}
 	var stated []statedShard
-	for _, name := range shards.SortedKeys(info.Splits) {
+	for _, name := range slices.Sorted(maps.Keys(info.Splits)) {
 		split := info.Splits[name]
 		if len(split.ShardLengths) > 0 && len(split.ShardLengths) != len(split.Filenames) {
 			return nil, fmt.Errorf("_info.json: split %s has %d file names and %d lengths", name, len(split.Filenames), len(split.ShardLengths))
@@ -90,8 +91,8 @@ func (r *reindexer) fromInfo(ctx context.Context) ([]statedShard, error) {
 // fromShardLists reads webdataset's indexes, one for each split and called by it.
 func (r *reindexer) fromShardLists(ctx context.Context) ([]statedShard, error) {
 	var stated []statedShard
-	for _, name := range shards.SortedKeys(r.sizes) {
-		if !strings.HasSuffix(name, ".json") || name == shards.IndexName || r.sizes[name] > storage.SmallObject {
+	for _, name := range slices.Sorted(maps.Keys(r.sizes)) {
+		if !strings.HasSuffix(name, ".json") || name == shards.IndexName || r.sizes[name] > storage.MaxGetSize {
 			continue
 		}
 		var list struct {
@@ -125,7 +126,7 @@ func (r *reindexer) fromShardLists(ctx context.Context) ([]statedShard, error) {
 var errNotJSON = errors.New("not the JSON that its name promises")
 
 func (r *reindexer) decode(ctx context.Context, name string, into any) error {
-	data, err := r.bucket.Get(ctx, shards.Under(r.prefix)+name)
+	data, err := r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+name)
 	if err != nil {
 		return err
 	}

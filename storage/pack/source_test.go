@@ -4,15 +4,17 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
-	"github.com/cijepa/cijepa/storage/shards"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
 // tree is a small data set: file names below the root and their bytes.
@@ -51,7 +53,7 @@ func (files tree) tarOf(t *testing.T, prefix string) string {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for _, name := range shards.SortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		below, ok := strings.CutPrefix(name, prefix)
 		if !ok {
 			continue
@@ -316,7 +318,7 @@ func TestFromParquet(t *testing.T) {
 			if diff := cmp.Diff([]string{"train train-00000-of-00002.parquet/4", "val validation-00000-of-00001.parquet/4"}, rejects); diff != "" {
 				t.Error(diff)
 			}
-			if left := shards.files(t, temp); len(left) != 0 {
+			if left := storagetest.FileNames(t, temp); len(left) != 0 {
 				t.Errorf("the temporary folder holds %v", left)
 			}
 		})
@@ -390,7 +392,7 @@ func TestFromParquetErrors(t *testing.T) {
 func TestPackTree(t *testing.T) {
 	root := t.TempDir()
 	imageTree().write(t, root)
-	folder, tars := memBucket(t), memBucket(t)
+	folder, tars := storagetest.Memory(t), storagetest.Memory(t)
 	ix, rejects := mustPack(t, FromFolder(root), folder, "d", PackOptions{})
 	if len(rejects) != 1 || !strings.Contains(rejects[0].String(), "train/n01/notes.txt") {
 		t.Errorf("rejects %v", rejects)
@@ -407,8 +409,8 @@ func TestPackTree(t *testing.T) {
 	src := FromTars(packedTars)
 	defer src.Close()
 	mustPack(t, src, tars, "d", PackOptions{})
-	stored := snapshot(t, folder)
-	if diff := cmp.Diff(stored, snapshot(t, tars)); diff != "" {
+	stored := storagetest.Snapshot(t, folder)
+	if diff := cmp.Diff(stored, storagetest.Snapshot(t, tars)); diff != "" {
 		t.Error(diff)
 	}
 	// The original name and class stand beside each image.

@@ -8,29 +8,31 @@ import (
 	"strings"
 	"testing"
 
+	_ "gocloud.dev/blob/azureblob"
+	_ "gocloud.dev/blob/gcsblob"
+	_ "gocloud.dev/blob/s3blob"
+
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// Packing and caching on real servers, through a proxy that cuts, spoils and refuses what is read. Only S3 without CIJEPA_TEST_LONG: the others
+// A cache of a dataset on real servers, through a proxy that cuts, spoils and refuses what is read. Only S3 without CIJEPA_TEST_LONG: the others
 // take their time to start.
 func TestCacheOnServers(t *testing.T) {
 	kinds := storagetest.Kinds()
-	if storage.long() == 0 {
+	if storagetest.Long() == 0 {
 		kinds = []storagetest.Kind{storagetest.S3}
 	}
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			b, proxy, _ := storage.behindProxy(t, kind)
-			pack.mustPack(t, pack.idxSourceOf(t, 50), b, "d", pack.PackOptions{PerShard: 10})
-			stored := pack.snapshot(t, b)
-			d := mustOpenDataset(t, b)
+			b, proxy, _ := storagetest.BehindProxy(t, kind, storagetest.Options(t))
+			d := putPacked(t, b, 50)
+			stored := storagetest.Snapshot(t, b)
 			rules := map[string]storagetest.Rule{
 				"cut":     {Method: http.MethodGet, Contains: ".tar", Times: 4, Spoil: storagetest.Truncate, At: 5000},
 				"flipped": {Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Flip, At: 5000},
 			}
-			if storage.long() > 0 { // the drivers wait long before they try again
+			if storagetest.Long() > 0 { // the drivers wait long before they try again
 				rules["refused"] = storagetest.Rule{Method: http.MethodGet, Contains: ".tar", Times: 2, Spoil: storagetest.Answer, Status: http.StatusServiceUnavailable}
 			}
 			for name, rule := range rules {
@@ -47,7 +49,7 @@ func TestCacheOnServers(t *testing.T) {
 				c := newCache(t, d, t.TempDir(), 0)
 				shard := &d.Index.Splits["train"][1]
 				key := d.object(shard).Key
-				tag, err := b.Tag(t.Context(), key)
+				tag, err := b.Revision(t.Context(), key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -68,7 +70,7 @@ func TestCacheOnServers(t *testing.T) {
 				c := newCache(t, d, t.TempDir(), 0)
 				shard := &d.Index.Splits["train"][2]
 				key := d.object(shard).Key
-				before, err := b.Tag(t.Context(), key)
+				before, err := b.Revision(t.Context(), key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -81,7 +83,7 @@ func TestCacheOnServers(t *testing.T) {
 					t.Errorf("got %v, want ErrCorrupt", err)
 				}
 				// Nothing of the object before is left to be mixed with the one that is there now.
-				part, err := os.ReadFile(strings.TrimSuffix(c.whole(shard), ".tar") + ".part")
+				part, err := os.ReadFile(strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part")
 				if err != nil || bytes.Contains(part, []byte(stored[key][:512])) {
 					t.Errorf("the part has %d bytes (%v)", len(part), err)
 				}

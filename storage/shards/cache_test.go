@@ -15,99 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-// packed is a dataset of n training images in shards of ten in an empty bucket in memory.
-func packed(t *testing.T, n int) (*storage.Bucket, *Dataset) {
-	t.Helper()
-	b := pack.memBucket(t)
-	pack.mustPack(t, pack.idxSourceOf(t, n), b, "d", pack.PackOptions{PerShard: 10})
-	return b, mustOpenDataset(t, b)
-}
-
-func mustOpenDataset(t *testing.T, b *storage.Bucket) *Dataset {
-	t.Helper()
-	d, err := OpenDataset(t.Context(), b, "d")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func newCache(t *testing.T, d *Dataset, dir string, limit int64) *Cache {
-	t.Helper()
-	c, err := NewCache(d, dir, limit, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
-func trainSplit(t *testing.T, c *Cache) *Split {
-	t.Helper()
-	s, err := c.Split("train")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// viewAll looks at every sample of a split and compares it with the stored shard.
-func viewAll(t *testing.T, s *Split, stored map[string]string) {
-	t.Helper()
-	for i, n := range s.Samples() {
-		shard := s.shards[i].Shard
-		data := stored["d/"+shard.Name]
-		for j := range n {
-			err := s.View(t.Context(), i, j, func(key string, label int, image []byte) error {
-				want := data[shard.Samples.Offsets[j]:][:shard.Samples.Lengths[j]]
-				if key != shard.Samples.Keys[j] || label != int(shard.Samples.Labels[j]) || string(image) != want {
-					t.Errorf("sample %d of shard %d is %s with label %d and %d bytes", j, i, key, label, len(image))
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// files are the names in a folder.
-func files(t *testing.T, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
 
 func TestCacheServesEverySample(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
-	stored := pack.snapshot(t, b)
+	stored := storagetest.Snapshot(t, b)
 	c := newCache(t, d, dir, 0)
 	viewAll(t, trainSplit(t, c), stored)
 	val, err := c.Split("val")
@@ -115,7 +29,7 @@ func TestCacheServesEverySample(t *testing.T) {
 		t.Fatal(err)
 	}
 	viewAll(t, val, stored)
-	if names := files(t, dir); len(names) != 6 {
+	if names := storagetest.FileNames(t, dir); len(names) != 6 {
 		t.Errorf("the cache holds %v, want six shards", names)
 	}
 
@@ -137,8 +51,8 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	pack.mustPack(t, pack.idxSourceOf(t, 50), b, "d", pack.PackOptions{PerShard: 10})
-	stored := pack.snapshot(t, b)
+	putPacked(t, b, 50)
+	stored := storagetest.Snapshot(t, b)
 	c := newCache(t, mustOpenDataset(t, b), dir, 1) // the limit is one byte: nothing counts
 	viewAll(t, trainSplit(t, c), stored)
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -243,11 +157,11 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 	c.mu.Unlock()
 
 	// What is no copy at all gives way to one.
-	whole := c.whole(s.shards[1].Shard)
+	whole := c.shardPath(s.shards[1].Shard)
 	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	viewAll(t, s, pack.snapshot(t, b))
+	viewAll(t, s, storagetest.Snapshot(t, b))
 }
 
 // A shard that its index names and that is gone is damage, of which every message says what to do; a comparison with a listing finds it beforehand.
@@ -257,27 +171,27 @@ func TestShardsThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer inPlace.Close()
-	for name, b := range map[string]*storage.Bucket{"in place": inPlace, "in a cache": pack.memBucket(t)} {
+	for name, b := range map[string]*storage.Bucket{"in place": inPlace, "in a cache": storagetest.Memory(t)} {
 		t.Run(name, func(t *testing.T) {
-			pack.mustPack(t, pack.idxSourceOf(t, 50), b, "d", pack.PackOptions{PerShard: 10})
+			putPacked(t, b, 50)
 			d := mustOpenDataset(t, b)
-			if err := d.Compare(t.Context()); err != nil {
+			if err := d.CheckSizes(t.Context()); err != nil {
 				t.Errorf("a whole data set: %v", err)
 			}
 			if err := b.Delete(t.Context(), "d/train-000003.tar"); err != nil {
 				t.Fatal(err)
 			}
-			pack.putAll(t, b, map[string]string{"d/train-000001.tar": "short"})
+			storagetest.PutAll(t, b, map[string]string{"d/train-000001.tar": "short"})
 			s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
 			for shard, says := range map[int]string{1: "d/train-000001.tar", 3: "d/train-000003.tar: corrupt: the index names it, but it is gone"} {
 				err := s.View(t.Context(), shard, 0, func(string, int, []byte) error { return nil })
-				if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), mendDataset) {
+				if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), repairAdvice) {
 					t.Errorf("shard %d: %v, want ErrCorrupt, %q and what to do", shard, err, says)
 				}
 			}
-			err := d.Compare(t.Context())
+			err := d.CheckSizes(t.Context())
 			if want := "2 of 6 shards of d/index.json: corrupt: train-000001.tar has 5 bytes, not "; !errors.Is(err, storage.ErrCorrupt) ||
-				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+mendDataset) {
+				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+repairAdvice) {
 				t.Errorf("compared: %v", err)
 			}
 		})
@@ -292,22 +206,22 @@ func TestLinkedDataset(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	pack.mustPack(t, pack.idxSourceOf(t, 30), b, "d", pack.PackOptions{PerShard: 10})
-	stored := pack.snapshot(t, b)
+	putPacked(t, b, 30)
+	stored := storagetest.Snapshot(t, b)
 	folder, shard := filepath.Join(root, "d"), "train-000001.tar"
 	if err := errors.Join(os.Rename(filepath.Join(folder, shard), filepath.Join(elsewhere, "shard")), os.Symlink(filepath.Join(elsewhere, "shard"), filepath.Join(folder, shard)),
 		os.Rename(folder, filepath.Join(elsewhere, "d")), os.Symlink(filepath.Join(elsewhere, "d"), folder)); err != nil {
 		t.Fatal(err)
 	}
 	d := mustOpenDataset(t, b)
-	if err := d.Compare(t.Context()); err != nil {
+	if err := d.CheckSizes(t.Context()); err != nil {
 		t.Error(err)
 	}
 	viewAll(t, trainSplit(t, newCache(t, d, t.TempDir(), 0)), stored)
 	if err := os.Truncate(filepath.Join(elsewhere, "shard"), 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Compare(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
+	if err := d.CheckSizes(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
 		t.Errorf("compared: %v", err)
 	}
 }
@@ -366,14 +280,14 @@ func TestCacheEvictsWhatIsNeededLast(t *testing.T) {
 	}
 	s.Ahead([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
 	eventually(t, "the first four are here", func() bool { return slices.Equal(local(), []int{0, 1, 2, 3}) })
-	if n := len(files(t, dir)); n != 4 {
+	if n := len(storagetest.FileNames(t, dir)); n != 4 {
 		t.Errorf("%d files in the cache", n)
 	}
 	// The window 0, 1 is done; 1 comes again soon, 0 late, and 2 and 3 are next.
 	s.Ahead([]int{2, 3, 1, 4, 5, 6, 7, 8, 9, 0})
 	eventually(t, "4 has taken the place of 0", func() bool { return slices.Equal(local(), []int{1, 2, 3, 4}) })
-	viewAll(t, s, pack.snapshot(t, b))
-	here := slices.DeleteFunc(files(t, dir), func(name string) bool { return strings.HasSuffix(name, ".etag") }) // of a download on its way
+	viewAll(t, s, storagetest.Snapshot(t, b))
+	here := slices.DeleteFunc(storagetest.FileNames(t, dir), func(name string) bool { return strings.HasSuffix(name, ".etag") }) // of a download on its way
 	if len(here) > 4 {
 		t.Errorf("the cache, which may hold 4 files, has %v", here)
 	}
@@ -410,7 +324,7 @@ func TestViewIsCancelled(t *testing.T) {
 // A shard that could not be had is asked for again by the next View.
 func TestViewAfterFailure(t *testing.T) {
 	store, b, d := storePacked(t, 20)
-	stored := pack.snapshot(t, b)
+	stored := storagetest.Snapshot(t, b)
 	key := "d/" + d.Index.Splits["train"][0].Name
 	nothing := func([]byte) []byte { return nil }
 	store.Corrupt(key, nothing)
@@ -425,7 +339,7 @@ func TestViewAfterFailure(t *testing.T) {
 
 func TestSecondEpochNeedsNoNetwork(t *testing.T) {
 	store, b, d := storePacked(t, 100)
-	stored := pack.snapshot(t, b)
+	stored := storagetest.Snapshot(t, b)
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
 	s.Ahead(rand.Perm(len(s.shards)))
 	viewAll(t, s, stored)
@@ -466,7 +380,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("shard %d is fetched, want %d, by the plan", got, want)
 		}
 		s.shards[want].state = fetching
-		c.used += s.shards[want].room
+		c.used += s.shards[want].diskSize
 	}
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched into a full cache", got)
@@ -475,7 +389,7 @@ func TestChoose(t *testing.T) {
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched while nothing can give way", got)
 	}
-	if c.starving = false; choice() != -1 || c.starving {
+	if c.evictionBlocked = false; choice() != -1 || c.evictionBlocked {
 		t.Error("shards on their way are no reason to wait for a View")
 	}
 }
@@ -486,7 +400,7 @@ func TestViewsAtOnce(t *testing.T) {
 		b, d := packed(t, 100)
 		c := newCache(t, d, t.TempDir(), room*d.Index.Splits["train"][0].Size)
 		s := trainSplit(t, c)
-		stored := pack.snapshot(t, b)
+		stored := storagetest.Snapshot(t, b)
 		var group sync.WaitGroup
 		for worker := range 8 {
 			group.Go(func() {
@@ -527,7 +441,7 @@ func TestCacheFileThatIsChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
-	file, err := os.OpenFile(c.whole(s.shards[0].Shard), os.O_WRONLY, 0)
+	file, err := os.OpenFile(c.shardPath(s.shards[0].Shard), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,5 +454,5 @@ func TestCacheFileThatIsChanged(t *testing.T) {
 	if err := look(s); !errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("error %v, want ErrUnreachable", err)
 	}
-	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), pack.snapshot(t, b))
+	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), storagetest.Snapshot(t, b))
 }

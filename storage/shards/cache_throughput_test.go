@@ -1,4 +1,4 @@
-package shards
+package shards_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/pack"
+	"github.com/cijepa/cijepa/storage/shards"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -41,7 +42,7 @@ func (n noise) Close() error { return nil }
 // A gigabyte of shards as large as ImageNet's, from an empty cache until every byte of every image has been looked at, beside rclone on the
 // same server.
 func TestCacheThroughput(t *testing.T) {
-	if storage.long() == 0 {
+	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
 	}
 	source := noise{images: 10_000, length: 110_000}
@@ -56,10 +57,20 @@ func TestCacheThroughput(t *testing.T) {
 		return fmt.Sprintf("%.2f GB/s, %.2f processor seconds per GB", gigabytes/time.Since(start).Seconds(), (processorTime(t)-used).Seconds()/gigabytes)
 	}
 	pull := func(b *storage.Bucket) {
-		c := newCache(t, mustOpenDataset(t, b), t.TempDir(), 0)
-		s := trainSplit(t, c)
+		d, err := shards.OpenDataset(t.Context(), b, "d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := shards.NewCache(d, t.TempDir(), 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Split("train")
+		if err != nil {
+			t.Fatal(err)
+		}
 		var all []int
-		for i := range s.shards {
+		for i := range s.Samples() {
 			all = append(all, i)
 		}
 		s.Ahead(all)
@@ -82,21 +93,28 @@ func TestCacheThroughput(t *testing.T) {
 		}
 	}
 	t.Run("file", func(t *testing.T) {
-		b := checkpoint.openTest(t, "file://"+t.TempDir(), storage.Options{})
-		t.Logf("pack: %s", rate(func() { pack.mustPack(t, source, b, "d", pack.PackOptions{}) }))
+		b := storagetest.Open(t, "file://"+t.TempDir(), storage.Options{})
+		t.Logf("pack: %s", rate(func() { mustPack(t, source, b) }))
 		for range 3 {
 			t.Logf("pull: %s", rate(func() { pull(b) }))
 		}
 	})
 	t.Run("versitygw", func(t *testing.T) {
 		server := storagetest.Start(t, storagetest.S3, "")
-		b := checkpoint.openTest(t, server.URL(), storage.Options{})
-		t.Logf("pack: %s", rate(func() { pack.mustPack(t, source, b, "d", pack.PackOptions{}) }))
+		b := storagetest.Open(t, server.URL(), storage.Options{})
+		t.Logf("pack: %s", rate(func() { mustPack(t, source, b) }))
 		for range 3 {
 			t.Logf("pull: %s", rate(func() { pull(b) }))
 			t.Logf("rclone: %s", rate(func() { rclone(t, server.URL(), t.TempDir()) }))
 		}
 	})
+}
+
+func mustPack(t *testing.T, source pack.Source, b *storage.Bucket) {
+	t.Helper()
+	if _, _, err := pack.Pack(t.Context(), source, b, "d", pack.PackOptions{TempDir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func processorTime(t *testing.T) time.Duration {
@@ -118,7 +136,7 @@ func rclone(t *testing.T, bucket, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, "copy", "--transfers", fmt.Sprint(fetchers), "--s3-provider", "Other", "--s3-env-auth",
+	cmd := exec.CommandContext(t.Context(), binary, "copy", "--transfers", fmt.Sprint(shards.Fetchers), "--s3-provider", "Other", "--s3-env-auth",
 		"--s3-endpoint", u.Query().Get("endpoint"), "--s3-region", "us-east-1", ":s3:"+u.Host+"/d", dir)
 	// A bundle of certificates, which this rclone cannot load, is of no use to plain HTTP.
 	cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE=")

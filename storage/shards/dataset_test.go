@@ -25,7 +25,7 @@ func TestOpenDataset(t *testing.T) {
 	if _, err := OpenDataset(t.Context(), b, "elsewhere"); !errors.Is(err, storage.ErrNotFound) || !strings.Contains(err.Error(), "cijepa pack") {
 		t.Errorf("no index: %v, want ErrNotFound and what to do", err)
 	}
-	pack.putAll(t, b, map[string]string{"d/index.json": string(data[:len(data)/2])})
+	storagetest.PutAll(t, b, map[string]string{"d/index.json": string(data[:len(data)/2])})
 	if _, err := OpenDataset(t.Context(), b, "d"); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("half an index: %v, want ErrCorrupt", err)
 	}

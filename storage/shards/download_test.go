@@ -10,43 +10,35 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gocloud.dev/blob/fileblob"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-// storePacked is packed, but in a store that fails on demand.
-func storePacked(t *testing.T, n int) (*storagetest.Store, *storage.Bucket, *Dataset) {
-	t.Helper()
-	store := storagetest.NewStore(t)
-	b := storage.New(store.Bucket(), storage.Options{RetryTimeout: 5 * time.Second, IdleTimeout: 100 * time.Millisecond, FirstWait: time.Millisecond})
-	t.Cleanup(func() { b.Close() })
-	pack.mustPack(t, pack.idxSourceOf(t, n), b, "d", pack.PackOptions{PerShard: 10})
-	return store, b, mustOpenDataset(t, b)
-}
 
 func TestDownloadsSurviveFaults(t *testing.T) {
 	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly, storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
 		t.Run(string(fault), func(t *testing.T) {
-			store, b, d := storePacked(t, 50)
-			stored := pack.snapshot(t, b)
-			store.Plan(func(c storagetest.Call) storagetest.Fault {
-				if c.N%3 == 0 {
-					return fault
+			synctest.Test(t, func(t *testing.T) {
+				store, b, d := storePacked(t, 50)
+				stored := storagetest.Snapshot(t, b)
+				store.Plan(func(c storagetest.Call) storagetest.Fault {
+					if c.N%3 == 0 {
+						return fault
+					}
+					return storagetest.None
+				})
+				dir := t.TempDir()
+				viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
+				for _, name := range storagetest.FileNames(t, dir) {
+					if !strings.HasSuffix(name, ".tar") {
+						t.Errorf("%s is left in the cache", name)
+					}
 				}
-				return storagetest.None
 			})
-			dir := t.TempDir()
-			viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
-			for _, name := range files(t, dir) {
-				if !strings.HasSuffix(name, ".tar") {
-					t.Errorf("%s is left in the cache", name)
-				}
-			}
 		})
 	}
 }
@@ -94,7 +86,7 @@ func contents(t *testing.T, file *shardFile) []byte {
 // half writes the first half of a shard into the cache, as a process that was killed leaves it.
 func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	t.Helper()
-	part := strings.TrimSuffix(c.whole(shard), ".tar") + ".part"
+	part := strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part"
 	if err := os.WriteFile(part, data[:len(data)/2], 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +127,7 @@ func TestPartIsTakenUp(t *testing.T) {
 			tag := test.tag
 			if tag == "" {
 				var err error
-				if tag, err = b.Tag(t.Context(), key); err != nil {
+				if tag, err = b.Revision(t.Context(), key); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -159,7 +151,7 @@ func TestPartIsTakenUp(t *testing.T) {
 			if err := file.close(); err != nil {
 				t.Error(err)
 			}
-			if left := files(t, c.dir); len(left) != 1 {
+			if left := storagetest.FileNames(t, c.dir); len(left) != 1 {
 				t.Errorf("the cache holds %v, want the shard alone", left)
 			}
 		})
@@ -180,13 +172,13 @@ func TestPartWithoutTagIsDropped(t *testing.T) {
 func TestDamagedCacheIsRepaired(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
-	stored := pack.snapshot(t, b)
+	stored := storagetest.Snapshot(t, b)
 	c := newCache(t, d, dir, 0)
 	viewAll(t, trainSplit(t, c), stored)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for i, name := range files(t, dir) {
+	for i, name := range storagetest.FileNames(t, dir) {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -210,13 +202,13 @@ func TestDamagedCacheIsRepaired(t *testing.T) {
 func TestCacheTakesStock(t *testing.T) {
 	b, d := packed(t, 100)
 	dir := t.TempDir()
-	stored := pack.snapshot(t, b)
+	stored := storagetest.Snapshot(t, b)
 	c := newCache(t, d, dir, 0)
 	viewAll(t, trainSplit(t, c), stored)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(files(t, dir)); n != 10 {
+	if n := len(storagetest.FileNames(t, dir)); n != 10 {
 		t.Fatalf("%d files", n)
 	}
 	c = newCache(t, d, dir, 3*d.Index.Splits["train"][0].Size)
@@ -227,7 +219,7 @@ func TestCacheTakesStock(t *testing.T) {
 		defer c.mu.Unlock()
 		return s.shards[4].state == ready && s.shards[5].state == ready && s.shards[6].state == ready && c.used <= c.limit
 	})
-	if n := len(files(t, dir)); n != 3 {
+	if n := len(storagetest.FileNames(t, dir)); n != 3 {
 		t.Errorf("%d files in a cache for 3", n)
 	}
 	viewAll(t, s, stored)
@@ -243,9 +235,9 @@ func TestProcessesShareACache(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := storage.New(bucket, storage.Options{})
+		b := storagetest.Wrap(t, bucket, storage.Options{})
 		d := mustOpenDataset(t, b)
-		stored := pack.snapshot(t, b)
+		stored := storagetest.Snapshot(t, b)
 		c := newCache(t, d, filepath.Join(*cacheOf, "cache"), 5*d.Index.Splits["train"][0].Size)
 		s := trainSplit(t, c)
 		order := rand.Perm(len(s.shards))
@@ -263,9 +255,9 @@ func TestProcessesShareACache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := storage.New(bucket, storage.Options{})
+	b := storagetest.Wrap(t, bucket, storage.Options{})
 	defer b.Close()
-	pack.mustPack(t, pack.idxSourceOf(t, 120), b, "d", pack.PackOptions{PerShard: 10})
+	putPacked(t, b, 120)
 
 	const processes = 5
 	var running []*exec.Cmd
@@ -292,8 +284,8 @@ func TestProcessesShareACache(t *testing.T) {
 	// What is left is whole, apart from what the killed one was at.
 	d := mustOpenDataset(t, b)
 	c := newCache(t, d, filepath.Join(root, "cache"), 0)
-	viewAll(t, trainSplit(t, c), pack.snapshot(t, b))
-	if n := len(files(t, c.dir)); n != 12 {
-		t.Errorf("the cache holds %v, want the 12 shards", files(t, c.dir))
+	viewAll(t, trainSplit(t, c), storagetest.Snapshot(t, b))
+	if n := len(storagetest.FileNames(t, c.dir)); n != 12 {
+		t.Errorf("the cache holds %v, want the 12 shards", storagetest.FileNames(t, c.dir))
 	}
 }

@@ -64,7 +64,7 @@ func TestStoreWatchesTheRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			recorded := &recorder{TB: t}
-			b := NewStore(recorded).Bucket()
+			b := NewStore(recorded).driver()
 			defer b.Close()
 			put := func(key string, data []byte) {
 				if err := b.Upload(t.Context(), key, bytes.NewReader(data), &blob.WriterOptions{ContentType: "text/plain"}); err != nil {
@@ -90,7 +90,7 @@ func TestStoreWatchesTheRules(t *testing.T) {
 func TestStoreBehavesAsBadlyAsADriver(t *testing.T) {
 	recorded := &recorder{TB: t}
 	store := NewStore(recorded)
-	b := store.Bucket()
+	b := store.driver()
 	defer b.Close()
 	if err := b.WriteAll(t.Context(), "x", []byte("1"), nil); err != nil || len(recorded.complaints) == 0 {
 		t.Errorf("WriteAll: %v, complaints %q", err, recorded.complaints)

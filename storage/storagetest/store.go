@@ -16,6 +16,8 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
 	"gocloud.dev/gcerrors"
+
+	"github.com/cijepa/cijepa/storage"
 )
 
 // Store is an object store in memory that plays gocloud.dev's driver. It behaves as badly as the drivers may: a writer that is closed commits what it
@@ -41,8 +43,27 @@ func NewStore(t testing.TB) *Store {
 	return &Store{t: t, objects: make(map[string]object), rules: rules{committed: make(map[string]string)}, history: [][]driver.ListObject{nil}}
 }
 
-// Bucket opens the store. A store can be opened many times, by the attempts of a run one after the other.
-func (s *Store) Bucket() *blob.Bucket { return blob.NewBucket(&bucket{s}) }
+// Open opens the store, and closes it when the test ends. A store can be opened many times, by the attempts of a run one after the other.
+// Opening meets no fault and is not counted among the calls.
+func (s *Store) Open(o storage.Options) *storage.Bucket {
+	s.t.Helper()
+	s.mu.Lock()
+	plan, calls := s.plan, s.calls
+	s.plan = nil
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.plan, s.calls = plan, calls
+		s.mu.Unlock()
+	}()
+	return Open(s.t, s.URL(), o)
+}
+
+// URL returns a URL by which storage.Open opens the store, with whatever the plan has for its calls.
+func (s *Store) URL() string { return openers.add(s.driver) }
+
+// driver is the store as gocloud.dev sees it.
+func (s *Store) driver() *blob.Bucket { return blob.NewBucket(&bucket{s}) }
 
 // Plan sets what goes wrong from now on and counts calls from 1 again. A nil plan is a healthy store.
 func (s *Store) Plan(plan func(Call) Fault) {
@@ -285,9 +306,9 @@ type writer struct {
 	torn       bool
 }
 
-// Write is called below NewWriter and WriteAll, with which azureblob panics when a write fails: only Upload may be used.
+// Write is called below NewWriter and WriteAll, with which azureblob races with itself when a write fails: only Upload may be used.
 func (w *writer) Write(p []byte) (int, error) {
-	w.s.t.Errorf("%s is written through NewWriter or WriteAll; azureblob panics there", w.key)
+	w.s.t.Errorf("%s is written through NewWriter or WriteAll; azureblob races there", w.key)
 	return w.data.Write(p)
 }
 

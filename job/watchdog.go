@@ -1,0 +1,89 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/cijepa/cijepa/job/live"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/job/settings"
+)
+
+// silentWork is the longest time that healthy work goes without a sign of progress: the compiler at one
+// program, or an update on few cores.
+const silentWork = 10 * time.Minute
+
+// stall is the time without progress after which the run counts as hung. Two storage timeouts can
+// follow each other at the end of a run, for metrics and for the result, so both are allowed for.
+func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + silentWork }
+
+// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that costs
+// money. Without an address nothing is bound. The returned function ends it.
+func (j *Job) listen() (closePage func(), err error) {
+	j.journal.follow(j.live.Line)
+	if j.cfg.Listen == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", j.cfg.Listen)
+	if err != nil {
+		why := err
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			why = op.Err
+		}
+		return nil, &settings.Error{Faults: []settings.Fault{{
+			Variable: settings.Variable("Listen"), Value: j.cfg.Listen, Want: why.Error() + "; choose another address, or leave it empty",
+		}}}
+	}
+	j.log.Info("listening", "address", listener.Addr().String())
+	return j.live.Serve(listener, live.Options{
+		Identity: live.Identity{Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths},
+		Limit:    stall(j.cfg), Log: j.log,
+	}), nil
+}
+
+// watch yields a device error when the run has made no progress for too long: a device may never
+// answer, and a last checkpoint cannot be had from it. Another machine may do better. A run that was
+// told to stop has less time than that, so nothing comes after the end of ctx.
+func (j *Job) watch(ctx context.Context) <-chan error {
+	hung, limit := make(chan error, 1), stall(j.cfg) // read before the attempt sets its micro-batch
+	go func() {
+		err := j.live.Watch(ctx, limit)
+		if ctx.Err() != nil {
+			return
+		}
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
+		j.log.Error("the run hangs", "goroutines", stacks.String())
+		hung <- &machine.DeviceError{Err: err}
+	}()
+	return hung
+}
+
+// readBefore gives the page what earlier attempts have left of the run. It reads beside the run: no run
+// waits or fails for it. The returned function ends the reading.
+func (j *Job) readBefore(ctx context.Context) (end func()) {
+	if j.cfg.Listen == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
+		switch {
+		case err == nil:
+			j.live.Before(run)
+		case ctx.Err() == nil:
+			j.log.Warn("what earlier attempts have left cannot be shown", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
