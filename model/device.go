@@ -92,8 +92,8 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	d = &Device{name: name}
 	if kind == "xla" {
 		var loaded func()
-		options := plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log}
-		d.client, loaded, err = plugin.Load(path, options)
+		given := plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log}
+		d.client, loaded, err = plugin.Load(path, given)
 		if err != nil {
 			return nil, fmt.Errorf("opening device %s: %w", name, err)
 		}

@@ -158,8 +158,7 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	values := l.rowValues(in)
 	maps.Copy(values, l.updateValues(in, groups))
-	inputs := append(l.batch(in, 0), l.stepNumbers().pack(values))
-	results, err := l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
+	results, err := l.runStep(in, values, groups)
 	if err != nil {
 		return nil, false, err
 	}
@@ -177,8 +176,7 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table 
 		if pass == 0 {
 			values[inputFirstPass] = []float32{1}
 		}
-		inputs := append(l.batch(in, pass), l.gradNumbers().pack(values))
-		results, err := l.device.run(l.programs.gradExec, inputs, l.params(groups), pointers(l.gradAccum))
+		results, err := l.runGrad(in, pass, values, groups)
 		if err != nil {
 			return nil, false, err
 		}
@@ -186,8 +184,7 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table 
 			table[i] += x * share
 		}
 	}
-	inputs := []*tensors.Tensor{l.applyNumbers().pack(l.updateValues(in, groups))}
-	results, err := l.device.run(l.programs.applyExec, inputs, l.gradAccum, l.state(groups))
+	results, err := l.runApply(l.updateValues(in, groups), groups)
 	if err != nil {
 		return nil, false, err
 	}

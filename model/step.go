@@ -9,8 +9,7 @@ import (
 
 // stepGraph is a step in one program.
 func (n network) stepGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers, s := in.batch(), in.numbers(n.stepNumbers()), in.state(n.Config)
+	b, numbers, s := n.stepNodes(nodes)
 	var predictors [][]*Node
 	for _, p := range s.predictors {
 		predictors = append(predictors, p.params)
@@ -25,9 +24,7 @@ func (n network) stepGraph(nodes []*Node) []*Node {
 
 // gradGraph adds the gradients of one micro-batch, times its share, to those of the passes before.
 func (n network) gradGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers := in.batch(), in.numbers(n.gradNumbers())
-	params, gradAccum := in.params(n.Config), in.gradAccum(n.Config)
+	b, numbers, params, gradAccum := n.gradNodes(nodes)
 	rows := numbers.rows(n.Config)
 	first, share := ConvertDType(numbers.get(inputFirstPass), dtypes.Bool), numbers.get(inputPassShare)
 	summary, gradients := n.differentiate(b, rows, *params)
@@ -42,8 +39,7 @@ func (n network) gradGraph(nodes []*Node) []*Node {
 
 // applyGraph updates the state with the accumulated gradients.
 func (n network) applyGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	numbers, gradients, s := in.numbers(n.applyNumbers()), in.gradAccum(n.Config), in.state(n.Config)
+	numbers, gradients, s := n.applyNodes(nodes)
 	ok := finite(gradients)
 	summary := verdict(ok)
 	after := n.applyUpdate(s, gradients, ok, numbers)
