@@ -40,7 +40,7 @@ func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 }
 
 // MeasureTeacher measures a learner's teacher on any number of images, bytes [n, S, S, 3], without
-// a copy of the teacher. It must not run beside a Step.
+// a copy of the teacher. It must not run concurrently with a Step.
 func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error) {
 	defer recovered(&err, "measuring")
 	if err := m.canRead(l); err != nil {
@@ -53,7 +53,8 @@ func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error
 func (m *Monitor) Batch() int { return m.batch }
 
 // TeacherFeatures are the means over the tokens of the deepest collected depth of a learner's
-// teacher, [n, D], for n <= Batch images, bytes [n, S, S, 3]. It must not run beside a Step.
+// teacher, [n, D], for n <= Batch images, bytes [n, S, S, 3]. It must not run concurrently with a
+// Step.
 func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32, err error) {
 	defer recovered(&err, "computing the teacher's features")
 	if err := m.canRead(l); err != nil {

@@ -120,7 +120,7 @@ func TestTeacherFeaturesAreTheProbesDeepest(t *testing.T) {
 		got = append(got, some...)
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-5, 1e-6)); diff != "" {
-		t.Errorf("(-probe +look):\n%s", diff)
+		t.Errorf("(-probe +teacher):\n%s", diff)
 	}
 	if _, err := m.TeacherFeatures(l, images); err == nil {
 		t.Error("six images passed through a program for four")

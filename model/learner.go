@@ -16,7 +16,7 @@ import (
 // Learner holds the state of a training run on a device and moves it by steps: student, teacher, a
 // predictor for every collected depth, AdamW's moments and step counts. A step's result is a
 // function of the state and the step's input. One goroutine at a time may use a Learner, but
-// Upload, Compile and CompileSnapshot may run beside it.
+// Upload, Compile and CompileSnapshot may run concurrently.
 type Learner struct {
 	network
 	device   *Device
@@ -254,7 +254,8 @@ type Images struct {
 	floats       bool              // already normalised, as test vectors are; else bytes
 }
 
-// Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run beside a Step.
+// Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run concurrently
+// with a Step.
 func (l *Learner) Upload(images []byte) (out *Images, err error) {
 	defer recovered(&err, "uploading images")
 	return l.device.uploadImages(l.Config, images, dtypes.Uint8)

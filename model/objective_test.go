@@ -108,9 +108,9 @@ func testGoldenObjective(t *testing.T, precision string) {
 					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
 				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
-				places := l.newPredictorPositions(b.context, b.targets)
+				positions := l.newPredictorPositions(b.context, b.targets)
 				for slot, w := range predictors {
-					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
+					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), positions)))
 				}
 				_, loss := l.objective(b, r, student, teacher, predictors)
 				gradients := l.gradients(loss, student, predictors)

@@ -552,14 +552,14 @@ func TestProbeFeaturesInBFloat16AreNear(t *testing.T) {
 	}
 	cfg.Precision = BFloat16
 	p := newProbe(t, cfg, 5, 4)
-	narrow, err := p.Features(images)
+	bf16, err := p.Features(images)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var square, far float64
 	for i, x := range wide {
 		square += float64(x * x)
-		far += math.Pow(float64(x-narrow[i]), 2)
+		far += math.Pow(float64(x-bf16[i]), 2)
 	}
 	if r := math.Sqrt(far / square); r == 0 || r > 0.02 {
 		t.Errorf("features in bfloat16 differ by %.4f of their size", r)

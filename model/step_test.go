@@ -77,15 +77,15 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 	c.Batch = 8
 	wide := newTestLearner(t, c)
 	c.Precision = BFloat16
-	narrow := newTestLearner(t, c)
+	bf16 := newTestLearner(t, c)
 	var first, last, worst float64
 	for step := range int64(50) {
 		// The same images all along, so that there is something to learn.
-		want, got := stepInput(t, wide, 0), stepInput(t, narrow, 0)
+		want, got := stepInput(t, wide, 0), stepInput(t, bf16, 0)
 		want.Sources = SampleDepths(c.Depths, c.IntermediateRows, 7, step)
 		got.Sources = want.Sources
 		want.LR, got.LR = 5e-3, 5e-3
-		a, b := take(t, wide, want), take(t, narrow, got)
+		a, b := take(t, wide, want), take(t, bf16, got)
 		difference := math.Abs(b.Loss/a.Loss - 1)
 		if worst = max(worst, difference); difference > 0.02 {
 			t.Errorf("step %d: loss %g in bf16, %g in float32", step, b.Loss, a.Loss)

@@ -122,7 +122,7 @@ func TestRidgeOnConstantAndNonFiniteFeatures(t *testing.T) {
 	}
 }
 
-// What a look of the online probe solves at full size: 5,000 samples of 100 classes, 1,000 asked.
+// What an online evaluation solves at full size: 5,000 samples of 100 classes, 1,000 queries.
 func BenchmarkRidge(b *testing.B) {
 	train, labels := clouds(2, 5000, 768, 100, 1)
 	test, _ := clouds(3, 1000, 768, 100, 1)
