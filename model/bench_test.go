@@ -70,7 +70,8 @@ func benchmarkStep(b *testing.B, device string, c Config, s mask.Shape) {
 }
 
 // cpuTime is what this process has used of all cores.
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(b testing.TB) time.Duration {
+	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		b.Fatal(err)

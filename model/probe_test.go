@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/model/mask"
@@ -106,16 +104,6 @@ func probeFiles(t testing.TB, p *Probe) map[string][]byte {
 		written[part.Name] = b.Bytes()
 	}
 	return written
-}
-
-func probeParts(files map[string][]byte) func(string) (io.ReadCloser, error) {
-	return func(name string) (io.ReadCloser, error) {
-		file, ok := files[name]
-		if !ok {
-			return nil, fmt.Errorf("no part %s", name)
-		}
-		return io.NopCloser(bytes.NewReader(file)), nil
-	}
 }
 
 func TestProbeIsInitialisedAsPyTorchsLinear(t *testing.T) {
@@ -321,7 +309,7 @@ func TestScoreOfTiesAndNaN(t *testing.T) {
 		for c, x := range bias {
 			binary.LittleEndian.PutUint32(data[int(entries["probe.heads.0.bias"].Offsets[0])+4*c:], math.Float32bits(x))
 		}
-		if err := p.Load(probeParts(map[string][]byte{"probe.safetensors": file})); err != nil {
+		if err := p.Load(opener(map[string][]byte{"probe.safetensors": file})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -486,7 +474,7 @@ func TestProbeResumesBitExact(t *testing.T) {
 	step(second, 5) // what it held before does not matter
 	stored := probeFiles(t, first)
 	step(first, 3) // nor what the first one did afterwards
-	if err := second.Load(probeParts(stored)); err != nil {
+	if err := second.Load(opener(stored)); err != nil {
 		t.Fatal(err)
 	}
 	for k := updates / 2; k < updates; k++ {
@@ -514,7 +502,7 @@ func TestProbeLoadTakesAllOrNothing(t *testing.T) {
 		"long":          {"probe.safetensors": append(slices.Clone(whole), 0)},
 		"other classes": other,
 	} {
-		if err := p.Load(probeParts(parts)); err == nil {
+		if err := p.Load(opener(parts)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		if diff := cmp.Diff(before, probeFiles(t, p)); diff != "" {
@@ -586,7 +574,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	if _, err := p.Parts(); err == nil {
 		t.Error("a lost state was copied")
 	}
-	if err := p.Load(probeParts(stored)); err != nil {
+	if err := p.Load(opener(stored)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := p.Step(images, labels, 1e-3)
@@ -658,13 +646,6 @@ func TestProbeLRFallsLinearly(t *testing.T) {
 // do not take. The least of several alternating steps counts.
 func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
 	const classes, batch = 100, 16
-	spent := func() time.Duration {
-		var u unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
 	one, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	step := func(depths ...int) func(least *time.Duration) {
 		cfg := probeConfig(depths...)
@@ -672,11 +653,11 @@ func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
 		p := newProbe(t, cfg, classes, batch)
 		images, labels := labelled(cfg, batch, classes, 0)
 		return func(least *time.Duration) {
-			begin := spent()
+			begin := cpuTime(t)
 			if _, err := p.Step(images, labels, 1e-3); err != nil {
 				t.Fatal(err)
 			}
-			*least = min(*least, spent()-begin)
+			*least = min(*least, cpuTime(t)-begin)
 		}
 	}
 	few, many := step(5), step(0, 1, 2, 3, 4, 5)
