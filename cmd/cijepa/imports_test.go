@@ -11,7 +11,7 @@ const module = "github.com/cijepa/cijepa"
 
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/input", "job/input/pixels", "job/machine", "job/record",
+	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
 		"job/report", "job/settings", "model", "storage", "storage/checkpoint", "storage/pack", "storage/shards"},
 
 	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
@@ -27,12 +27,13 @@ var rooms = map[string][]string{
 	"job/input/pixels": {"model/draw"},
 	"job/demo":         {"job/input/pixels", "storage", "storage/pack"},
 
-	"job/record":       {},
-	"job/history":      {"job/record", "storage"},
-	"job/board":        {"job/record", "job/report/chart"},
-	"job/live":         {"job/history", "job/record", "job/report"},
-	"job/report":       {"job/history", "job/record", "job/report/chart", "storage"},
-	"job/report/chart": {},
+	"job/record":              {},
+	"job/history":             {"job/record", "storage"},
+	"job/history/historytest": {"job/record", "storage"},
+	"job/board":               {"job/record", "job/report/chart"},
+	"job/live":                {"job/history", "job/record", "job/report"},
+	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report/chart":        {},
 
 	"model":             {"model/classify", "model/draw", "model/mask", "model/plugin", "model/safetensors"},
 	"model/classify":    {},
@@ -66,6 +67,7 @@ var owners = map[string][]string{
 	"github.com/parquet-go/parquet-go":     {"storage/pack"},
 	"github.com/schollz/progressbar/v3":    {"job", "cmd/cijepa"},
 	"github.com/prometheus/client_golang":  {"job/live"},
+	"gonum.org/v1/plot":                    {"job/report/chart"},
 }
 
 // TestImportsGoDown holds the walls between the rooms.
