@@ -327,18 +327,6 @@ func TestReadersDoNotDelayTheExit(t *testing.T) {
 	}
 }
 
-// TestCheckAddress takes an optional host and the number of a port.
-func TestCheckAddress(t *testing.T) {
-	for address, ok := range map[string]bool{
-		":9090": true, "127.0.0.1:0": true, "[::1]:9090": true,
-		"9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false,
-	} {
-		if got := CheckAddress(address); (got == nil) != ok {
-			t.Errorf("%q: %v", address, got)
-		}
-	}
-}
-
 func get(t *testing.T, h http.Handler, path string, code int) string {
 	t.Helper()
 	w := httptest.NewRecorder()

@@ -5,23 +5,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/cijepa/cijepa/job/record"
 )
-
-// CheckAddress returns an error unless an address is a host or nothing, a colon, and the number of
-// a port.
-func CheckAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	return err
-}
 
 // Options are the constant part of what a View serves.
 type Options struct {

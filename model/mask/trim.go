@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// The fixed trimming's rule: a context length is the largest multiple of lengthUnit that at least enoughImages of the
-// images reach. On I-JEPA's grid of 14x14 it keeps the published task: a mean context of 50 cells, which is what the
-// official trimming over groups of 128 images gives (50.2).
+// The rule of fixed trimming: a context length is the largest multiple of lengthUnit that at least
+// the share enoughImages of the images reach. On I-JEPA's grid of 14x14 it keeps the published
+// task: the mean context is 50 cells, and official trimming over groups of 128 images gives 50.2.
 const (
 	lengthUnit   = 4
 	enoughImages = 0.993
 )
 
-// leastImages is the share of images that must keep a context with the blocks drawn first; below it the sampler would
-// have to ignore targets, and show the student what it is to predict.
+// leastImages is the share of images whose first draw must keep a context. Below it the sampler
+// would ignore targets too often, and show the student what it is to predict.
 const leastImages = 0.25
 
 // newShapes computes the shape of each target length with its probability.
@@ -41,12 +41,13 @@ func (m *Masker) newShapes() ([]Shape, error) {
 		}
 		shapes[i].Context = length
 	}
-	// However the blocks fall, a context that ignores all targets must be long enough, or Draw would not end.
+	// A context that ignores all targets must be long enough, or Draw would never end.
 	for _, r := range m.context {
 		for _, s := range shapes {
 			if need := max(m.cfg.MinContext, s.Context); r.size.cells() < need {
-				return nil, &FieldError{"Masks.ContextScale", m.cfg.ContextScale,
-					fmt.Sprintf("must give every context rectangle the %d cells that a context keeps on the grid of %dx%d", need, m.grid, m.grid)}
+				return nil, &FieldError{"Masks.ContextScale", m.cfg.ContextScale, fmt.Sprintf(
+					"must give every context rectangle the %d cells that a context keeps on the grid of %dx%d",
+					need, m.grid, m.grid)}
 			}
 		}
 	}
@@ -56,7 +57,8 @@ func (m *Masker) newShapes() ([]Shape, error) {
 // trimLength applies the rule to the steps whose target blocks have the given number of cells.
 func (m *Masker) trimLength(target int) (int, error) {
 	share := m.contextLengths(m.pairings(target))
-	// Images with fewer than MinContext cells are drawn again, so the others are all the images there are.
+	// Images with fewer than MinContext cells are drawn again, so the distribution is over the
+	// others.
 	kept := 0.0
 	for _, s := range share[min(m.cfg.MinContext, len(share)):] {
 		kept += s

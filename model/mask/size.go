@@ -17,25 +17,22 @@ type size struct{ h, w int }
 
 func (s size) cells() int { return s.h * s.w }
 
-// places tells how many tops and lefts are drawn for a block. The last legal one is left out: in the official sampler the
-// upper bound of randint is exclusive, and it is in every published result.
-func (s size) places(grid int, last bool) size {
-	if last {
-		return size{grid - s.h + 1, grid - s.w + 1}
-	}
-	return size{grid - s.h, grid - s.w}
-}
+// positions are the numbers of tops and lefts that are drawn from. The last legal ones are left
+// out: the upper bound of the official sampler's randint is exclusive, and so is every published
+// result's.
+func (s size) positions(grid int) size { return size{grid - s.h, grid - s.w} }
 
-// corner draws one of the places.
+// corner draws a position.
 func (s size) corner(stream *draw.Stream) corner {
 	top := stream.IntN(s.h)
 	return corner{top, stream.IntN(s.w)}
 }
 
-// blockSize is the size of a block for a uniform number u in [0, 1). Scale and aspect come from the same u, as in the
-// official sampler. A side never spans the whole grid.
+// blockSize is the size of a block for a uniform number u in [0, 1). Scale and aspect come from the
+// same u, as in the official sampler. A side never spans the whole grid.
 func blockSize(grid int, scale, aspect [2]float64, u float64) size {
-	// The conversions forbid fused multiply-adds, which would move a size's border on some processors.
+	// The conversions forbid fused multiply-adds, which move the border of a size on some
+	// processors.
 	s := scale[0] + float64(u*(scale[1]-scale[0]))
 	a := aspect[0] + float64(u*(aspect[1]-aspect[0]))
 	cells := math.Trunc(float64(grid*grid) * s)
@@ -45,8 +42,8 @@ func blockSize(grid int, scale, aspect [2]float64, u float64) size {
 	return size{h: side(math.Sqrt(cells * a)), w: side(math.Sqrt(cells / a))}
 }
 
-// sizeTable is blockSize as a table: the ranges of u in which the size is constant, ascending. Looking a size up there
-// instead of computing it leaves no size that the shapes of a run do not know.
+// sizeTable is blockSize as a table: the ranges of u in which the size is constant, ascending.
+// Sizes come from this table, never from blockSize, so that every size drawn has a shape.
 type sizeTable []sizeRange
 
 type sizeRange struct {
@@ -54,8 +51,8 @@ type sizeRange struct {
 	size     size
 }
 
-// newSizeTable finds the ranges exactly: the size changes only where one of its three roundings does, and between two
-// neighbouring such u it is constant.
+// newSizeTable finds the ranges exactly: the size changes only at those u where one of its three
+// roundings jumps.
 func newSizeTable(grid int, scale, aspect [2]float64) sizeTable {
 	borders := []float64{0, 1}
 	border := func(at float64, bounds [2]float64) {
@@ -75,7 +72,7 @@ func newSizeTable(grid int, scale, aspect [2]float64) sizeTable {
 	var table sizeTable
 	for i, to := range borders[1:] {
 		from := borders[i]
-		if to-from < 1e-12 { // two borders that are one but for rounding
+		if to-from < 1e-12 { // one border, twice but for rounding
 			continue
 		}
 		s := blockSize(grid, scale, aspect, from+(to-from)/2)
