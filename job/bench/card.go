@@ -28,8 +28,8 @@ var peaks = []struct {
 	{"A10", 125e12},
 }
 
-// peakOf returns the FLOP/s of a card by its name, such as "NVIDIA A100-SXM4-80GB", or 0.
-func peakOf(card string) float64 {
+// PeakOf returns the FLOP/s of a card by its name, such as "NVIDIA A100-SXM4-80GB", or 0.
+func PeakOf(card string) float64 {
 	name := " " + strings.ReplaceAll(card, "-", " ") + " " // whole words: an L40S is no L4
 	for _, p := range peaks {
 		if strings.Contains(name, " "+p.words+" ") {
@@ -52,7 +52,7 @@ func (b *bench) findCard(ctx context.Context, card string) {
 	}
 	peak := b.options.Peak
 	if peak == 0 && b.found.Card != nil && b.model.Precision == model.BFloat16 {
-		peak = peakOf(*b.found.Card)
+		peak = PeakOf(*b.found.Card)
 	}
 	if peak > 0 {
 		b.found.Peak = &peak
