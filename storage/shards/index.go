@@ -37,6 +37,10 @@ type Index struct {
 	Counts map[string]int `json:"counts"`
 	// Splits are the shards of each split ("train", "val"). The order is part of the format: shards are referred to by their place.
 	Splits map[string][]Shard `json:"splits"`
+	// Small is the number of images with a short side below 224 pixels if they are more than half of all, as in a small copy of ImageNet.
+	Small int `json:"small,omitempty"`
+	// Warnings are what may be a mistake and was seen when the index was made.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Shard is one tar file of a dataset.
@@ -218,15 +222,18 @@ func OtherDataset(prefix string) error {
 		"(and its shards, of which some names may not come again), to keep it choose another prefix", Under(prefix), IndexName, storage.ErrExists)
 }
 
-// Doubts are what may be a mistake in a data set: a line for each split in which classes have no sample.
+// Doubts are what may be a mistake in a data set: a line for each split in which classes have no sample, small images, and what was seen when the index was made.
 func (ix Index) Doubts() []string {
 	var doubts []string
+	if ix.Small > 0 {
+		doubts = append(doubts, fmt.Sprintf("%d images have a short side below 224 pixels: it is a small copy, and results on it do not compare with those on the originals", ix.Small))
+	}
 	for _, split := range SortedKeys(ix.Splits) {
 		if bare := ix.bare(split); len(bare) > 0 {
 			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Some(bare)))
 		}
 	}
-	return doubts
+	return append(doubts, ix.Warnings...)
 }
 
 // bare gives the classes that have no sample in a split, in label order.

@@ -10,8 +10,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic 0x00000803) and of its labels
@@ -58,37 +64,70 @@ func FromIDX(classes []string, splits ...IDX) (Source, error) {
 	return source, nil
 }
 
-// fromIDXFolder reads a folder with the MNIST family's four files, train-images-idx3-ubyte, train-labels-idx1-ubyte,
-// t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each plain or ending in .gz. The t10k pair becomes the split "val".
-func fromIDXFolder(folder string) (Source, error) {
+// fromIDXFolder reads the IDX files of a folder: for each split one of images and one of labels with the same name but for these words, such as
+// train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or gzipped. What the MNIST family calls t10k is the split "val".
+func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
+	named := map[string]string{} // files by their names without .gz
+	rejects := t.rejects
+	for _, name := range slices.Sorted(slices.Values(t.idx)) { // the plain file comes first
+		plain := strings.TrimSuffix(name, ".gz")
+		if first := named[plain]; first != "" {
+			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies beside %s", first)})
+			continue
+		}
+		named[plain] = name
+	}
+	pairs := map[string]string{} // file of images by split
+	for _, plain := range shards.SortedKeys(named) {
+		if !strings.Contains(path.Base(plain), "images") {
+			continue
+		}
+		split, _ := splitOf(path.Base(plain))
+		switch {
+		case matches(o.Val, plain):
+			split = valSplit
+		case matches(o.Train, plain):
+			split = trainSplit
+		case split == "" && strings.HasPrefix(path.Base(plain), "t10k"):
+			split = valSplit
+		}
+		if split == valSplit && len(o.Val) > 0 && !matches(o.Val, plain) || split != valSplit && split != trainSplit {
+			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Err: errors.New(passedOver(split))})
+			continue
+		}
+		if first := pairs[split]; first != "" {
+			return nil, twoUnits(split, first, plain)
+		}
+		pairs[split] = plain
+	}
+	if len(pairs) == 0 {
+		return nil, fmt.Errorf("%w: %s has IDX files, but none whose name says images and a split: expected %s", storage.ErrUnfit, t.root, layout)
+	}
 	var splits []IDX
-	for _, pair := range []struct{ split, prefix string }{{"train", "train"}, {"val", "t10k"}} {
-		split := IDX{Split: pair.split}
-		for _, part := range []struct {
-			name string
-			to   *io.Reader
-		}{{"-images-idx3-ubyte", &split.Images}, {"-labels-idx1-ubyte", &split.Labels}} {
-			file, err := openEither(filepath.Join(folder, pair.prefix+part.name))
+	for _, split := range shards.SortedKeys(pairs) {
+		images := pairs[split]
+		dir, base := path.Split(images)
+		labels := dir + strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(base)
+		pair := IDX{Split: split}
+		for plain, to := range map[string]*io.Reader{images: &pair.Images, labels: &pair.Labels} {
+			if named[plain] == "" {
+				return nil, fmt.Errorf("%w: %s, the labels of %s, is not there", storage.ErrUnfit, plain, images)
+			}
+			file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(named[plain])))
 			if err != nil {
 				return nil, err
 			}
 			defer file.Close()
-			*part.to = file
+			*to = file
 		}
-		splits = append(splits, split)
+		splits = append(splits, pair)
 	}
-	return FromIDX(nil, splits...)
-}
-
-// openEither opens the named file, or the same name with .gz.
-func openEither(name string) (*os.File, error) {
-	file, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		if zipped, zerr := os.Open(name + ".gz"); zerr == nil {
-			return zipped, nil
-		}
+	source, err := FromIDX(nil, splits...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
 	}
-	return file, err
+	source.(*idxSource).rejects = rejects
+	return source, nil
 }
 
 type idxArray struct {
@@ -144,6 +183,7 @@ type idxSplit struct {
 
 type idxSource struct {
 	classes []string
+	rejects []Reject
 	splits  []idxSplit
 }
 
@@ -154,8 +194,11 @@ func (s *idxSource) List(context.Context) (Listing, error) {
 			items = append(items, Item{Split: split.name, Name: strconv.Itoa(i), Class: s.classes[label], Ext: "png"})
 		}
 	}
-	return Listing{Items: items, Classes: s.classes}, nil
+	return Listing{Items: items, Classes: s.classes, Drawn: true, Rejects: s.rejects}, nil
 }
+
+// Fetch implements Source.
+func (s *idxSource) Fetch(context.Context, []int) error { return nil }
 
 func (s *idxSource) Read(i int, buf []byte) ([]byte, error) {
 	for _, split := range s.splits {

@@ -1,0 +1,97 @@
+package pack
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync/atomic"
+)
+
+// shortSide is the size of the images that the post's runs see: a data set most of whose images have a shorter side below it is a small copy.
+const shortSide = 224
+
+// looks keeps what the bytes of the images say while they pass by. Several goroutines look at once, each at other images.
+type looks struct {
+	verify        func(image []byte) (width, height int, err error)
+	drawn         bool     // sizes say nothing
+	sums          []uint64 // of the bytes, by item; 0: not looked at, or left out
+	taken, little atomic.Int64
+}
+
+var seed = maphash.MakeSeed()
+
+// at looks at the image of item i and gives the ending of its kind, or says why it is left out.
+func (l *looks) at(i int, name string, image []byte) (ext string, err error) {
+	ext, seen := l.look(name, image)
+	if seen.err == nil {
+		l.sums[i] = seen.sum
+		l.count(seen)
+	}
+	return ext, seen.err
+}
+
+// look tells the kind of an image by its bytes.
+func (l *looks) look(name string, image []byte) (ext string, seen look) {
+	if l.verify == nil {
+		// What is packed without a check is believed to be what its name says.
+		if ext = imageExt(name); ext == "" || len(image) == 0 {
+			ext, seen.err = imageKind(name, image)
+		}
+	} else if ext, seen.err = imageKind(name, image); seen.err == nil {
+		var width, height int
+		width, height, seen.err = l.verify(image)
+		seen.small = min(width, height) < shortSide && width > 0
+	}
+	if seen.err == nil {
+		seen.sum = max(maphash.Bytes(seed, image), 1)
+	}
+	return ext, seen
+}
+
+func (l *looks) count(seen look) {
+	l.taken.Add(1)
+	if seen.small && !l.drawn {
+		l.little.Add(1)
+	}
+}
+
+// small is the number of images with a short side below shortSide if they are more than half; else 0.
+func (l *looks) small() int {
+	if little := l.little.Load(); 2*little > l.taken.Load() {
+		return int(little)
+	}
+	return 0
+}
+
+// warnings tell of images that come twice.
+func (l *looks) warnings(items []Item) (warnings []string) {
+	first := map[uint64]int32{} // place of the first image with these bytes; those of train come first
+	for _, split := range []string{trainSplit, valSplit} {
+		both, twice, pair, example := 0, 0, "", ""
+		for i := range items {
+			sum := l.sums[i]
+			if sum == 0 || items[i].Split != split {
+				continue
+			}
+			j, again := first[sum]
+			switch {
+			case !again:
+				first[sum] = int32(i)
+			case items[j].Split != split:
+				if both++; both == 1 {
+					pair = fmt.Sprintf("%s is %s", items[i].Name, items[j].Name)
+				}
+			default:
+				if twice++; twice == 1 {
+					example = fmt.Sprintf("%s is %s", items[i].Name, items[j].Name)
+				}
+			}
+		}
+		if both > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte by byte: %s", both, pair))
+		}
+		if twice > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s", twice, split, example))
+		}
+	}
+	return warnings
+}
