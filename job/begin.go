@@ -17,22 +17,24 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// begin writes run.json, or checks that the one that is there asks for the same computation on the same data. Another
-// recipe is refused before anything is compiled for it.
+// begin writes run.json, or joins the run whose run.json is there. A run of another recipe or of other
+// data is refused before anything is compiled.
 func (j *Job) begin(ctx context.Context) error {
-	mine := settings.RunRecord{Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions}
+	want := settings.RunRecord{
+		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions,
+	}
 	switch stored, err := j.run.Record(ctx); {
 	case err == nil:
-		return j.join(ctx, mine, stored)
+		return j.join(ctx, want, stored)
 	case !errors.Is(err, storage.ErrNotFound):
 		return fmt.Errorf("reading the record of the run: %w", err)
 	}
-	if err := j.fit(ctx, nil); err != nil {
+	if err := j.chooseMicroBatch(ctx, nil); err != nil {
 		return err
 	}
-	own := mine
-	own.Recipe, own.Begun = j.cfg.Recipe, time.Now().UTC()
-	text, err := json.MarshalIndent(own, "", "  ")
+	begun := want
+	begun.Recipe, begun.Begun = j.cfg.Recipe, time.Now().UTC()
+	text, err := json.MarshalIndent(begun, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -40,34 +42,35 @@ func (j *Job) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("beginning the run: %w", err)
 	}
-	if !bytes.Equal(stored, text) { // another attempt has begun it meanwhile
-		return j.join(ctx, mine, stored)
+	if !bytes.Equal(stored, text) { // another attempt was first
+		return j.join(ctx, want, stored)
 	}
-	j.begun = own.Begun
+	j.begun = begun.Begun
 	return nil
 }
 
-// join takes part in the run that run.json describes, with the micro-batch that stands there.
-func (j *Job) join(ctx context.Context, mine settings.RunRecord, stored []byte) error {
-	theirs, err := settings.ReadRecord(stored, j.key("run.json"))
+// join checks that run.json names the same recipe and data, and takes the micro-batch from it.
+func (j *Job) join(ctx context.Context, want settings.RunRecord, text []byte) error {
+	stored, err := settings.ReadRecord(text, j.key("run.json"))
 	if err != nil {
 		return err
 	}
-	if err := settings.Differences(mine, theirs, j.key("run.json")); err != nil {
+	if err := settings.Differences(want, stored, j.key("run.json")); err != nil {
 		return err
 	}
-	j.begun, j.cfg.MicroBatch = theirs.Begun, theirs.Recipe.MicroBatch
-	return j.fit(ctx, &theirs.Recipe)
+	j.begun, j.cfg.MicroBatch = stored.Begun, stored.Recipe.MicroBatch
+	return j.chooseMicroBatch(ctx, &stored.Recipe)
 }
 
-// environment names what decides the last bits beside the recipe: program, Go and its experiments, decoder, backend, plugin,
-// driver and flags, or where there is no plugin the processor.
+// environment names what decides the last bits of a run beside its recipe: the program, Go, GoMLX, the
+// image decoder, the device, and the plugin, its driver and flags or, without a plugin, the vector unit.
 func (j *Job) environment() string {
 	v := j.versions
-	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s", v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, pixels.DecoderName(), j.device.Description())
+	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s",
+		v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, pixels.DecoderName(), j.device.Description())
 	vectors := machine.Vectors()
 	if v.Plugin != "" {
-		vectors = "" // the host computes no sum of the run
+		vectors = "" // the host computes no sum
 	}
 	for _, more := range []string{v.Plugin, v.Driver, j.device.Flags(), vectors} {
 		if more != "" {
@@ -80,7 +83,8 @@ func (j *Job) environment() string {
 	return here
 }
 
-// recordEnvironment enters this attempt's environment into the figures of the run, and says it when it is another than before.
+// recordEnvironment adds this attempt's environment to the progress, and warns if it is not the one
+// before: the run then goes on, but its last bits may be others.
 func (j *Job) recordEnvironment(p *Progress) {
 	here := j.environment()
 	if n := len(p.Environments); n > 0 && p.Environments[n-1] != here {
@@ -91,10 +95,10 @@ func (j *Job) recordEnvironment(p *Progress) {
 	}
 }
 
-// fit settles the micro-batch before the run begins, and finds out before its first update whether the device has the memory
-// for it. theirs is the recipe of a run that has begun; nil: of none.
-func (j *Job) fit(ctx context.Context, theirs *settings.Recipe) (err error) {
+// chooseMicroBatch chooses the micro-batch of a new run, or checks that the device has the memory for
+// that of a run that has begun, whose recipe is stored.
+func (j *Job) chooseMicroBatch(ctx context.Context, stored *settings.Recipe) (err error) {
 	j.live.Doing("trying the largest step")
-	j.cfg, err = machine.ChooseMicroBatch(ctx, j.device, j.cfg, theirs, theirs == nil, j.log)
+	j.cfg, err = machine.ChooseMicroBatch(ctx, j.device, j.cfg, stored, stored == nil, j.log)
 	return err
 }

@@ -20,32 +20,32 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// progressPart is the part of a checkpoint that carries the figures of the run so far.
+// progressPart is the part of a checkpoint that holds its Progress.
 const progressPart = "progress.json"
 
-// position is where a run stands: a phase, the updates done in it, and what these updates made.
+// position is where a run stands: a phase, the updates done in it, and the state after them.
 type position struct {
 	phase    string
 	step     int64 // updates done in the phase
 	keep     bool  // a checkpoint of this position is never deleted
-	learner  *model.Learner
-	probes   *probes
+	learner  *model.Learner // of pretraining
+	probes   *probes        // of the probe
 	progress *Progress
 }
 
-// restore finds the newest whole checkpoint and stands where it was taken; a run without one stands at its first step.
-// A checkpoint that is damaged is passed over by storage, loudly, for the one before it.
+// restore loads the newest whole checkpoint. A run without a checkpoint begins with its initial state.
+// storage/checkpoint passes over a damaged checkpoint for the one before it, and says so.
 func (j *Job) restore(ctx context.Context) (position, error) {
 	j.live.Doing("restoring")
 	at := position{phase: record.Pretraining}
 	found, err := j.run.Restore(ctx, func(c checkpoint.Checkpoint) error {
 		loaded := position{phase: c.Phase, step: c.Step}
 		if err := machine.Interruptible(ctx, func() error { return j.load(&loaded, c) }); err != nil {
-			return err // loaded may still be written to
+			return err // an abandoned load may still write to loaded
 		}
-		if at.learner != nil { // of a checkpoint that has been left for a newer one: the memory is needed
+		if at.learner != nil { // of a checkpoint for which a newer one was found meanwhile
 			if err := at.learner.Close(); err != nil {
-				return &machine.DeviceError{err}
+				return &machine.DeviceError{Err: err}
 			}
 		}
 		at = loaded
@@ -58,7 +58,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		first := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
 		err := machine.Interruptible(ctx, func() (err error) {
 			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
-				err = &machine.DeviceError{err}
+				err = &machine.DeviceError{Err: err}
 			}
 			return err
 		})
@@ -75,7 +75,7 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 	return at, nil
 }
 
-// load fills a position with what a checkpoint holds.
+// load fills a position from a checkpoint. The programs are compiled or fetched beside it.
 func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	text, err := readPart(c, progressPart)
 	if err != nil {
@@ -87,17 +87,17 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	switch at.phase {
 	case record.Pretraining:
 		if at.learner, err = model.BlankLearner(j.device, j.cfg.Model()); err != nil {
-			return &machine.DeviceError{err}
+			return &machine.DeviceError{Err: err}
 		}
 		masker, err := j.cfg.Model().Masker()
 		if err != nil {
 			return err
 		}
-		var programs errgroup.Group // they come from the bucket too, or take a compiler a minute
+		var programs errgroup.Group
 		programs.Go(func() error { return j.compileSteps(at.learner, masker.Shapes()) })
 		err = at.learner.Load(func(part string) (io.ReadCloser, error) { return openPart(c, part) })
-		if err = errors.Join(loading(err), programs.Wait()); err != nil {
-			return errors.Join(err, at.learner.Close()) // another checkpoint needs the memory
+		if err = errors.Join(loadError(err), programs.Wait()); err != nil {
+			return errors.Join(err, at.learner.Close()) // the next try needs the memory
 		}
 		return nil
 	case record.Probing:
@@ -107,14 +107,14 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
 }
 
-// loading says whose fault it is that a part could not be loaded, where it is not the store's, which says so itself: of who wrote it, or of
-// the device.
-func loading(err error) error {
+// loadError gives an error of loading a part its kind. Arrays of another network are damage; an upload
+// that failed is the device's error; storage's own errors have their kind already.
+func loadError(err error) error {
 	switch {
 	case errors.Is(err, safetensors.ErrFormat):
 		return fmt.Errorf("%w: %w: a run of other settings, or another version, has written it", storage.ErrCorrupt, err)
 	case errors.Is(err, model.ErrUpload):
-		return &machine.DeviceError{err}
+		return &machine.DeviceError{Err: err}
 	}
 	return err
 }
@@ -136,8 +136,8 @@ func readPart(c checkpoint.Checkpoint, name string) ([]byte, error) {
 	return text, errors.Join(err, r.Close())
 }
 
-// part is a part of a checkpoint as it is read. Its checksum is compared at its end, so a reader that gives up before it,
-// over bytes that make no sense, learns on Close whether it was damage that it saw.
+// part reads a part of a checkpoint. The checksum is compared at the end of the part. Close reads to
+// the end, so that a reader that gave up over senseless bytes learns whether they were damaged.
 type part struct{ io.ReadCloser }
 
 func openPart(c checkpoint.Checkpoint, name string) (io.ReadCloser, error) {
@@ -151,21 +151,18 @@ func (p part) Close() error {
 	return errors.Join(err, p.ReadCloser.Close())
 }
 
-// parts takes a copy of the whole position that later updates do not touch, ready to be committed.
+// parts copies the position into the parts of a checkpoint. Later updates do not change the copy.
 func (at position) parts() ([]checkpoint.Part, error) {
 	var held []model.Part
+	var err error
 	switch at.phase {
 	case record.Pretraining:
-		state, err := at.learner.Snapshot()
-		if err != nil {
-			return nil, &machine.DeviceError{err}
-		}
-		held = state.Parts()
+		held, err = at.learner.Snapshot()
 	case record.Probing:
-		var err error
-		if held, err = at.probes.parts(); err != nil {
-			return nil, &machine.DeviceError{err}
-		}
+		held, err = at.probes.parts()
+	}
+	if err != nil {
+		return nil, &machine.DeviceError{Err: err}
 	}
 	text, err := json.MarshalIndent(at.progress, "", "  ")
 	if err != nil {
@@ -178,13 +175,13 @@ func (at position) parts() ([]checkpoint.Part, error) {
 	return parts, nil
 }
 
-// digest is the sha256 over the names and bytes of the model's parts, in order: two runs that agree in it agree in
-// every weight, moment and count. It ends early with ctx.
+// digest is the sha256 of the names, sizes and bytes of the model's parts, in order. Two runs with the
+// same digest have the same weights, moments and counts. It ends early with ctx.
 func digest(ctx context.Context, parts []checkpoint.Part) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {
 		if p.Name == progressPart {
-			continue // times and attempts differ between runs that computed the same
+			continue // times differ between runs that computed the same
 		}
 		fmt.Fprintf(h, "%s %d\n", p.Name, p.Size)
 		if err := p.Write(unlessEnded{ctx, h}); err != nil {
@@ -194,7 +191,7 @@ func digest(ctx context.Context, parts []checkpoint.Part) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// unlessEnded is a writer that fails once its context has ended.
+// unlessEnded is a writer that fails after the end of its context.
 type unlessEnded struct {
 	ctx context.Context
 	io.Writer

@@ -159,7 +159,7 @@ func (e *evaluator) features(ctx context.Context, monitor *model.Monitor, learne
 		}
 		some, err := monitor.TeacherFeatures(learner, images[first:min(first+monitor.Batch()*size, len(images))])
 		if err != nil {
-			return nil, &machine.DeviceError{err}
+			return nil, &machine.DeviceError{Err: err}
 		}
 		all = append(all, some...)
 	}

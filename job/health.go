@@ -28,7 +28,7 @@ func (j *Job) newHealth(ctx context.Context) (*health, error) {
 	}
 	monitor, err := model.NewMonitor(j.device, j.cfg.Model(), min(batch, healthImages))
 	if err != nil {
-		return nil, &machine.DeviceError{err}
+		return nil, &machine.DeviceError{Err: err}
 	}
 	loader, err := j.evaluationLoader(machine.ValidationSplit)
 	if err != nil {
@@ -53,7 +53,7 @@ func (j *Job) newHealth(ctx context.Context) (*health, error) {
 func (j *Job) measureHealth(h *health, at position, epoch int64) error {
 	m, err := h.monitor.MeasureTeacher(at.learner, h.images)
 	if err != nil {
-		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &machine.DeviceError{err})
+		return fmt.Errorf("measuring the teacher after epoch %d: %w", epoch, &machine.DeviceError{Err: err})
 	}
 	line := record.Health{
 		Step: at.step, Epoch: epoch, Depths: j.cfg.Depths,

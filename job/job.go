@@ -144,10 +144,10 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 
 // storageOptions are those of this run's buckets.
 func (j *Job) storageOptions() storage.Options {
-	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, Moved: j.live.Transferred}
+	return storage.Options{Log: j.log, RetryTimeout: j.cfg.RetryTimeout, OnTransfer: j.live.Transferred}
 }
 
-// open makes the shards and the device ready.
+// open opens the data and the device.
 func (j *Job) open(ctx context.Context) (err error) {
 	j.live.Doing("opening the data")
 	o := j.storageOptions()
@@ -181,9 +181,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// close leaves the cache to the end of the process when the context has ended: a worker may be at the checksum of a shard, and
-// the time after a stop is short. The device it always leaves: a program or a compiler may still run there, and arrays that Go
-// has not collected yet must not outlive it.
+// close closes the data. After a stop it leaves the cache to the end of the process: a worker may be
+// hashing a shard, and the time is short. The device is always left: a program may still run there, and
+// it must outlive the arrays that Go has not collected yet.
 func (j *Job) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -200,5 +200,5 @@ func (j *Job) close(ctx context.Context) {
 	}
 }
 
-// key is the place of one of the run's objects in the bucket, for messages.
+// key is the key of one of the run's objects, for messages.
 func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }

@@ -16,17 +16,17 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// journal gathers metrics lines by file; they go to the bucket with every checkpoint, one object a flush and file. An
-// attempt that is killed loses the lines of the steps that the next one computes again.
+// journal buffers metrics lines by file. Each flush writes one object a file; a flush goes before every
+// checkpoint. An attempt that is killed loses the lines of the updates that the next one takes again.
 type journal struct {
 	mu        sync.Mutex
-	files     map[string][]byte // guarded by mu: the training loop adds, the saver flushes
+	files     map[string][]byte // guarded by mu: the loop adds, the uploader flushes
 	followers []func(line any)  // set before the first line
 	board     board.Board       // the same for TensorBoard
 }
 
-// follow has f see every line, a record.Step, record.Health, record.Online or record.Alarm, as it is added. The training
-// loop waits for f.
+// follow calls f with every line as it is added: a record.Step, Health, Eval or Alarm. The loop waits
+// for f.
 func (j *journal) follow(f func(line any)) { j.followers = append(j.followers, f) }
 
 // add appends a line to one of the files that package record names.
@@ -48,7 +48,7 @@ func (j *journal) add(file string, line any) error {
 	return nil
 }
 
-// flush writes what has been gathered; what cannot be written stays for the next flush.
+// flush writes the buffered lines. What cannot be written stays for the next flush.
 func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 	j.mu.Lock()
 	held := maps.Clone(j.files)
@@ -74,7 +74,7 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 	return undrawn
 }
 
-// openBoard tells TensorBoard's files what the run is and where this attempt takes it up.
+// openBoard begins TensorBoard's event files of this attempt.
 func (j *Job) openBoard(at position) {
 	b := &j.journal.board
 	b.Draw = func(table [][]*float64) ([]byte, error) {

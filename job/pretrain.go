@@ -128,7 +128,7 @@ func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, er
 		EMAMomentum: p.schedule.EMAMomentum(step),
 	})
 	if err != nil {
-		return taken{}, fmt.Errorf("update %d: %w", step, &machine.DeviceError{err})
+		return taken{}, fmt.Errorf("update %d: %w", step, &machine.DeviceError{Err: err})
 	}
 	at.progress.observe(cfg.Depths, sources, out)
 	p.job.fire(p.alarms.Update(step, out.Skipped))
@@ -169,7 +169,7 @@ func (j *Job) enterProbe(ctx context.Context, at *position) error {
 	}
 	teacher, err := at.learner.Encoder()
 	if err = errors.Join(err, at.learner.Close()); err != nil {
-		return &machine.DeviceError{err}
+		return &machine.DeviceError{Err: err}
 	}
 	probes, err := j.newProbes(teacher)
 	if err != nil {
@@ -213,7 +213,7 @@ func (j *Job) compileAll(programs ...func() error) error {
 		})
 	}
 	if err := all.Wait(); err != nil {
-		return &machine.DeviceError{err}
+		return &machine.DeviceError{Err: err}
 	}
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// probes are the two linear probes of a run: of the frozen teacher and, so that its figure means something, of the
-// encoder as it was before the first update. They see the same batches.
+// probes are the two linear probes of a run: one on the frozen teacher, one on the encoder before its
+// first update, to compare with. Both see the same batches.
 type probes struct {
 	teacher            *model.Encoder
 	trained, untrained *model.Probe
 }
 
-// newProbes begins the probes of a teacher. Their first weights are the same.
+// newProbes makes the probes of a teacher. Both begin with the same weights.
 func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
 	c := j.probeConfig()
 	initial, err := model.InitialEncoder(j.cfg.Model(), j.cfg.Seed)
@@ -32,10 +32,10 @@ func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
 	}
 	p := &probes{teacher: teacher}
 	if p.trained, err = model.NewProbe(j.device, j.cfg.Model(), c, teacher, j.cfg.Seed); err != nil {
-		return nil, &machine.DeviceError{err}
+		return nil, &machine.DeviceError{Err: err}
 	}
 	if p.untrained, err = model.NewProbe(j.device, j.cfg.Model(), c, initial, j.cfg.Seed); err != nil {
-		return nil, &machine.DeviceError{err}
+		return nil, &machine.DeviceError{Err: err}
 	}
 	return p, nil
 }
@@ -44,7 +44,7 @@ func (j *Job) probeConfig() model.ProbeConfig {
 	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, LR: j.cfg.ProbeLR}
 }
 
-// named gives the probes with the prefix of their parts in a checkpoint.
+// named returns both probes, each with the prefix of its parts in a checkpoint.
 func (p *probes) named() []struct {
 	prefix string
 	probe  *model.Probe
@@ -55,10 +55,10 @@ func (p *probes) named() []struct {
 	}{{"trained-", p.trained}, {"untrained-", p.untrained}}
 }
 
-// teacherPart is the part that holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
+// teacherPart holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
 const teacherPart = "teacher.safetensors"
 
-// loadProbes begins the probes that a checkpoint holds.
+// loadProbes loads both probes and their teacher from a checkpoint.
 func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
 	r, err := openPart(c, teacherPart)
 	if err != nil {
@@ -66,7 +66,7 @@ func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
 	}
 	teacher, err := model.ReadEncoder(j.cfg.Model(), r)
 	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, loading(err)
+		return nil, loadError(err)
 	}
 	p, err := j.newProbes(teacher)
 	if err != nil {
@@ -74,13 +74,13 @@ func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
 	}
 	for _, n := range p.named() {
 		if err := n.probe.Load(func(part string) (io.ReadCloser, error) { return openPart(c, n.prefix+part) }); err != nil {
-			return nil, loading(err)
+			return nil, loadError(err)
 		}
 	}
 	return p, nil
 }
 
-// parts copies the whole phase: the teacher and both probes.
+// parts copies the teacher and both probes.
 func (p *probes) parts() ([]model.Part, error) {
 	teacher, err := exported(p.teacher, nil)
 	if err != nil {
@@ -100,24 +100,24 @@ func (p *probes) parts() ([]model.Part, error) {
 	return all, nil
 }
 
-// compile runs the encoders once, on black images.
+// compile passes one black image through each encoder.
 func (p *probes) compile(c settings.Config) error {
 	for _, n := range p.named() {
 		if _, err := n.probe.Features(make([]byte, c.Image*c.Image*3)); err != nil {
-			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{err})
+			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{Err: err})
 		}
 	}
 	return nil
 }
 
-// exported is the part that holds an encoder under timm's names.
+// exported is the part that holds an encoder, its arrays named as timm names them.
 func exported(e *model.Encoder, metadata map[string]string) (model.Part, error) {
 	var size counter
 	err := e.Export(&size, metadata)
 	return model.Part{Name: teacherPart, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
 }
 
-// counter is a writer that only counts.
+// counter is a writer that counts bytes.
 type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -159,7 +159,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	crop.Scale = j.cfg.ProbeCropScale
 	loader, err := j.loader(machine.TrainSplit, input.Config{
 		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop, Bad: at.progress.Bad,
-		Seed: draw.New(j.cfg.Seed, record.Probing).Uint64(), // other orders and crops than pretraining's
+		Seed: draw.New(j.cfg.Seed, record.Probing).Uint64(), // other orders and crops than in pretraining
 	})
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (p *probing) update(probes *probes, b *input.Batch) (taken, error) {
 	for i, n := range probes.named() {
 		losses, err := n.probe.Step(b.Images[:b.N*size], b.Labels[:b.N], p.lr)
 		if err != nil {
-			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{err})
+			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{Err: err})
 		}
 		p.losses[i] = losses[len(losses)-1]
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// Progress is what a run has to tell beside its weights. It travels in every checkpoint, so that a restart goes on
-// counting where the checkpoint was taken.
+// Progress is what a run counts beside its state. It travels in every checkpoint, so that the next
+// attempt goes on counting where the checkpoint was taken.
 type Progress struct {
-	Environments []string `json:"environments"` // each program, decoder and device that took part, in order
+	Environments []string `json:"environments"` // of all attempts, in order, see Job.environment
 	Fallbacks    int      `json:"fallbacks"`    // damaged checkpoints that were passed over
 
 	Pretrained int64 `json:"pretrained"` // updates done
@@ -25,8 +25,8 @@ type Progress struct {
 	Alarms alarm.State  `json:"alarms"`
 	Eval   *record.Eval `json:"eval"` // the newest look of the online probe
 
-	// What stops a run that cannot come to anything counts through all its attempts: else one that is preempted often
-	// would never be stopped.
+	// These can stop a run. They count through all attempts, or a run that is preempted often would
+	// never be stopped.
 	SkippedInARow int   `json:"skipped_in_a_row"`  // newest updates without a finite gradient
 	Bad           []int `json:"bad_train_samples"` // of the train split, found undecodable, by number
 
@@ -46,7 +46,7 @@ func newProgress(c settings.Config) *Progress {
 	return p
 }
 
-// observe takes over what one update tells.
+// observe counts one update.
 func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.StepOutput) {
 	p.Pretrained++
 	p.Loss = settings.Finite(out.Loss)
@@ -59,7 +59,7 @@ func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.St
 	for row, source := range sources {
 		i := slices.Index(depths, source)
 		p.Updates[i]++
-		p.Table[i] = settings.FiniteAll(out.Table[row]) // a new row: lines of the journal hold the old one
+		p.Table[i] = settings.FiniteAll(out.Table[row]) // a new row: lines of the journal share the old one
 	}
 }
 

@@ -41,7 +41,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		return fmt.Errorf("writing the card: %w", err)
 	}
 	j.journal.board.Finish(r.Metrics)
-	// The newest metrics are a diary: storage has tried for its whole patience, and no finished run is lost over them.
+	// No finished run is lost for its newest metrics: storage has retried them for its whole timeout.
 	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
 		j.log.Error("the newest metrics are lost", "error", err)
 	}
@@ -57,7 +57,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	return nil
 }
 
-// result is what is known of the run once its teacher has been scored, but for the checksum of the teacher's file.
+// result fills result.json in, but for the checksum of the teacher's file.
 func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result {
 	index := j.data.Index
 	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
@@ -105,7 +105,7 @@ func score(f *record.Metrics, depths settings.DepthSet, s scores) {
 	}
 }
 
-// postFigure is the post's top-1 of a preset, when the data has the sizes of the post's ImageNet-100.
+// postFigure is the post's top-1 of a preset if the data has the counts of the post's ImageNet-100.
 func postFigure(preset string, classes, train, validation int) *float64 {
 	if classes != 100 || train != 126689 || validation != 5000 {
 		return nil
@@ -126,7 +126,7 @@ func hashLines(lines []string) string {
 //go:embed card.md.tmpl
 var cardText string
 
-// cardTemplate makes README.md of the run folder, the model card of teacher.safetensors, from a Result.
+// cardTemplate makes the model card of teacher.safetensors, README.md, from a Result.
 var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{"percent": func(v any) string {
 	if p, ok := v.(*float64); ok {
 		v = *p

@@ -26,7 +26,7 @@ import (
 func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*saver, position) {
 	t.Helper()
 	cfg := settings.Defaults()
-	cfg.SaveEvery, cfg.SavePatience = time.Hour, time.Hour
+	cfg.SaveEvery = time.Hour
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	j := &Job{cfg: cfg, log: log}
 	j.run = checkpoint.OpenRun(store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond, Log: log}), "r", attempt, log)
@@ -34,13 +34,13 @@ func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*save
 		t.Fatal(err)
 	}
 	at := position{phase: "test", progress: newProgress(cfg)}
-	s := j.newSaver(t.Context(), at)
-	t.Cleanup(s.close)
-	return s, at
+	j.saver = j.newSaver(t.Context(), at)
+	t.Cleanup(j.saver.uploader.close)
+	return j.saver, at
 }
 
-// settleOne waits for the upload in hand.
-func settleOne(s *saver) error { return s.settle(<-s.done) }
+// collectOne waits for the upload in flight.
+func collectOne(s *saver) error { return s.collect(<-s.uploader.done) }
 
 func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	store := storagetest.NewStore(t)
@@ -48,43 +48,43 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Write))
 	for step := range int64(3) {
 		at.step = step + 1
-		if err := s.begin(t.Context(), at, false); err != nil {
+		if err := s.save(t.Context(), at); err != nil {
 			t.Fatal(err)
 		}
-		if err := settleOne(s); err != nil {
+		if err := collectOne(s); err != nil {
 			t.Fatalf("a failed upload stopped the run: %v", err)
 		}
 	}
 	if s.committed != 0 {
 		t.Errorf("committed %d, but every write was refused", s.committed)
 	}
-	s.job.cfg.SavePatience = time.Nanosecond
+	s.job.cfg.RetryTimeout = time.Nanosecond
 	at.step = 4
-	if err := s.begin(t.Context(), at, false); err != nil {
+	if err := s.save(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	if err := settleOne(s); !errors.Is(err, storage.ErrUnreachable) || !strings.Contains(err.Error(), "CIJEPA_SAVE_PATIENCE") {
+	if err := collectOne(s); !errors.Is(err, storage.ErrUnreachable) || !strings.Contains(err.Error(), "CIJEPA_RETRY_TIMEOUT") {
 		t.Errorf("beyond its patience the run goes on: %v", err)
 	}
 	store.Plan(nil)
-	s.job.cfg.SavePatience = time.Hour
+	s.job.cfg.RetryTimeout = time.Hour
 	at.step = 5
 	if err := s.finish(t.Context(), at, nil); err != nil || s.committed != 5 {
 		t.Errorf("the store is back, but: committed %d, %v", s.committed, err)
 	}
 }
 
-// TestPatienceEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
+// TestSaveTimeoutEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
 // its cause.
-func TestPatienceEndsWithStorageTrouble(t *testing.T) {
+func TestSaveTimeoutEndsWithStorageTrouble(t *testing.T) {
 	s, at := newTestSaver(t, storagetest.NewStore(t), "a")
-	s.job.cfg.SavePatience = time.Nanosecond
+	s.job.cfg.RetryTimeout = time.Nanosecond
 	odd := errors.New("a failure of no class")
 	for _, cause := range []error{odd, storage.ErrDenied, storage.ErrUnreachable} {
-		s.outstanding = 1
-		err := s.settle(outcome{task: task{step: at.step, parts: []checkpoint.Part{}}, err: fmt.Errorf("writing x: %w", cause)})
+		s.uploader.outstanding = 1
+		err := s.collect(outcome{upload: upload{step: at.step, parts: []checkpoint.Part{}}, err: fmt.Errorf("writing x: %w", cause)})
 		if !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) || !errors.Is(err, cause) ||
-			!strings.Contains(err.Error(), "CIJEPA_SAVE_PATIENCE") || strings.Count(err.Error(), storage.ErrUnreachable.Error()) > 1 {
+			!strings.Contains(err.Error(), "CIJEPA_RETRY_TIMEOUT") || strings.Count(err.Error(), storage.ErrUnreachable.Error()) > 1 {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -98,11 +98,15 @@ func TestOvertakenStops(t *testing.T) {
 	if err := young.finish(t.Context(), at, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.begin(t.Context(), at, false); err != nil {
+	if err := old.save(t.Context(), at); err != nil {
 		t.Fatal(err)
 	}
-	if err := settleOne(old); !errors.Is(err, storage.ErrOvertaken) {
+	err := collectOne(old)
+	if !errors.Is(err, storage.ErrOvertaken) {
 		t.Errorf("the overtaken attempt got %v", err)
+	}
+	if got := old.job.stop(t.Context(), at, err); got != err {
+		t.Errorf("the attempt ended with %v", got)
 	}
 	lines := linesOf[record.Attempt](t, store.Open(storage.Options{}), record.Attempts)
 	if len(lines) != 1 || lines[0].How != record.Overtaken || lines[0].Step != 1 || lines[0].Saved == nil || *lines[0].Saved != 0 {
@@ -121,7 +125,7 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	soon := func() time.Time { return time.Now().Add(5 * time.Second) }
 	refused := func(why string, until time.Time) {
 		t.Helper()
-		if got := s.last(t.Context(), at, false, until); got != 0 || store.Calls() != calls {
+		if got := s.last(t.Context(), at, until); got != 0 || store.Calls() != calls {
 			t.Errorf("saved %d with %d calls; it could not fit: %s", got, store.Calls()-calls, why)
 		}
 	}
@@ -130,10 +134,10 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	refused("the copy takes too long", soon())
 	s.pause = 0
 	refused("the time is over", time.Now())
-	if got := s.last(t.Context(), at, false, soon()); got != 7 {
+	if got := s.last(t.Context(), at, soon()); got != 7 {
 		t.Errorf("saved %d, want 7", got)
 	}
-	if got := s.last(t.Context(), at, false, soon()); got != 7 {
+	if got := s.last(t.Context(), at, soon()); got != 7 {
 		t.Errorf("saved %d again, want 7", got)
 	}
 }
@@ -146,7 +150,7 @@ func TestDeadlineCountsFromTheSignal(t *testing.T) {
 		s.size, s.rate = 1000, 1000/c.need.Seconds()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(Stop{At: time.Now().Add(-c.ago)})
-		err := s.job.stopped(ctx, context.Cause(ctx), at, s, false)
+		err := s.job.stop(ctx, at, context.Cause(ctx))
 		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline
 		if !errors.Is(err, ErrStopped) || saved != fits {
 			t.Errorf("%v after the signal, %v needed: saved %v, %v", c.ago, c.need, saved, err)
@@ -160,37 +164,37 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want int64
-	}{{storage.ErrUnreachable, 7}, {&machine.DeviceError{errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
+	}{{storage.ErrUnreachable, 7}, {&machine.DeviceError{Err: errors.New("gone")}, 0}, {storage.ErrOvertaken, 0}} {
 		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 		at.step = 7
-		if got := s.job.stopped(t.Context(), c.err, at, s, false); got != c.err || s.committed != c.want {
+		if got := s.job.stop(t.Context(), at, c.err); got != c.err || s.committed != c.want {
 			t.Errorf("after %v: committed %d, want %d; %v", c.err, s.committed, c.want, got)
 		}
 	}
 }
 
-// TestLoading: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
-func TestLoading(t *testing.T) {
+// TestLoadErrorHasItsKind: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
+func TestLoadErrorHasItsKind(t *testing.T) {
 	var device *machine.DeviceError
 	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}, errors.New("400")} {
-		if err := loading(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
+		if err := loadError(fmt.Errorf("reading: %w", of)); !errors.Is(err, of) || errors.As(err, &device) {
 			t.Errorf("of %v becomes %v", of, err)
 		}
 	}
-	if err := loading(fmt.Errorf("reading: %w", safetensors.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
+	if err := loadError(fmt.Errorf("reading: %w", safetensors.ErrFormat)); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("other arrays are %v", err)
 	}
-	if err := loading(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
+	if err := loadError(fmt.Errorf("loading: %w", model.ErrUpload)); !errors.As(err, &device) {
 		t.Errorf("a device's error is %v", err)
 	}
-	if err := loading(nil); err != nil {
+	if err := loadError(nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestEndOfPhase: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
+// TestPhaseEndIsCommittedOnce: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
 // it leaves the upload to its deadline.
-func TestEndOfPhase(t *testing.T) {
+func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
 	at.step = 3
@@ -219,7 +223,7 @@ func TestEndOfPhase(t *testing.T) {
 	if !errors.Is(err, ErrStopped) {
 		t.Errorf("hashing goes on after the stop: %v", err)
 	}
-	if err := s.job.stopped(ctx, err, at, s, true); !errors.Is(err, ErrStopped) || s.committed != 4 {
+	if err := s.job.stop(ctx, at, err); !errors.Is(err, ErrStopped) || s.committed != 4 {
 		t.Errorf("the upload in hand was given up: %d, %v", s.committed, err)
 	}
 }
@@ -232,12 +236,12 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.flush()
-	if s.outstanding != 0 {
+	if s.uploader.outstanding != 0 {
 		t.Error("metrics were written before their time")
 	}
 	s.flushed = time.Now().Add(-2 * flushEvery)
 	s.flush()
-	if err := settleOne(s); err != nil {
+	if err := collectOne(s); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.job.journal.add(record.Steps, record.Step{Step: 4}); err != nil {
@@ -279,19 +283,19 @@ func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 		line(1)
 		at.step = 1
 		begin := time.Now()
-		if err := s.begin(t.Context(), at, false); err != nil {
+		if err := s.save(t.Context(), at); err != nil {
 			t.Fatal(err)
 		}
-		if err := settleOne(s); err != nil || s.committed != 1 || time.Since(begin) > flushPatience+time.Second {
+		if err := collectOne(s); err != nil || s.committed != 1 || time.Since(begin) > flushTimeout+time.Second {
 			t.Errorf("committed %d after %v, %v", s.committed, time.Since(begin), err)
 		}
 		line(2)
 		at.step = 2
-		if saved := s.last(t.Context(), at, false, time.Now().Add(4*time.Second)); saved != 2 {
+		if saved := s.last(t.Context(), at, time.Now().Add(4*time.Second)); saved != 2 {
 			t.Errorf("the last checkpoint waited for metrics: saved %d, want 2", saved)
 		}
 		store.Plan(nil)
-		s.write(t.Context())
+		s.job.writeMetrics(t.Context())
 		for key, data := range store.Objects() {
 			if strings.Contains(key, "metrics/steps-") && strings.Count(string(data), "\n") == 2 {
 				return
@@ -301,9 +305,9 @@ func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 	})
 }
 
-// TestEndOfPhaseOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
+// TestPhaseEndOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
 // longer than the patience of the run ends it.
-func TestEndOfPhaseOutlivesAnOutage(t *testing.T) {
+func TestPhaseEndOutlivesAnOutage(t *testing.T) {
 	for _, outage := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			store := storagetest.NewStore(t)
@@ -317,7 +321,7 @@ func TestEndOfPhaseOutlivesAnOutage(t *testing.T) {
 			})
 			at.step = 9
 			err := s.finish(t.Context(), at, nil)
-			if outlived := outage < s.job.cfg.SavePatience; outlived != (err == nil && s.committed == 9) {
+			if outlived := outage < s.job.cfg.SaveTimeout(); outlived != (err == nil && s.committed == 9) {
 				t.Errorf("an outage of %v: committed %d, %v", outage, s.committed, err)
 			} else if !outlived && !errors.Is(err, storage.ErrDenied) {
 				t.Errorf("an outage of %v: %v", outage, err)
@@ -341,11 +345,11 @@ func TestOneUploadAtATime(t *testing.T) {
 		})
 		for step := range int64(5) {
 			at.step = step + 1
-			if err := s.begin(t.Context(), at, false); err != nil {
+			if err := s.save(t.Context(), at); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.drain(t.Context()); err != nil || s.committed != 5 {
+		if err := s.wait(t.Context()); err != nil || s.committed != 5 {
 			t.Fatalf("committed %d, %v", s.committed, err)
 		}
 		if len(order) != 10 {

@@ -14,12 +14,12 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// scores are counts of the validation split, by collected depth where there are several.
+// scores are counts over the validation split; of the probes by collected depth.
 type scores struct {
 	trained, untrained model.Score
-	// right answers of the kNN at the deepest depth; -1: not asked for
+	// Right answers of the kNN at the deepest depth; -1: the settings ask for no kNN.
 	neighbours, untrainedNeighbours int
-	seconds, device                 float64 // that scoring took, and of them in programs of the device
+	seconds, device                 float64 // of scoring, and of it in programs of the device
 }
 
 // score runs both probes, and the kNN, over the validation split.
@@ -41,7 +41,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
 			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
 			if err != nil {
-				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{err})
+				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{Err: err})
 			}
 			n.into.Add(one)
 		}
@@ -67,42 +67,42 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image)})
 }
 
-// neighbours counts the right answers of the kNN over the validation split, on the features of the deepest depth.
+// neighbours counts the right answers of the kNN over the validation split, at the deepest depth.
 func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
-	known, knownLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
+	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
 		return 0, err
 	}
-	asked, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
+	queries, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
 	if err != nil {
 		return 0, err
 	}
 	right := 0
 	j.live.Doing("comparing neighbours")
 	err = machine.Interruptible(ctx, func() error {
-		for len(labels) > 0 { // some at a time: on few cores all of them may take longer than a run may be silent
-			n := min(askedAtOnce, len(labels))
-			for i, answer := range classify.NearestNeighbours(known, knownLabels, asked[:n*j.cfg.Width], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)) {
+		for len(labels) > 0 { // in slices: on few cores all queries take longer than the watchdog allows
+			n := min(knnSlice, len(labels))
+			for i, answer := range classify.NearestNeighbours(bank, bankLabels, queries[:n*j.cfg.Width], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)) {
 				if answer == labels[i] {
 					right++
 				}
 			}
-			asked, labels = asked[n*j.cfg.Width:], labels[n:]
+			queries, labels = queries[n*j.cfg.Width:], labels[n:]
 			j.live.Moved()
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err // right may still be written to
+		return 0, err // an abandoned search may still write to right
 	}
 	return right, nil
 }
 
-// askedAtOnce is how many images' neighbours are looked for between two words of progress.
-const askedAtOnce = 1000
+// knnSlice is the number of queries between two signs of progress.
+const knnSlice = 1000
 
-// features gives the pooled features [n, Width] of the deepest depth and the labels of the first n samples of a split;
-// n = 0 means all.
+// features returns the pooled features of the deepest depth, [n, D], and the labels of the first n
+// samples of a split; n = 0 means all.
 func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
 	loader, err := j.evaluationLoader(split)
 	if err != nil {
@@ -122,7 +122,7 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 		j.live.Moved()
 		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
 		if err != nil {
-			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{err})
+			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{Err: err})
 		}
 		for i := range batch.N {
 			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)
@@ -142,7 +142,7 @@ func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
 		return nil, fmt.Errorf("split %s: %w", split, err)
 	}
 	if err := source.Require(j.cfg.Window); err != nil {
-		return nil, &settings.Error{[]settings.Fault{{settings.Variable("CacheSize"), j.cfg.CacheSize.String(), err.Error()}}}
+		return nil, &settings.Error{Faults: []settings.Fault{{Variable: settings.Variable("CacheSize"), Value: j.cfg.CacheSize.String(), Want: err.Error()}}}
 	}
 	c.Window, c.BadLimit, c.Log = j.cfg.Window, j.cfg.BadLimit, j.log.With("split", split)
 	return input.NewLoader(source, c)

@@ -14,17 +14,17 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// margin is what a part of a run that tells of no progress in between may take: the compiler at one program, or the kNN
-// over a whole data set on few cores.
-const margin = 10 * time.Minute
+// silentWork is the longest time that healthy work goes without a sign of progress: the compiler at one
+// program, or an update on few cores.
+const silentWork = 10 * time.Minute
 
-// stall is the time without progress after which the run counts as hung. At its end a run that cannot write is patient twice, for the
-// last metrics and for the result, and then ends by itself; until then it is storage's to say.
-func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + margin }
+// stall is the time without progress after which the run counts as hung. Two storage timeouts can
+// follow each other at the end of a run, for metrics and for the result, so both are allowed for.
+func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + silentWork }
 
-// listen shows the run on Config.Listen, before anything that costs money; when it is empty nothing is bound. The returned
-// function ends it.
-func (j *Job) listen() (quiet func(), err error) {
+// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that costs
+// money. Without an address nothing is bound. The returned function ends it.
+func (j *Job) listen() (closePage func(), err error) {
 	j.journal.follow(j.live.Line)
 	if j.cfg.Listen == "" {
 		return func() {}, nil
@@ -35,7 +35,9 @@ func (j *Job) listen() (quiet func(), err error) {
 		if op := (*net.OpError)(nil); errors.As(err, &op) {
 			why = op.Err
 		}
-		return nil, &settings.Error{[]settings.Fault{{settings.Variable("Listen"), j.cfg.Listen, why.Error() + "; choose another address, or leave it empty"}}}
+		return nil, &settings.Error{Faults: []settings.Fault{{
+			Variable: settings.Variable("Listen"), Value: j.cfg.Listen, Want: why.Error() + "; choose another address, or leave it empty",
+		}}}
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
@@ -57,13 +59,13 @@ func (j *Job) watch(ctx context.Context) <-chan error {
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // a Builder takes all
 		j.log.Error("the run hangs", "goroutines", stacks.String())
-		hung <- &machine.DeviceError{err}
+		hung <- &machine.DeviceError{Err: err}
 	}()
 	return hung
 }
 
-// readBefore gives who watches the run what earlier attempts have left of it, which it reads beside the run: nothing else needs
-// it, and no run waits or fails for it. The returned function ends the reading.
+// readBefore gives the page what earlier attempts have left of the run. It reads beside the run: no run
+// waits or fails for it. The returned function ends the reading.
 func (j *Job) readBefore(ctx context.Context) (end func()) {
 	if j.cfg.Listen == "" {
 		return func() {}

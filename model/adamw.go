@@ -15,19 +15,19 @@ const (
 
 // The scalars of a group's update, computed on the host: they change every step, the program does not.
 const (
-	scalarKeep      = iota // 1 - rate x decay
-	scalarRate             // rate over the first moment's bias correction, 1 - beta1^t
-	scalarDeviation        // 1 over the root of the second moment's, sqrt(1 - beta2^t)
-	scalarsOfAGroup
+	scalarDecay = iota // 1 - rate x decay
+	scalarLR           // rate over the first moment's bias correction, 1 - beta1^t
+	scalarRMS          // 1 over the root of the second moment's, sqrt(1 - beta2^t)
+	adamWScalarCount
 )
 
-// updateScalars are the scalars of the update-th update of a group, counted from 1.
-func updateScalars(rate, decay float64, update int64) [scalarsOfAGroup]float32 {
+// adamWScalars are the scalars of the update-th update of a group, counted from 1.
+func adamWScalars(rate, decay float64, update int64) [adamWScalarCount]float32 {
 	t := float64(update)
-	return [scalarsOfAGroup]float32{
-		scalarKeep:      float32(1 - rate*decay),
-		scalarRate:      float32(rate / (1 - math.Pow(beta1, t))),
-		scalarDeviation: float32(1 / math.Sqrt(1-math.Pow(beta2, t))),
+	return [adamWScalarCount]float32{
+		scalarDecay: float32(1 - rate*decay),
+		scalarLR:    float32(rate / (1 - math.Pow(beta1, t))),
+		scalarRMS:   float32(1 / math.Sqrt(1-math.Pow(beta2, t))),
 	}
 }
 
@@ -47,18 +47,18 @@ func adamW(a array, scalars, w, first, second, gradient *Node) (w1, first1, seco
 	v := Add(MulScalar(trained(second), beta2), MulScalar(Square(gradient), 1-beta2))
 	now := trained(w)
 	if a.kind == matrix {
-		now = Mul(now, scalar(scalarKeep))
+		now = Mul(now, scalar(scalarDecay))
 	}
-	deviation := AddScalar(Mul(Sqrt(v), scalar(scalarDeviation)), epsilon)
-	now = Sub(now, Mul(Div(m, deviation), scalar(scalarRate)))
+	deviation := AddScalar(Mul(Sqrt(v), scalar(scalarRMS)), epsilon)
+	now = Sub(now, Mul(Div(m, deviation), scalar(scalarLR)))
 	return whole(w, now), whole(first, m), whole(second, v)
 }
 
-// averagingScalars are the momentum of the teacher's average and 1 minus it.
-const averagingScalars = 2
+// emaScalarCount are the momentum of the teacher's average and 1 minus it.
+const emaScalarCount = 2
 
-// average is the teacher's exponential moving average over the updated student. The weights are [2]: the momentum and
+// ema is the teacher's exponential moving average over the updated student. The weights are [2]: the momentum and
 // 1 minus it, taken apart on the host in float64.
-func average(weights, teacher, student *Node) *Node {
+func ema(weights, teacher, student *Node) *Node {
 	return Add(Mul(teacher, Reshape(Slice(weights, AxisElem(0)))), Mul(student, Reshape(Slice(weights, AxisElem(1)))))
 }

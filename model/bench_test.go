@@ -43,7 +43,7 @@ func BenchmarkDemoStep(b *testing.B) {
 }
 
 func benchmarkStep(b *testing.B, device string, c Config, s mask.Shape) {
-	d, err := OpenDevice(device)
+	d, err := DeviceOptions{}.Open(device)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 	var faults []error
 	check := func(ok bool, field string, value any, format string, args ...any) bool {
 		if !ok {
-			faults = append(faults, &mask.FieldError{field, value, fmt.Sprintf(format, args...)})
+			faults = append(faults, fieldError(field, value, format, args...))
 		}
 		return ok
 	}
@@ -126,6 +126,11 @@ func (c Config) Validate() error {
 	check(c.Precision == BFloat16 || c.Precision == Float32, "Precision", c.Precision, "must be %s or %s", BFloat16, Float32)
 	check(c.WeightDecay >= 0 && !math.IsInf(c.WeightDecay, 1), "WeightDecay", c.WeightDecay, "must be a number from 0 up")
 	return errors.Join(faults...)
+}
+
+// fieldError is a *mask.FieldError: a field or an argument that cannot work, and what would work.
+func fieldError(field string, value any, format string, args ...any) error {
+	return &mask.FieldError{Field: field, Value: value, Want: fmt.Sprintf(format, args...)}
 }
 
 // tokens is N, the number of patches of an image.

@@ -16,7 +16,6 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/cijepa/cijepa/model/mask"
 	"github.com/cijepa/cijepa/model/plugin"
 )
 
@@ -39,9 +38,8 @@ type DeviceOptions struct {
 
 // What a plugin tells of its memory and its programs.
 type (
-	DeviceMemory    = plugin.DeviceMemory
-	CompiledProgram = plugin.Program
-	ProgramMemory   = plugin.ProgramMemory
+	DeviceMemory  = plugin.DeviceMemory
+	ProgramMemory = plugin.ProgramMemory
 )
 
 // Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
@@ -64,26 +62,23 @@ var wantedFlags = []string{
 	"--xla_gpu_enable_allocator_spatial_partitioning=false",
 }
 
-// OpenDevice opens a backend by its GoMLX name. The binary must import the backend. Nothing is ever downloaded. A plain
-// "go" is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
-// with XLA_FLAGS as they are, and where it knows them, with the flags that make a GPU exact.
-func OpenDevice(name string) (*Device, error) { return DeviceOptions{}.Open(name) }
-
-// Open is OpenDevice with options.
+// Open opens a backend by its GoMLX name. The binary must import the backend, and nothing is ever downloaded. A plain "go"
+// is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
+// with XLA_FLAGS as they are, and with the flags that make a GPU exact where it knows them.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
 	if kind == "go" && !strings.Contains(options, "ops_sequential") && !strings.Contains(options, "parallelism=") {
-		return nil, &mask.FieldError{"Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`}
+		return nil, fieldError("Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`)
 	}
 	path, _, _ := strings.Cut(options, ",")
 	switch known := slices.Contains(compute.List(), kind); {
 	case kind != "go" && kind != "xla":
-		return nil, &mask.FieldError{"Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`}
+		return nil, fieldError("Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`)
 	case kind == "xla" && !known:
-		return nil, &mask.FieldError{"Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo"}
+		return nil, fieldError("Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo")
 	case kind == "xla" && !filepath.IsAbs(path):
-		return nil, &mask.FieldError{"Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`}
+		return nil, fieldError("Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`)
 	case !known:
 		return nil, errors.New("opening device: this program does not contain the backend " + kind)
 	}
@@ -119,8 +114,8 @@ func (d *Device) Description() string {
 // call of a program compiles is in it, unless Compile came before.
 func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
 
-// ran adds the time of a program that ends now.
-func (d *Device) ran(since time.Time) { d.busy.Add(int64(time.Since(since))) }
+// addBusy adds the time of a program that ends now.
+func (d *Device) addBusy(since time.Time) { d.busy.Add(int64(time.Since(since))) }
 
 // Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty where there is no plugin.
 func (d *Device) Card() string {
@@ -147,7 +142,7 @@ func (d *Device) Memory() *DeviceMemory {
 }
 
 // Compiled lists the programs that a plugin was asked for so far, in order.
-func (d *Device) Compiled() []CompiledProgram {
+func (d *Device) Compiled() []plugin.Program {
 	if d.client == nil {
 		return nil
 	}
@@ -204,7 +199,7 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 		}
 		arguments = append(arguments, donated)
 	}
-	defer d.ran(time.Now())
+	defer d.addBusy(time.Now())
 	outputs, err := program.Call(arguments...)
 	if err != nil {
 		for _, buffer := range given { // or they would keep the device's memory until Go collects them
@@ -253,4 +248,14 @@ func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
 		return nil, fmt.Errorf("downloading an array %v: %w", t.Shape().Dimensions, err)
 	}
 	return dtypes.UnsafeByteSliceFromAny(values), nil
+}
+
+// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks, that of
+// its platform, and its attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the
+// pure Go backend.
+func (d *Device) Plugin() string {
+	if d.client == nil {
+		return ""
+	}
+	return d.client.Versions()
 }

@@ -16,7 +16,7 @@ func testDevice(t testing.TB) *Device {
 	if plugin := os.Getenv("CIJEPA_XLA_PLUGIN"); plugin != "" {
 		name = "xla:" + plugin
 	}
-	d, err := OpenDevice(name)
+	d, err := DeviceOptions{}.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestOpenDeviceRefuses(t *testing.T) {
 		"nonsense":     "nonsense",
 		"nonsense:way": "nonsense",
 	} {
-		d, err := OpenDevice(name)
+		d, err := DeviceOptions{}.Open(name)
 		if err == nil {
 			d.Close()
 			t.Errorf("%q was opened", name)

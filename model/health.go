@@ -8,7 +8,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/classify"
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
@@ -26,7 +25,7 @@ type Health struct {
 }
 
 // Monitor measures the health of encoders. Its program is compiled once and serves every encoder of its sizes.
-type Monitor struct{ *reader }
+type Monitor struct{ *frozenEncoder }
 
 // NewMonitor makes a monitor that takes `batch` images in a pass.
 func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
@@ -34,7 +33,7 @@ func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r, err := newReader(d, cfg, batch)
+	r, err := newFrozenEncoder(d, cfg, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +44,7 @@ func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 // this runs.
 func (m *Monitor) Measure(enc *Encoder, images []byte) (h Health, err error) {
 	defer recovered(&err, "measuring")
-	encoder, err := m.freeze(enc)
+	encoder, err := m.uploadEncoder(enc)
 	if err != nil {
 		return h, fmt.Errorf("measuring: %w", err)
 	}
@@ -76,7 +75,7 @@ func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32
 	if err := m.mayRead(l); err != nil {
 		return nil, fmt.Errorf("reading the teacher's features: %w", err)
 	}
-	pooled, _, err := m.look(l.teacher, images)
+	pooled, _, err := m.pooledFeatures(l.teacher, images)
 	if err != nil {
 		return nil, fmt.Errorf("reading the teacher's features: %w", err)
 	}
@@ -102,14 +101,14 @@ func (m *Monitor) mayRead(l *Learner) error {
 func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, err error) {
 	size := m.Image * m.Image * 3
 	if len(images) == 0 || len(images)%size != 0 {
-		return h, &mask.FieldError{"Images", len(images), fmt.Sprintf("must be the bytes of images of %d x %d x 3", m.Image, m.Image)}
+		return h, fieldError("Images", len(images), "must be the bytes of images of %d x %d x 3", m.Image, m.Image)
 	}
 	n, depths := len(images)/size, len(m.Depths)
 	var features []float32 // [n, L, D]
 	h.RMS = make([]float64, depths)
 	for first := 0; first < n; first += m.batch {
 		last := min(first+m.batch, n)
-		pooled, squares, err := m.look(encoder, images[first*size:last*size])
+		pooled, squares, err := m.pooledFeatures(encoder, images[first*size:last*size])
 		if err != nil {
 			return Health{}, fmt.Errorf("measuring: %w", err)
 		}
@@ -125,13 +124,13 @@ func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, e
 	return h, nil
 }
 
-// look is one pass over n images: pooled features [n, L, D] and mean squares [n, L].
-func (m *Monitor) look(encoder []*tensors.Tensor, images []byte) (pooled, squares []float32, err error) {
-	n, err := m.count(images)
+// pooledFeatures is one pass over n images: pooled features [n, L, D] and mean squares [n, L].
+func (m *Monitor) pooledFeatures(encoder []*tensors.Tensor, images []byte) (pooled, squares []float32, err error) {
+	n, err := m.imageCount(images)
 	if err != nil {
 		return nil, nil, err
 	}
-	a, b, err := m.read(encoder, images)
+	a, b, err := m.forward(encoder, images)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/mask"
@@ -19,8 +21,8 @@ type Learner struct {
 	device   *Device
 	programs *programs
 	networks
-	sums []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
-	lost error             // why the state is gone, if a program failed after it had taken it
+	gradAccum []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
+	lost      error             // why the state is gone, if a program failed after it had taken it
 }
 
 // StepInput is what a step depends on beside the state.
@@ -50,7 +52,7 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 		return nil, err
 	}
 	if l.passes() > 1 {
-		l.sums, err = newSums(d, cfg)
+		l.gradAccum, err = newGradAccum(d, cfg)
 	}
 	return l, err
 }
@@ -62,15 +64,7 @@ func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
 	if l, err = newLearner(d, cfg); err != nil {
 		return nil, err
 	}
-	none := func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) }
-	blank := func(arrays []array) *group {
-		return &group{arrays: arrays, w: none(arrays), first: none(arrays), second: none(arrays)}
-	}
-	l.student, l.teacher = blank(cfg.encoderArrays()), none(cfg.encoderArrays())
-	l.predictors = map[int]*group{}
-	for _, depth := range cfg.Depths {
-		l.predictors[depth] = blank(cfg.predictorArrays())
-	}
+	l.networks = makeNetworks(cfg, func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) })
 	l.lost = errors.New("none was loaded yet")
 	return l, nil
 }
@@ -127,7 +121,7 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 		return out, err
 	}
 
-	groups := []*group{l.student}
+	groups := []*paramGroup{l.student}
 	for _, s := range in.Sources {
 		groups = append(groups, l.predictors[s])
 	}
@@ -153,11 +147,13 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	return out, nil
 }
 
-// stepInOnePiece takes a step with one program. It returns the table with the loss after it, and whether the gradients
-// were finite.
-func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64, finite bool, err error) {
-	inputs := l.inputs(in, 0, append(l.rowInputs(in), l.updateInputs(in, groups)...))
-	results, err := l.device.run(l.programs.whole, inputs, nil, l.state(groups))
+// stepInOnePiece takes a step with one program. It returns the table with the loss behind it, and
+// whether the gradients were finite.
+func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
+	values := l.rowValues(in)
+	maps.Copy(values, l.updateValues(in, groups))
+	inputs := append(l.batch(in, 0), l.stepNumbers().pack(values))
+	results, err := l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
@@ -165,17 +161,19 @@ func (l *Learner) stepInOnePiece(in StepInput, groups []*group) (table []float64
 	return results[0][:last], results[0][last] == 1, nil
 }
 
-// stepInMicroBatches takes a step as gradients, one micro-batch after the other, then one update.
-func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []float64, finite bool, err error) {
+// stepInMicroBatches takes a step as the gradients of one micro-batch after the other, then one
+// update.
+func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	table = make([]float64, l.Slots()*len(l.Depths)+1)
 	share := 1 / float64(l.passes())
 	for pass := range l.passes() {
-		first := float32(0)
+		values := l.rowValues(in)
+		values[inputFirstPass], values[inputPassShare] = []float32{0}, []float32{float32(share)}
 		if pass == 0 {
-			first = 1
+			values[inputFirstPass] = []float32{1}
 		}
-		inputs := l.inputs(in, pass, append(l.rowInputs(in), first, float32(share)))
-		results, err := l.device.run(l.programs.gradient, inputs, l.weights(groups), places(l.sums))
+		inputs := append(l.batch(in, pass), l.gradNumbers().pack(values))
+		results, err := l.device.run(l.programs.gradExec, inputs, l.params(groups), pointers(l.gradAccum))
 		if err != nil {
 			return nil, false, err
 		}
@@ -183,60 +181,47 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*group) (table []flo
 			table[i] += x * share
 		}
 	}
-	results, err := l.device.run(l.programs.update, numberInputs(l.updateInputs(in, groups)), l.sums, l.state(groups))
+	inputs := []*tensors.Tensor{l.applyNumbers().pack(l.updateValues(in, groups))}
+	results, err := l.device.run(l.programs.applyExec, inputs, l.gradAccum, l.state(groups))
 	if err != nil {
 		return nil, false, err
 	}
 	return table, results[0][0] == 1, nil
 }
 
-// inputs are the inputs of one pass over a micro-batch.
-func (l *Learner) inputs(in StepInput, pass int, numbers []float32) []*tensors.Tensor {
-	m, micro := in.Masks, l.micro()
-	context := m.Context[pass*micro*m.C:][:micro*m.C]
-	targets := m.Targets[pass*micro*m.M*m.K:][:micro*m.M*m.K]
-	return append([]*tensors.Tensor{
-		in.Images.parts[pass],
-		tensors.FromFlatDataAndDimensions(context, micro, m.C),
-		tensors.FromFlatDataAndDimensions(targets, micro, m.M, m.K),
-	}, numberInputs(numbers)...)
-}
-
-func numberInputs(numbers []float32) []*tensors.Tensor {
-	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(numbers, len(numbers))}
-}
-
-// rowInputs are the weights of a step's rows, then the choice of their sources.
-func (l *Learner) rowInputs(in StepInput) []float32 {
-	var weights, oneHot []float32
+// rowValues are the loss weights of a step's rows, and which depths feed the slots.
+func (l *Learner) rowValues(in StepInput) map[string][]float32 {
+	var weights, oneHots []float32
 	for _, s := range in.Sources {
-		for _, w := range RowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
+		for _, w := range rowWeights(l.Depths, s, l.AllToLastWeight, l.LastToLastWeight) {
 			weights = append(weights, float32(w))
 		}
 		if s != l.deepest() {
-			row := make([]float32, len(l.Depths)-1)
-			row[slices.Index(l.Depths, s)] = 1
-			oneHot = append(oneHot, row...)
+			oneHot := make([]float32, len(l.Depths)-1)
+			oneHot[slices.Index(l.Depths, s)] = 1
+			oneHots = append(oneHots, oneHot...)
 		}
 	}
-	return append(weights, oneHot...)
+	return map[string][]float32{inputLossWeights: weights, inputSources: oneHots}
 }
 
-// updateInputs are the scalars of the update that comes next: of each group, and of the teacher's average.
-func (l *Learner) updateInputs(in StepInput, groups []*group) (scalars []float32) {
+// updateValues are the scalars of the next update of each network, and of the teacher's average.
+func (l *Learner) updateValues(in StepInput, groups []*paramGroup) map[string][]float32 {
+	var scalars []float32
 	for _, g := range groups {
-		s := updateScalars(in.LR, l.WeightDecay, g.updates+1)
+		s := adamWScalars(in.LR, l.WeightDecay, g.updates+1)
 		scalars = append(scalars, s[:]...)
 	}
-	return append(scalars, float32(in.EMAMomentum), float32(1-in.EMAMomentum))
+	momentum := []float32{float32(in.EMAMomentum), float32(1 - in.EMAMomentum)}
+	return map[string][]float32{inputAdamW: scalars, inputEMA: momentum}
 }
 
 // check refuses an input that does not fit the learner.
 func (l *Learner) check(in StepInput) error {
 	fault := func(field string, value any, format string, args ...any) error {
-		return fmt.Errorf("step: %w", &mask.FieldError{field, value, fmt.Sprintf(format, args...)})
+		return fmt.Errorf("step: %w", fieldError(field, value, format, args...))
 	}
-	if in.Images == nil || len(in.Images.parts) != l.passes() {
+	if in.Images == nil || len(in.Images.microBatches) != l.passes() {
 		return fault("Images", in.Images, "must come from Upload, and not from an earlier step")
 	}
 	m := in.Masks
@@ -257,4 +242,44 @@ func (l *Learner) check(in StepInput) error {
 		return fault("Sources", in.Sources, "must be %d of the depths %v, ascending, the deepest last", l.Slots(), l.Depths)
 	}
 	return nil
+}
+
+// Images are the images of a step on the device, cut into micro-batches.
+type Images struct {
+	microBatches []*tensors.Tensor // [micro, S, S, 3] each
+	floats       bool              // already normalised, as test vectors are; else bytes
+}
+
+// Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run beside a Step.
+func (l *Learner) Upload(images []byte) (out *Images, err error) {
+	defer recovered(&err, "uploading images")
+	return l.device.uploadImages(l.Config, images, dtypes.Uint8)
+}
+
+func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images, error) {
+	shape := shapes.Make(of, c.micro(), c.Image, c.Image, 3)
+	size := int(shape.ByteSize())
+	if want := c.passes() * size; len(images) != want {
+		return nil, fmt.Errorf("uploading images: %w", fieldError("Images", len(images),
+			"must be %d bytes: %d images of %d x %d x 3", want, c.Batch, c.Image, c.Image))
+	}
+	out := &Images{floats: of != dtypes.Uint8}
+	for part := range slices.Chunk(images, size) {
+		t, err := tensors.FromRaw(d.backend, 0, shape, part)
+		if err != nil {
+			return nil, fmt.Errorf("uploading images: %w", errors.Join(err, out.Free()))
+		}
+		out.microBatches = append(out.microBatches, t)
+	}
+	return out, nil
+}
+
+// Free gives the device's memory back without a step; a step does it itself. Further calls do nothing.
+func (i *Images) Free() error {
+	var errs []error
+	for _, part := range i.microBatches {
+		errs = append(errs, part.FinalizeAll())
+	}
+	i.microBatches = nil
+	return errors.Join(errs...)
 }

@@ -97,7 +97,7 @@ func stateFiles(t testing.TB, l *Learner) map[string][]byte {
 		t.Fatal(err)
 	}
 	all := map[string][]byte{}
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		var file bytes.Buffer
 		if err := p.Write(&file); err != nil {
 			t.Fatal(err)
@@ -154,10 +154,10 @@ func TestBaselineHasOneSlot(t *testing.T) {
 	l := newTestLearner(t, c)
 	s := programShape{context: 6, target: 3, blocks: 4}
 	full := newTestLearner(t, tiny())
-	if got, want := len(l.programs.stateShapes()), len(full.programs.stateShapes()); got >= want {
+	if got, want := len(l.stepShapes(s)), len(full.stepShapes(s)); got >= want {
 		t.Errorf("the baseline's program takes %d arrays, the hierarchy's %d", got, want)
 	}
-	for _, shape := range l.programs.wholeShapes(s) {
+	for _, shape := range l.stepShapes(s) {
 		if shape.Size() == 0 {
 			t.Errorf("an input of no elements: %s", shape)
 		}
@@ -246,12 +246,12 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 		good := stateFiles(t, l)
 		poison := stepInput(t, l, 1)
 		broken := l.predictors[poison.Sources[0]]
-		bias, err := l.device.download(broken.w[1])
+		bias, err := l.device.download(broken.params[1])
 		if err != nil {
 			t.Fatal(err)
 		}
 		copy(bias, float32s([]float64{poisoned.value}))
-		if broken.w[1], err = l.device.upload(bias, broken.arrays[1].shape()); err != nil {
+		if broken.params[1], err = l.device.upload(bias, broken.arrays[1].shape()); err != nil {
 			t.Fatal(err)
 		}
 		before := stateFiles(t, l)
@@ -361,7 +361,7 @@ func TestLostStateIsLoadedAgain(t *testing.T) {
 		take(t, l, stepInput(t, l, 0))
 		good := stateFiles(t, l)
 		want := take(t, l, stepInput(t, l, 1))
-		if err := l.student.second[3].FinalizeAll(); err != nil {
+		if err := l.student.v[3].FinalizeAll(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Step(stepInput(t, l, 2)); err == nil {
@@ -420,7 +420,7 @@ func TestParallelStepsAreTheSameBits(t *testing.T) {
 	c := tiny()
 	c.Width, c.Batch = 64, 16 // large enough for products to be cut up
 	state := func(device string) map[string][]byte {
-		d, err := OpenDevice(device)
+		d, err := DeviceOptions{}.Open(device)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -441,6 +441,36 @@ func TestParallelStepsAreTheSameBits(t *testing.T) {
 			if !bytes.Equal(got[name], want[name]) {
 				t.Errorf("%s differs", name)
 			}
+		}
+	}
+}
+
+// A blank learner has no state and takes any.
+func TestBlankLearnerLoads(t *testing.T) {
+	for _, micro := range []int{0, 1} {
+		c := tiny()
+		c.MicroBatch = micro
+		want := newTestLearner(t, c)
+		take(t, want, stepInput(t, want, 0))
+		blank, err := BlankLearner(want.device, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blank.Step(stepInput(t, blank, 1)); err == nil || !strings.Contains(err.Error(), "none was loaded") {
+			t.Errorf("a step without a state: %v", err)
+		}
+		if _, err := blank.Snapshot(); err == nil {
+			t.Error("a snapshot of no state")
+		}
+		if err := blank.Load(opener(stateFiles(t, want))); err != nil {
+			t.Fatal(err)
+		}
+		a, b := take(t, want, stepInput(t, want, 1)), take(t, blank, stepInput(t, blank, 1))
+		if a.Loss != b.Loss {
+			t.Errorf("loss %g, of the other %g", b.Loss, a.Loss)
+		}
+		if err := blank.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

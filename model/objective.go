@@ -4,18 +4,11 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// batch is what a pass of the objective sees of its images.
-type batch struct {
-	images  *Node // [B, S, S, 3]
-	context *Node // [B, C] places
-	targets *Node // [B, M, K] places
-}
-
-// rows are the source depths of a step. Which depth feeds a slot is an input of the program, so one program serves every
+// rowInputs are the source depths of a step. Which depth feeds a slot is an input of the program, so one program serves every
 // choice of depths.
-type rows struct {
-	sources *Node // [R-1, L-1] one-hot over the collected depths without the deepest, which always feeds the last slot
-	weights *Node // [R, L] of the target depths
+type rowInputs struct {
+	oneHot      *Node // [R-1, L-1] one-hot over the collected depths without the deepest, which always feeds the last slot
+	lossWeights *Node // [R, L] of the target depths
 }
 
 // objective builds cI-JEPA's table of prediction problems and its loss (model/reference/METHOD.md, section 4):
@@ -23,11 +16,11 @@ type rows struct {
 //	loss = 1/R sum_s sum_t weights[s, t] MSE(prediction of t from source s, teacher's features at t)
 //
 // It returns the table of MSE [R, L] and the scalar loss.
-func (n network) objective(in batch, r rows, student, teacher weights, predictors []weights) (table, loss *Node) {
+func (n network) objective(in batch[*Node], r rowInputs, student, teacher params, predictors []params) (table, loss *Node) {
 	patches := n.patches(in.images)
 	y := n.targetFeatures(teacher, patches, in.targets)                        // [BMK, LD]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
-	places := n.newPredictorPlaces(in.context, in.targets)
+	places := n.newPredictorPositions(in.context, in.targets)
 	var rows []*Node
 	for slot, w := range predictors {
 		prediction := n.predict(w, n.source(hidden, r, slot), places)
@@ -35,7 +28,7 @@ func (n network) objective(in batch, r rows, student, teacher weights, predictor
 		rows = append(rows, ReduceMean(Reshape(errors, len(n.Depths), n.Width), 1)) // [L]
 	}
 	table = Stack(rows, 0) // [R, L]
-	loss = DivScalar(ReduceAllSum(Mul(table, r.weights)), float64(len(predictors)))
+	loss = DivScalar(ReduceAllSum(Mul(table, r.lossWeights)), float64(len(predictors)))
 	return table, loss
 }
 
@@ -43,7 +36,7 @@ func (n network) objective(in batch, r rows, student, teacher weights, predictor
 // normalised over its features so that all cells of the table share one scale: [BMK, LD]. They have no gradient. They and the
 // predictions have two axes, the second as dense in memory as the heads' product makes it: with L as an axis of its own XLA puts
 // the tokens there, and then reads them far apart.
-func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
+func (n network) targetFeatures(teacher params, patches, targets *Node) *Node {
 	b, m, k := targets.Shape().Dim(0), targets.Shape().Dim(1), targets.Shape().Dim(2)
 	n.Remat = false                           // there is no backward pass to keep anything for
 	hidden := n.encode(teacher, patches, nil) // [B, N, D] of every depth
@@ -61,13 +54,13 @@ func (n network) targetFeatures(teacher weights, patches, targets *Node) *Node {
 
 // source is the student's hidden state [B, C, D] that feeds a slot. It is a sum over the depths with one-hot factors:
 // exact, and cheaper than a gather, whose gradient would be a scatter.
-func (n network) source(hidden []*Node, r rows, slot int) *Node {
+func (n network) source(hidden []*Node, r rowInputs, slot int) *Node {
 	if slot == n.Slots()-1 {
 		return hidden[n.deepest()]
 	}
 	var z *Node
 	for i, depth := range n.Depths[:len(n.Depths)-1] {
-		x := Mul(hidden[depth], Reshape(Slice(r.sources, AxisElem(slot), AxisElem(i)), 1, 1, 1))
+		x := Mul(hidden[depth], Reshape(Slice(r.oneHot, AxisElem(slot), AxisElem(i)), 1, 1, 1))
 		if z == nil {
 			z = x
 		} else {
@@ -79,9 +72,9 @@ func (n network) source(hidden []*Node, r rows, slot int) *Node {
 
 // gradients differentiates the loss with respect to the trained rows of the student and of each predictor, and stacks
 // them as the arrays are stacked: one list for the student, then one for each slot.
-func (n network) gradients(loss *Node, student weights, predictors []weights) [][]*Node {
+func (n network) gradients(loss *Node, student params, predictors []params) byNetwork[*Node] {
 	var leaves []*Node
-	each := func(f func(a array, w weights, group int)) {
+	each := func(f func(a array, w params, group int)) {
 		for _, a := range n.encoderArrays() {
 			f(a, student, 0)
 		}
@@ -91,14 +84,14 @@ func (n network) gradients(loss *Node, student weights, predictors []weights) []
 			}
 		}
 	}
-	each(func(a array, w weights, _ int) {
+	each(func(a array, w params, _ int) {
 		for _, name := range a.trained() {
 			leaves = append(leaves, w.get(name))
 		}
 	})
 	gradients := Gradient(loss, leaves...)
-	stacked := make([][]*Node, 1+len(predictors))
-	each(func(a array, _ weights, group int) {
+	stacked := newByNetwork[*Node](n.Config)
+	each(func(a array, _ params, group int) {
 		rows := len(a.trained())
 		gradient := gradients[0]
 		if a.rows > 0 {
@@ -111,7 +104,7 @@ func (n network) gradients(loss *Node, student weights, predictors []weights) []
 }
 
 // finite says whether all the gradients are: a scalar truth value.
-func finite(gradients [][]*Node) *Node {
+func finite(gradients byNetwork[*Node]) *Node {
 	var all *Node
 	for _, group := range gradients {
 		for _, gradient := range group {
@@ -123,4 +116,30 @@ func finite(gradients [][]*Node) *Node {
 		}
 	}
 	return all
+}
+
+// rowWeights are the weights w(source, t) of the target depths in the row of a source depth; they sum to 1. The deepest
+// target gets the bias of the row and the others share the rest evenly. The bias is `last` for the deepest source where
+// it is set, else `all` where that is set; a row with neither is uniform (the post's all_to_last_weight and
+// last_to_last_weight).
+func rowWeights(depths []int, source int, all, last *float64) []float64 {
+	n := len(depths)
+	weights := make([]float64, n)
+	if n == 1 {
+		weights[0] = 1
+		return weights
+	}
+	bias := all
+	if source == depths[n-1] && last != nil {
+		bias = last
+	}
+	deepest := 1 / float64(n)
+	if bias != nil {
+		deepest = *bias
+	}
+	for i := range weights {
+		weights[i] = (1 - deepest) / float64(n-1)
+	}
+	weights[n-1] = deepest
+	return weights
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
@@ -82,12 +84,12 @@ func testGoldenObjective(t *testing.T, precision string) {
 				names = nil
 				add := func(name string, x *graph.Node) { names, outputs = append(names, name), append(outputs, x) }
 				in := &inputs{nodes}
-				b, r := in.batch(), in.numbers().rows(l.Config)
-				encoder, predictor := len(l.encoderArrays()), len(l.predictorArrays())
-				student, teacher := newWeights(l.encoderArrays(), in.take(encoder)), newWeights(l.encoderArrays(), in.take(encoder))
-				var predictors []weights
-				for range sources {
-					predictors = append(predictors, newWeights(l.predictorArrays(), in.take(predictor)))
+				b, r := in.batch(), in.numbers(l.rowNumbers()).rows(l.Config)
+				p := in.params(l.Config)
+				student, teacher := newParams(l.encoderArrays(), p.student), newParams(l.encoderArrays(), p.teacher)
+				var predictors []params
+				for _, stacked := range p.predictors {
+					predictors = append(predictors, newParams(l.predictorArrays(), stacked))
 				}
 				patches := l.patches(b.images)
 				hidden := l.encode(student, gatherTokens(patches, b.context), b.context)
@@ -105,7 +107,7 @@ func testGoldenObjective(t *testing.T, precision string) {
 					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
 				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
-				places := l.newPredictorPlaces(b.context, b.targets)
+				places := l.newPredictorPositions(b.context, b.targets)
 				for slot, w := range predictors {
 					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
 				}
@@ -135,13 +137,14 @@ func testGoldenObjective(t *testing.T, precision string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			groups := []*group{l.student}
+			groups := []*paramGroup{l.student}
 			for _, s := range sources {
 				groups = append(groups, l.predictors[s])
 			}
 			var arguments []any
 			step := StepInput{Images: images, Masks: g.masks(0), Sources: sources}
-			for _, x := range join(l.inputs(step, 0, l.rowInputs(step)), l.weights(groups)) {
+			numbers := l.rowNumbers().pack(l.rowValues(step))
+			for _, x := range join(l.batch(step, 0), []*tensors.Tensor{numbers}, l.params(groups)) {
 				arguments = append(arguments, x)
 			}
 			outputs, err := exec.Call(arguments...)
@@ -165,6 +168,48 @@ func testGoldenObjective(t *testing.T, precision string) {
 				}
 			}
 			t.Logf("%s: %d tensors, worst difference %.2g", file, len(names), worst)
+		})
+	}
+}
+
+func TestRowWeights(t *testing.T) {
+	value := func(x float64) *float64 { return &x }
+	eleven := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
+	for _, c := range []struct {
+		name      string
+		depths    []int
+		source    int
+		all, last *float64
+		deepest   float64
+	}{
+		{"alone", []int{11}, 11, value(0.5), value(0.8), 1},
+		{"R-U, a row", eleven, 3, nil, nil, 1. / 11},
+		{"R-U, the deepest row", eleven, 11, nil, nil, 1. / 11},
+		{"R-A05-B05, a row", eleven, 3, value(0.5), nil, 0.5},
+		{"R-A05-B05, the deepest row", eleven, 11, value(0.5), nil, 0.5},
+		{"R-A05-B08, a row", eleven, 3, value(0.5), value(0.8), 0.5},
+		{"R-A05-B08, the deepest row", eleven, 11, value(0.5), value(0.8), 0.8},
+		{"R-B08, a row", eleven, 3, nil, value(0.8), 1. / 11},
+		{"R-B08, the deepest row", eleven, 11, nil, value(0.8), 0.8},
+		{"R-A05-B10, the deepest row", eleven, 11, value(0.5), value(1), 1},
+		{"no mass on the deepest", []int{0, 5}, 0, value(0), nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := rowWeights(c.depths, c.source, c.all, c.last)
+			n := len(c.depths)
+			if len(w) != n || math.Abs(w[n-1]-c.deepest) > 1e-15 {
+				t.Fatalf("weights %v, want %v on the deepest", w, c.deepest)
+			}
+			sum := w[n-1]
+			for _, other := range w[:n-1] {
+				sum += other
+				if want := (1 - c.deepest) / float64(n-1); math.Abs(other-want) > 1e-15 {
+					t.Errorf("weight %v, want %v", other, want)
+				}
+			}
+			if math.Abs(sum-1) > 1e-12 {
+				t.Errorf("the row sums to %v", sum)
+			}
 		})
 	}
 }

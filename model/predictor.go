@@ -8,7 +8,7 @@ import (
 // linear head for every target depth. z [B, C, D] is the student's raw hidden state; context [B, C]
 // and targets [B, M, K] are places. It returns [BMK, LD]: every target block is predicted alone, as a sequence of the
 // context tokens and one mask token for each of its cells, so blocks never see each other.
-func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
+func (n network) predict(w params, z *Node, places predictorPositions) *Node {
 	b, c, p := places.b, places.c, n.PredictorWidth
 	x := n.linear(w.in("predictor_embed"), z) // [B, C, P]
 	mask := BroadcastToDims(w.get("mask_token"), b, 1, p)
@@ -27,7 +27,7 @@ func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 			// Before the first attention all sequences of an image consist of the same C+1 vectors, so only here they are spread.
 			x, qkv = places.spread(x), places.spread(qkv) // [BM, C+K, P] and [BM, C+K, 3P]
 		}
-		x = n.block(block, x, qkv, n.PredictorHeads, places.turns, from)
+		x = n.block(block, x, qkv, n.PredictorHeads, places.rope, from)
 	}
 	if n.Remat {
 		x = x.StopCheckpoint()
@@ -40,23 +40,23 @@ func (n network) predict(w weights, z *Node, places predictorPlaces) *Node {
 	return Reshape(y, b*places.m*places.k, len(n.Depths)*n.Width)
 }
 
-// predictorPlaces are the places of the sequences of a step, the same for all predictors.
-type predictorPlaces struct {
+// predictorPositions are the places of the sequences of a step, the same for all predictors.
+type predictorPositions struct {
 	b, c, m, k int
-	turns      turns
+	rope       ropeCosSin
 }
 
-func (n network) newPredictorPlaces(context, targets *Node) predictorPlaces {
-	s := predictorPlaces{b: targets.Shape().Dim(0), c: context.Shape().Dim(1), m: targets.Shape().Dim(1), k: targets.Shape().Dim(2)}
+func (n network) newPredictorPositions(context, targets *Node) predictorPositions {
+	s := predictorPositions{b: targets.Shape().Dim(0), c: context.Shape().Dim(1), m: targets.Shape().Dim(1), k: targets.Shape().Dim(2)}
 	context = BroadcastToDims(InsertAxes(context, 1), s.b, s.m, s.c)               // [B, M, C]
 	places := Reshape(Concatenate([]*Node{context, targets}, 2), s.b*s.m, s.c+s.k) // [BM, C+K]
-	s.turns = newTurns(context.Graph(), s.b*s.m, n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, places)
+	s.rope = newRopeCosSin(context.Graph(), s.b*s.m, n.Grid(), n.PredictorWidth, n.PredictorHeads, n.RopeTheta, places)
 	return s
 }
 
 // spread makes the sequences of the target blocks of what belongs to context tokens and to a mask token: [B, C+1, W] ->
 // [BM, C+K, W].
-func (s predictorPlaces) spread(x *Node) *Node {
+func (s predictorPositions) spread(x *Node) *Node {
 	width := x.Shape().Dim(2)
 	part := func(from, to, copies int) *Node {
 		return BroadcastToDims(InsertAxes(Slice(x, AxisRange(), AxisRange(from, to)), 1), s.b, s.m, copies, width)

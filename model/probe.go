@@ -4,14 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
-	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/cijepa/cijepa/model/draw"
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
@@ -19,12 +21,12 @@ import (
 // is nearly all of the work. What it computes is a function of the encoder, the seed and the batches it was given.
 // A Probe is used by one goroutine at a time.
 type Probe struct {
-	*reader
+	*frozenEncoder
 	ProbeConfig
-	encoder      []*tensors.Tensor
-	heads        *group // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
-	train, judge *graph.Exec
-	lost         error // why the heads are gone, if a program failed after it had taken them
+	encoder                   []*tensors.Tensor
+	heads                     *paramGroup // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
+	trainProgram, evalProgram *Exec
+	lost                      error // why the heads are gone, if a program failed after it had taken them
 }
 
 // ProbeConfig holds the settings of a Probe.
@@ -70,32 +72,32 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 		return nil, err
 	}
 	if pc.Classes < 1 || pc.Classes > maxWidth {
-		return nil, &mask.FieldError{"Classes", pc.Classes, fmt.Sprintf("must lie in 1..%d", maxWidth)}
+		return nil, fieldError("Classes", pc.Classes, "must lie in 1..%d", maxWidth)
 	}
 	cfg.Depths = slices.Clone(cfg.Depths)
 	p = &Probe{ProbeConfig: pc}
-	if p.reader, err = newReader(d, cfg, pc.Batch); err != nil {
+	if p.frozenEncoder, err = newFrozenEncoder(d, cfg, pc.Batch); err != nil {
 		return nil, err
 	}
-	if p.encoder, err = p.freeze(enc); err != nil {
+	if p.encoder, err = p.uploadEncoder(enc); err != nil {
 		return nil, fmt.Errorf("making the probe: %w", err)
 	}
 	if p.heads, err = p.newHeads(seed); err != nil {
 		return nil, fmt.Errorf("making the probe: %w", err)
 	}
-	if p.train, err = graph.NewExec(d.backend, p.trainHeads); err != nil {
+	if p.trainProgram, err = NewExec(d.backend, p.trainHeads); err != nil {
 		return nil, fmt.Errorf("making the program probe: %w", err)
 	}
-	if p.judge, err = graph.NewExec(d.backend, p.judgeHeads); err != nil {
+	if p.evalProgram, err = NewExec(d.backend, p.evalHeads); err != nil {
 		return nil, fmt.Errorf("making the program score: %w", err)
 	}
-	p.train, p.judge = p.train.WithName("probe"), p.judge.WithName("score")
+	p.trainProgram, p.evalProgram = p.trainProgram.WithName("probe"), p.evalProgram.WithName("score")
 	return p, nil
 }
 
 // newHeads draws the linear layers; the moments begin at zero.
-func (p *Probe) newHeads(seed uint64) (*group, error) {
-	g := &group{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
+func (p *Probe) newHeads(seed uint64) (*paramGroup, error) {
+	g := &paramGroup{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
 	streams := make([]*draw.Stream, len(p.Depths))
 	for i, depth := range p.Depths {
 		streams[i] = draw.New(seed, "probe", uint64(depth))
@@ -109,7 +111,7 @@ func (p *Probe) newHeads(seed uint64) (*group, error) {
 				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 			}
 		}
-		for _, list := range []*[]*tensors.Tensor{&g.w, &g.first, &g.second} {
+		for _, list := range []*[]*tensors.Tensor{&g.params, &g.m, &g.v} {
 			t, err := p.device.upload(data, a.shape())
 			if err != nil {
 				return nil, err
@@ -126,21 +128,21 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 	if p.lost != nil {
 		return nil, nil, fmt.Errorf("the state was lost before: %w", p.lost)
 	}
-	n, err := p.count(images)
+	n, err := p.imageCount(images)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(labels) != n {
-		return nil, nil, &mask.FieldError{"Labels", len(labels), fmt.Sprintf("must be %d, one an image", n)}
+		return nil, nil, fieldError("Labels", len(labels), "must be %d, one an image", n)
 	}
 	padded := make([]int32, p.batch)
 	for i, label := range labels {
 		if label < 0 || int(label) >= p.Classes {
-			return nil, nil, &mask.FieldError{"Labels", label, fmt.Sprintf("must lie in 0..%d", p.Classes-1)}
+			return nil, nil, fieldError("Labels", label, "must lie in 0..%d", p.Classes-1)
 		}
 		padded[i] = label
 	}
-	features, squares, err := p.read(p.encoder, images)
+	features, squares, err := p.forward(p.encoder, images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,10 +161,10 @@ func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float6
 	for i := range labels {
 		share[i] = 1 / float32(len(labels))
 	}
-	scalars := updateScalars(rate, 0, p.heads.updates+1)
+	scalars := adamWScalars(rate, 0, p.heads.updates+1)
 	in := []*tensors.Tensor{classes, tensors.FromValue(share), tensors.FromValue(scalars[:])}
-	owned := join(places(p.heads.w), places(p.heads.first), places(p.heads.second))
-	results, err := p.device.run(p.train, in, []*tensors.Tensor{features}, owned)
+	owned := join(pointers(p.heads.params), pointers(p.heads.m), pointers(p.heads.v))
+	results, err := p.device.run(p.trainProgram, in, []*tensors.Tensor{features}, owned)
 	if err != nil {
 		p.lost = err
 		return nil, fmt.Errorf("probe step: %w", err)
@@ -184,7 +186,7 @@ func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 		valid[i] = 1
 	}
 	in := []*tensors.Tensor{classes, tensors.FromValue(valid)}
-	results, err := p.device.run(p.judge, in, join([]*tensors.Tensor{features}, p.heads.w), nil)
+	results, err := p.device.run(p.evalProgram, in, join([]*tensors.Tensor{features}, p.heads.params), nil)
 	if err != nil {
 		return s, fmt.Errorf("probe score: %w", err)
 	}
@@ -197,11 +199,11 @@ func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 
 // Features gives the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
 func (p *Probe) Features(images []byte) (pooled []float32, err error) {
-	n, err := p.count(images)
+	n, err := p.imageCount(images)
 	if err != nil {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
-	features, squares, err := p.read(p.encoder, images)
+	features, squares, err := p.forward(p.encoder, images)
 	if err != nil {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
@@ -211,4 +213,85 @@ func (p *Probe) Features(images []byte) (pooled []float32, err error) {
 		return nil, fmt.Errorf("probe features: %w", err)
 	}
 	return all[:n*len(p.Depths)*p.Width], nil
+}
+
+// logits are those of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K]. They are float32 in
+// both precisions: next to the encoder they cost nothing.
+func logits(features, weight, bias *Node) *Node {
+	y := dot(features, weight, []int{2}, []int{1}, []int{2}, []int{0})
+	return Add(y, InsertAxes(bias, 1))
+}
+
+// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss [B], scalars [3],
+// features [B, L, D], then the heads' arrays with both moments. Outputs: loss [L], the arrays.
+func (p *Probe) trainHeads(nodes []*Node) []*Node {
+	in := inputs{nodes}
+	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
+	heads := in.trained(len(p.heads.arrays))
+	features = StopGradient(features)
+	likely := LogSoftmax(logits(features, heads.params[0], heads.params[1]), -1) // [L, B, K]
+	right := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0)           // [1, B, K]
+	surprise := Neg(ReduceSum(Mul(likely, right), -1))                           // [L, B]
+	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)                   // [L]
+	gradients := Gradient(ReduceAllSum(loss), heads.params...)                   // no depth reaches another's head
+	outputs := []*Node{loss}
+	var after trained[*Node]
+	for i, a := range p.heads.arrays {
+		w, first, second := adamW(a, scalars, heads.params[i], heads.m[i], heads.v[i], gradients[i])
+		after.params, after.m, after.v = append(after.params, w), append(after.m, first), append(after.v, second)
+	}
+	return append(outputs, join(after.params, after.m, after.v)...)
+}
+
+// evalHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
+// [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first, and is among the first five.
+func (p *Probe) evalHeads(nodes []*Node) []*Node {
+	in := inputs{nodes}
+	classes, valid, features := in.one(), in.one(), in.one()
+	y := logits(features, in.one(), in.one()) // [L, B, K]
+	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
+	right := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
+	own := ReduceAndKeep(Where(Equal(class, right), y, ZerosLike(y)), ReduceSum, -1) // [L, B, 1]
+	// A class stands before the right one unless it is known to stand behind: so what is not a number counts as wrong.
+	behind := LogicalOr(LessThan(y, own), LogicalAnd(Equal(y, own), GreaterOrEqual(class, right)))
+	before := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
+	among := func(first float64) *Node {
+		hit := ConvertDType(LessThan(before, Scalar(y.Graph(), dtypes.Float32, first)), dtypes.Float32)
+		return ReduceSum(Mul(hit, InsertAxes(valid, 0)), -1) // [L]
+	}
+	return []*Node{among(1), among(5)}
+}
+
+// file is the probe's state as a part of a checkpoint.
+func (p *Probe) file() stateFile { return stateFile{"probe.safetensors", "probe.", p.heads} }
+
+// Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are named
+// probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected depth, and adam.m/, adam.v/,
+// adam.step/ before each name.
+func (p *Probe) Parts() (parts []Part, err error) {
+	defer recovered(&err, "copying the probe")
+	if p.lost != nil {
+		return nil, fmt.Errorf("copying the probe: the state was lost before: %w", p.lost)
+	}
+	part, fetch, err := p.file().part(p.device)
+	if err == nil {
+		err = fetch()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("copying the probe: %w", err)
+	}
+	return []Part{part}, nil
+}
+
+// Load replaces the state by the parts that `open` opens by name. If one cannot be read or does not fit, the probe is as
+// it was, and the error wraps that of the reader.
+func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
+	defer recovered(&err, "loading the probe")
+	heads, err := p.file().load(p.device, open)
+	if err != nil {
+		return fmt.Errorf("loading the probe: %w", err)
+	}
+	old := p.heads
+	p.heads, p.lost = heads, nil
+	return old.free()
 }

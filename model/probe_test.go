@@ -75,10 +75,7 @@ func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	t.Helper()
 	arrays := map[string][]float32{}
 	for _, file := range probeFiles(t, p) {
-		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		entries, _ := safetensorsHeader(t, bytes.NewReader(file))
 		data := file[8+binary.LittleEndian.Uint64(file):]
 		for name, e := range entries {
 			for at := e.Offsets[0]; at < e.Offsets[1]; at += 4 {
@@ -316,10 +313,7 @@ func TestProbeScoreTies(t *testing.T) {
 	set := func(bias [7]float32) {
 		t.Helper()
 		file := probeFiles(t, p)["probe.safetensors"]
-		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		entries, _ := safetensorsHeader(t, bytes.NewReader(file))
 		data := file[8+binary.LittleEndian.Uint64(file):]
 		weight := entries["probe.heads.0.weight"].Offsets
 		clear(data[weight[0]:weight[1]])
@@ -412,7 +406,7 @@ func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	t.Helper()
 	n := len(images) / (p.Image * p.Image * 3)
 	program, err := graph.NewExec(p.device.backend, func(nodes []*graph.Node) (out []*graph.Node) {
-		all := p.encode(newWeights(p.encoderArrays(), nodes[1:]), p.patches(nodes[0]), nil)
+		all := p.encode(newParams(p.encoderArrays(), nodes[1:]), p.patches(nodes[0]), nil)
 		for _, depth := range p.Depths {
 			out = append(out, all[depth])
 		}
@@ -581,7 +575,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
 	stored := probeFiles(t, p)
 	images, labels := labelled(cfg, 4, 5, 0)
-	if err := p.heads.first[0].FinalizeAll(); err != nil {
+	if err := p.heads.m[0].FinalizeAll(); err != nil {
 		t.Fatal(err)
 	}
 	for try := range 2 {

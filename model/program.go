@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
-
-	"github.com/cijepa/cijepa/model/mask"
 )
 
 // programs are the compiled forms of a step: one for every shape of its masks, whichever depths are sampled. A step is one
 // program, or with micro-batches two: gradients and update.
 type programs struct {
 	network
-	whole            *graph.Exec
-	gradient, update *graph.Exec
-	copy             *graph.Exec // of the state, for a snapshot
+	stepExec            *graph.Exec
+	gradExec, applyExec *graph.Exec
+	copyExec            *graph.Exec // of the state, for a snapshot
 
 	mu         sync.Mutex // guards what follows: programs of several shapes are compiled at once
 	ready      map[programShape]bool
@@ -56,7 +53,7 @@ func (p *programs) inspect(g *graph.Graph) {
 
 // free gives the programs back to the device.
 func (p *programs) free() {
-	for _, exec := range []*graph.Exec{p.whole, p.gradient, p.update, p.copy} {
+	for _, exec := range []*graph.Exec{p.stepExec, p.gradExec, p.applyExec, p.copyExec} {
 		if exec != nil {
 			exec.Finalize()
 		}
@@ -79,12 +76,12 @@ func newPrograms(n network, d *Device) (*programs, error) {
 		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has more shapes than the default allows
 	}
 	var errs [4]error
-	p.copy, errs[3] = program("copy", copyArrays)
+	p.copyExec, errs[3] = program("copy", copyArrays)
 	if n.passes() == 1 {
-		p.whole, errs[0] = program("step", n.wholeStep)
+		p.stepExec, errs[0] = program("step", n.stepGraph)
 	} else {
-		p.gradient, errs[1] = program("gradient", n.gradientStep)
-		p.update, errs[2] = program("update", n.updateStep)
+		p.gradExec, errs[1] = program("gradient", n.gradGraph)
+		p.applyExec, errs[2] = program("update", n.applyGraph)
 	}
 	return p, errors.Join(errs[:]...)
 }
@@ -100,7 +97,7 @@ func (p *programs) compile(s programShape) (err error) {
 	doing := fmt.Sprintf("compiling the step for targets of %d and contexts of %d tokens", s.target, s.context)
 	defer recovered(&err, doing)
 	if n := p.tokens(); s.target < 1 || s.target > n || s.context < 1 || s.context > n {
-		return &mask.FieldError{"MaskShape", s, fmt.Sprintf("must have lengths in 1..%d", n)}
+		return fieldError("MaskShape", s, "must have lengths in 1..%d", n)
 	}
 	build := func(exec *graph.Exec, inputs []shapes.Shape) error {
 		g, err := exec.Compile(inputs...)
@@ -110,10 +107,10 @@ func (p *programs) compile(s programShape) (err error) {
 		p.inspect(g)
 		return nil
 	}
-	if p.whole != nil {
-		err = build(p.whole, p.wholeShapes(s))
+	if p.stepExec != nil {
+		err = build(p.stepExec, p.stepShapes(s))
 	} else {
-		err = errors.Join(build(p.gradient, p.gradientShapes(s)), build(p.update, p.updateShapes()))
+		err = errors.Join(build(p.gradExec, p.gradShapes(s)), build(p.applyExec, p.applyShapes()))
 	}
 	if err != nil {
 		return err
@@ -122,93 +119,4 @@ func (p *programs) compile(s programShape) (err error) {
 	p.ready[s] = true
 	p.mu.Unlock()
 	return nil
-}
-
-// The shapes of the inputs, in the order in which step.go takes them.
-
-func floatShape(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
-
-func (p *programs) wholeShapes(s programShape) []shapes.Shape {
-	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+p.updateNumbers()), p.stateShapes())
-}
-
-func (p *programs) gradientShapes(s programShape) []shapes.Shape {
-	return join(p.batchShapes(s), numberShapes(p.rowNumbers()+passNumbers), p.weightShapes(), p.sumShapes())
-}
-
-func (p *programs) updateShapes() []shapes.Shape {
-	return join(numberShapes(p.updateNumbers()), p.sumShapes(), p.stateShapes())
-}
-
-func (p *programs) batchShapes(s programShape) []shapes.Shape {
-	images := dtypes.Uint8
-	if s.floats {
-		images = dtypes.Float32
-	}
-	return []shapes.Shape{
-		shapes.Make(images, p.micro(), p.Image, p.Image, 3),
-		shapes.Make(dtypes.Int32, p.micro(), s.context),
-		shapes.Make(dtypes.Int32, p.micro(), s.blocks, s.target),
-	}
-}
-
-// rowNumbers are the weights of a step's rows and the choice of their sources, updateNumbers the scalars of an update, and
-// passNumbers whether a micro-batch is the first of its step, and its share.
-func (c Config) rowNumbers() int {
-	return c.Slots()*len(c.Depths) + (c.Slots()-1)*(len(c.Depths)-1)
-}
-
-func (c Config) updateNumbers() int { return (1+c.Slots())*scalarsOfAGroup + averagingScalars }
-
-const passNumbers = 2
-
-func numberShapes(n int) []shapes.Shape { return []shapes.Shape{floatShape(n)} }
-
-func arrayShapes(arrays []array) (list []shapes.Shape) {
-	for _, a := range arrays {
-		list = append(list, floatShape(a.shape()...))
-	}
-	return list
-}
-
-func (p *programs) weightShapes() []shapes.Shape {
-	encoder := arrayShapes(p.encoderArrays())
-	list := join(encoder, encoder)
-	for range p.Slots() {
-		list = append(list, arrayShapes(p.predictorArrays())...)
-	}
-	return list
-}
-
-func (p *programs) stateShapes() []shapes.Shape {
-	encoder, predictor := arrayShapes(p.encoderArrays()), arrayShapes(p.predictorArrays())
-	list := join(encoder, encoder, encoder, encoder)
-	for range p.Slots() {
-		list = join(list, predictor, predictor, predictor)
-	}
-	return list
-}
-
-func (p *programs) sumShapes() (list []shapes.Shape) {
-	for _, a := range sumArrays(p.Config) {
-		list = append(list, floatShape(a.trainedShape()...))
-	}
-	return list
-}
-
-// sumArrays are the arrays whose gradients add up over micro-batches.
-func sumArrays(c Config) []array {
-	arrays := c.encoderArrays()
-	for range c.Slots() {
-		arrays = append(arrays, c.predictorArrays()...)
-	}
-	return arrays
-}
-
-// join puts lists behind each other in a list of their own.
-func join[T any](lists ...[]T) (all []T) {
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
 }

@@ -3,8 +3,6 @@ package model
 import (
 	"math"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -31,15 +29,15 @@ func ropeAngles(grid, head int, theta float64) []float64 {
 	return angles
 }
 
-// turns are the factors that turn the queries and keys of a sequence of tokens.
-type turns struct {
+// ropeCosSin are the factors that turn the queries and keys of a sequence of tokens.
+type ropeCosSin struct {
 	cos, sin *Node // [B or 1, T, D]: queries of all heads, then keys of all heads, A/2 pairs each
 }
 
-// newTurns builds the factors for sequences [B, T, D] whose tokens lie at the given places [B, T] of the grid; nil: at all
+// newRopeCosSin builds the factors for sequences [B, T, D] whose tokens lie at the given places [B, T] of the grid; nil: at all
 // N in order. The factors of the queries carry the scale of the scores, 1/sqrt(A). They are as large as a sequence of
 // queries and keys: products of equal shapes are what the Go backend is fast at, and XLA makes no copies of them.
-func newTurns(g *Graph, b, grid, width, heads int, theta float64, places *Node) turns {
+func newRopeCosSin(g *Graph, b, grid, width, heads int, theta float64, places *Node) ropeCosSin {
 	head := width / heads
 	angles := ropeAngles(grid, head, theta)
 	factor := func(f func(float64) float64) *Node {
@@ -58,7 +56,7 @@ func newTurns(g *Graph, b, grid, width, heads int, theta float64, places *Node) 
 		x = BroadcastToDims(Reshape(x, images, t, 2, 1, head/2), images, t, 2, heads, head/2) // [B, T, 2, H, A/2]
 		return BroadcastToDims(Reshape(x, images, t, width), b, t, width)                     // [B, T, D]
 	}
-	return turns{factor(math.Cos), factor(math.Sin)}
+	return ropeCosSin{factor(math.Cos), factor(math.Sin)}
 }
 
 // pairsFirst puts the rows of a stored qkv weight [3D, ...] or bias [3D] into the order of the programs: the u of queries
@@ -70,11 +68,4 @@ func pairsFirst(w *Node, heads int) *Node {
 	order := []int{1, 0, 2}[:pairs.Rank()]
 	pairs = Reshape(TransposeAllAxes(pairs, order...), append([]int{2 * width}, rest...)...)
 	return Concatenate([]*Node{pairs, Slice(w, AxisRange(2*width, 3*width))}, 0)
-}
-
-// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
-func gatherTokens(x, places *Node) *Node {
-	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
-	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
-	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
 }

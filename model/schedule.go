@@ -1,6 +1,11 @@
 package model
 
-import "math"
+import (
+	"math"
+	"slices"
+
+	"github.com/cijepa/cijepa/model/draw"
+)
 
 // Schedule gives the learning rate and the teacher's momentum of every update of a run. Updates are counted from 1 to
 // Total, as I-JEPA's schedulers do (they step before the update).
@@ -27,4 +32,19 @@ func (s Schedule) LR(update int64) float64 {
 // towards LastMomentum, which it would reach one update after the last.
 func (s Schedule) EMAMomentum(update int64) float64 {
 	return s.StartMomentum + float64(update-1)*(s.EndMomentum-s.StartMomentum)/float64(s.Total)
+}
+
+// SampleDepths draws the source depths of a step: `rows` distinct ones, uniform over the depths without the deepest, then
+// the deepest. They come in ascending order. Which they are depends on the seed and the step alone.
+// depths is ascending; rows must be below its length.
+func SampleDepths(depths []int, rows int, seed uint64, step int64) []int {
+	last := len(depths) - 1
+	stream := draw.New(seed, "depths", uint64(step))
+	// The first `rows` places of a permutation are a uniform sample without replacement.
+	sources := make([]int, 0, rows+1)
+	for _, i := range stream.Perm(last)[:rows] {
+		sources = append(sources, depths[i])
+	}
+	slices.Sort(sources)
+	return append(sources, depths[last])
 }

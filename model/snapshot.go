@@ -12,12 +12,12 @@ import (
 
 // Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
 // comes to the host beside them. Where there is no room for it, the state comes to the host at once.
-func (l *Learner) Snapshot() (s *State, err error) {
+func (l *Learner) Snapshot() (parts []Part, err error) {
 	defer recovered(&err, "taking a snapshot")
 	if l.lost != nil {
 		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
 	}
-	portions, copied := l.portions(l.Config), false
+	portions, copied := l.files(l.Config), false
 	if l.device.client != nil {
 		copies, err := l.copies()
 		switch {
@@ -27,14 +27,13 @@ func (l *Learner) Snapshot() (s *State, err error) {
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
 	}
-	s = &State{}
 	var fetches []func() error
 	for _, p := range portions {
 		part, fetch, err := p.part(l.device)
 		if err != nil {
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
-		s.parts, fetches = append(s.parts, part), append(fetches, fetch)
+		parts, fetches = append(parts, part), append(fetches, fetch)
 	}
 	fetch := func() error {
 		var errs []error
@@ -48,12 +47,12 @@ func (l *Learner) Snapshot() (s *State, err error) {
 	}
 	if copied {
 		go fetch() // what fails there, Part.Write tells
-		return s, nil
+		return parts, nil
 	}
 	if err := fetch(); err != nil {
 		return nil, fmt.Errorf("taking a snapshot: %w", err)
 	}
-	return s, nil
+	return parts, nil
 }
 
 // CompileSnapshot builds the programs with which Snapshot copies, ahead of their first use.
@@ -63,9 +62,9 @@ func (l *Learner) CompileSnapshot() (err error) {
 		return nil
 	}
 	encoder, predictor := arrayShapes(l.encoderArrays()), arrayShapes(l.predictorArrays())
-	_, err = l.programs.copy.Compile(join(encoder, encoder, encoder)...)
-	_, teacher := l.programs.copy.Compile(encoder...)
-	_, predictors := l.programs.copy.Compile(join(predictor, predictor, predictor)...)
+	_, err = l.programs.copyExec.Compile(join(encoder, encoder, encoder)...)
+	_, teacher := l.programs.copyExec.Compile(encoder...)
+	_, predictors := l.programs.copyExec.Compile(join(predictor, predictor, predictor)...)
 	if err = errors.Join(err, teacher, predictors); err != nil {
 		return fmt.Errorf("compiling the snapshot: %w", err)
 	}
@@ -82,33 +81,33 @@ func copyArrays(nodes []*graph.Node) []*graph.Node {
 }
 
 // copies are the portions of the state in other arrays on the device.
-func (l *Learner) copies() (list []portion, err error) {
-	for _, p := range l.portions(l.Config) {
+func (l *Learner) copies() (list []stateFile, err error) {
+	for _, p := range l.files(l.Config) {
 		var arguments []any
-		for _, st := range p.stacks() {
-			arguments = append(arguments, st.on)
+		for _, st := range p.stacked() {
+			arguments = append(arguments, st.device)
 		}
-		outputs, err := l.programs.copy.Call(arguments...)
+		outputs, err := l.programs.copyExec.Call(arguments...)
 		if err != nil {
 			for _, p := range list {
 				err = errors.Join(err, p.group.free())
 			}
 			return nil, fmt.Errorf("copying %s on the device: %w", p.name, err)
 		}
-		g := &group{arrays: p.group.arrays, updates: p.group.updates}
+		g := &paramGroup{arrays: p.group.arrays, updates: p.group.updates}
 		n := len(g.arrays)
-		if g.w = outputs[:n]; len(outputs) > n {
-			g.first, g.second = outputs[n:2*n], outputs[2*n:]
+		if g.params = outputs[:n]; len(outputs) > n {
+			g.m, g.v = outputs[n:2*n], outputs[2*n:]
 		}
-		list = append(list, portion{p.name, p.prefix, g})
+		list = append(list, stateFile{p.name, p.prefix, g})
 	}
 	return list, nil
 }
 
 // part is a portion as a file, whose Write waits until fetch has brought the arrays to the host, and gives the error if it could not.
-func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
-	stacks := p.stacks()
-	arrays := p.file(stacks)
+func (p stateFile) part(d *Device) (part Part, fetch func() error, err error) {
+	stacks := p.stacked()
+	arrays := p.arrays(stacks)
 	header, err := safetensors.Header(arrays, formatMetadata)
 	if err != nil {
 		return Part{}, nil, err
@@ -125,11 +124,11 @@ func (p portion) part(d *Device) (part Part, fetch func() error, err error) {
 		}()
 		defer recovered(&err, p.name)
 		for i, st := range stacks {
-			if stacks[i].data, err = d.download(st.on); err != nil {
+			if stacks[i].data, err = d.download(st.device); err != nil {
 				return fmt.Errorf("%s%s: %w", st.prefix, st.name, err)
 			}
 		}
-		arrays = p.file(stacks)
+		arrays = p.arrays(stacks)
 		return nil
 	}
 	write := func(w io.Writer) error {

@@ -38,8 +38,8 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		arrays := 0
-		for _, p := range l.portions(c) {
-			arrays += len(p.stacks())
+		for _, p := range l.files(c) {
+			arrays += len(p.stacked())
 		}
 		const each = 4 * time.Millisecond
 		t.Setenv("PLUGIN_READ", fmt.Sprint(each.Microseconds()))
@@ -62,7 +62,7 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		for _, p := range s.Parts() {
+		for _, p := range s {
 			var file bytes.Buffer
 			if err := p.Write(&file); err != nil || int64(file.Len()) != p.Size || !bytes.Equal(file.Bytes(), want[p.Name]) {
 				t.Errorf("with room for a copy: %t; %s is not the file of the moment of the snapshot: %d bytes, %v", room, p.Name, file.Len(), err)
@@ -99,7 +99,7 @@ func TestSnapshotThatCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		if err := p.Write(new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "nothing can be read") {
 			t.Errorf("%s: %v", p.Name, err)
 		}

@@ -14,23 +14,18 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// State is a copy of all that a Learner moves, of one moment. Later steps do not change it.
-type State struct{ parts []Part }
-
-// Part is one file of a state.
+// Part is one file of a state. The parts of a Learner's state are in safetensors, float32, in PyTorch's layout, each array
+// under its name in the reference:
+//
+//	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
+//	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
+//	predictor-05.safetensors    predictors.5.heads.2.weight ..., and adam.m/, adam.v/, adam.step/ before each name
 type Part struct {
 	Name string // as "student.safetensors"
 	Size int64  // bytes
 	// Write writes the whole file, once it has come from the device. It may be called again, and from any goroutine.
 	Write func(io.Writer) error
 }
-
-// Parts are the files of the state, in safetensors, float32, PyTorch's layout, each array under its name in the reference:
-//
-//	student.safetensors         student.blocks.0.attn.qkv.weight ..., and adam.m/, adam.v/, adam.step/ before each name
-//	teacher.safetensors         teacher.blocks.0.attn.qkv.weight ...
-//	predictor-05.safetensors    predictors.5.heads.2.weight ..., and adam.m/, adam.v/, adam.step/ before each name
-func (s *State) Parts() []Part { return slices.Clone(s.parts) }
 
 // The parts of a network that is trained, as they stand before the names of its arrays.
 const (
@@ -39,35 +34,35 @@ const (
 	stepCount    = "adam.step/" // a float of shape [1], as PyTorch keeps it; 0 for weights that no loss reaches
 )
 
-// portion is a part of a state as it lies on the device.
-type portion struct {
+// stateFile is a part of a state as it lies on the device.
+type stateFile struct {
 	name   string
 	prefix string
-	group  *group // the teacher has weights alone
+	group  *paramGroup // the teacher has weights alone
 }
 
-// portions names the parts, in a fixed order.
-func (n *networks) portions(c Config) []portion {
-	list := []portion{
+// files names the parts, in a fixed order.
+func (n *networks) files(c Config) []stateFile {
+	list := []stateFile{
 		{"student.safetensors", "student.", n.student},
-		{"teacher.safetensors", "teacher.", &group{arrays: c.encoderArrays(), w: n.teacher}},
+		{"teacher.safetensors", "teacher.", &paramGroup{arrays: c.encoderArrays(), trained: trained[*tensors.Tensor]{params: n.teacher}}},
 	}
 	for _, depth := range c.Depths {
-		list = append(list, portion{fmt.Sprintf("predictor-%02d.safetensors", depth), fmt.Sprintf("predictors.%d.", depth), n.predictors[depth]})
+		list = append(list, stateFile{fmt.Sprintf("predictor-%02d.safetensors", depth), fmt.Sprintf("predictors.%d.", depth), n.predictors[depth]})
 	}
 	return list
 }
 
-// stack is an array of a portion, on the device and in the memory of the host.
-type stack struct {
+// stackedTensor is an array of a portion, on the device and in the memory of the host.
+type stackedTensor struct {
 	array
 	prefix string // before the names of its rows
-	on     *tensors.Tensor
+	device *tensors.Tensor
 	data   []byte // of all rows, little-endian float32; nil: not there yet
 }
 
 // named are the rows of the stack, which share its memory.
-func (s stack) named() (list []safetensors.Array) {
+func (s stackedTensor) named() (list []safetensors.Array) {
 	size := 4 * s.rowSize()
 	for i, name := range s.names() {
 		row := safetensors.Array{Name: s.prefix + name, Dims: s.dims}
@@ -79,32 +74,32 @@ func (s stack) named() (list []safetensors.Array) {
 	return list
 }
 
-// stacks lists the arrays of a portion: weights, then both moments.
-func (p portion) stacks() (list []stack) {
+// stacked lists the arrays of a portion: weights, then both moments.
+func (p stateFile) stacked() (list []stackedTensor) {
 	kinds := []struct {
 		prefix string
 		on     []*tensors.Tensor
-	}{{"", p.group.w}, {firstMoment, p.group.first}, {secondMoment, p.group.second}}
+	}{{"", p.group.params}, {firstMoment, p.group.m}, {secondMoment, p.group.v}}
 	for _, kind := range kinds {
 		for i, on := range kind.on {
-			list = append(list, stack{array: p.group.arrays[i], prefix: kind.prefix + p.prefix, on: on})
+			list = append(list, stackedTensor{array: p.group.arrays[i], prefix: kind.prefix + p.prefix, device: on})
 		}
 	}
 	return list
 }
 
-// file lists what the file of a portion holds, in its order.
-func (p portion) file(stacks []stack) []safetensors.Array {
-	arrays := p.counts(p.group.updates)
+// arrays lists what the file of a portion holds, in its order.
+func (p stateFile) arrays(stacks []stackedTensor) []safetensors.Array {
+	arrays := p.stepCounts(p.group.updates)
 	for _, st := range stacks {
 		arrays = append(arrays, st.named()...)
 	}
 	return arrays
 }
 
-// counts are the step counts of a portion's rows, if it is trained.
-func (p portion) counts(updates int64) (list []safetensors.Array) {
-	if len(p.group.first) == 0 {
+// stepCounts are the step counts of a portion's rows, if it is trained.
+func (p stateFile) stepCounts(updates int64) (list []safetensors.Array) {
+	if len(p.group.m) == 0 {
 		return nil
 	}
 	for _, a := range p.group.arrays {
@@ -114,7 +109,7 @@ func (p portion) counts(updates int64) (list []safetensors.Array) {
 				count = 0
 			}
 			data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(count)))
-			list = append(list, safetensors.Array{stepCount + p.prefix + name, []int{1}, data})
+			list = append(list, safetensors.Array{Name: stepCount + p.prefix + name, Dims: []int{1}, Data: data})
 		}
 	}
 	return list
@@ -128,8 +123,8 @@ var formatMetadata = map[string]string{"format": "pt"}
 // or is [ErrFormat], or else comes from the device.
 func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the state")
-	portions := l.portions(l.Config)
-	groups := make([]*group, len(portions))
+	portions := l.files(l.Config)
+	groups := make([]*paramGroup, len(portions))
 	var parts errgroup.Group
 	parts.SetLimit(partsAtOnce)
 	for i, p := range portions {
@@ -143,7 +138,7 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 	}
 	err = parts.Wait()
 	if err == nil && l.lost != nil && l.passes() > 1 { // they may be gone with the state
-		l.sums, err = newSums(l.device, l.Config)
+		l.gradAccum, err = newGradAccum(l.device, l.Config)
 	}
 	if err != nil {
 		for _, g := range groups {
@@ -154,7 +149,7 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 		return err
 	}
 	old := l.networks
-	l.networks, l.lost = networks{student: groups[0], teacher: groups[1].w, predictors: map[int]*group{}}, nil
+	l.networks, l.lost = networks{student: groups[0], teacher: groups[1].params, predictors: map[int]*paramGroup{}}, nil
 	for i, depth := range l.Depths {
 		l.predictors[depth] = groups[2+i]
 	}
@@ -166,12 +161,12 @@ func (l *Learner) Load(open func(part string) (io.ReadCloser, error)) (err error
 const partsAtOnce = 4
 
 // load reads a part into new arrays on the device, one more copy of the part in the host's memory at most.
-func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *group, err error) {
-	stacks := p.stacks()
+func (p stateFile) load(d *Device, open func(string) (io.ReadCloser, error)) (g *paramGroup, err error) {
+	stacks := p.stacked()
 	for i, st := range stacks {
 		stacks[i].data = make([]byte, 4*st.size())
 	}
-	counts := p.counts(0)
+	counts := p.stepCounts(0)
 	arrays := slices.Clone(counts)
 	for _, st := range stacks {
 		arrays = append(arrays, st.named()...)
@@ -183,11 +178,11 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *g
 	if err := errors.Join(safetensors.Read(r, arrays), r.Close()); err != nil {
 		return nil, err
 	}
-	g = &group{arrays: p.group.arrays}
+	g = &paramGroup{arrays: p.group.arrays}
 	if len(counts) > 0 {
 		g.updates = int64(math.Float32frombits(binary.LittleEndian.Uint32(counts[0].Data)))
 	}
-	for i, want := range p.counts(g.updates) {
+	for i, want := range p.stepCounts(g.updates) {
 		if string(counts[i].Data) != string(want.Data) {
 			return nil, fmt.Errorf("%w: %s differs from the step count of the other arrays, %d", safetensors.ErrFormat, want.Name, g.updates)
 		}
@@ -197,7 +192,7 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *g
 		if err != nil {
 			return nil, errors.Join(err, g.free())
 		}
-		list := []*[]*tensors.Tensor{&g.w, &g.first, &g.second}[i/len(g.arrays)]
+		list := []*[]*tensors.Tensor{&g.params, &g.m, &g.v}[i/len(g.arrays)]
 		*list = append(*list, t)
 	}
 	return g, nil
@@ -206,16 +201,16 @@ func (p portion) load(d *Device, open func(string) (io.ReadCloser, error)) (g *g
 // free gives the device's memory back.
 func (n *networks) free(c Config) error {
 	var errs []error
-	for _, p := range n.portions(c) {
+	for _, p := range n.files(c) {
 		errs = append(errs, p.group.free())
 	}
 	return errors.Join(errs...)
 }
 
 // free gives the device's memory back.
-func (g *group) free() error {
+func (g *paramGroup) free() error {
 	var errs []error
-	for _, t := range join(g.w, g.first, g.second) {
+	for _, t := range join(g.params, g.m, g.v) {
 		if t != nil { // of a blank learner
 			errs = append(errs, t.FinalizeAll())
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -26,10 +25,7 @@ func TestStateHasTheReferencesNames(t *testing.T) {
 	l := g.learner(t, testDevice(t))
 	shapes := map[string][]int{}
 	for name, file := range stateFiles(t, l) {
-		entries, _, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		entries, _ := safetensorsHeader(t, bytes.NewReader(file))
 		for array, e := range entries {
 			if shapes[array] != nil {
 				t.Errorf("%s is in %s and in another part", array, name)
@@ -63,7 +59,7 @@ func TestSnapshotIsIndependent(t *testing.T) {
 		t.Fatal(err)
 	}
 	var writers sync.WaitGroup
-	for _, p := range slices.Concat(s.Parts(), s.Parts()) {
+	for _, p := range slices.Concat(s, s) {
 		writers.Go(func() {
 			var file bytes.Buffer
 			if err := p.Write(&file); err != nil || int64(file.Len()) != p.Size || !bytes.Equal(file.Bytes(), want[p.Name]) {
@@ -89,7 +85,7 @@ func TestWritingTakesNoMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	var size int64
 	runtime.ReadMemStats(&before)
-	for _, p := range s.Parts() {
+	for _, p := range s {
 		if err := p.Write(io.Discard); err != nil {
 			t.Fatal(err)
 		}
@@ -181,30 +177,6 @@ type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// Any bytes for a file are an error or a header whose arrays follow each other, never a panic.
-func FuzzSafetensorsHeader(f *testing.F) {
-	good, err := safetensors.Header([]safetensors.Array{{"a", []int{2}, make([]byte, 8)}, {"b", nil, make([]byte, 4)}}, formatMetadata)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
-	f.Add([]byte("\x10\x00\x00\x00\x00\x00\x00\x00{\"a\":{\"data_offsets\":[4,0]}}"))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		entries, order, err := safetensors.readSafetensorsHeader(bytes.NewReader(file))
-		if err != nil {
-			return
-		}
-		end := int64(0)
-		for _, name := range order {
-			if at := entries[name].Offsets; at[0] != end || at[1] < at[0] {
-				t.Fatalf("%s lies at %v behind %d", name, at, end)
-			}
-			end = entries[name].Offsets[1]
-		}
-	})
-}
-
 // python runs a script beside the test data. It skips the test where Python or what the script imports is missing.
 // CIJEPA_PYTHON names another interpreter than python3.
 func python(t *testing.T, script string, arguments ...string) []byte {
@@ -245,10 +217,7 @@ func TestPythonReadsState(t *testing.T) {
 		}
 		paths = append(paths, path)
 		r := bytes.NewReader(file)
-		entries, order, err := safetensors.readSafetensorsHeader(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		entries, order := safetensorsHeader(t, r)
 		for _, array := range order {
 			hash := sha256.New()
 			if _, err := io.CopyN(hash, r, entries[array].Offsets[1]-entries[array].Offsets[0]); err != nil {
@@ -274,91 +243,4 @@ func TestPythonReadsState(t *testing.T) {
 		}
 	}
 	t.Logf("Python's safetensors and torch read %d arrays, and loaded %d linear layers", len(want), linear)
-}
-
-// timm loads an exported encoder, strictly, and computes the same features.
-func TestTimmComputesTheSameFeatures(t *testing.T) {
-	g := readGolden(t, filepath.Join("testdata", "objective-hierarchy.safetensors"))
-	l := g.learner(t, testDevice(t))
-	e, err := l.Encoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	write := func(name string, write func(io.Writer) error) string {
-		var file bytes.Buffer
-		if err := write(&file); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	encoder := write("encoder.safetensors", func(w io.Writer) error { return e.Export(w, map[string]string{"made by": "a test"}) })
-	input := g.tensors["step0/images"]
-	images := write("images.safetensors", func(w io.Writer) error {
-		return safetensors.Write(w, []safetensors.Array{{"images", input.dims, float32s(input.values)}}, nil)
-	})
-	sizes, err := json.Marshal(map[string]any{"image": g.Image, "patch": g.Patch, "width": g.Width, "depth": g.Depth,
-		"heads": g.Heads, "mlp_ratio": g.MLPRatio, "rope_theta": g.RopeTheta})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []float64
-	decode(t, python(t, "timm_features.py", encoder, images, string(sizes)), &got)
-
-	// Ours are those of the deepest depth in the test vectors, which TestGoldenObjective holds.
-	hidden := g.tensors["step0/hidden/teacher"].values
-	want := hidden[len(hidden)-len(hidden)/len(g.Depths):]
-	worst, _ := compare(t, "timm's features", got, want, goldenTolerance)
-	if worst > 1e-4 {
-		t.Errorf("timm's features differ by %.3g of the largest", worst)
-	}
-	t.Logf("timm's features of %d values differ by %.2g of the largest", len(got), worst)
-}
-
-// An encoder comes back from its export to the bit, and only into its own sizes.
-func TestEncoderRoundTrip(t *testing.T) {
-	c := tiny()
-	e, err := InitialEncoder(c, 5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var first, second bytes.Buffer
-	if err := e.Export(&first, nil); err != nil {
-		t.Fatal(err)
-	}
-	back, err := ReadEncoder(c, bytes.NewReader(first.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := back.Export(&second, nil); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(first.Bytes(), second.Bytes()) {
-		t.Error("an encoder changed on its way out and in")
-	}
-	c.Width = 32
-	if _, err := ReadEncoder(c, bytes.NewReader(first.Bytes())); err == nil {
-		t.Error("an encoder of width 16 was read into one of width 32")
-	}
-
-	// The untrained encoder is the teacher that a learner of the same seed begins with.
-	l, err := NewLearner(testDevice(t), tiny(), 5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	teacher, err := l.Encoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second.Reset()
-	if err := teacher.Export(&second, nil); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(first.Bytes(), second.Bytes()) {
-		t.Error("the untrained encoder is not the initial teacher")
-	}
 }

@@ -5,178 +5,96 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// A step is a pure function of its inputs. Its programs take and return the state as flat lists of arrays: of the student
-// its weights and both moments, of the teacher its weights, then for every slot a predictor's weights and both moments.
+// The graphs of a step. A step is a pure function of its inputs, whose order is in call.go.
 
-// stateNodes is the state of a step inside a graph.
-type stateNodes struct {
-	student    trainedNodes
-	teacher    []*Node
-	predictors []trainedNodes // one for each slot
+// stepGraph is a step in one program.
+func (n network) stepGraph(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	b, numbers, s := in.batch(), in.numbers(n.stepNumbers()), in.state(n.Config)
+	var predictors [][]*Node
+	for _, p := range s.predictors {
+		predictors = append(predictors, p.params)
+	}
+	params := stepParams[*Node]{s.student.params, s.teacher, predictors}
+	summary, gradients := n.differentiate(b, numbers.rows(n.Config), params)
+	ok := finite(gradients)
+	summary = Concatenate([]*Node{summary, verdict(ok)}, 0)
+	after := n.applyUpdate(s, gradients, ok, numbers)
+	return append([]*Node{summary}, flat(after.lists(n.Config))...)
 }
 
-// trainedNodes are the arrays of a network that an optimiser moves.
-type trainedNodes struct{ w, first, second []*Node }
-
-// inputs hands out the inputs of a program in order.
-type inputs struct{ rest []*Node }
-
-func (in *inputs) take(n int) []*Node {
-	taken := in.rest[:n]
-	in.rest = in.rest[n:]
-	return taken
+// gradGraph adds the gradients of one micro-batch, times its share, to those of the passes before.
+func (n network) gradGraph(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	b, numbers := in.batch(), in.numbers(n.gradNumbers())
+	params, gradAccum := in.params(n.Config), in.gradAccum(n.Config)
+	rows := numbers.rows(n.Config)
+	first, share := ConvertDType(numbers.get(inputFirstPass), dtypes.Bool), numbers.get(inputPassShare)
+	summary, gradients := n.differentiate(b, rows, *params)
+	for i, group := range gradients {
+		for j, gradient := range group {
+			before := Where(first, ZerosLike(gradient), gradAccum[i][j])
+			group[j] = Add(before, Mul(gradient, share))
+		}
+	}
+	return append([]*Node{summary}, flat(gradients.lists(n.Config))...)
 }
 
-func (in *inputs) one() *Node { return in.take(1)[0] }
-
-func (in *inputs) trained(n int) trainedNodes {
-	return trainedNodes{in.take(n), in.take(n), in.take(n)}
+// applyGraph updates the state with the accumulated gradients.
+func (n network) applyGraph(nodes []*Node) []*Node {
+	in := &inputs{nodes}
+	numbers, gradients, s := in.numbers(n.applyNumbers()), in.gradAccum(n.Config), in.state(n.Config)
+	ok := finite(gradients)
+	summary := verdict(ok)
+	after := n.applyUpdate(s, gradients, ok, numbers)
+	return append([]*Node{summary}, flat(after.lists(n.Config))...)
 }
 
-func (in *inputs) batch() batch { return batch{in.one(), in.one(), in.one()} }
-
-// numbers hands out the small float32 inputs of a program. They come as one array: the device waits while the host uploads.
-type numbers struct {
-	all   *Node // [n]
-	taken int
+// differentiate builds the objective and its gradients, stacked as the arrays are. The summary is
+// the table of MSE, row after row, then the loss: [RL + 1].
+func (n network) differentiate(b batch[*Node], rows rowInputs, p stepParams[*Node]) (summary *Node, gradients byNetwork[*Node]) {
+	student, teacher := newParams(n.encoderArrays(), p.student), newParams(n.encoderArrays(), p.teacher)
+	var predictors []params
+	for _, stacked := range p.predictors {
+		predictors = append(predictors, newParams(n.predictorArrays(), stacked))
+	}
+	table, loss := n.objective(b, rows, student, teacher, predictors)
+	summary = Concatenate([]*Node{Reshape(table, -1), Reshape(loss, 1)}, 0)
+	return summary, n.gradients(loss, student, predictors)
 }
 
-func (in *inputs) numbers() *numbers { return &numbers{all: in.one()} }
-
-func (n *numbers) take(dims ...int) *Node {
-	from := n.taken
-	n.taken += floatShape(dims...).Size()
-	return Reshape(Slice(n.all, AxisRange(from, n.taken)), dims...)
-}
-
-func (n *numbers) rows(c Config) rows {
-	r := rows{weights: n.take(c.Slots(), len(c.Depths))}
+// rows are the rows of the table.
+func (n numberNodes) rows(c Config) rowInputs {
+	r := rowInputs{lossWeights: n.get(inputLossWeights)}
 	if c.Slots() > 1 {
-		r.sources = n.take(c.Slots()-1, len(c.Depths)-1)
+		r.oneHot = n.get(inputSources)
 	}
 	return r
 }
 
-func (in *inputs) state(n network) stateNodes {
-	encoder, predictor := len(n.encoderArrays()), len(n.predictorArrays())
-	s := stateNodes{student: in.trained(encoder), teacher: in.take(encoder)}
-	for range n.Slots() {
-		s.predictors = append(s.predictors, in.trained(predictor))
-	}
-	return s
-}
-
-// sums are gradients by group: the student's, then each slot's.
-func (in *inputs) sums(n network) [][]*Node {
-	sums := [][]*Node{in.take(len(n.encoderArrays()))}
-	for range n.Slots() {
-		sums = append(sums, in.take(len(n.predictorArrays())))
-	}
-	return sums
-}
-
-func (s stateNodes) flat() []*Node {
-	all := [][]*Node{s.student.w, s.student.first, s.student.second, s.teacher}
-	for _, p := range s.predictors {
-		all = append(all, p.w, p.first, p.second)
-	}
-	var nodes []*Node
-	for _, list := range all {
-		nodes = append(nodes, list...)
-	}
-	return nodes
-}
-
-// wholeStep is a step in one piece. Inputs: images, context, targets, numbers, state. The numbers are row weights, sources (with
-// more than one slot), group scalars [1+R, 3], averaging weights [2]. Outputs: summary with the verdict behind it, state.
-func (n network) wholeStep(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers := in.batch(), in.numbers()
-	s := in.state(n)
-	summary, gradients := n.differentiate(b, numbers.rows(n.Config), s.student.w, s.teacher, predictorWeights(s))
-	ok := finite(gradients)
-	summary = Concatenate([]*Node{summary, verdict(ok)}, 0)
-	return append([]*Node{summary}, n.update(s, gradients, ok, numbers).flat()...)
-}
-
-// gradientStep is the first half of a step on one micro-batch: it adds the gradients of its share to sums. Inputs:
-// images, context, targets, numbers, student, teacher, predictors (weights alone), sums. The numbers are row weights, sources
-// (with more than one slot), whether this is the first micro-batch (the sums before it do not count), its share. Outputs:
-// summary, sums.
-func (n network) gradientStep(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers := in.batch(), in.numbers()
-	r := numbers.rows(n.Config)
-	first, share := ConvertDType(numbers.take(), dtypes.Bool), numbers.take()
-	encoder, predictor := len(n.encoderArrays()), len(n.predictorArrays())
-	student, teacher := in.take(encoder), in.take(encoder)
-	var predictors [][]*Node
-	for range n.Slots() {
-		predictors = append(predictors, in.take(predictor))
-	}
-	sums := in.sums(n)
-	summary, gradients := n.differentiate(b, r, student, teacher, predictors)
-	outputs := []*Node{summary}
-	for i, group := range gradients {
-		for j, gradient := range group {
-			before := Where(first, ZerosLike(gradient), sums[i][j])
-			outputs = append(outputs, Add(before, Mul(gradient, share)))
-		}
-	}
-	return outputs
-}
-
-// updateStep is the second half of a step. Inputs: numbers, the sums of the gradients, state. The numbers are group scalars
-// [1+R, 3], averaging weights [2]. Outputs: verdict, state.
-func (n network) updateStep(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	numbers, gradients := in.numbers(), in.sums(n)
-	ok := finite(gradients)
-	return append([]*Node{verdict(ok)}, n.update(in.state(n), gradients, ok, numbers).flat()...)
-}
-
-// differentiate builds the objective and its gradients, stacked as the arrays are: the student's, then each predictor's.
-// The summary is the table of MSE, row after row, then the loss: [RL + 1].
-func (n network) differentiate(b batch, r rows, student, teacher []*Node, predictors [][]*Node) (summary *Node, gradients [][]*Node) {
-	s, t := newWeights(n.encoderArrays(), student), newWeights(n.encoderArrays(), teacher)
-	var p []weights
-	for _, stacked := range predictors {
-		p = append(p, newWeights(n.predictorArrays(), stacked))
-	}
-	table, loss := n.objective(b, r, s, t, p)
-	summary = Concatenate([]*Node{Reshape(table, -1), Reshape(loss, 1)}, 0)
-	return summary, n.gradients(loss, s, p)
-}
-
-// update is AdamW on the student and the predictors in the slots, then the teacher's average over the updated student.
-// If the gradients are not finite, all stays as it was.
-func (n network) update(s stateNodes, gradients [][]*Node, ok *Node, numbers *numbers) stateNodes {
-	scalars, averaging := numbers.take(1+n.Slots(), scalarsOfAGroup), numbers.take(averagingScalars)
-	optimise := func(arrays []array, t trainedNodes, gradients []*Node, group int) (after trainedNodes) {
-		own := Reshape(Slice(scalars, AxisElem(group)), scalarsOfAGroup)
+// applyUpdate is AdamW on the student and on the predictors in the slots, then the teacher's
+// moving average over the updated student. If a gradient is not finite, all stays as it was.
+func (n network) applyUpdate(s *stepState[*Node], gradients byNetwork[*Node], ok *Node, numbers numberNodes) *stepState[*Node] {
+	scalars, emaWeights := numbers.get(inputAdamW), numbers.get(inputEMA)
+	update := func(arrays []array, before trained[*Node], network int) (after trained[*Node]) {
+		own := Reshape(Slice(scalars, AxisElem(network)), adamWScalarCount)
 		for i, a := range arrays {
-			w, first, second := adamW(a, own, t.w[i], t.first[i], t.second[i], gradients[i])
-			after.w = append(after.w, Where(ok, w, t.w[i]))
-			after.first = append(after.first, Where(ok, first, t.first[i]))
-			after.second = append(after.second, Where(ok, second, t.second[i]))
+			params, m, v := adamW(a, own, before.params[i], before.m[i], before.v[i], gradients[network][i])
+			after.params = append(after.params, Where(ok, params, before.params[i]))
+			after.m = append(after.m, Where(ok, m, before.m[i]))
+			after.v = append(after.v, Where(ok, v, before.v[i]))
 		}
 		return after
 	}
-	after := stateNodes{student: optimise(n.encoderArrays(), s.student, gradients[0], 0)}
+	after := newStepState[*Node](n.Config)
+	after.student = update(n.encoderArrays(), s.student, 0)
 	for i, teacher := range s.teacher {
-		after.teacher = append(after.teacher, Where(ok, average(averaging, teacher, after.student.w[i]), teacher))
+		after.teacher = append(after.teacher, Where(ok, ema(emaWeights, teacher, after.student.params[i]), teacher))
 	}
 	for slot, p := range s.predictors {
-		after.predictors = append(after.predictors, optimise(n.predictorArrays(), p, gradients[1+slot], 1+slot))
+		after.predictors[slot] = update(n.predictorArrays(), p, 1+slot)
 	}
 	return after
-}
-
-func predictorWeights(s stateNodes) (stacked [][]*Node) {
-	for _, p := range s.predictors {
-		stacked = append(stacked, p.w)
-	}
-	return stacked
 }
 
 // verdict turns a truth value into a number that crosses to the host: 1 for true, [1].

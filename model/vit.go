@@ -5,6 +5,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/attention"
 	"github.com/gomlx/gomlx/ml/nn"
@@ -26,14 +27,14 @@ const (
 // network builds the graphs of encoder and predictors.
 type network struct {
 	Config
-	narrow dtypes.DType // of the operands of matrix products
-	flash  bool         // attention as one call of the device's own
+	matmulDType dtypes.DType // of the operands of matrix products
+	flash       bool         // attention as one call of the device's own
 }
 
 func newNetwork(c Config, d *Device) network {
-	n := network{Config: c, narrow: dtypes.Float32, flash: c.Fused(d.name)}
+	n := network{Config: c, matmulDType: dtypes.Float32, flash: c.Fused(d.name)}
 	if c.Precision == BFloat16 {
-		n.narrow = dtypes.BFloat16
+		n.matmulDType = dtypes.BFloat16
 	}
 	return n
 }
@@ -55,10 +56,10 @@ func (n network) patches(images *Node) *Node {
 
 // encode runs tokens [B, T, 3 patch patch] that lie at the given places [B, T] of the grid (nil: all, in order) through
 // the encoder. It returns what comes out of every block up to the deepest collected depth, [B, T, D] each.
-func (n network) encode(w weights, patches, places *Node) []*Node {
+func (n network) encode(w params, patches, places *Node) []*Node {
 	kernel := Reshape(w.get("patch_embed.proj.weight"), n.Width, -1)
 	x := n.affine(patches, kernel, w.get("patch_embed.proj.bias")) // [B, T, D]
-	turns := newTurns(x.Graph(), x.Shape().Dim(0), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
+	turns := newRopeCosSin(x.Graph(), x.Shape().Dim(0), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
 	hidden := make([]*Node, n.deepest()+1)
 	for i := range hidden {
 		if n.Remat {
@@ -76,7 +77,7 @@ func (n network) encode(w weights, patches, places *Node) []*Node {
 
 // block is a pre-norm transformer block on x [B, T, D], whose queries, keys and values are there. It returns the tokens from the
 // given one on: the others serve as keys and values only.
-func (n network) block(w weights, x, qkv *Node, heads int, turns turns, from int) *Node {
+func (n network) block(w params, x, qkv *Node, heads int, turns ropeCosSin, from int) *Node {
 	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, turns, from))
 	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
 	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
@@ -84,13 +85,13 @@ func (n network) block(w weights, x, qkv *Node, heads int, turns turns, from int
 }
 
 // qkv are the queries, keys and values of a block, not turned yet, with the pairs first: x [B, T, D] -> [B, T, 3D].
-func (n network) qkv(w weights, x *Node, heads int) *Node {
+func (n network) qkv(w params, x *Node, heads int) *Node {
 	weight, bias := folded(w.in("norm1"), w.in("attn.qkv"))
 	return n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads))
 }
 
 // attention is self-attention on qkv [B, T, 3D], for the queries of the tokens from the given one on.
-func (n network) attention(w weights, qkv *Node, heads int, turns turns, from int) *Node {
+func (n network) attention(w params, qkv *Node, heads int, turns ropeCosSin, from int) *Node {
 	b, t, width := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2)/3
 	head := width / heads
 	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
@@ -99,10 +100,10 @@ func (n network) attention(w weights, qkv *Node, heads int, turns turns, from in
 		Reshape(Sub(Mul(u, turns.cos), Mul(v, turns.sin)), b, t, 2, heads, head/2),
 		Reshape(Add(Mul(v, turns.cos), Mul(u, turns.sin)), b, t, 2, heads, head/2),
 	}
-	qk := ConvertDType(Concatenate(halves, -1), n.narrow) // [B, T, 2, H, A]
+	qk := ConvertDType(Concatenate(halves, -1), n.matmulDType) // [B, T, 2, H, A]
 	q := Reshape(Slice(qk, AxisRange(), AxisRange(), AxisElem(0)), b, t, heads, head)
 	k := Reshape(Slice(qk, AxisRange(), AxisRange(), AxisElem(1)), b, t, heads, head)
-	values := Reshape(ConvertDType(part(2), n.narrow), b, t, heads, head)
+	values := Reshape(ConvertDType(part(2), n.matmulDType), b, t, heads, head)
 
 	var y *Node
 	if n.flash {
@@ -111,7 +112,7 @@ func (n network) attention(w weights, qkv *Node, heads int, turns turns, from in
 	} else {
 		scores := dot(tokensFrom(q, from), k, []int{3}, []int{0, 2}, []int{3}, []int{0, 2}) // [B, H, T-from, T]
 		shares := Softmax(ConvertDType(scores, dtypes.Float32), -1)
-		y = dot(ConvertDType(shares, n.narrow), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
+		y = dot(ConvertDType(shares, n.matmulDType), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
 		y = TransposeAllAxes(y, 0, 2, 1, 3)
 	}
 	return n.linear(w.in("proj"), Reshape(y, b, t-from, width))
@@ -133,7 +134,7 @@ func layerNorm(x *Node) *Node {
 // folded are the weight [out, in] and bias [out] of a linear layer behind a norm with the norm's gain g and bias b in them:
 // W (g x + b) + c = (W g) x + (W b + c). There are more tokens than weights: this spares a pass over all tokens forward, and the
 // sums over all tokens that are the gradients of g and b.
-func folded(norm, layer weights) (w, b *Node) {
+func folded(norm, layer params) (w, b *Node) {
 	w = layer.get("weight")
 	row := func(name string) *Node { return Reshape(norm.get(name), 1, -1) }
 	shift := ReduceSum(Mul(w, row("bias")), 1)
@@ -148,17 +149,17 @@ func normalise(x *Node, epsilon float64) *Node {
 }
 
 // linear is a layer with weight [out, in] and bias [out] on x [B, T, in].
-func (n network) linear(w weights, x *Node) *Node {
+func (n network) linear(w params, x *Node) *Node {
 	return n.affine(x, w.get("weight"), w.get("bias"))
 }
 
 // affine is x w' + b in float32, the product taken in the narrow type: x [B, T, in], w [out, in], b [out] -> [B, T, out].
 // The bias is added in float32, because the gradient of its broadcast is a sum over all tokens.
 func (n network) affine(x, w, b *Node) *Node {
-	if n.narrow == dtypes.Float32 {
+	if n.matmulDType == dtypes.Float32 {
 		return nn.Dense(x, w, b, compute.DenseLayoutOutputsInput) // one operation on the Go backend
 	}
-	y := dot(ConvertDType(x, n.narrow), ConvertDType(w, n.narrow), []int{2}, nil, []int{1}, nil)
+	y := dot(ConvertDType(x, n.matmulDType), ConvertDType(w, n.matmulDType), []int{2}, nil, []int{1}, nil)
 	return Add(ConvertDType(y, dtypes.Float32), Reshape(b, 1, 1, -1))
 }
 
@@ -171,4 +172,11 @@ func dot(a, b *Node, aContract, aBatch, bContract, bBatch []int) *Node {
 // gelu is the exact GELU, x Phi(x).
 func gelu(x *Node) *Node {
 	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
+}
+
+// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
+func gatherTokens(x, places *Node) *Node {
+	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
+	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
+	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
 }

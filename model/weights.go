@@ -125,16 +125,16 @@ func (c Config) predictorArrays() []array {
 	)
 }
 
-// weights are the weights of one network inside a graph, by the reference's names.
-type weights struct {
+// params are the weights of one network inside a graph, by the reference's names.
+type params struct {
 	rows   map[string]*Node
 	prefix string
 }
 
-// newWeights takes the stacked arrays, in order, apart into rows. Gradients are taken with respect to the rows: the
+// newParams takes the stacked arrays, in order, apart into rows. Gradients are taken with respect to the rows: the
 // gradient of a row's slice would be an array of zeros as large as the stack, for every row.
-func newWeights(arrays []array, stacked []*Node) weights {
-	w := weights{rows: map[string]*Node{}}
+func newParams(arrays []array, stacked []*Node) params {
+	w := params{rows: map[string]*Node{}}
 	for i, a := range arrays {
 		if a.rows == 0 {
 			w.rows[a.name] = stacked[i]
@@ -148,12 +148,12 @@ func newWeights(arrays []array, stacked []*Node) weights {
 }
 
 // in is a part of the network: in("blocks.2").get("norm1.weight") is the weight "blocks.2.norm1.weight".
-func (w weights) in(format string, args ...any) weights {
-	return weights{w.rows, w.prefix + fmt.Sprintf(format, args...) + "."}
+func (w params) in(format string, args ...any) params {
+	return params{w.rows, w.prefix + fmt.Sprintf(format, args...) + "."}
 }
 
 // get returns a weight; asking for one that the network lacks is a fault of the program.
-func (w weights) get(name string) *Node {
+func (w params) get(name string) *Node {
 	node := w.rows[w.prefix+name]
 	if node == nil {
 		panic(fmt.Errorf("no weight %s%s", w.prefix, name))

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	aheadBlock  = 8 << 20
-	aheadBlocks = 4
+	readBlock  = 8 << 20
+	readBlocks = 4
 )
 
-// ahead reads an object in blocks, each with a connection of its own and several at once, and hands them out in order: the clouds give a single
+// parallelReader reads an object in blocks, each with a connection of its own and several at once, and hands them out in order: the clouds give a single
 // connection a fraction of the network, and transfer, checksum and the consumer's work overlap. It takes aheadBlocks blocks of memory.
-type ahead struct {
-	first  *Stream // gives the object's size and the first block
+type parallelReader struct {
+	first  *Reader // gives the object's size and the first block
 	ctx    context.Context
 	cancel context.CancelFunc
 	queue  chan chan block // of the blocks in order, each to be filled once
@@ -31,10 +31,10 @@ type block struct {
 	err  error
 }
 
-// newAhead starts to read the object whose first block s is about to read. ctx is the one that s reads with; cancel ends it.
-func newAhead(ctx context.Context, cancel context.CancelFunc, s *Stream) *ahead {
-	a := &ahead{first: s, ctx: ctx, cancel: cancel, queue: make(chan chan block, aheadBlocks), free: make(chan []byte, aheadBlocks)}
-	for range aheadBlocks {
+// newParallelReader starts to read the object whose first block s is about to read. ctx is the one that s reads with; cancel ends it.
+func newParallelReader(ctx context.Context, cancel context.CancelFunc, s *Reader) *parallelReader {
+	a := &parallelReader{first: s, ctx: ctx, cancel: cancel, queue: make(chan chan block, readBlocks), free: make(chan []byte, readBlocks)}
+	for range readBlocks {
 		a.free <- nil // made when it is needed
 	}
 	a.ended.Go(a.enqueue)
@@ -42,10 +42,10 @@ func newAhead(ctx context.Context, cancel context.CancelFunc, s *Stream) *ahead 
 }
 
 // enqueue starts a fetch for each block as soon as a buffer is free.
-func (a *ahead) enqueue() {
+func (a *parallelReader) enqueue() {
 	defer close(a.queue)
 	size := a.first.Size
-	for offset := int64(0); offset < size; offset += aheadBlock {
+	for offset := int64(0); offset < size; offset += readBlock {
 		var buffer []byte
 		select {
 		case <-a.ctx.Done():
@@ -53,11 +53,11 @@ func (a *ahead) enqueue() {
 		case buffer = <-a.free:
 		}
 		if buffer == nil {
-			buffer = make([]byte, aheadBlock)
+			buffer = make([]byte, readBlock)
 		}
 		s := a.first
 		if offset > 0 {
-			s = a.first.part(offset, min(offset+aheadBlock, size))
+			s = a.first.part(offset, min(offset+readBlock, size))
 		}
 		filled := make(chan block, 1)
 		a.queue <- filled // never blocks: there are as many places as buffers
@@ -69,7 +69,7 @@ func (a *ahead) enqueue() {
 	}
 }
 
-func (a *ahead) Read(p []byte) (int, error) {
+func (a *parallelReader) Read(p []byte) (int, error) {
 	for len(a.rest) == 0 {
 		if a.now.err != nil {
 			return 0, a.now.err
@@ -95,7 +95,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 }
 
 // Close cancels the reads that are under way.
-func (a *ahead) Close() error {
+func (a *parallelReader) Close() error {
 	a.cancel()
 	a.ended.Wait()
 	return a.first.Close()

@@ -30,8 +30,8 @@ type Object struct {
 	SHA256 string `json:"sha256"` // hexadecimal
 }
 
-// SmallObject is the most that [Bucket.Get] reads into memory.
-const SmallObject = 256 << 20
+// MaxGetSize is the most that [Bucket.Get] reads into memory.
+const MaxGetSize = 256 << 20
 
 // Get returns the bytes of a small object (at most 256 MiB). Nothing is known of their checksum; see [Bucket.Read] for objects with one.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
@@ -47,12 +47,12 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(&watched{r, a}, SmallObject+1))
+	data, err := io.ReadAll(io.LimitReader(&watchedReader{r, a}, MaxGetSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > SmallObject {
-		return nil, &finalError{fmt.Errorf("larger than %d MiB", SmallObject>>20)}
+	if len(data) > MaxGetSize {
+		return nil, &finalError{fmt.Errorf("larger than %d MiB", MaxGetSize>>20)}
 	}
 	if int64(len(data)) != r.Size() {
 		return nil, io.ErrUnexpectedEOF // some drivers end a body that was cut like one that is whole
@@ -63,7 +63,7 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 // GetTwice returns the bytes of a small record that nothing else vouches for: two reads in a row have to agree, since a flipped bit passes every driver.
 func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
-	for range agreeTries {
+	for range maxDisagreements {
 		if err != nil {
 			return nil, err
 		}
@@ -75,14 +75,14 @@ func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("reading %s: %w: %d reads gave different bytes each time", key, ErrCorrupt, agreeTries+1)
+	return nil, fmt.Errorf("reading %s: %w: %d reads gave different bytes each time", key, ErrCorrupt, maxDisagreements+1)
 }
 
-const agreeTries = 3
+const maxDisagreements = 3
 
 // List returns the keys that begin with prefix, in order. Unfinished files of a file:// bucket are left out.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
-	entries, err := b.Entries(ctx, prefix)
+	entries, err := b.ListEntries(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +103,8 @@ type Entry struct {
 	unfinished bool      // a temporary file that a killed writer left in a file:// bucket
 }
 
-// Entries lists a prefix page by page, each page with its own attempts.
-func (b *Bucket) Entries(ctx context.Context, prefix string) ([]Entry, error) {
+// ListEntries lists a prefix page by page, each page with its own attempts.
+func (b *Bucket) ListEntries(ctx context.Context, prefix string) ([]Entry, error) {
 	var all []Entry
 	for token := blob.FirstPageToken; len(token) > 0; {
 		type page struct {
@@ -112,8 +112,8 @@ func (b *Bucket) Entries(ctx context.Context, prefix string) ([]Entry, error) {
 			next    []byte
 		}
 		p, err := retry(ctx, b.options, listing, prefix, func(a *attempt) (page, error) {
-			objects, next, err := b.blob.ListPage(a.ctx, token, listPage, &blob.ListOptions{Prefix: prefix})
-			if err != nil && b.options.dir != "" && classify(err) == missing {
+			objects, next, err := b.blob.ListPage(a.ctx, token, listPageSize, &blob.ListOptions{Prefix: prefix})
+			if err != nil && b.options.dir != "" && classify(err) == classMissing {
 				// fileblob walks the directory and trips over another writer's temporary file that is gone a moment later.
 				err = fmt.Errorf("a file vanished from the listing: %v", err)
 			}
@@ -123,14 +123,14 @@ func (b *Bucket) Entries(ctx context.Context, prefix string) ([]Entry, error) {
 			return nil, err
 		}
 		for _, o := range p.objects {
-			all = append(all, Entry{o.Key, o.Size, o.ModTime, b.options.dir != "" && unfinishedFile(o.Key)})
+			all = append(all, Entry{o.Key, o.Size, o.ModTime, b.options.dir != "" && isTemporary(o.Key)})
 		}
 		token = p.next
 	}
 	return all, nil
 }
 
-const listPage = 1000
+const listPageSize = 1000
 
 // Delete removes an object. An object that is not there is no error: a deletion whose answer was lost has happened all the same.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
@@ -139,7 +139,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	}
 	_, err := retry(ctx, b.options, deleting, key, func(a *attempt) (struct{}, error) {
 		err := b.blob.Delete(a.ctx, key)
-		if err != nil && classify(err) == missing {
+		if err != nil && classify(err) == classMissing {
 			err = nil
 		}
 		return struct{}{}, err
@@ -163,20 +163,20 @@ func checkKey(key string) error {
 	return nil
 }
 
-// watched tells the watchdog of an attempt about every byte that arrives.
-type watched struct {
+// watchedReader tells the watchdog of an attempt about every byte that arrives.
+type watchedReader struct {
 	r io.Reader
 	a *attempt
 }
 
-func (w *watched) Read(p []byte) (int, error) {
+func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
-		w.a.alive()
-		w.a.count(n, 0)
+		w.a.resetWatchdog()
+		w.a.transferred(n, 0)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = w.a.cause(err)
+		err = w.a.withCause(err)
 	}
 	return n, err
 }

@@ -23,8 +23,8 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 		if err == nil {
 			return true, nil
 		}
-		class := classify(a.cause(err))
-		if class == hopeless || class == denied {
+		class := classify(a.withCause(err))
+		if class == classPermanent || class == classDenied {
 			return false, err
 		}
 		// The attempt may have run out of time; the outcome is read with attempts of their own.
@@ -34,7 +34,7 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 			return bytes.Equal(there, data), nil
 		case !errors.Is(rerr, ErrNotFound):
 			return false, &finalError{rerr}
-		case class == exists:
+		case class == classExists:
 			// It was there and is gone: somebody deletes what is created once, or the store answers from different moments. Ask again.
 			return false, fmt.Errorf("the store says that the object exists and that it does not: %v", err)
 		}

@@ -43,12 +43,12 @@ var (
 type class int
 
 const (
-	transient class = iota // worth another try
-	missing
-	denied
-	exists // a condition of the write did not hold
-	hopeless
-	damaged // by the driver's own checksum
+	classTransient class = iota // worth another try
+	classMissing
+	classDenied
+	classExists // a condition of the write did not hold
+	classPermanent
+	classCorrupt // by the driver's own checksum
 )
 
 // classify decides once what an error of a driver means. It looks at the answer of the store first and at the driver's own code last, because
@@ -80,79 +80,79 @@ func classify(err error) class {
 	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return transient // of this attempt: the caller's own context is looked at before
+		return classTransient // of this attempt: the caller's own context is looked at before
 	case errors.Is(err, fs.ErrNotExist):
-		return missing
+		return classMissing
 	case errors.Is(err, fs.ErrExist):
-		return exists
+		return classExists
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return denied
+		return classDenied
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
-		return hopeless
+		return classPermanent
 	case strings.Contains(err.Error(), "no such host"):
-		return transient // azureblob calls it NotFound; a pod's name service may come up after the pod
-	case strings.Contains(err.Error(), keyIsNone):
-		return denied // an identity may come up after the pod as well, but the driver looks for it once
-	case strings.Contains(err.Error(), badSumOfS3), strings.Contains(err.Error(), badSumOfGoogle):
-		return damaged
+		return classTransient // azureblob calls it NotFound; a pod's name service may come up after the pod
+	case strings.Contains(err.Error(), noCredentials):
+		return classDenied // an identity may come up after the pod as well, but the driver looks for it once
+	case strings.Contains(err.Error(), badChecksumS3), strings.Contains(err.Error(), badChecksumGoogle):
+		return classCorrupt
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
-		return missing
+		return classMissing
 	case gcerrors.PermissionDenied:
-		return denied
+		return classDenied
 	case gcerrors.FailedPrecondition, gcerrors.AlreadyExists:
-		return exists
+		return classExists
 	case gcerrors.InvalidArgument, gcerrors.Unimplemented:
-		return hopeless
+		return classPermanent
 	}
-	return transient
+	return classTransient
 }
 
 // classifyAnswer judges an answer by the store's own code where it has one and by the HTTP status otherwise (status 0: unknown).
 func classifyAnswer(status int, code string) class {
 	switch code {
 	case "NoSuchKey", "NoSuchBucket", "NotFound", "BlobNotFound", "ContainerNotFound":
-		return missing
+		return classMissing
 	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed",
 		"AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions":
-		return denied
+		return classDenied
 	case "PreconditionFailed", "BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet":
-		return exists
+		return classExists
 	case "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "ServiceUnavailable",
 		"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch", "IncompleteBody", "NoSuchUpload",
 		"ContainerBeingDeleted", "ServerBusy":
-		return transient
+		return classTransient
 	}
 	switch {
 	case status == http.StatusNotFound:
-		return missing
+		return classMissing
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return denied
+		return classDenied
 	case status == http.StatusPreconditionFailed:
-		return exists
+		return classExists
 	case status == 0, status < 400, status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return transient
+		return classTransient
 	}
-	return hopeless
+	return classPermanent
 }
 
 // explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
 func explain(at place, act, key string, err error) error {
 	err = oneLine{err}
-	if DiskFull(err) { // another try at once is no use, one after a while is: somebody may make room
+	if IsDiskFull(err) { // another try at once is no use, one after a while is: somebody may make room
 		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
 	}
 	switch classify(err) {
-	case missing:
+	case classMissing:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrNotFound, err)
-	case denied:
+	case classDenied:
 		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, remedy(at, act, err), err)
-	case exists:
+	case classExists:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
-	case hopeless:
+	case classPermanent:
 		return fmt.Errorf("%s %s: %w", act, key, err)
-	case damaged:
+	case classCorrupt:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrCorrupt, err)
 	}
 	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
@@ -176,16 +176,16 @@ func remedy(at place, act string, err error) string {
 		return fmt.Sprintf("make %s, and what is in it, readable for uid %d, as which this program runs", at.dir, os.Getuid())
 	case at.scheme == "file":
 		return fmt.Sprintf("make %s, and what is in it, writable for uid %d, as which this program runs", at.dir, os.Getuid())
-	case !unknownCaller(err):
+	case !badCredentials(err):
 		return rightFor(act)
 	case at.scheme == "":
 		return "check the credentials"
 	}
-	return "check the credentials: " + needs(at.scheme)
+	return "check the credentials: " + requirements(at.scheme)
 }
 
-// unknownCaller tells a refusal of who asks from one of what is asked for.
-func unknownCaller(err error) bool {
+// badCredentials tells a refusal of who asks from one of what is asked for.
+func badCredentials(err error) bool {
 	var (
 		s3     smithy.APIError
 		google *googleapi.Error
@@ -203,19 +203,19 @@ func unknownCaller(err error) bool {
 		}
 		code = azure.ErrorCode
 	default:
-		return strings.Contains(err.Error(), keyIsNone) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
+		return strings.Contains(err.Error(), noCredentials) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
 	}
 	return slices.Contains([]string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}, code)
 }
 
 // What the clients of S3 and Google say of a whole object whose checksum is not the one that the store keeps of it. The errors have no types.
 const (
-	badSumOfS3     = "checksum did not match"
-	badSumOfGoogle = "bad CRC on read"
+	badChecksumS3     = "checksum did not match"
+	badChecksumGoogle = "bad CRC on read"
 )
 
-// keyIsNone is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
-const keyIsNone = "private key should be a PEM"
+// noCredentials is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
+const noCredentials = "private key should be a PEM"
 
 // rightFor names the right that an act needs, in the words of the three clouds.
 func rightFor(act string) string {
@@ -239,7 +239,7 @@ const (
 	deleting = "deleting"
 )
 
-// ReadError wraps an error of reading the file of an object as the operations of a Bucket wrap theirs.
-func (b *Bucket) ReadError(key string, err error) error {
+// WrapReadError wraps an error of reading the file of an object as the operations of a Bucket wrap theirs.
+func (b *Bucket) WrapReadError(key string, err error) error {
 	return explain(b.options.place, reading, key, err)
 }

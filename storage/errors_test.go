@@ -28,25 +28,25 @@ func TestClassify(t *testing.T) {
 		err  error
 		want class
 	}{
-		{s3("NoSuchKey"), missing}, {s3("NoSuchBucket"), missing}, {s3Refused(404), missing},
-		{azure(404, "BlobNotFound"), missing}, {azure(404, "ContainerNotFound"), missing}, {google(404), missing}, {&fs.PathError{Err: fs.ErrNotExist}, missing},
+		{s3("NoSuchKey"), classMissing}, {s3("NoSuchBucket"), classMissing}, {s3Refused(404), classMissing},
+		{azure(404, "BlobNotFound"), classMissing}, {azure(404, "ContainerNotFound"), classMissing}, {google(404), classMissing}, {&fs.PathError{Err: fs.ErrNotExist}, classMissing},
 
-		{s3("AccessDenied"), denied}, {s3("ExpiredToken"), denied}, {s3("InvalidAccessKeyId"), denied}, {s3Refused(403), denied}, {s3Refused(401), denied},
-		{azure(403, "AuthorizationFailure"), denied}, {azure(403, "AuthorizationPermissionMismatch"), denied}, {azure(401, ""), denied},
-		{google(403), denied}, {google(401), denied}, {os.ErrPermission, denied}, {syscall.EROFS, denied},
+		{s3("AccessDenied"), classDenied}, {s3("ExpiredToken"), classDenied}, {s3("InvalidAccessKeyId"), classDenied}, {s3Refused(403), classDenied}, {s3Refused(401), classDenied},
+		{azure(403, "AuthorizationFailure"), classDenied}, {azure(403, "AuthorizationPermissionMismatch"), classDenied}, {azure(401, ""), classDenied},
+		{google(403), classDenied}, {google(401), classDenied}, {os.ErrPermission, classDenied}, {syscall.EROFS, classDenied},
 
-		{s3("PreconditionFailed"), exists}, {s3Refused(412), exists}, {azure(409, "BlobAlreadyExists"), exists}, {azure(412, "ConditionNotMet"), exists},
-		{google(412), exists}, {os.ErrExist, exists},
+		{s3("PreconditionFailed"), classExists}, {s3Refused(412), classExists}, {azure(409, "BlobAlreadyExists"), classExists}, {azure(412, "ConditionNotMet"), classExists},
+		{google(412), classExists}, {os.ErrExist, classExists},
 
-		{s3("ConditionalRequestConflict"), transient}, {s3("SlowDown"), transient}, {s3("RequestTimeout"), transient}, {s3("BadDigest"), transient},
-		{s3Refused(503), transient}, {s3Refused(409), transient}, {azure(409, "ContainerBeingDeleted"), transient}, {azure(400, "Md5Mismatch"), transient},
-		{azure(503, "ServerBusy"), transient}, {google(429), transient}, {google(500), transient}, {google(408), transient},
-		{io.ErrUnexpectedEOF, transient}, {context.DeadlineExceeded, transient}, {&net.DNSError{Err: "no such host", IsNotFound: true}, transient},
-		{syscall.ECONNREFUSED, transient}, {errors.New("something new"), transient},
+		{s3("ConditionalRequestConflict"), classTransient}, {s3("SlowDown"), classTransient}, {s3("RequestTimeout"), classTransient}, {s3("BadDigest"), classTransient},
+		{s3Refused(503), classTransient}, {s3Refused(409), classTransient}, {azure(409, "ContainerBeingDeleted"), classTransient}, {azure(400, "Md5Mismatch"), classTransient},
+		{azure(503, "ServerBusy"), classTransient}, {google(429), classTransient}, {google(500), classTransient}, {google(408), classTransient},
+		{io.ErrUnexpectedEOF, classTransient}, {context.DeadlineExceeded, classTransient}, {&net.DNSError{Err: "no such host", IsNotFound: true}, classTransient},
+		{syscall.ECONNREFUSED, classTransient}, {errors.New("something new"), classTransient},
 
-		{s3Refused(400), hopeless}, {azure(400, "InvalidInput"), hopeless}, {google(400), hopeless}, {syscall.ENOSPC, hopeless},
+		{s3Refused(400), classPermanent}, {azure(400, "InvalidInput"), classPermanent}, {google(400), classPermanent}, {syscall.ENOSPC, classPermanent},
 
-		{errors.New("checksum did not match: algorithm CRC32, expect a, actual b"), damaged}, {errors.New("storage: bad CRC on read: got 1, want 2"), damaged},
+		{errors.New("checksum did not match: algorithm CRC32, expect a, actual b"), classCorrupt}, {errors.New("storage: bad CRC on read: got 1, want 2"), classCorrupt},
 	} {
 		if got := classify(fmt.Errorf("wrapped twice: %w", fmt.Errorf("once: %w", x.err))); got != x.want {
 			t.Errorf("%v: class %d, want %d", x.err, got, x.want)

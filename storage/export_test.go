@@ -4,12 +4,12 @@ import "time"
 
 // What the tests of package storage_test use of this package.
 const (
-	AheadBlock   = aheadBlock
-	AgreeTries   = agreeTries
-	ListPageSize = listPage
+	AheadBlock   = readBlock
+	AgreeTries   = maxDisagreements
+	ListPageSize = listPageSize
 )
 
-var ErrSilent = errSilent
+var ErrSilent = errIdle
 
 // WithWaits sets the wait after the first failure and the time without progress after which an attempt is given up.
 func (o Options) WithWaits(first, idle time.Duration) Options {

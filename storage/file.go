@@ -31,7 +31,7 @@ func createFile(dir, key string, data []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), name); !errors.Is(err, errors.ErrUnsupported) && !linkRefused(err) {
+	if err := os.Link(f.Name(), name); !errors.Is(err, errors.ErrUnsupported) && !isLinkRefused(err) {
 		return err
 	}
 	return createWithoutLink(name, data)
@@ -62,8 +62,8 @@ func temporaryFor(name string) (*os.File, error) {
 	return os.OpenFile(fmt.Sprintf("%s.%016x.tmp", name, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-// linkRefused tells a file system without hard links (some network and user-space ones say EPERM).
-func linkRefused(err error) bool { return errors.Is(err, fs.ErrPermission) }
+// isLinkRefused tells a file system without hard links (some network and user-space ones say EPERM).
+func isLinkRefused(err error) bool { return errors.Is(err, fs.ErrPermission) }
 
 // createWithoutLink claims the name first and fills it then. A reader may see it half written, which the checksum inside a manifest shows; a writer
 // that dies there leaves a broken manifest, from which a restore falls back.
@@ -76,9 +76,9 @@ func createWithoutLink(name string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// NewFolders is for who writes below a prefix and deletes it all again: a file:// bucket keeps the folders of objects that are gone. It notes the
+// FolderCleanup is for who writes below a prefix and deletes it all again: a file:// bucket keeps the folders of objects that are gone. It notes the
 // folders on the way to prefix that are not there yet; remove deletes those of them that are empty. In any other bucket it does nothing.
-func (b *Bucket) NewFolders(prefix string) (remove func()) {
+func (b *Bucket) FolderCleanup(prefix string) (remove func()) {
 	var absent []string // the deepest first
 	if b.options.dir != "" {
 		for dir := filepath.Join(b.options.dir, filepath.FromSlash(path.Dir(prefix+"x"))); ; dir = filepath.Dir(dir) {
@@ -97,13 +97,13 @@ func (b *Bucket) NewFolders(prefix string) (remove func()) {
 	}
 }
 
-// unfinishedFile tells the temporary files of createFile and of fileblob, which a killed writer leaves behind.
-func unfinishedFile(key string) bool { return unfinished.MatchString(key) }
+// isTemporary tells the temporary files of createFile and of fileblob, which a killed writer leaves behind.
+func isTemporary(key string) bool { return temporaryName.MatchString(key) }
 
-var unfinished = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)
+var temporaryName = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)
 
-// DiskFull tells an error of a disk or quota without space.
-func DiskFull(err error) bool {
+// IsDiskFull tells an error of a disk or quota without space.
+func IsDiskFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 

@@ -34,22 +34,22 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	opened, err := open(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), needs(u.Scheme), err)
+		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), requirements(u.Scheme), err)
 	}
-	if err := regionIsSet(opened); err != nil {
+	if err := checkRegion(opened); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	o.place = place{u.Scheme, dir}
 	b := &Bucket{blob: opened, options: o.withDefaults()}
-	if err := b.reach(ctx); err != nil {
+	if err := b.checkReachable(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
 	}
 	return b, nil
 }
 
-// regionIsSet looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
+// checkRegion looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
 // network, and its own error looks like trouble that may pass.
-func regionIsSet(b *blob.Bucket) error {
+func checkRegion(b *blob.Bucket) error {
 	var client *s3.Client
 	if !b.As(&client) {
 		return nil
@@ -76,7 +76,7 @@ func checkURL(bucket string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
 	case u.Scheme == "":
-		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolute(bucket))
+		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
 		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s", redacted(bucket), u.Scheme, strings.Join(known, ", "))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
@@ -98,7 +98,7 @@ func checkURL(bucket string) (*url.URL, error) {
 	return u, nil
 }
 
-func absolute(path string) string {
+func absolutePath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
@@ -154,8 +154,8 @@ func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	return dir, nil
 }
 
-// needs says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
-func needs(scheme string) string {
+// requirements says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
+func requirements(scheme string) string {
 	switch scheme {
 	case "s3":
 		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
@@ -171,16 +171,16 @@ func needs(scheme string) string {
 	return "see gocloud.dev for the parameters of " + scheme
 }
 
-// openPatience is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
-const openPatience = time.Minute
+// openRetryTimeout is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
+const openRetryTimeout = time.Minute
 
-// reach finds out whether the bucket is there at all.
-func (b *Bucket) reach(ctx context.Context) error {
+// checkReachable finds out whether the bucket is there at all.
+func (b *Bucket) checkReachable(ctx context.Context) error {
 	if b.options.dir != "" {
 		return nil // the directory was looked at a moment ago
 	}
 	o := b.options
-	o.RetryTimeout = min(o.RetryTimeout, openPatience)
+	o.RetryTimeout = min(o.RetryTimeout, openRetryTimeout)
 	_, err := retry(ctx, o, listing, "the bucket", func(a *attempt) (struct{}, error) {
 		_, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, nil)
 		return struct{}{}, err
@@ -191,7 +191,7 @@ func (b *Bucket) reach(ctx context.Context) error {
 	case errors.Is(err, ErrDenied):
 		return nil
 	case errors.Is(err, ErrUnreachable):
-		return fmt.Errorf("check the network and that nothing is missing (%s): %w", needs(o.scheme), err)
+		return fmt.Errorf("check the network and that nothing is missing (%s): %w", requirements(o.scheme), err)
 	}
 	return err
 }

@@ -81,7 +81,7 @@ func TestBucketsThatMustExist(t *testing.T) {
 		t.Errorf("a missing folder: %v", err)
 	}
 	b = storagetest.Open(t, "file://"+dir, o)
-	remove := b.NewFolders("runs/r/")
+	remove := b.FolderCleanup("runs/r/")
 	if err := b.Check(t.Context(), "runs/r/"); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) e
 		pw.CloseWithError(err) // io.EOF when nil
 		written <- err
 	}()
-	body := &body{r: pr, a: a, size: size, hash: sha256.New()}
+	body := &uploadBody{r: pr, a: a, size: size, hash: sha256.New()}
 	err := b.store(a, key, body)
 	pr.CloseWithError(errAbandoned) // lets a write return that the driver stopped reading from
 	if werr := <-written; werr != nil && !errors.Is(werr, errAbandoned) {
@@ -75,9 +75,9 @@ func (b *Bucket) PutBytes(ctx context.Context, key string, data []byte) (Object,
 	})
 }
 
-// body is what the driver reads of an upload: it counts, hashes and feeds the watchdog. When its source fails it cancels the attempt before it
+// uploadBody is what the driver reads of an upload: it counts, hashes and feeds the watchdog. When its source fails it cancels the attempt before it
 // says so, because a driver that is merely told of the failure closes its writer, and closing commits the torn object.
-type body struct {
+type uploadBody struct {
 	r     io.Reader
 	a     *attempt
 	size  int64 // negative: not known
@@ -87,14 +87,14 @@ type body struct {
 	wrong error // of the source, not of the store
 }
 
-func (r *body) Read(p []byte) (int, error) {
+func (r *uploadBody) Read(p []byte) (int, error) {
 	if err := context.Cause(r.a.ctx); err != nil {
 		return 0, err
 	}
 	n, err := r.r.Read(p)
 	if n > 0 {
-		r.a.alive()
-		r.a.count(0, n)
+		r.a.resetWatchdog()
+		r.a.transferred(0, n)
 		r.hash.Write(p[:n])
 		r.n += int64(n)
 	}

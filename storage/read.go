@@ -22,8 +22,8 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	first := int64(wholeObject)
-	if o.Size > aheadBlock {
-		first = aheadBlock
+	if o.Size > readBlock {
+		first = readBlock
 	}
 	s, err := b.openPart(ctx, o.Key, 0, first)
 	if err != nil {
@@ -37,13 +37,13 @@ func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 	}
 	var r io.ReadCloser = s
 	if first != wholeObject {
-		r = newAhead(ctx, cancel, s)
+		r = newParallelReader(ctx, cancel, s)
 	}
-	return &verified{r: r, o: o, hash: sha256.New()}, nil
+	return &verifiedReader{r: r, o: o, hash: sha256.New()}, nil
 }
 
-// verified checks a stream against what is known of it.
-type verified struct {
+// verifiedReader checks a stream against what is known of it.
+type verifiedReader struct {
 	r    io.ReadCloser
 	o    Object
 	n    int64
@@ -51,9 +51,9 @@ type verified struct {
 	err  error
 }
 
-func (v *verified) Close() error { return v.r.Close() }
+func (v *verifiedReader) Close() error { return v.r.Close() }
 
-func (v *verified) Read(p []byte) (int, error) {
+func (v *verifiedReader) Read(p []byte) (int, error) {
 	if v.err != nil {
 		return 0, v.err
 	}
@@ -69,8 +69,8 @@ func (v *verified) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Stream is an object read from an offset to its end across any number of cut connections.
-type Stream struct {
+// Reader is an object read from an offset to its end across any number of cut connections.
+type Reader struct {
 	ctx      context.Context
 	cancel   context.CancelFunc // of ctx; nil when it is the caller's own
 	b        *Bucket
@@ -82,19 +82,19 @@ type Stream struct {
 
 	r       *blob.Reader // nil between connections
 	a       *attempt     // of r
-	trouble trouble      // between connections
+	trouble retryState      // between connections
 }
 
 // wholeObject is the end of a part whose object has an unknown size.
 const wholeObject = -1
 
 // OpenAt starts to read an object from an offset on. The caller must close the stream.
-func (b *Bucket) OpenAt(ctx context.Context, key string, offset int64) (*Stream, error) {
+func (b *Bucket) OpenAt(ctx context.Context, key string, offset int64) (*Reader, error) {
 	return b.openPart(ctx, key, offset, wholeObject)
 }
 
-func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*Stream, error) {
-	s := &Stream{ctx: ctx, b: b, key: key, offset: offset, end: end, Size: -1, trouble: trouble{options: b.options, act: reading, key: key}}
+func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*Reader, error) {
+	s := &Reader{ctx: ctx, b: b, key: key, offset: offset, end: end, Size: -1, trouble: retryState{options: b.options, act: reading, key: key}}
 	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, s.connect() })
 	if err != nil {
 		return nil, err
@@ -103,15 +103,15 @@ func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*
 }
 
 // part is another stream of the same object, without a connection yet.
-func (s *Stream) part(offset, end int64) *Stream {
-	return &Stream{
+func (s *Reader) part(offset, end int64) *Reader {
+	return &Reader{
 		ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, Size: s.Size, modified: s.modified,
-		trouble: trouble{options: s.b.options, act: reading, key: s.key},
+		trouble: retryState{options: s.b.options, act: reading, key: s.key},
 	}
 }
 
 // connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
-func (s *Stream) connect() error {
+func (s *Reader) connect() error {
 	a := newAttempt(s.ctx, s.b.options, s.b.options.idleTimeout)
 	length := int64(-1)
 	if s.end != wholeObject && s.end != s.Size {
@@ -119,7 +119,7 @@ func (s *Stream) connect() error {
 	}
 	r, err := s.b.blob.NewRangeReader(a.ctx, s.key, s.offset, length, nil)
 	if err != nil {
-		err = a.cause(err)
+		err = a.withCause(err)
 		a.end()
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Stream) connect() error {
 		a.end()
 		return &finalError{fmt.Errorf("%w: the object was replaced while it was read", ErrCorrupt)}
 	}
-	a.idle()
+	a.pauseWatchdog()
 	s.Size, s.modified, s.r, s.a = r.Size(), r.ModTime(), r, a
 	if s.end == wholeObject || s.end > s.Size {
 		s.end = s.Size
@@ -136,7 +136,7 @@ func (s *Stream) connect() error {
 	return nil
 }
 
-func (s *Stream) disconnect() {
+func (s *Reader) disconnect() {
 	if s.r != nil {
 		s.r.Close()
 		s.a.end()
@@ -145,7 +145,7 @@ func (s *Stream) disconnect() {
 }
 
 // Close ends the reading.
-func (s *Stream) Close() error {
+func (s *Reader) Close() error {
 	s.disconnect()
 	if s.cancel != nil {
 		s.cancel()
@@ -154,7 +154,7 @@ func (s *Stream) Close() error {
 }
 
 // Read implements io.Reader. It returns io.EOF only at the true end of the object or part.
-func (s *Stream) Read(p []byte) (int, error) {
+func (s *Reader) Read(p []byte) (int, error) {
 	for {
 		if s.offset >= s.end {
 			return 0, io.EOF
@@ -163,10 +163,10 @@ func (s *Stream) Read(p []byte) (int, error) {
 		if s.r == nil {
 			err = s.connect()
 		} else {
-			s.a.alive()
+			s.a.resetWatchdog()
 			n, err = s.r.Read(p)
-			s.a.idle() // the consumer's own pauses are not the store's silence
-			s.a.count(n, 0)
+			s.a.pauseWatchdog() // the consumer's own pauses are not the store's silence
+			s.a.transferred(n, 0)
 			if s.offset+int64(n) > s.end {
 				n = int(s.end - s.offset)
 			}
@@ -184,7 +184,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 				err = io.ErrUnexpectedEOF
 			}
 			if s.a != nil {
-				err = s.a.cause(err)
+				err = s.a.withCause(err)
 			}
 			s.disconnect()
 			if err := s.trouble.pause(s.ctx, err); err != nil {
@@ -194,8 +194,8 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 }
 
-// Tag names the present state of an object: another state has another tag.
-func (b *Bucket) Tag(ctx context.Context, key string) (string, error) {
+// Revision names the present state of an object: another state has another tag.
+func (b *Bucket) Revision(ctx context.Context, key string) (string, error) {
 	return retry(ctx, b.options, reading, key, func(a *attempt) (string, error) {
 		attributes, err := b.blob.Attributes(a.ctx, key)
 		if err != nil {

@@ -20,7 +20,7 @@ type Options struct {
 	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
 	idleTimeout time.Duration
 	// Moved, if not nil, is told of every transfer: how many bytes have come, how many have gone. Many goroutines call it at once.
-	Moved func(read, written int)
+	OnTransfer func(read, written int)
 	// firstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
 	firstWait time.Duration
 	// MustExist refuses a file:// bucket whose directory is missing with [ErrNoFolder]. [Open] makes the directory otherwise, as a writer needs it.
@@ -36,19 +36,19 @@ type place struct {
 }
 
 const (
-	defaultPatience  = 10 * time.Minute
-	defaultSilence   = 30 * time.Second
+	defaultRetryTimeout  = 10 * time.Minute
+	defaultIdleTimeout   = 30 * time.Second
 	defaultFirstWait = 500 * time.Millisecond
-	longestWait      = 30 * time.Second
+	maxWait      = 30 * time.Second
 
-	// fewTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
+	// suspectTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
 	// got a flipped bit calls the request invalid.
-	fewTries = 3
+	suspectTries = 3
 )
 
-// mostSilence is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is
+// maxIdleFactor is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is
 // back, and what waits less never gets an upload through a thin line.
-func mostSilence(act string) time.Duration {
+func maxIdleFactor(act string) time.Duration {
 	if act == writing {
 		return 8
 	}
@@ -60,10 +60,10 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.RetryTimeout == 0 {
-		o.RetryTimeout = defaultPatience
+		o.RetryTimeout = defaultRetryTimeout
 	}
 	if o.idleTimeout == 0 {
-		o.idleTimeout = defaultSilence
+		o.idleTimeout = defaultIdleTimeout
 	}
 	if o.firstWait == 0 {
 		o.firstWait = defaultFirstWait
@@ -71,8 +71,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// errSilent ends an attempt in which the store did nothing for [Options].Silence.
-var errSilent = errors.New("no progress")
+// errIdle ends an attempt in which the store did nothing for [Options].Silence.
+var errIdle = errors.New("no progress")
 
 // attempt is one try of an operation: a context that ends when the store falls silent.
 type attempt struct {
@@ -80,36 +80,36 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	limit  time.Duration
 	timer  *time.Timer
-	moved  func(read, written int) // may be nil
+	onTransfer  func(read, written int) // may be nil
 }
 
 func newAttempt(ctx context.Context, o Options, limit time.Duration) *attempt {
-	a := &attempt{limit: limit, moved: o.Moved}
+	a := &attempt{limit: limit, onTransfer: o.OnTransfer}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
-	a.timer = time.AfterFunc(limit, func() { a.cancel(fmt.Errorf("%w for %v", errSilent, limit)) })
+	a.timer = time.AfterFunc(limit, func() { a.cancel(fmt.Errorf("%w for %v", errIdle, limit)) })
 	return a
 }
 
-// alive tells the watchdog that bytes have moved.
-func (a *attempt) alive() { a.timer.Reset(a.limit) }
+// resetWatchdog tells the watchdog that bytes have moved.
+func (a *attempt) resetWatchdog() { a.timer.Reset(a.limit) }
 
-// count tells who wants to know how many bytes have moved.
-func (a *attempt) count(read, written int) {
-	if a.moved != nil {
-		a.moved(read, written)
+// transferred tells who wants to know how many bytes have moved.
+func (a *attempt) transferred(read, written int) {
+	if a.onTransfer != nil {
+		a.onTransfer(read, written)
 	}
 }
 
-// idle stops the watchdog until the next alive.
-func (a *attempt) idle() { a.timer.Stop() }
+// pauseWatchdog stops the watchdog until the next alive.
+func (a *attempt) pauseWatchdog() { a.timer.Stop() }
 
 func (a *attempt) end() {
 	a.timer.Stop()
 	a.cancel(context.Canceled)
 }
 
-// cause replaces the "context canceled" of a driver by the reason for which the attempt was given up.
-func (a *attempt) cause(err error) error {
+// withCause replaces the "context canceled" of a driver by the reason for which the attempt was given up.
+func (a *attempt) withCause(err error) error {
 	var final *finalError
 	if err == nil || errors.As(err, &final) {
 		return err
@@ -125,17 +125,17 @@ func (a *attempt) cause(err error) error {
 // progress while the driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after
 // 4 seconds whatever its settings, gcsblob does not retry plain writes at all).
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
-	t := trouble{options: o, act: act, key: key}
+	t := retryState{options: o, act: act, key: key}
 	for limit := o.idleTimeout; ; {
 		a := newAttempt(ctx, o, limit)
 		value, err := op(a)
-		err = a.cause(err)
+		err = a.withCause(err)
 		a.end()
 		if err == nil {
 			return value, nil
 		}
-		if errors.Is(err, errSilent) {
-			limit = min(2*limit, mostSilence(act)*o.idleTimeout)
+		if errors.Is(err, errIdle) {
+			limit = min(2*limit, maxIdleFactor(act)*o.idleTimeout)
 		}
 		if err := t.pause(ctx, err); err != nil {
 			return value, err
@@ -144,8 +144,8 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 	}
 }
 
-// trouble is a row of failures without a success between them.
-type trouble struct {
+// retryState is a row of failures without a success between them.
+type retryState struct {
 	options  Options
 	act, key string
 	since    time.Time // of the first failure; zero while all is well
@@ -155,57 +155,57 @@ type trouble struct {
 
 // pause waits before the next attempt, or gives the error with which the operation ends. Patience counts from the first failure, not from the
 // beginning: a long upload that fails at its end is worth another one.
-func (t *trouble) pause(ctx context.Context, err error) error {
+func (t *retryState) pause(ctx context.Context, err error) error {
 	if ctx.Err() != nil || !t.again(err) {
-		return settle(ctx, t.options.place, t.act, t.key, err)
+		return wrapError(ctx, t.options.place, t.act, t.key, err)
 	}
 	if t.since.IsZero() {
-		t.since, t.waits = time.Now(), t.options.waits()
+		t.since, t.waits = time.Now(), t.options.backOff()
 	}
 	wait := t.waits.NextBackOff()
 	if time.Since(t.since)+wait > t.options.RetryTimeout {
-		return settle(ctx, t.options.place, t.act, t.key, err)
+		return wrapError(ctx, t.options.place, t.act, t.key, err)
 	}
 	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
 	select {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return settle(ctx, t.options.place, t.act, t.key, err)
+		return wrapError(ctx, t.options.place, t.act, t.key, err)
 	}
 }
 
 // left is what is left of the patience.
-func (t *trouble) left() time.Duration { return t.options.RetryTimeout - time.Since(t.since) }
+func (t *retryState) left() time.Duration { return t.options.RetryTimeout - time.Since(t.since) }
 
 // again tells whether an error is worth another attempt.
-func (t *trouble) again(err error) bool {
+func (t *retryState) again(err error) bool {
 	var final *finalError
 	if errors.As(err, &final) {
 		return false
 	}
 	switch classify(err) {
-	case transient:
+	case classTransient:
 		return true
-	case denied, hopeless, damaged:
+	case classDenied, classPermanent, classCorrupt:
 		t.doubtful++
-		return t.doubtful < fewTries
+		return t.doubtful < suspectTries
 	}
 	return false
 }
 
 // over ends the trouble.
-func (t *trouble) over() { t.since, t.doubtful = time.Time{}, 0 }
+func (t *retryState) over() { t.since, t.doubtful = time.Time{}, 0 }
 
-// waits is the sequence of pauses between attempts, spread so that many pods do not come back at once.
-func (o Options) waits() *backoff.ExponentialBackOff {
+// backOff is the sequence of pauses between attempts, spread so that many pods do not come back at once.
+func (o Options) backOff() *backoff.ExponentialBackOff {
 	w := backoff.NewExponentialBackOff()
-	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.firstWait, longestWait, 2, 0.5
+	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.firstWait, maxWait, 2, 0.5
 	return w
 }
 
-// settle gives the error of an ended operation its final form.
-func settle(ctx context.Context, at place, act, key string, err error) error {
+// wrapError gives the error of an ended operation its final form.
+func wrapError(ctx context.Context, at place, act, key string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// benchmark times the training step of the settings in the environment and prints one line of JSON.
+// benchmark runs cijepa bench: it times the training step and prints one line of JSON.
 func benchmark(ctx context.Context, args []string, versions machine.Versions, out io.Writer, log *slog.Logger) error {
 	var o bench.Options
 	var tera float64

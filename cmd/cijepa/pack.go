@@ -155,7 +155,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
 	}
 	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), left, p.data)
-	for _, warning := range index.Doubts() {
+	for _, warning := range index.Warnings() {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(p.out, text.String())

@@ -2,17 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -113,96 +108,7 @@ func TestSavingCostsLittle(t *testing.T) {
 	}
 }
 
-// TestStopBesideAnUpload: a stop that finds an upload on a line too thin for its deadline ends the process at the deadline
-// all the same, and the run goes on from the checkpoint before.
-func TestStopBesideAnUpload(t *testing.T) {
-	slow(t)
-	want := finish(t, newBucket(t))
-	server := storagetest.Start(t, storagetest.S3, "")
-	packTiny(t, server.URL())
-	keys := []string{"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY")}
-	const deadline, thin = 2 * time.Second, 30e3 // bytes a second, of a state of 370 kB
-	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_DEADLINE="+deadline.String())...)
-	waitFor(t, log, `"step":10,`)
-	begin := time.Now()
-	_ = c.Process.Signal(syscall.SIGTERM)
-	code := wait(t, c)
-	if took := time.Since(begin); code != 143 || took < deadline || took > deadline+8*time.Second || !strings.Contains(log.String(), `"saved":0,`) {
-		t.Errorf("exit %d after %v\n%s", code, took, log)
-	}
-	c, log = start(t, server.URL(), keys...)
-	if code := wait(t, c); code != 0 {
-		t.Fatalf("exit %d\n%s", code, log)
-	}
-	if d := cmp.Diff(want.Metrics, result(t, server.URL()).Metrics); d != "" {
-		t.Errorf("the run ended otherwise:\n%s", d)
-	}
-}
-
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
-}
-
-// narrow is a line to a server that carries a number of bytes a second up, and as many down, over all its connections:
-// toxiproxy's limit holds for each of them, and uploads use several.
-func narrow(t *testing.T, address string, rate float64) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	up, down := &pacer{rate: rate}, &pacer{rate: rate}
-	go func() { // ends with the listener
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", address)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			carry := func(to, from net.Conn, p *pacer) {
-				_, _ = io.CopyBuffer(struct{ io.Writer }{to}, paced{from, p}, make([]byte, 64<<10)) // a cut line ends it
-				to.Close()
-				from.Close()
-			}
-			go carry(server, client, up)
-			go carry(client, server, down)
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// pacer lets bytes pass at a rate.
-type pacer struct {
-	rate float64 // bytes a second
-	mu   sync.Mutex
-	free time.Time // guarded by mu: when the line has carried what it has
-}
-
-func (p *pacer) pass(n int) {
-	p.mu.Lock()
-	if now := time.Now(); p.free.Before(now) {
-		p.free = now
-	}
-	p.free = p.free.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-	wait := time.Until(p.free)
-	p.mu.Unlock()
-	time.Sleep(wait)
-}
-
-// paced is one end of the line.
-type paced struct {
-	io.Reader
-	pacer *pacer
-}
-
-func (r paced) Read(b []byte) (int, error) {
-	n, err := r.Reader.Read(b)
-	r.pacer.pass(n)
-	return n, err
 }

@@ -113,7 +113,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
-		return fmt.Errorf("making the initial state: %w", &machine.DeviceError{err})
+		return fmt.Errorf("making the initial state: %w", &machine.DeviceError{Err: err})
 	}
 	defer func() { err = errors.Join(err, b.learner.Close()) }()
 	b.found.StateSeconds = lap()

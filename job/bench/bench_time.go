@@ -27,11 +27,11 @@ func (b *bench) timeUpload() error {
 		begin := time.Now()
 		images, err := b.learner.Upload(b.images)
 		if err != nil {
-			return fmt.Errorf("copying images: %w", &machine.DeviceError{err})
+			return fmt.Errorf("copying images: %w", &machine.DeviceError{Err: err})
 		}
 		laps = append(laps, time.Since(begin))
 		if err := images.Free(); err != nil {
-			return fmt.Errorf("freeing images: %w", &machine.DeviceError{err})
+			return fmt.Errorf("freeing images: %w", &machine.DeviceError{Err: err})
 		}
 	}
 	b.found.UploadSeconds, b.found.UploadBytes = seconds(median(laps)), int64(len(b.images))
@@ -41,18 +41,18 @@ func (b *bench) timeUpload() error {
 // timeSnapshot times what a checkpoint takes of the device: twice, as the first one finds less memory ready.
 func (b *bench) timeSnapshot() error {
 	if err := b.learner.CompileSnapshot(); err != nil {
-		return &machine.DeviceError{err}
+		return &machine.DeviceError{Err: err}
 	}
 	for range 2 {
 		begin := time.Now()
-		state, err := b.learner.Snapshot()
+		parts, err := b.learner.Snapshot()
 		if err != nil {
-			return &machine.DeviceError{err}
+			return &machine.DeviceError{Err: err}
 		}
 		b.found.PauseSeconds = max(b.found.PauseSeconds, seconds(time.Since(begin)))
-		for _, p := range state.Parts() {
+		for _, p := range parts {
 			if err := p.Write(io.Discard); err != nil {
-				return &machine.DeviceError{err}
+				return &machine.DeviceError{Err: err}
 			}
 		}
 		b.found.SavingRate = max(b.found.SavingRate, float64(b.found.StateBytes)/time.Since(begin).Seconds())
@@ -87,7 +87,7 @@ func (b *bench) timeShape(ctx context.Context, s *Shape) error {
 		called := time.Now()
 		out, err := b.learner.Step(in)
 		if err != nil {
-			return fmt.Errorf("a step of %d images: %w", b.model.Batch, &machine.DeviceError{err})
+			return fmt.Errorf("a step of %d images: %w", b.model.Batch, &machine.DeviceError{Err: err})
 		}
 		if batch.Step > 0 {
 			b.gaps = append(b.gaps, called.Sub(returned))

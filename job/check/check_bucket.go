@@ -27,7 +27,7 @@ func (c *check) lookAtBucket(ctx context.Context) {
 		c.fault(ctx, "bucket", machine.NotOpened(ctx, "Bucket", err))
 		return
 	}
-	c.tidy = bucket.NewFolders(c.folder())
+	c.tidy = bucket.FolderCleanup(c.folder())
 	prefix := c.scratch()
 	err = bucket.Check(ctx, prefix)
 	left := c.sweep(ctx, bucket, prefix)

@@ -58,7 +58,7 @@ func (c *check) lookAtData(ctx context.Context) {
 
 // lookAtShards holds the index against a listing: a shard that is gone would stop the run when its turn comes, maybe a day from now.
 func (c *check) lookAtShards(ctx context.Context) {
-	err := c.data.Compare(ctx)
+	err := c.data.CheckSizes(ctx)
 	switch {
 	case errors.Is(err, storage.ErrDenied): // a run reads shards by their names
 		c.warn("data", "whether all shards are there is not known: %v", err)

@@ -479,7 +479,7 @@ func TestCheckCountsTheState(t *testing.T) {
 	cfg := settings.Defaults()
 	cfg.demo()
 	cfg.Depths, cfg.Width, cfg.Batch = settings.DepthSet{0, 1, 2}, 32, 1
-	device, err := model.OpenDevice("go:ops_sequential")
+	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -489,12 +489,12 @@ func TestCheckCountsTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer learner.Close()
-	state, err := learner.Snapshot()
+	parts, err := learner.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var held int64
-	for _, part := range state.Parts() {
+	for _, part := range parts {
 		n, err := arrayBytes(part)
 		if err != nil {
 			t.Fatal(err)

@@ -8,8 +8,9 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestPack: the demonstration's data is all there, balanced enough to be learned from, and packing it again writes nothing else.
-func TestPack(t *testing.T) {
+// TestPackedDataIsCompleteBalancedAndReproducible: all images of all classes in about equal numbers,
+// and a second packing gives the same data set.
+func TestPackedDataIsCompleteBalancedAndReproducible(t *testing.T) {
 	bucket := storagetest.Memory(t)
 	var prints []string
 	for range 2 {
@@ -21,8 +22,9 @@ func TestPack(t *testing.T) {
 			t.Fatal(err)
 		}
 		prints = append(prints, d.Fingerprint())
-		if d.Index.Counts["train"] != 7000 || d.Index.Counts["val"] != 1500 || len(d.Index.Splits["train"]) != 14 || !slices.Equal(d.Index.Classes, classes) {
-			t.Errorf("packed %v in %d shards, classes %v", d.Index.Counts, len(d.Index.Splits["train"]), d.Index.Classes)
+		counts, train := d.Index.Counts, d.Index.Splits["train"]
+		if counts["train"] != 7000 || counts["val"] != 1500 || len(train) != 14 || !slices.Equal(d.Index.Classes, classes) {
+			t.Errorf("packed %v in %d shards, classes %v", counts, len(train), d.Index.Classes)
 		}
 		each := make([]int, len(classes))
 		for _, shard := range d.Index.Splits["val"] {

@@ -3,12 +3,8 @@
 package input
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image"
-	"image/jpeg"
-	"image/png"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,15 +13,14 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/input/pixels"
-	"github.com/cijepa/cijepa/model/draw"
-	xdraw "golang.org/x/image/draw"
 )
 
-// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should be like ImageNet's, or ours.
+// benchFiles returns the JPEG files of the folder that CIJEPA_BENCH_IMAGES names, which should
+// resemble ImageNet's, or those of the tests.
 func benchFiles(b *testing.B) [][]byte {
 	folder := os.Getenv("CIJEPA_BENCH_IMAGES")
 	if folder == "" {
-		folder = "testdata/golden"
+		folder = "pixels/testdata/golden"
 	}
 	names, err := filepath.Glob(filepath.Join(folder, "*.jpg"))
 	if err != nil || len(names) == 0 {
@@ -33,13 +28,17 @@ func benchFiles(b *testing.B) [][]byte {
 	}
 	var files [][]byte
 	for _, name := range names {
-		files = append(files, pixels.readFile(b, name))
+		file, err := os.ReadFile(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, file)
 	}
 	return files
 }
 
-// cpuTime is what the process has used of its processors, which other programs on the machine disturb less than they disturb
-// the clock.
+// cpuTime returns the CPU time of the process, which other programs on the machine disturb less
+// than the wall-clock time.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -48,169 +47,15 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkMethods runs the ways to a training image in turn over the same files and boxes, one round an iteration, and
-// reports for each the images per CPU-second, and how many times as fast ours is. What counts of a file is its best round:
-// run it with -benchtime 5x or more. A method goes over all files before the next one does, for the processor learns a file.
-func BenchmarkMethods(b *testing.B) {
-	files := benchFiles(b)
-	d := pixels.NewDecoder()
-	defer d.Close()
-	out := make([]byte, 224*224*3)
-	crop := pixels.PretrainCrop()
-	crop.Flip = true
-	views := make([]pixels.view, len(files))
-	for i, file := range files {
-		width, height, err := d.Size(file)
-		if err != nil {
-			b.Fatal(err)
-		}
-		views[i] = crop.View(width, height, 224, draw.New(1, "benchmark", uint64(i)))
-	}
-	ours := func(i int) error {
-		v := views[i]
-		v.filter = pixels.Bicubic
-		return d.Cut(files[i], v, out)
-	}
-	methods := [...]struct {
-		name string
-		run  func(i int) error
-	}{
-		{"ours", func(i int) error {
-			if _, _, err := d.Size(files[i]); err != nil {
-				return err
-			}
-			return ours(i)
-		}},
-		{"bilinear", func(i int) error { return d.Cut(files[i], views[i], out) }},
-		{"scalar", func(i int) error {
-			d.engine.scalar = true
-			defer func() { d.engine.scalar = false }()
-			return ours(i)
-		}},
-		{"whole", func(i int) error {
-			d.engine.whole = true
-			defer func() { d.engine.whole = false }()
-			return ours(i)
-		}},
-		{"decode", func(i int) error { return d.engine.verify(files[i]) }},
-		{"standard", func(i int) error { return standardView(files[i], views[i]) }},
-	}
-	best := make([][]time.Duration, len(methods))
-	for m := range best {
-		best[m] = slices.Repeat([]time.Duration{time.Hour}, len(files))
-	}
-	for b.Loop() {
-		for m, method := range methods {
-			for i := range files {
-				begin := cpuTime()
-				if err := method.run(i); err != nil {
-					b.Fatal(err)
-				}
-				best[m][i] = min(best[m][i], cpuTime()-begin)
-			}
-		}
-	}
-	var used [len(methods)]float64
-	for m, method := range methods {
-		for _, t := range best[m] {
-			used[m] += t.Seconds()
-		}
-		b.ReportMetric(float64(len(files))/used[m], method.name+"/cpu-s")
-		if m > 0 {
-			b.ReportMetric(used[m]/used[0], "x"+method.name)
-		}
-	}
-}
-
-// standardView is what a program without this package would do: the standard library, golang.org/x/image/draw.
-func standardView(file []byte, v pixels.view) error {
-	m, err := jpeg.Decode(bytes.NewReader(file))
-	if err != nil {
-		return err
-	}
-	box := image.Rect(v.box.left, v.box.top, v.box.left+v.box.width, v.box.top+v.box.height)
-	to := image.NewRGBA(image.Rect(0, 0, v.size, v.size))
-	xdraw.CatmullRom.Scale(to, to.Rect, m, box, xdraw.Src, nil)
-	for y := range v.size {
-		row := to.Pix[to.Stride*y : to.Stride*(y+1)]
-		for x := 0; v.mirrored && x < v.size/2; x++ {
-			for c := range 4 {
-				i, j := 4*x+c, 4*(v.size-1-x)+c
-				row[i], row[j] = row[j], row[i]
-			}
-		}
-	}
-	return nil
-}
-
-// BenchmarkCrops tells the speed of each phase's views.
-func BenchmarkCrops(b *testing.B) {
-	files := benchFiles(b)
-	for _, phase := range []struct {
-		name string
-		crop pixels.Crop
-	}{{"pretrain", pixels.PretrainCrop()}, {"probe", pixels.ProbeCrop()}, {"evaluation", pixels.EvaluationCrop(224)}} {
-		b.Run(phase.name, func(b *testing.B) {
-			d := pixels.NewDecoder()
-			defer d.Close()
-			out := make([]byte, 224*224*3)
-			b.ReportAllocs()
-			begin, i := cpuTime(), 0
-			for b.Loop() {
-				file := files[i%len(files)]
-				width, height, err := d.Size(file)
-				if err != nil {
-					b.Fatal(err)
-				}
-				stream := draw.New(1, "crop", 0, uint64(i))
-				if err := d.Cut(file, phase.crop.View(width, height, 224, stream), out); err != nil {
-					b.Fatal(err)
-				}
-				i++
-			}
-			b.ReportMetric(float64(i)/(cpuTime()-begin).Seconds(), "images/cpu-s")
-		})
-	}
-}
-
-// BenchmarkSmall tells the speed of the demonstration's images: gray PNG files of 28x28 pixels.
-func BenchmarkSmall(b *testing.B) {
-	var file bytes.Buffer
-	m := image.NewGray(image.Rect(0, 0, 28, 28))
-	stream := draw.New(1, "noise")
-	for i := range m.Pix {
-		m.Pix[i] = byte(stream.IntN(256))
-	}
-	if err := png.Encode(&file, m); err != nil {
-		b.Fatal(err)
-	}
-	d := pixels.NewDecoder()
-	defer d.Close()
-	out := make([]byte, 28*28*3)
-	b.ReportAllocs()
-	begin, i := cpuTime(), 0
-	for b.Loop() {
-		width, height, err := d.Size(file.Bytes())
-		if err != nil {
-			b.Fatal(err)
-		}
-		stream := draw.New(1, "crop", 0, uint64(i))
-		if err := d.Cut(file.Bytes(), pixels.PretrainCrop().View(width, height, 28, stream), out); err != nil {
-			b.Fatal(err)
-		}
-		i++
-	}
-	b.ReportMetric(float64(i)/(cpuTime()-begin).Seconds(), "images/cpu-s")
-}
-
-// BenchmarkLoader tells the speed of whole batches with one and two workers: per CPU-second it should not depend on their
-// number.
+// BenchmarkLoader measures whole batches with one and two workers. The images per CPU-second should
+// not depend on the number of workers.
 func BenchmarkLoader(b *testing.B) {
 	files := benchFiles(b)
 	for _, workers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			const batch = 32
-			l, err := NewLoader(&fileSource{files}, Config{Size: 224, Batch: batch, Crop: pixels.PretrainCrop(), Shuffle: true, Workers: workers})
+			c := Config{Size: 224, Batch: batch, Crop: pixels.PretrainCrop(), Shuffle: true, workers: workers}
+			l, err := NewLoader(&fileSource{files}, c)
 			if err != nil {
 				b.Fatal(err)
 			}

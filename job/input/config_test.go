@@ -9,25 +9,24 @@ import (
 	"github.com/cijepa/cijepa/job/input/pixels"
 )
 
+// TestConfigDefaults are what the comments of Config say.
 func TestConfigDefaults(t *testing.T) {
 	c, err := Config{Size: 224, Batch: 512, Crop: pixels.PretrainCrop()}.checked()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Window != 16 || c.Prefetch != 2 || c.Workers != runtime.GOMAXPROCS(0) || c.BadLimit != 0 || c.Log == nil {
+	if c.Window != 16 || c.workers != runtime.GOMAXPROCS(0) || c.BadLimit != 0 || c.Log == nil {
 		t.Errorf("defaults: %+v", c)
 	}
 }
 
-// All faults come in one message.
-func TestConfigFaults(t *testing.T) {
+// TestConfigFaultsComeInOneMessage, by the names of their fields.
+func TestConfigFaultsComeInOneMessage(t *testing.T) {
 	sound := Config{Size: 8, Batch: 4, Crop: pixels.ProbeCrop()}
 	for field, change := range map[string]func(*Config){
 		"Size":         func(c *Config) { c.Size = 0 },
 		"Batch":        func(c *Config) { c.Batch = -1 },
 		"Window":       func(c *Config) { c.Window = -1 },
-		"Workers":      func(c *Config) { c.Workers = -1 },
-		"Prefetch":     func(c *Config) { c.Prefetch = -1 },
 		"BadLimit":     func(c *Config) { c.BadLimit = math.NaN() },
 		"Crop.Filter":  func(c *Config) { c.Crop.Filter = 7 },
 		"Crop.Scale":   func(c *Config) { c.Crop.Scale = [2]float64{0.5, 1.5} },
@@ -42,13 +41,8 @@ func TestConfigFaults(t *testing.T) {
 	}
 	c := sound
 	c.Size, c.Batch = 0, 0
-	if _, err := c.checked(); err == nil || !strings.Contains(err.Error(), "Size") || !strings.Contains(err.Error(), "Batch") {
+	_, err := c.checked()
+	if err == nil || !strings.Contains(err.Error(), "Size") || !strings.Contains(err.Error(), "Batch") {
 		t.Errorf("two faults: %v", err)
-	}
-}
-
-func TestFilterNames(t *testing.T) {
-	if pixels.Bilinear.String() != "bilinear" || pixels.Bicubic.String() != "bicubic" || pixels.Filter(9).String() != "Filter(9)" {
-		t.Error(pixels.Bilinear, pixels.Bicubic, pixels.Filter(9))
 	}
 }

@@ -1,16 +1,20 @@
-// Package input turns the samples of a data set into the batches that a device trains on: the order of an epoch, decoding,
-// random crops, Pillow's resize, fixed-shape uint8 batches ahead of their use.
+// Package input turns the samples of a data set into the batches that a device trains on, ahead of
+// their use. It decides the order of an epoch, has worker goroutines decode the images, and
+// replaces those that cannot be decoded.
 //
-// It knows no bucket, no graph and no environment: samples come through the small interface Source, and a batch is plain
-// bytes. Whatever it hands out is a function of (seed, step) alone, so that a run continues at any step, with any number
-// of workers, on the same bytes.
+// It knows no bucket, no graph and no environment: samples come through the interface Source, and a
+// batch is plain bytes of a fixed shape. A batch is a function of (seed, step) alone, so that a run
+// resumes at any step on the same bytes, with any number of workers.
 //
-// Pixels are those of Pillow and torchvision, to the last bit, when the package is built with cgo: JPEG files are decoded by
-// libjpeg-turbo. (Those of Pillow up to version 12. Version 13 resizes vertically first where the height shrinks much more
-// than the width, which rounds to another level here and there.) Without cgo the standard library decodes them, several
-// times slower and with a level of difference here and there.
+// Files in reading order:
 //
-// Tests and benchmarks look at three variables: CIJEPA_GOLDEN_IMAGES names a folder like testdata/golden whose cases are
-// tried too, CIJEPA_CASES=20000 sets the number of random cases where the default is a small one, and CIJEPA_BENCH_IMAGES
-// names a folder of JPEG files to measure with instead of the small ones of the tests.
+//	source.go      Source, which a cache of shards implements
+//	config.go      Config and its checks
+//	loader.go      Loader: the batches of one split, and the flow of their buffers
+//	plan.go        the planner goroutine: buffers, tasks, and the shards announced to the source
+//	order.go       the order of shards and samples in an epoch
+//	inflight.go    the counter that separates two windows of shards
+//	worker.go      a worker goroutine: one image of one batch at a time, by package pixels
+//	batch.go       Batch and the buffer that it lives in
+//	badsamples.go  the samples that cannot be decoded, and their limit
 package input

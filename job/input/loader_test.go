@@ -16,9 +16,10 @@ import (
 
 // smallConfig trains on 8-pixel images in windows of two shards.
 func smallConfig() Config {
-	return Config{Size: 8, Batch: 4, Window: 2, Workers: 2, Prefetch: 2, Seed: 7, Shuffle: true, Crop: pixels.ProbeCrop()}
+	return Config{Size: 8, Batch: 4, Window: 2, workers: 2, Seed: 7, Shuffle: true, Crop: pixels.ProbeCrop()}
 }
 
+// newLoader is NewLoader without an error.
 func newLoader(t testing.TB, source Source, config Config) *Loader {
 	t.Helper()
 	l, err := NewLoader(source, config)
@@ -47,6 +48,7 @@ func collect(t testing.TB, l *Loader, from, to int64) []Batch {
 	return all
 }
 
+// TestEverySampleOnceAnEpoch, except for the partial batch unless KeepPartial is set.
 func TestEverySampleOnceAnEpoch(t *testing.T) {
 	sizes := []int{5, 3, 0, 7, 1, 6}
 	for _, shuffle := range []bool{false, true} {
@@ -70,7 +72,7 @@ func TestEverySampleOnceAnEpoch(t *testing.T) {
 						for k, label := range b.Labels {
 							if k >= b.N {
 								if label != -1 {
-									t.Errorf("label %d behind the last sample, want -1", label)
+									t.Errorf("label %d after the last sample, want -1", label)
 								}
 								continue
 							}
@@ -93,18 +95,19 @@ func TestEverySampleOnceAnEpoch(t *testing.T) {
 	}
 }
 
-func TestResumeAtEveryStep(t *testing.T) {
+// TestResumeAtEveryStepGivesTheSameBatches, with any number of workers.
+func TestResumeAtEveryStepGivesTheSameBatches(t *testing.T) {
 	c := smallConfig()
 	c.KeepPartial = true
 	source := newFakeSource(t, 5, 3, 7, 1, 6, 4)
 	const steps = 16 // more than two epochs of 7
 	want := collect(t, newLoader(t, source, c), 0, steps)
 	for from := range int64(steps) {
-		c.Workers, c.Prefetch = 1+int(from)%5, 1+int(from)%3
+		c.workers = 1 + int(from)%5
 		for i, got := range collect(t, newLoader(t, source, c), from, steps) {
 			w := want[from+int64(i)]
 			if !bytes.Equal(got.Images, w.Images) || !slices.Equal(got.Labels, w.Labels) || got.N != w.N {
-				t.Fatalf("resumed at %d with %d workers: batch %d differs", from, c.Workers, got.Step)
+				t.Fatalf("resumed at %d with %d workers: batch %d differs", from, c.workers, got.Step)
 			}
 		}
 	}
@@ -113,7 +116,7 @@ func TestResumeAtEveryStep(t *testing.T) {
 	}
 }
 
-// A read error is never passed over, be it the first or the last sample's.
+// TestReadErrorEndsTheIteration whichever sample it is of, the first or the last.
 func TestReadErrorEndsTheIteration(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	for sample := range 10 {
@@ -125,6 +128,7 @@ func TestReadErrorEndsTheIteration(t *testing.T) {
 	}
 }
 
+// TestContextEndsTheIteration at once, with the context's cause.
 func TestContextEndsTheIteration(t *testing.T) {
 	source := newFakeSource(t, 10, 10)
 	reason := errors.New("enough")
@@ -146,7 +150,7 @@ func TestContextEndsTheIteration(t *testing.T) {
 	}
 }
 
-// Whatever an iteration ends with, nothing goes on behind it: synctest fails on goroutines that are left.
+// TestNoGoroutineIsLeft whatever ends an iteration: synctest fails if a goroutine is left.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	for _, end := range []string{"last step", "break", "error", "cancel"} {
 		t.Run(end, func(t *testing.T) {
@@ -177,9 +181,10 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	}
 }
 
-// TestOverlap: with a device that takes D a step and workers that take 0.8 D a batch, the device does not wait. Time is that of
-// synctest, so that the machine's other work does not count.
-func TestOverlap(t *testing.T) {
+// TestFastWorkersKeepTheDeviceBusy: with a device that takes D a step and workers that take 0.8 D a
+// batch, the device does not wait. The clock is synctest's, so that the machine's load does not
+// count.
+func TestFastWorkersKeepTheDeviceBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const steps, step = 200, 100 * time.Millisecond
 		c := smallConfig() // two workers make a batch of four in two delays
@@ -205,8 +210,9 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
-// With workers that are too slow, the wait is what is missing, and no more.
-func TestWaitIsWhatIsMissing(t *testing.T) {
+// TestSlowWorkersCostTheDifference: with workers slower than the device, the wait is the
+// difference, and no more.
+func TestSlowWorkersCostTheDifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const steps, step = 50, 100 * time.Millisecond
 		source := newFakeSource(t, 40, 40)
@@ -226,9 +232,9 @@ func TestWaitIsWhatIsMissing(t *testing.T) {
 	})
 }
 
-// Memory is bounded by the batches in flight, however many samples there are. What grows is the order of an epoch, four
-// bytes a sample.
-func TestMemoryIsBounded(t *testing.T) {
+// TestMemoryIsBoundedByBatches, however many samples there are. Only the order of an epoch grows,
+// by four bytes a sample.
+func TestMemoryIsBoundedByBatches(t *testing.T) {
 	heap := func(samples int) uint64 {
 		shared := numberedPNG(t, 1, 1)
 		source := &fakeSource{t: t, sizes: []int{samples / 2, samples / 2}, image: func(int, int) []byte { return shared }}
@@ -246,48 +252,49 @@ func TestMemoryIsBounded(t *testing.T) {
 				sizes = append(sizes, m.HeapAlloc)
 			}
 		}
-		return slices.Min(sizes) // workers allocate while we measure; what stays is in every measurement
+		return slices.Min(sizes) // workers allocate meanwhile; what stays is in every measurement
 	}
-	heap(640) // what the first run takes for good
+	heap(640) // the first run allocates some memory for good
 	small, large := heap(640), heap(64000)
 	if extra := int64(large) - int64(small); extra > 4*64000+1<<20 {
 		t.Errorf("%d bytes with 640 samples, %d with 64,000", small, large)
 	}
 	if large < 3*16*64*64*3 {
-		t.Errorf("%d bytes are too few for three batches: what is measured here?", large)
+		t.Errorf("%d bytes are too few for three batches: the measurement is wrong", large)
 	}
 }
 
-// A source hears ahead of time of every shard that is used, in the order of use, once for every window, and of no two windows at
-// once is anything asked.
-func TestAheadFollowsTheOrder(t *testing.T) {
+// TestShardsAreAnnouncedInTheOrderOfUse, once for every window. The source checks that no sample of
+// a later window is read meanwhile.
+func TestShardsAreAnnouncedInTheOrderOfUse(t *testing.T) {
 	source := newFakeSource(t, 4, 4, 4, 4, 4)
 	source.window, source.delay = 2, time.Millisecond
 	c := smallConfig()
-	c.Workers = 8
+	c.workers = 8
 	l := newLoader(t, source, c) // windows of 2, 2 and 1 shards; 5 steps an epoch
 	collect(t, l, 3, 12)
 	e0, e1, e2 := l.order.shards(0), l.order.shards(1), l.order.shards(2)
 	want := [][]int{
-		slices.Concat(e0[2:], e1),     // from step 3, position 12, in the second window
-		slices.Concat(e0[4:], e1),     // from step 4
-		slices.Concat(e1, e2[:2]),     // steps 10 and 11 take 8 samples: the first window
-		slices.Concat(e1[2:], e2[:2]), //
-		slices.Concat(e1[4:], e2[:2]), //
+		slices.Concat(e0[2:], e1), // from step 3, position 12, in the second window
+		slices.Concat(e0[4:], e1), // from step 4
+		slices.Concat(e1, e2[:2]), // steps 10 and 11 take 8 samples: the first window
+		slices.Concat(e1[2:], e2[:2]),
+		slices.Concat(e1[4:], e2[:2]),
 		e2[:2],
-		nil, // nothing more
+		nil, // at the end
 	}
 	if len(source.ahead) != len(want) {
-		t.Fatalf("told %v, want %v", source.ahead, want)
+		t.Fatalf("announced %v, want %v", source.ahead, want)
 	}
 	for i := range want {
 		if !slices.Equal(source.ahead[i], want[i]) {
-			t.Errorf("told %v, want %v", source.ahead[i], want[i])
+			t.Errorf("announced %v, want %v", source.ahead[i], want[i])
 		}
 	}
 }
 
-func TestIterationOfNothing(t *testing.T) {
+// TestIterationOfNoSteps yields nothing; steps below 0, and of a split below one batch, are errors.
+func TestIterationOfNoSteps(t *testing.T) {
 	l := newLoader(t, newFakeSource(t, 10), smallConfig())
 	for range l.Batches(context.Background(), 5, 5) {
 		t.Error("a batch of no steps")
@@ -304,7 +311,9 @@ func TestIterationOfNothing(t *testing.T) {
 	}
 }
 
-func TestEvaluationBatches(t *testing.T) {
+// TestEvaluationBatchesAreInStoredOrder, the same in every epoch, the partial one filled with
+// black.
+func TestEvaluationBatchesAreInStoredOrder(t *testing.T) {
 	c := smallConfig()
 	c.Shuffle, c.KeepPartial, c.Crop = false, true, pixels.EvaluationCrop(c.Size)
 	got := collect(t, newLoader(t, newFakeSource(t, 5, 1), c), 0, 4)
@@ -320,6 +329,6 @@ func TestEvaluationBatches(t *testing.T) {
 		t.Error("evaluation is random")
 	}
 	if rest := got[1].Images[2*8*8*3:]; !bytes.Equal(rest, make([]byte, len(rest))) {
-		t.Error("the images behind the last sample are not black")
+		t.Error("the images after the last sample are not black")
 	}
 }

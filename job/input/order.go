@@ -6,12 +6,13 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// order knows the sequence of every epoch: shards permuted, cut into windows, the samples of a window permuted together.
-// Only the shards of one window need to be at hand at a time, and there is no shuffle buffer to save. Samples are numbered
-// through all shards: sample j of shard i is first[i] + j.
+// order is the sequence of samples of every epoch: the shards are permuted and cut into windows,
+// and the samples of a window are permuted together. Only the shards of one window are needed at a
+// time, and there is no shuffle buffer to checkpoint. Sample j of shard i has the number first[i] +
+// j.
 type order struct {
 	seed    uint64
-	first   []int // of every shard its first sample; then the number of all samples
+	first   []int // the first sample of every shard, then the number of all samples
 	window  int   // shards
 	shuffle bool
 }
@@ -24,11 +25,12 @@ func newOrder(seed uint64, sizes []int, window int, shuffle bool) order {
 	return order{seed: seed, first: first, window: window, shuffle: shuffle}
 }
 
+// total returns the number of all samples.
 func (o order) total() int { return o.first[len(o.first)-1] }
 
-// locate returns the shard of a sample and its place in it.
-func (o order) locate(sample int) (shard, place int) {
-	// The last shard that does not begin behind the sample: shards may be empty.
+// locate returns the shard of a sample and its index in it.
+func (o order) locate(sample int) (shard, index int) {
+	// The last shard that does not begin after the sample; shards may be empty.
 	i, _ := slices.BinarySearch(o.first, sample+1)
 	return i - 1, sample - o.first[i-1]
 }
@@ -66,7 +68,7 @@ func (o order) samples(epoch int64) []int32 {
 	return samples
 }
 
-// windowEnd returns the position behind the window that begins with the given one of the epoch's shards.
+// windowEnd returns the position after the last sample of the window that begins at shards[begin].
 func (o order) windowEnd(shards []int, begin int) (position int) {
 	for _, shard := range shards[:min(begin+o.window, len(shards))] {
 		position += o.first[shard+1] - o.first[shard]
@@ -74,7 +76,8 @@ func (o order) windowEnd(shards []int, begin int) (position int) {
 	return position
 }
 
-// windowAt returns how many of the epoch's shards lie in windows before the one that holds the given position.
+// windowAt returns the index in shards, an epoch's order, at which the window begins that holds the
+// sample at position.
 func (o order) windowAt(shards []int, position int) int {
 	seen := 0
 	for i, shard := range shards {

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// TestOrderIsAPermutationByWindows, another one for every epoch and seed.
 func TestOrderIsAPermutationByWindows(t *testing.T) {
 	sizes := []int{5, 0, 3, 8, 1, 9, 2, 4, 6, 7, 3}
 	for window := 1; window <= len(sizes)+1; window++ {
@@ -13,15 +14,15 @@ func TestOrderIsAPermutationByWindows(t *testing.T) {
 			shards, samples := o.shards(epoch), o.samples(epoch)
 			checkPermutation(t, len(sizes), shards)
 			checkPermutation(t, o.total(), samples)
-			// Position by position: the sample's shard is one of the window that the position lies in.
+			// The shard of every sample belongs to the window of its position.
 			for position, sample := range samples {
 				begin := o.windowAt(shards, position)
 				if begin%window != 0 {
 					t.Fatalf("window %d: a window begins at shard %d", window, begin)
 				}
-				shard, place := o.locate(int(sample))
-				if place < 0 || place >= sizes[shard] {
-					t.Fatalf("sample %d is number %d of shard %d", sample, place, shard)
+				shard, index := o.locate(int(sample))
+				if index < 0 || index >= sizes[shard] {
+					t.Fatalf("sample %d has index %d in shard %d", sample, index, shard)
 				}
 				if !slices.Contains(shards[begin:min(begin+window, len(shards))], shard) {
 					t.Fatalf("window %d: position %d has a sample of shard %d, not of its window", window, position, shard)
@@ -37,11 +38,12 @@ func TestOrderIsAPermutationByWindows(t *testing.T) {
 	}
 }
 
+// checkPermutation fails unless p holds 0..n-1, each once.
 func checkPermutation[T int | int32](t *testing.T, n int, p []T) {
 	t.Helper()
 	sorted := slices.Sorted(slices.Values(p))
 	if len(sorted) != n {
-		t.Fatalf("%d things, want %d", len(sorted), n)
+		t.Fatalf("%d numbers, want %d", len(sorted), n)
 	}
 	for i, v := range sorted {
 		if int(v) != i {
@@ -50,7 +52,8 @@ func checkPermutation[T int | int32](t *testing.T, n int, p []T) {
 	}
 }
 
-func TestOrderWithoutShuffling(t *testing.T) {
+// TestOrderWithoutShufflingIsTheStoredOne in every epoch.
+func TestOrderWithoutShufflingIsTheStoredOne(t *testing.T) {
 	o := newOrder(1, []int{2, 0, 3}, 2, false)
 	for epoch := range int64(3) {
 		if got := o.samples(epoch); !slices.Equal(got, []int32{0, 1, 2, 3, 4}) {
@@ -59,7 +62,7 @@ func TestOrderWithoutShuffling(t *testing.T) {
 	}
 }
 
-// Golden vectors: a release of Go that changed the order of a run would be caught here.
+// TestGoldenOrder fails if a Go release changes the order of a run.
 func TestGoldenOrder(t *testing.T) {
 	o := newOrder(42, []int{4, 3, 5, 2, 6}, 2, true)
 	for epoch, want := range []struct {
@@ -76,4 +79,19 @@ func TestGoldenOrder(t *testing.T) {
 			t.Errorf("epoch %d: samples %v, want %v", epoch, got, want.samples)
 		}
 	}
+}
+
+// FuzzOrder checks that every epoch of every split has each sample once.
+func FuzzOrder(f *testing.F) {
+	f.Add(uint64(1), []byte{3, 0, 5, 1}, uint8(2), uint16(0))
+	f.Add(uint64(2), []byte{0, 0, 1}, uint8(9), uint16(700))
+	f.Fuzz(func(t *testing.T, seed uint64, sizes []byte, window uint8, epoch uint16) {
+		counts := make([]int, len(sizes))
+		for i, n := range sizes {
+			counts[i] = int(n)
+		}
+		o := newOrder(seed, counts, 1+int(window), true)
+		checkPermutation(t, len(counts), o.shards(int64(epoch)))
+		checkPermutation(t, o.total(), o.samples(int64(epoch)))
+	})
 }

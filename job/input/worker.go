@@ -8,65 +8,84 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// task is one image to be made: sample goes to place k of the slot.
+// task is one image to decode: a sample becomes image k of the buffer.
 type task struct {
-	slot   *slot
+	buffer *batchBuffer
 	k      int
 	sample int
 }
 
-// worker fills places of batches, one image at a time. It serves one goroutine.
+// worker fills in the images of batches, one at a time. It serves one goroutine.
 type worker struct {
 	loader  *Loader
 	decoder *pixels.Decoder
-	visit   func(key string, label int, image []byte) error // w.look; bound once, so that an image costs no closure
+	visit   func(key string, label int, image []byte) error // w.decode, bound once: a closure an image costs memory
 
-	// What passes between fill and look.
-	task  task
-	key   string
-	fault error // why the image cannot be decoded
+	// Set by fill for decode, and by decode for fill.
+	task task
+	key  string
+	err  error // why the image cannot be decoded
 }
 
 func newWorker(l *Loader) *worker {
 	w := &worker{loader: l, decoder: pixels.NewDecoder()}
-	w.visit = w.look
+	w.visit = w.decode
 	return w
 }
 
 func (w *worker) close() { w.decoder.Close() }
 
-// fill makes an image. If the sample cannot be decoded, the next one of its shard takes its place, and so on, the last being
-// followed by the first: always the same neighbour, cut by the sample's own random numbers.
+// work fills in images until the context ends.
+func (l *Loader) work(ctx context.Context, tasks <-chan task, images *inFlight) error {
+	w := newWorker(l)
+	defer w.close()
+	for {
+		select {
+		case t := <-tasks:
+			if err := w.fill(ctx, t); err != nil {
+				return err
+			}
+			t.buffer.filled()
+			images.done()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// fill makes one image. A sample that cannot be decoded is replaced by the next of its shard that
+// can, after the last one by the first, so that the replacement is a function of the data alone.
+// The crop uses the random numbers of the sample that is replaced.
 func (w *worker) fill(ctx context.Context, t task) error {
 	order := w.loader.order
-	shard, place := order.locate(t.sample)
+	shard, index := order.locate(t.sample)
 	w.task = t
 	for n, try := order.first[shard+1]-order.first[shard], 0; try < n; try++ {
-		at := (place + try) % n
+		at := (index + try) % n
 		if err := w.loader.source.View(ctx, shard, at, w.visit); err != nil {
 			return fmt.Errorf("reading sample %d of shard %d: %w", at, shard, err)
 		}
-		if w.fault == nil {
+		if w.err == nil {
 			return nil
 		}
-		if err := w.loader.bad.add(order.first[shard]+at, w.key, w.fault); err != nil {
+		if err := w.loader.bad.add(order.first[shard]+at, w.key, w.err); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: not one of shard %d", ErrBadSamples, shard)
 }
 
-// look cuts the task's view from an image. What is wrong with the image is kept in w.fault: errors that come out of
-// Source.View are errors of reading, which nothing can replace.
-func (w *worker) look(key string, label int, image []byte) error {
-	c, slot := &w.loader.config, w.task.slot
+// decode cuts the task's view from an image. It keeps an error of the image in w.err, because an
+// error of Source.View is one of reading, for which there is no replacement.
+func (w *worker) decode(key string, label int, image []byte) error {
+	c, buffer := &w.loader.config, w.task.buffer
 	w.key = key
 	width, height, err := w.decoder.Size(image)
 	if err == nil {
-		stream := draw.New(c.Seed, "crop", uint64(slot.epoch), uint64(w.task.sample))
-		err = w.decoder.Cut(image, c.Crop.View(width, height, c.Size, stream), slot.image(w.task.k))
+		stream := draw.New(c.Seed, "crop", uint64(buffer.epoch), uint64(w.task.sample))
+		err = w.decoder.Cut(image, c.Crop.View(width, height, c.Size, stream), buffer.image(w.task.k))
 	}
-	slot.Labels[w.task.k] = int32(label)
-	w.fault = err
+	buffer.Labels[w.task.k] = int32(label)
+	w.err = err
 	return nil
 }

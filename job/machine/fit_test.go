@@ -34,7 +34,7 @@ func emptyPlugin(t *testing.T) *model.Device {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the plugin: %v\n%s", err, output)
 	}
-	device, err := model.OpenDevice("xla:" + path)
+	device, err := model.DeviceOptions{}.Open("xla:" + path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,16 +7,18 @@ import (
 	"sync"
 )
 
-// NearestNeighbours classifies features by their k nearest of a labelled set under cosine similarity: the class with the
-// most votes, of classes with as many the one whose votes are nearer in sum, then the lower one. Of training samples that
-// are equally near, the one that stands first is preferred. It runs on the host, on all its cores; the answers do not
-// depend on their number.
+// NearestNeighbours predicts classes by the k nearest training samples under cosine similarity.
+// The class with the most votes wins; of classes with equal votes the one with the larger sum of
+// similarities, then the lower one. Of training samples that are equally near, the first is
+// taken. It runs on all cores of the host, and the predictions do not depend on their number.
 //
-// train is [n, width] with n labels in 0..classes-1, test [m, width]; the answers are m classes. k is at
-// least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
+// train is [n, width] with n labels in 0..classes-1, test is [m, width]; the predictions are m
+// classes. k is at least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
 func NearestNeighbours(train []float32, trainLabels []int32, test []float32, width, k, classes int) []int32 {
 	n, m := len(trainLabels), len(test)/width
-	scale := make([]float32, n) // one over the norm; that of a test sample does not change its order of neighbours
+	// 1 over the norm of each training sample. The norm of a test sample does not change the order of
+	// its neighbours.
+	scale := make([]float32, n)
 	for i := range scale {
 		var square float64
 		for _, x := range train[i*width : (i+1)*width] {
@@ -26,7 +28,7 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 			scale[i] = float32(1 / math.Sqrt(square))
 		}
 	}
-	answers := make([]int32, m)
+	predictions := make([]int32, m)
 	var wait sync.WaitGroup
 	blocks := make(chan int)
 	for range runtime.GOMAXPROCS(0) {
@@ -40,7 +42,7 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 				rows := min(rowsAtOnce, m-first)
 				search(near[:], train, scale, test[first*width:(first+rows)*width], width)
 				for i := range rows {
-					answers[first+i] = near[i].answer(trainLabels, votes)
+					predictions[first+i] = near[i].predict(trainLabels, votes)
 				}
 			}
 		})
@@ -50,10 +52,11 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 	}
 	close(blocks)
 	wait.Wait()
-	return answers
+	return predictions
 }
 
-// rowsAtOnce is the number of test samples that a pass over the training set serves: their sums stay in registers.
+// rowsAtOnce is the number of test samples that one pass over the training set serves. Their sums
+// stay in registers.
 const rowsAtOnce = 4
 
 // search finds the neighbours of up to rowsAtOnce test samples.
@@ -79,7 +82,7 @@ func search(near []nearest, train, scale, test []float32, width int) {
 	}
 }
 
-// nearest keeps the k most similar samples that it is offered, the most similar first.
+// nearest keeps the k most similar samples that it is offered, in descending order.
 type nearest struct {
 	k     int
 	found []neighbour
@@ -90,7 +93,7 @@ type neighbour struct {
 	similarity float32
 }
 
-// offer takes samples in the order of their numbers, so that of equals the earlier one stays in front.
+// offer takes samples in the order of their indices, so the first of equally near samples wins.
 func (n *nearest) offer(sample int, similarity float32) {
 	if len(n.found) == n.k && !(similarity > n.found[n.k-1].similarity) {
 		return
@@ -110,8 +113,8 @@ type vote struct {
 	sum   float64 // of similarities
 }
 
-// answer lets the neighbours vote; votes is room for all classes.
-func (n *nearest) answer(labels []int32, votes []vote) int32 {
+// predict lets the neighbours vote. votes is a buffer with an element for each class.
+func (n *nearest) predict(labels []int32, votes []vote) int32 {
 	clear(votes)
 	for _, f := range n.found {
 		v := &votes[labels[f.sample]]

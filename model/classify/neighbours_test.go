@@ -44,7 +44,7 @@ func plainNeighbours(train []float32, labels []int32, test []float32, width, k, 
 	return answers
 }
 
-func TestNearestNeighbours(t *testing.T) {
+func TestNearestNeighboursAgainstSorting(t *testing.T) {
 	s := draw.New(1, "test")
 	features := func(n, width int) []float32 {
 		x := make([]float32, n*width)
@@ -71,7 +71,7 @@ func TestNearestNeighbours(t *testing.T) {
 	}
 }
 
-func TestNearestNeighboursTies(t *testing.T) {
+func TestEquallyNearAndEqualVotesAreDecided(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		train  []float32 // width 2

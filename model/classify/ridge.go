@@ -4,32 +4,35 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 )
 
-// ridgePenalty is the weight of the squared norm of a class's weights beside the mean squared error over the samples, on
-// features of variance 1.
+// ridgePenalty is the weight of the squared norm of a class's weights beside the mean squared
+// error over the samples, for features of variance 1.
 const ridgePenalty = 0.01
 
-// Ridge classifies features by a linear classifier in closed form: ridge regression on the classes as 0 and 1, of features
-// that are standardised by the mean and the deviation of the training set. Of classes with equal scores the lower one is
-// the answer. It is no match for a probe that is trained, but it needs no more than one system of equations, and it ranks
-// the states of one run. The answers are a function of the arguments on one kind of machine.
+// Ridge predicts classes with a linear classifier in closed form: ridge regression on one-hot
+// classes, of features that are standardised by the mean and the standard deviation of the
+// training set. The lower of two classes with equal scores wins. It is weaker than a trained
+// probe, but it needs only one system of equations, and it ranks the states of one run. The
+// predictions are a function of the arguments on one kind of machine.
 //
-// train is [n, width] with n labels in 0..classes-1, test [m, width]; the answers are m classes. Where features are not
-// finite, or too large for their squares to be, the answers are all class 0.
+// train is [n, width] with n labels in 0..classes-1, test is [m, width]; the predictions are m
+// classes. If features are not finite, or their squares overflow, all predictions are class 0.
 func Ridge(train []float32, labels []int32, test []float32, width, classes int) []int32 {
 	n := len(labels)
-	answers := make([]int32, len(test)/width)
-	mean, scale := columns(train, n, width)
-	x := standardised(train, mean, scale)
+	predictions := make([]int32, len(test)/width)
+	x := dense(train, width)
+	mean, scale := columns(x)
+	standardise(x, mean, scale)
 	gram := mat.NewSymDense(width, nil) // x'x / n
 	gram.SymOuterK(1/float64(n), x.T())
-	// The intercept of a class is its share; the rest is on columns without a mean.
+	// The columns of x have mean 0, so the intercept of a class is its share of the samples.
 	share := make([]float64, classes)
 	for _, label := range labels {
 		share[label] += 1 / float64(n)
 	}
-	moments := mat.NewDense(width, classes, nil) // x'y / n, of which x's zero mean takes the share of y away
+	moments := mat.NewDense(width, classes, nil) // x'y / n; the mean of y falls out with that of x
 	for i, label := range labels {
 		for f, v := range x.RawRowView(i) {
 			moments.Set(f, int(label), moments.At(f, int(label))+v/float64(n))
@@ -40,53 +43,52 @@ func Ridge(train []float32, labels []int32, test []float32, width, classes int) 
 	}
 	var factor mat.Cholesky
 	if !factor.Factorize(gram) {
-		return answers
+		return predictions
 	}
 	var weights, scores mat.Dense
 	if err := factor.SolveTo(&weights, moments); err != nil {
-		return answers
+		return predictions
 	}
-	scores.Mul(standardised(test, mean, scale), &weights)
-	for i := range answers {
+	queries := dense(test, width)
+	standardise(queries, mean, scale)
+	scores.Mul(queries, &weights)
+	for i := range predictions {
 		for class, score := range scores.RawRowView(i) {
-			if score+share[class] > scores.At(i, int(answers[i]))+share[answers[i]] {
-				answers[i] = int32(class)
+			if score+share[class] > scores.At(i, int(predictions[i]))+share[predictions[i]] {
+				predictions[i] = int32(class)
 			}
 		}
 	}
-	return answers
+	return predictions
 }
 
-// columns gives the mean of every feature over n samples, and one over its deviation: 0 for a feature that never changes.
-func columns(features []float32, n, width int) (mean, scale []float64) {
+// dense is features [n, width] as a matrix.
+func dense(features []float32, width int) *mat.Dense {
+	values := make([]float64, len(features))
+	for i, v := range features {
+		values[i] = float64(v)
+	}
+	return mat.NewDense(len(features)/width, width, values)
+}
+
+// columns are the mean of every column, and 1 over its standard deviation: 0 for a constant column.
+func columns(x *mat.Dense) (mean, scale []float64) {
+	_, width := x.Dims()
 	mean, scale = make([]float64, width), make([]float64, width)
-	for i, v := range features {
-		mean[i%width] += float64(v) / float64(n)
-	}
-	for i, v := range features {
-		d := float64(v) - mean[i%width]
-		scale[i%width] += d * d / float64(n)
-	}
-	for f, variance := range scale {
-		// Below this share of the mean a feature differs by the rounding of float32 alone.
-		if variance <= 1e-12*mean[f]*mean[f] {
-			scale[f] = 0
-			continue
+	var column []float64
+	for f := range width {
+		column = mat.Col(column, f, x)
+		m, variance := stat.PopMeanVariance(column, nil)
+		mean[f] = m
+		// Below this share of the mean, values differ by the rounding of float32 alone.
+		if variance > 1e-12*m*m || math.IsNaN(variance) {
+			scale[f] = 1 / math.Sqrt(variance)
 		}
-		scale[f] = 1 / math.Sqrt(variance)
 	}
 	return mean, scale
 }
 
-// standardised is features [m, width] about the mean, scaled.
-func standardised(features []float32, mean, scale []float64) *mat.Dense {
-	width := len(mean)
-	x := mat.NewDense(len(features)/width, width, nil)
-	for i := range len(features) / width {
-		row := x.RawRowView(i)
-		for f, v := range features[i*width : (i+1)*width] {
-			row[f] = (float64(v) - mean[f]) * scale[f]
-		}
-	}
-	return x
+// standardise subtracts the means and scales.
+func standardise(x *mat.Dense, mean, scale []float64) {
+	x.Apply(func(_, f int, v float64) float64 { return (v - mean[f]) * scale[f] }, x)
 }

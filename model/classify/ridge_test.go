@@ -31,20 +31,20 @@ func TestRidgeAgainstNormalEquations(t *testing.T) {
 	const n, width, classes = 60, 7, 4
 	train, labels := clouds(2, n, width, classes, 1.5)
 	test, right := clouds(3, 200, width, classes, 1.5)
-	mean, deviation := make([]float64, width), make([]float64, width)
+	mean, std := make([]float64, width), make([]float64, width)
 	for f := range width {
 		for i := range n {
 			mean[f] += float64(train[i*width+f]) / n
 		}
 		for i := range n {
-			deviation[f] += math.Pow(float64(train[i*width+f])-mean[f], 2) / n
+			std[f] += math.Pow(float64(train[i*width+f])-mean[f], 2) / n
 		}
-		deviation[f] = math.Sqrt(deviation[f])
+		std[f] = math.Sqrt(std[f])
 	}
 	row := func(features []float32, i int) []float64 {
 		r := []float64{1}
 		for f := range width {
-			r = append(r, (float64(features[i*width+f])-mean[f])/deviation[f])
+			r = append(r, (float64(features[i*width+f])-mean[f])/std[f])
 		}
 		return r
 	}
@@ -93,7 +93,7 @@ func TestRidgeAgainstNormalEquations(t *testing.T) {
 }
 
 // Features that say nothing, that never change, or that are no numbers.
-func TestRidgeOddFeatures(t *testing.T) {
+func TestRidgeOnConstantAndNonFiniteFeatures(t *testing.T) {
 	const n, width, classes = 40, 5, 4
 	train, labels := clouds(2, n, width, classes, 0.1)
 	for i := range n {

@@ -4,23 +4,32 @@ import (
 	"math"
 	"sync"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 )
 
-// Spread gives the deviation and the effective rank of pooled features [n, L, D] at every depth, as Health defines them. Depths are
-// computed side by side: the device waits for it.
-func Spread(features []float32, depths, width int) (deviation, rank []float64) {
-	deviation, rank = make([]float64, depths), make([]float64, depths)
+// layerNormEpsilon is added to a variance before its root is taken, as the LayerNorm of the
+// targets does.
+const layerNormEpsilon = 1e-5
+
+// Spread measures pooled features [n, depths, width] at every depth, after a LayerNorm without
+// affine of each. std is the standard deviation of a feature over the n images, mean over the
+// features. rank is the effective rank about the mean: the exponential of the entropy of the
+// singular values (Roy and Vetterli, EUSIPCO 2007), or 0 if all images are alike. Both are NaN if
+// a feature is. Depths are computed in parallel, because the device waits meanwhile.
+func Spread(features []float32, depths, width int) (std, rank []float64) {
+	std, rank = make([]float64, depths), make([]float64, depths)
 	var all sync.WaitGroup
 	for depth := range depths {
-		all.Go(func() { deviation[depth], rank[depth] = spreadOf(features, depth, depths, width) })
+		all.Go(func() { std[depth], rank[depth] = spreadAt(features, depth, depths, width) })
 	}
 	all.Wait()
-	return deviation, rank
+	return std, rank
 }
 
-// spreadOf is Spread at one depth.
-func spreadOf(features []float32, depth, depths, width int) (deviation, rank float64) {
+// spreadAt is Spread at one depth.
+func spreadAt(features []float32, depth, depths, width int) (std, rank float64) {
 	n := len(features) / (depths * width)
 	x := mat.NewDense(n, width, nil)
 	for image := range n {
@@ -28,49 +37,39 @@ func spreadOf(features []float32, depth, depths, width int) (deviation, rank flo
 		for f, v := range features[(image*depths+depth)*width:][:width] {
 			row[f] = float64(v)
 		}
-		standardise(row)
+		layerNorm(row)
 	}
-	if deviation = center(x); math.IsNaN(deviation) {
-		return deviation, math.NaN()
+	if std = center(x); math.IsNaN(std) {
+		return std, math.NaN()
 	}
-	return deviation, effectiveRank(x)
+	return std, effectiveRank(x)
 }
 
-// standardise is LayerNorm without affine, with the epsilon of the targets.
-func standardise(x []float64) {
-	mean, variance := 0.0, 0.0
-	for _, v := range x {
-		mean += v / float64(len(x))
-	}
-	for _, v := range x {
-		variance += (v - mean) * (v - mean) / float64(len(x))
-	}
-	for i := range x {
-		x[i] = (x[i] - mean) / math.Sqrt(variance+stdEpsilon)
-	}
+// layerNorm gives x mean 0 and variance 1.
+func layerNorm(x []float64) {
+	mean, variance := stat.PopMeanVariance(x, nil)
+	floats.AddConst(-mean, x)
+	floats.Scale(1/math.Sqrt(variance+layerNormEpsilon), x)
 }
 
-// center takes the mean over the rows from every column, and returns the mean of the columns' standard deviations.
+// center subtracts from every column its mean, and returns the mean of the columns' standard
+// deviations.
 func center(x *mat.Dense) float64 {
-	n, width := x.Dims()
+	_, width := x.Dims()
 	total := 0.0
+	var column []float64
 	for f := range width {
-		mean, variance := 0.0, 0.0
-		for i := range n {
-			mean += x.At(i, f) / float64(n)
-		}
-		for i := range n {
-			d := x.At(i, f) - mean
-			variance += d * d / float64(n)
-			x.Set(i, f, d)
-		}
-		total += math.Sqrt(variance)
+		column = mat.Col(column, f, x)
+		mean, std := stat.PopMeanStdDev(column, nil)
+		floats.AddConst(-mean, column)
+		x.SetCol(f, column)
+		total += std
 	}
 	return total / float64(width)
 }
 
-// effectiveRank is that of the rows of x: the singular values are the roots of the eigenvalues of x x', or of x' x where
-// that is smaller.
+// effectiveRank is that of the rows of x. The squares of the singular values are the eigenvalues
+// of x x', or of x' x where that is smaller.
 func effectiveRank(x *mat.Dense) float64 {
 	n, width := x.Dims()
 	var gram mat.SymDense
@@ -83,27 +82,19 @@ func effectiveRank(x *mat.Dense) float64 {
 	if !eigen.Factorize(&gram, false) {
 		return math.NaN()
 	}
-	singular, sum := eigen.Values(nil), 0.0
-	largest := singular[len(singular)-1]
-	for i, v := range singular {
-		// Rounding leaves zeros as tiny numbers of either sign, whose roots would count. Features are of size 1.
+	values := eigen.Values(nil) // ascending
+	largest := values[len(values)-1]
+	for i, v := range values {
+		// Rounding leaves zeros as tiny numbers of either sign, whose roots would count.
 		if v <= 1e-12*max(largest, 1) {
 			v = 0
 		}
-		singular[i] = math.Sqrt(v)
-		sum += singular[i]
+		values[i] = math.Sqrt(v)
 	}
+	sum := floats.Sum(values)
 	if sum == 0 {
 		return 0
 	}
-	entropy := 0.0
-	for _, s := range singular {
-		if p := s / sum; p > 0 {
-			entropy -= p * math.Log(p)
-		}
-	}
-	return math.Exp(entropy)
+	floats.Scale(1/sum, values)
+	return math.Exp(stat.Entropy(values))
 }
-
-// stdEpsilon is added to a variance before its root is taken, as the LayerNorm of the targets does.
-const stdEpsilon = 1e-5

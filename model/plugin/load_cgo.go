@@ -23,6 +23,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -248,6 +249,24 @@ func (l *library) fault(fault unsafe.Pointer) error {
 	destroy := C.abi_error_destroy{struct_size: C.sizeof_abi_error_destroy, error: fault}
 	C.abi_call(l.table, C.ABI_ERROR_DESTROY, unsafe.Pointer(&destroy))
 	return err
+}
+
+// Versions are what the plugin tells of itself: the version of PJRT that it speaks, that of its platform, and its attributes.
+func (c *Client) Versions() string {
+	loaded, err := pjrt.GetPlugin(c.native.library.path)
+	if err != nil {
+		return ""
+	}
+	major, minor := loaded.Version()
+	words := []string{fmt.Sprintf("PJRT %d.%d", major, minor)}
+	if c.version != "" {
+		words = append(words, c.version)
+	}
+	attributes := loaded.Attributes()
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		words = append(words, fmt.Sprintf("%s %v", name, attributes[name]))
+	}
+	return strings.Join(words, ", ")
 }
 
 // Flags are XLA_FLAGS as the plugin has read them.

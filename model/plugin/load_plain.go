@@ -11,6 +11,9 @@ func Load(string, Options) (*Client, func(), error) {
 	return nil, nil, errors.New("this program was built without cgo and cannot load a plugin")
 }
 
+// Versions are none.
+func (c *Client) Versions() string { return "" }
+
 // Flags are none.
 func (c *Client) Flags() string { return "" }
 

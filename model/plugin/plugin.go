@@ -113,9 +113,6 @@ func (c *Client) Programs() []Program {
 // Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3".
 func (c *Client) Card() string { return c.kind }
 
-// Version is the version of the platform in the plugin's words, such as "cuda 12090"; empty where it does not tell.
-func (c *Client) Version() string { return c.version }
-
 func (c *Client) add(p Program, begun time.Time) {
 	p.Seconds = time.Since(begun).Seconds()
 	c.mu.Lock()

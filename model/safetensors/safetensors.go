@@ -86,7 +86,7 @@ func Write(w io.Writer, arrays []Array, metadata map[string]string) error {
 // Read reads a file into the given arrays. It must hold them all, alike in shape, and no others, and end where
 // its header says: then all of r has been read, up to its io.EOF.
 func Read(r io.Reader, arrays []Array) error {
-	entries, order, err := readSafetensorsHeader(r)
+	entries, order, err := readHeader(r)
 	if err != nil {
 		return err
 	}
@@ -129,9 +129,9 @@ func tooShort(err error) error {
 	return err
 }
 
-// readSafetensorsHeader reads the header of a file. The order is that of the arrays in the file, which follow each other
+// readHeader reads the header of a file. The order is that of the arrays in the file, which follow each other
 // without gaps.
-func readSafetensorsHeader(r io.Reader) (entries map[string]headerEntry, order []string, err error) {
+func readHeader(r io.Reader) (entries map[string]headerEntry, order []string, err error) {
 	var length uint64
 	if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
 		return nil, nil, fmt.Errorf("reading a safetensors header: %w", tooShort(err))

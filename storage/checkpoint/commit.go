@@ -54,7 +54,7 @@ func (r *Run) discard(ctx context.Context, folder string) {
 	r.garbage = append(r.garbage, folder)
 	ctx, cancel := context.WithTimeout(ctx, discardPatience)
 	defer cancel()
-	if entries, err := r.bucket.Entries(ctx, r.root+folder+"/"); err == nil {
+	if entries, err := r.bucket.ListEntries(ctx, r.root+folder+"/"); err == nil {
 		r.remove(ctx, folder, entries)
 	}
 }

@@ -78,7 +78,7 @@ func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) e
 // lookForRemains warns of parts of checkpoints without any manifest. An attempt that was killed during its first upload leaves such; so does
 // somebody who deletes the manifests, and the objects that they named go a day after the next commit.
 func (r *Run) lookForRemains(ctx context.Context) error {
-	entries, err := r.bucket.Entries(ctx, r.root+"state/")
+	entries, err := r.bucket.ListEntries(ctx, r.root+"state/")
 	if err == nil && len(entries) > 0 {
 		r.log.Warn("there is no checkpoint, but parts of some: if manifests were deleted, stop this run and put them back; if an earlier attempt was killed during its first upload, all is well",
 			"manifests", r.root+"manifest/", "objects", len(entries), "first", entries[0].Key)

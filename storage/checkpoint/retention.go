@@ -35,7 +35,7 @@ func retain(older []retained) (kept []retained, dropped []string) {
 // attempt may delete can be retained by a manifest that others have committed since, however long this process was paused before the
 // deletion. A failure here does not fail the commit.
 func (r *Run) sweep(ctx context.Context, own string) {
-	entries, err := r.bucket.Entries(ctx, r.root+"state/")
+	entries, err := r.bucket.ListEntries(ctx, r.root+"state/")
 	if err != nil {
 		r.log.Warn("retention could not list the checkpoints", "error", err)
 		return

@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic 0x00000803) and of its labels
@@ -78,7 +77,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		named[plain] = name
 	}
 	pairs := map[string]string{} // file of images by split
-	for _, plain := range shards.SortedKeys(named) {
+	for _, plain := range sortedKeys(named) {
 		if !strings.Contains(path.Base(plain), "images") {
 			continue
 		}
@@ -104,7 +103,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		return nil, fmt.Errorf("%w: %s has IDX files, but none whose name says images and a split: expected %s", storage.ErrUnfit, t.root, layout)
 	}
 	var splits []IDX
-	for _, split := range shards.SortedKeys(pairs) {
+	for _, split := range sortedKeys(pairs) {
 		images := pairs[split]
 		dir, base := path.Split(images)
 		labels := dir + strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(base)

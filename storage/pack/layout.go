@@ -16,7 +16,6 @@ import (
 	"unicode"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // treeSource makes a listing of a tree: images in class folders, or samples of WebDataset shards.
@@ -180,7 +179,7 @@ func (s *treeSource) settleUnits(images []*located) []*located {
 			kept = append(kept, l)
 		}
 	}
-	for _, key := range shards.SortedKeys(passed) {
+	for _, key := range sortedKeys(passed) {
 		part := strings.Split(key, "\x00")
 		s.pass(part[0], part[1], part[2], passed[key])
 	}
@@ -388,7 +387,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 	for _, f := range samples {
 		names[pathOf(f.parts)] = f
 	}
-	all := shards.SortedKeys(names)
+	all := sortedKeys(names)
 	stated, counts, err := s.statedShards(names)
 	if err != nil {
 		return err

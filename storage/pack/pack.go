@@ -85,12 +85,12 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		}
 	}
 	slices.SortFunc(p.rejects, compareRejects)
-	ix.Warnings = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))
+	ix.Notes = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))
 	ix.Small = p.looks.small()
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
-	if err := shards.PutIndex(ctx, dst, prefix, ix); err != nil {
+	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
 		return ix, p.rejects, err
 	}
 	return ix, p.rejects, nil
@@ -117,7 +117,7 @@ func emptyFolders(empty, listed []string) []string {
 	if len(empty) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Some(empty))}
+	return []string{fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Abbreviate(empty))}
 }
 
 // leftOut tells how many images and other files are not packed, and the first of them.
@@ -169,8 +169,8 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 	splits := map[string][]shards.Shard{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.options.Workers)
-	for _, split := range shards.SortedKeys(chosen) {
-		if !shards.Relative(split) || strings.Contains(split, "/") {
+	for _, split := range sortedKeys(chosen) {
+		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
 			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
 		}
 		order := p.shuffle(split, chosen[split])
@@ -273,7 +273,7 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 
 // spooling says what to do about a temporary folder without space.
 func spooling(err error) error {
-	if storage.DiskFull(err) {
+	if storage.IsDiskFull(err) {
 		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
 	}
 	return err

@@ -310,7 +310,7 @@ func TestPackAgain(t *testing.T) {
 // modified gives the time of the last write of every object in nanoseconds.
 func modified(t *testing.T, b *storage.Bucket) map[string]int64 {
 	t.Helper()
-	entries, err := b.Entries(t.Context(), "")
+	entries, err := b.ListEntries(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

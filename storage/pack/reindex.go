@@ -44,14 +44,14 @@ const reindexers = 4
 // from the names of all .tar objects, by the rules that Pack has. Every shard is read once, whole, and counts and sizes that those files state must
 // hold. Samples without an image are returned as rejects.
 func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOptions) (shards.Index, []Reject, error) {
-	entries, err := b.Entries(ctx, shards.Under(prefix))
+	entries, err := b.ListEntries(ctx, shards.KeyPrefix(prefix))
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the shards: %w", err)
 	}
 	r := &reindexer{bucket: b, prefix: prefix, options: o, sizes: map[string]int64{}}
 	r.looks.verify = o.Verify
 	for _, entry := range entries {
-		r.sizes[strings.TrimPrefix(entry.Key, shards.Under(prefix))] = entry.Size
+		r.sizes[strings.TrimPrefix(entry.Key, shards.KeyPrefix(prefix))] = entry.Size
 	}
 	stated, err := r.findShards(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}
-	return ix, r.rejects, shards.PutIndex(ctx, b, prefix, ix)
+	return ix, r.rejects, shards.CreateIndex(ctx, b, prefix, ix)
 }
 
 type reindexer struct {
@@ -121,7 +121,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // scan reads one shard from its first byte to its last.
 func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, error) {
-	stream, err := r.bucket.OpenAt(ctx, shards.Under(r.prefix)+stated.name, 0)
+	stream, err := r.bucket.OpenAt(ctx, shards.KeyPrefix(r.prefix)+stated.name, 0)
 	if err != nil {
 		return scanned{}, err
 	}
@@ -244,7 +244,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 		}
 	}
 	slices.SortFunc(r.rejects, compareRejects)
-	ix.Warnings = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
+	ix.Notes = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
 	ix.Small = r.looks.small()
 	return ix, ix.Validate()
 }

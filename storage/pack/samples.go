@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -203,3 +204,5 @@ func someOf(names []string) string {
 	}
 	return text
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -82,7 +82,7 @@ func (l Labels) settle(items []Item, own []string, numbered bool) (settled, erro
 		for _, n := range left {
 			sum += n
 		}
-		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(left), sum, shards.Some(shards.SortedKeys(left))))
+		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
 	}
 	return s, l.refuse(counts, s.rejects)
 }
@@ -133,7 +133,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool) ([]string
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, fmt.Errorf("%w: -names gives names to class numbers, but the labels of the source are not all numbers, such as %s", storage.ErrUnfit, someOf(shards.SortedKeys(images)))
+		return nil, fmt.Errorf("%w: -names gives names to class numbers, but the labels of the source are not all numbers, such as %s", storage.ErrUnfit, someOf(sortedKeys(images)))
 	case len(l.Names) > 0:
 		if err := rename(items, images, l.Names); err != nil {
 			return nil, err
@@ -156,7 +156,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool) ([]string
 		if own != nil {
 			return own, nil
 		}
-		return append([]string{}, shards.SortedKeys(images)...), nil
+		return append([]string{}, sortedKeys(images)...), nil
 	}
 	if !slices.ContainsFunc(l.Classes, func(class string) bool { return images[class] > 0 }) {
 		renamed, err := classesOfFiles(items, l.Classes)
@@ -167,7 +167,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool) ([]string
 	}
 	for _, class := range l.Classes {
 		if images[class] == 0 {
-			return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it; it has %s", storage.ErrUnfit, class, someOf(shards.SortedKeys(images)))
+			return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it; it has %s", storage.ErrUnfit, class, someOf(sortedKeys(images)))
 		}
 	}
 	return l.Classes, nil
@@ -249,14 +249,14 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		return fmt.Errorf("%w: split %s has no image%s", storage.ErrUnfit, split, of)
 	}
 	var strange []string
-	for _, class := range shards.SortedKeys(counts[valSplit]) {
+	for _, class := range sortedKeys(counts[valSplit]) {
 		if counts[trainSplit][class] == 0 && len(counts[trainSplit]) > 0 {
 			strange = append(strange, strconv.Quote(class))
 		}
 	}
 	if len(strange) > 0 {
 		return fmt.Errorf("%w: %d of %d classes of split val have no image in split train: %s, beside train's %s; rename them, or pick classes with -classes",
-			storage.ErrUnfit, len(strange), len(counts[valSplit]), someOf(strange), someOf(shards.SortedKeys(counts[trainSplit])))
+			storage.ErrUnfit, len(strange), len(counts[valSplit]), someOf(strange), someOf(sortedKeys(counts[trainSplit])))
 	}
 	return nil
 }

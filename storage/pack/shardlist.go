@@ -22,7 +22,7 @@ type statedShard struct {
 
 // findShards finds out which shards there are and of which split. What is no shard of train or val is a reject.
 func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
-	read := func(name string) ([]byte, error) { return r.bucket.Get(ctx, shards.Under(r.prefix)+name) }
+	read := func(name string) ([]byte, error) { return r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+name) }
 	listed, err := shardLists(r.sizes, read)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		names, splits[shard.name], byName[shard.name] = append(names, shard.name), shard.split, shard
 	}
 	zipped := []string{}
-	for _, name := range shards.SortedKeys(r.sizes) {
+	for _, name := range sortedKeys(r.sizes) {
 		base := path.Base(name)
 		_, isListed := byName[name]
 		switch {
@@ -104,10 +104,10 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 
 // ownIndex refuses an index.json that stands in the way, and names that of another tool.
 func (r *reindexer) ownIndex(ctx context.Context) error {
-	if size, ok := r.sizes[shards.IndexName]; !ok || size > storage.SmallObject {
+	if size, ok := r.sizes[shards.IndexName]; !ok || size > storage.MaxGetSize {
 		return nil
 	}
-	data, err := r.bucket.Get(ctx, shards.Under(r.prefix)+shards.IndexName)
+	data, err := r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+shards.IndexName)
 	if err != nil {
 		return err
 	}
@@ -138,16 +138,16 @@ func foreignIndex(data []byte) string {
 // foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and nothing is lost by a copy.
 func foreignIndexError(prefix, tool string) error {
 	return fmt.Errorf("%w: %s%s is the index of %s, which needs it; an index of this program has the same name: copy or link the shards into a folder of their own, and index that",
-		storage.ErrUnfit, shards.Under(prefix), shards.IndexName, tool)
+		storage.ErrUnfit, shards.KeyPrefix(prefix), shards.IndexName, tool)
 }
 
 // shardLists reads timm's list of shards, else those of webdataset, among files that are known by their sizes.
 func shardLists(sizes map[string]int64, read func(name string) ([]byte, error)) ([]statedShard, error) {
 	var stated []statedShard
 	seen := map[string]bool{}
-	for _, name := range shards.SortedKeys(sizes) {
+	for _, name := range sortedKeys(sizes) {
 		base := path.Base(name)
-		if !strings.HasSuffix(base, ".json") || hidden(base) || sizes[name] > storage.SmallObject {
+		if !strings.HasSuffix(base, ".json") || hidden(base) || sizes[name] > storage.MaxGetSize {
 			continue
 		}
 		data, err := read(name)
@@ -188,7 +188,7 @@ func fromInfo(name string, data []byte) ([]statedShard, error) {
 		return nil, fmt.Errorf("%s: %w: %w: %w", name, storage.ErrCorrupt, errNotJSON, err)
 	}
 	var stated []statedShard
-	for _, of := range shards.SortedKeys(info.Splits) {
+	for _, of := range sortedKeys(info.Splits) {
 		split := info.Splits[of]
 		if len(split.ShardLengths) > 0 && len(split.ShardLengths) != len(split.Filenames) {
 			return nil, fmt.Errorf("%s: %w: split %s has %d file names and %d lengths", name, storage.ErrUnfit, of, len(split.Filenames), len(split.ShardLengths))

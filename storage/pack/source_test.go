@@ -4,15 +4,16 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
-	"github.com/cijepa/cijepa/storage/shards"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -52,7 +53,7 @@ func (files tree) tarOf(t *testing.T, prefix string) string {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for _, name := range shards.SortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		below, ok := strings.CutPrefix(name, prefix)
 		if !ok {
 			continue

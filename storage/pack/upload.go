@@ -13,7 +13,7 @@ import (
 
 // findStored reads what an earlier call has left at the destination.
 func (p *packer) findStored(ctx context.Context) error {
-	entries, err := p.dst.Entries(ctx, shards.Under(p.prefix))
+	entries, err := p.dst.ListEntries(ctx, shards.KeyPrefix(p.prefix))
 	if err != nil {
 		return fmt.Errorf("listing the destination: %w", err)
 	}
@@ -22,7 +22,7 @@ func (p *packer) findStored(ctx context.Context) error {
 		p.present[entry.Key] = entry.Size
 	}
 	// The index is asked for by its name: were it missing from a listing that lags behind, the shards of a whole dataset would be replaced.
-	key := shards.Under(p.prefix) + shards.IndexName
+	key := shards.KeyPrefix(p.prefix) + shards.IndexName
 	data, err := p.dst.GetTwice(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
@@ -45,9 +45,9 @@ func (p *packer) findStored(ctx context.Context) error {
 
 // upload stores the shard unless the very same bytes are there already.
 func (p *packer) upload(ctx context.Context, shard shards.Shard, file *os.File) error {
-	object := storage.Object{Key: shards.Under(p.prefix) + shard.Name, Size: shard.Size, SHA256: shard.SHA256}
+	object := storage.Object{Key: shards.KeyPrefix(p.prefix) + shard.Name, Size: shard.Size, SHA256: shard.SHA256}
 	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
-		return shards.OtherDataset(p.prefix)
+		return shards.OtherIndexError(p.prefix)
 	}
 	if size, ok := p.present[object.Key]; ok && size == object.Size {
 		if p.indexed != nil {

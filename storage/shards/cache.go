@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,14 +32,14 @@ type Cache struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 
-	mu       sync.Mutex // guards everything below and the state of every cachedShard
-	changed  *sync.Cond // a shard's state, a plan, the room or closed
-	limit    int64      // of used; math.MaxInt64 without one
-	used     int64      // bytes of the shards that are here or on their way, those read in place apart
-	window   int64      // bytes of the largest window that somebody relies on
-	starving bool       // a fetch waits until some shard is neither looked at nor waited for
-	thrashed bool       // the warning has been given
-	closed   bool
+	mu              sync.Mutex // guards everything below and the state of every cachedShard
+	changed         *sync.Cond // a shard's state, a plan, the room or closed
+	limit           int64      // of used; math.MaxInt64 without one
+	used            int64      // bytes of the shards that are here or on their way, those read in place apart
+	window          int64      // bytes of the largest window that somebody relies on
+	evictionBlocked bool       // a fetch waits until some shard is neither looked at nor waited for
+	thrashed        bool       // the warning has been given
+	closed          bool
 
 	// For the one line that says that the data is here.
 	began  time.Time // of the first fetch
@@ -65,10 +67,10 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 		for i := range shards {
 			shard := &cachedShard{Shard: &shards[i], split: split, next: unplanned}
 			if !inPlace {
-				shard.room = shard.Size
+				shard.diskSize = shard.Size
 			}
-			if shard.room > limit {
-				return nil, c.tooSmall(fmt.Sprintf("shard %s", shard.Name), shard.room)
+			if shard.diskSize > limit {
+				return nil, c.tooSmall(fmt.Sprintf("shard %s", shard.Name), shard.diskSize)
 			}
 			split.shards = append(split.shards, shard)
 		}
@@ -78,7 +80,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, fmt.Errorf("making the cache: %w; choose a directory on a local disk that this process may write to", err)
 		}
-		c.findResting()
+		c.findOnDisk()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -88,27 +90,27 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	return c, nil
 }
 
-// findResting takes stock of what earlier processes have left.
-func (c *Cache) findResting() {
+// findOnDisk takes stock of what earlier processes have left.
+func (c *Cache) findOnDisk() {
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
-			if info, err := os.Stat(c.whole(shard.Shard)); err == nil && info.Size() == shard.Size {
-				shard.state = resting
-				c.used += shard.room
+			if info, err := os.Stat(c.shardPath(shard.Shard)); err == nil && info.Size() == shard.Size {
+				shard.state = onDisk
+				c.used += shard.diskSize
 			}
 		}
 	}
 }
 
-// whole is the name of a shard's file.
-func (c *Cache) whole(shard *Shard) string { return filepath.Join(c.dir, shard.SHA256+".tar") }
+// shardPath is the name of a shard's file.
+func (c *Cache) shardPath(shard *Shard) string { return filepath.Join(c.dir, shard.SHA256+".tar") }
 
 // Split returns the named split. It is the same for every call, with one plan; so two loops at once over one split need two caches.
 func (c *Cache) Split(name string) (*Split, error) {
 	if split, ok := c.splits[name]; ok {
 		return split, nil
 	}
-	return nil, fmt.Errorf("the dataset has no split %q; it has %s", name, strings.Join(SortedKeys(c.splits), ", "))
+	return nil, fmt.Errorf("the dataset has no split %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(c.splits)), ", "))
 }
 
 // Close ends all fetching and closes the files once no View is running. Whole shards and parts of shards stay in the directory
@@ -127,7 +129,7 @@ func (c *Cache) Close() error {
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
 			for shard.pins > 0 {
-				c.starving = true
+				c.evictionBlocked = true
 				c.changed.Wait()
 			}
 			if shard.file != nil {
@@ -153,7 +155,7 @@ type shardState int
 
 const (
 	absent shardState = iota
-	resting
+	onDisk
 	fetching
 	ready
 	failed
@@ -165,8 +167,8 @@ const unplanned = math.MaxInt
 // cachedShard is what the cache knows of one shard. The cache's mutex guards it, apart from the bytes of file, which a pin keeps.
 type cachedShard struct {
 	*Shard
-	split *Split
-	room  int64 // bytes of the limit that it takes: its size, or nothing where it is read in place
+	split    *Split
+	diskSize int64 // bytes of the limit that it takes: its size, or nothing where it is read in place
 
 	state   shardState
 	file    *shardFile // of a ready shard
@@ -216,7 +218,7 @@ func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
 	shard.waiting++
 	defer func() {
 		shard.waiting--
-		c.released(shard)
+		c.evictionMayGoOn(shard)
 	}()
 	c.changed.Broadcast()
 	for shard.state != ready {
@@ -237,13 +239,13 @@ func (c *Cache) unpin(shard *cachedShard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shard.pins--
-	c.released(shard)
+	c.evictionMayGoOn(shard)
 }
 
-// released lets a fetch look for room again that found this shard in use.
-func (c *Cache) released(shard *cachedShard) {
-	if c.starving && shard.pins == 0 && shard.waiting == 0 {
-		c.starving = false
+// evictionMayGoOn lets a fetch look for room again that found this shard in use.
+func (c *Cache) evictionMayGoOn(shard *cachedShard) {
+	if c.evictionBlocked && shard.pins == 0 && shard.waiting == 0 {
+		c.evictionBlocked = false
 		c.changed.Broadcast()
 	}
 }

@@ -49,7 +49,7 @@ func TestCacheOnServers(t *testing.T) {
 				c := newCache(t, d, t.TempDir(), 0)
 				shard := &d.Index.Splits["train"][1]
 				key := d.object(shard).Key
-				tag, err := b.Tag(t.Context(), key)
+				tag, err := b.Revision(t.Context(), key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -70,7 +70,7 @@ func TestCacheOnServers(t *testing.T) {
 				c := newCache(t, d, t.TempDir(), 0)
 				shard := &d.Index.Splits["train"][2]
 				key := d.object(shard).Key
-				before, err := b.Tag(t.Context(), key)
+				before, err := b.Revision(t.Context(), key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -83,7 +83,7 @@ func TestCacheOnServers(t *testing.T) {
 					t.Errorf("got %v, want ErrCorrupt", err)
 				}
 				// Nothing of the object before is left to be mixed with the one that is there now.
-				part, err := os.ReadFile(strings.TrimSuffix(c.whole(shard), ".tar") + ".part")
+				part, err := os.ReadFile(strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part")
 				if err != nil || bytes.Contains(part, []byte(stored[key][:512])) {
 					t.Errorf("the part has %d bytes (%v)", len(part), err)
 				}

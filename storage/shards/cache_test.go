@@ -157,7 +157,7 @@ func TestDiskThatCannotBeRead(t *testing.T) {
 	c.mu.Unlock()
 
 	// What is no copy at all gives way to one.
-	whole := c.whole(s.shards[1].Shard)
+	whole := c.shardPath(s.shards[1].Shard)
 	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestShardsThatAreGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			putPacked(t, b, 50)
 			d := mustOpenDataset(t, b)
-			if err := d.Compare(t.Context()); err != nil {
+			if err := d.CheckSizes(t.Context()); err != nil {
 				t.Errorf("a whole data set: %v", err)
 			}
 			if err := b.Delete(t.Context(), "d/train-000003.tar"); err != nil {
@@ -185,13 +185,13 @@ func TestShardsThatAreGone(t *testing.T) {
 			s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
 			for shard, says := range map[int]string{1: "d/train-000001.tar", 3: "d/train-000003.tar: corrupt: the index names it, but it is gone"} {
 				err := s.View(t.Context(), shard, 0, func(string, int, []byte) error { return nil })
-				if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), mendDataset) {
+				if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), repairAdvice) {
 					t.Errorf("shard %d: %v, want ErrCorrupt, %q and what to do", shard, err, says)
 				}
 			}
-			err := d.Compare(t.Context())
+			err := d.CheckSizes(t.Context())
 			if want := "2 of 6 shards of d/index.json: corrupt: train-000001.tar has 5 bytes, not "; !errors.Is(err, storage.ErrCorrupt) ||
-				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+mendDataset) {
+				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+repairAdvice) {
 				t.Errorf("compared: %v", err)
 			}
 		})
@@ -214,14 +214,14 @@ func TestLinkedDataset(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := mustOpenDataset(t, b)
-	if err := d.Compare(t.Context()); err != nil {
+	if err := d.CheckSizes(t.Context()); err != nil {
 		t.Error(err)
 	}
 	viewAll(t, trainSplit(t, newCache(t, d, t.TempDir(), 0)), stored)
 	if err := os.Truncate(filepath.Join(elsewhere, "shard"), 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Compare(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
+	if err := d.CheckSizes(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
 		t.Errorf("compared: %v", err)
 	}
 }
@@ -380,7 +380,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("shard %d is fetched, want %d, by the plan", got, want)
 		}
 		s.shards[want].state = fetching
-		c.used += s.shards[want].room
+		c.used += s.shards[want].diskSize
 	}
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched into a full cache", got)
@@ -389,7 +389,7 @@ func TestChoose(t *testing.T) {
 	if got := choice(); got != -1 {
 		t.Errorf("shard %d is fetched while nothing can give way", got)
 	}
-	if c.starving = false; choice() != -1 || c.starving {
+	if c.evictionBlocked = false; choice() != -1 || c.evictionBlocked {
 		t.Error("shards on their way are no reason to wait for a View")
 	}
 }
@@ -441,7 +441,7 @@ func TestCacheFileThatIsChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
-	file, err := os.OpenFile(c.whole(s.shards[0].Shard), os.O_WRONLY, 0)
+	file, err := os.OpenFile(c.shardPath(s.shards[0].Shard), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cijepa/cijepa/storage"
@@ -23,7 +25,7 @@ type Dataset struct {
 // OpenDataset reads the index of the dataset below prefix ("" for the bucket's root). Without an index it is ErrNotFound; an index that
 // cannot be true is ErrCorrupt.
 func OpenDataset(ctx context.Context, b *storage.Bucket, prefix string) (*Dataset, error) {
-	key := Under(prefix) + IndexName
+	key := KeyPrefix(prefix) + IndexName
 	data, err := b.GetTwice(ctx, key) // or a bit that flips on the way would make it another dataset
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, or index the shards of another tool with `cijepa index`", err)
@@ -49,22 +51,22 @@ func (d *Dataset) Fingerprint() string { return d.fingerprint }
 
 // object is a shard as the bucket knows it.
 func (d *Dataset) object(s *Shard) storage.Object {
-	return storage.Object{Key: Under(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
+	return storage.Object{Key: KeyPrefix(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
 }
 
-// mendDataset is what to do about a shard that is not the one of the index.
-const mendDataset = "put the object back, or pack the data again under another prefix"
+// repairAdvice is what to do about a shard that is not the one of the index.
+const repairAdvice = "put the object back, or pack the data again under another prefix"
 
-// Compare holds the index against what a listing, or for files the file system, says of the shards. Those that are gone or have another size are
+// CheckSizes holds the index against what a listing, or for files the file system, says of the shards. Those that are gone or have another size are
 // ErrCorrupt, and the error names them. It reads no shard: other bytes of the same length do not show.
-func (d *Dataset) Compare(ctx context.Context) error {
+func (d *Dataset) CheckSizes(ctx context.Context) error {
 	sizes, err := d.sizes(ctx)
 	if err != nil {
 		return err
 	}
 	var wrong []string
 	shards := 0
-	for _, split := range SortedKeys(d.Index.Splits) {
+	for _, split := range slices.Sorted(maps.Keys(d.Index.Splits)) {
 		for i := range d.Index.Splits[split] {
 			shard := &d.Index.Splits[split][i]
 			shards++
@@ -80,7 +82,7 @@ func (d *Dataset) Compare(ctx context.Context) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, Under(d.prefix)+IndexName, storage.ErrCorrupt, Some(wrong), mendDataset)
+	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, KeyPrefix(d.prefix)+IndexName, storage.ErrCorrupt, Abbreviate(wrong), repairAdvice)
 }
 
 // sizes gives the sizes of the objects below the prefix by key. Files are asked one by one: a folder or a shard may be a link, which is read
@@ -88,7 +90,7 @@ func (d *Dataset) Compare(ctx context.Context) error {
 func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 	sizes := map[string]int64{}
 	if !d.InPlace() {
-		entries, err := d.bucket.Entries(ctx, Under(d.prefix))
+		entries, err := d.bucket.ListEntries(ctx, KeyPrefix(d.prefix))
 		for _, entry := range entries {
 			sizes[entry.Key] = entry.Size
 		}
@@ -100,7 +102,7 @@ func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 			case err == nil:
 				sizes[d.object(&shards[i]).Key] = info.Size()
 			case !errors.Is(err, os.ErrNotExist):
-				return nil, d.bucket.ReadError(d.object(&shards[i]).Key, err)
+				return nil, d.bucket.WrapReadError(d.object(&shards[i]).Key, err)
 			}
 		}
 	}
@@ -113,8 +115,8 @@ func (d *Dataset) file(s *Shard) string {
 	return path
 }
 
-// Under is what all keys of a dataset begin with.
-func Under(prefix string) string {
+// KeyPrefix is what all keys of a dataset begin with.
+func KeyPrefix(prefix string) string {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix += "/"
 	}

@@ -44,7 +44,7 @@ func (d *download) run(ctx context.Context) error {
 
 // takeUp goes on with what the file holds, or starts anew when that is not the beginning of the object as it is now.
 func (d *download) takeUp(ctx context.Context) error {
-	tag, err := d.bucket.Tag(ctx, d.object.Key)
+	tag, err := d.bucket.Revision(ctx, d.object.Key)
 	if err != nil {
 		return err
 	}

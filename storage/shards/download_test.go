@@ -86,7 +86,7 @@ func contents(t *testing.T, file *shardFile) []byte {
 // half writes the first half of a shard into the cache, as a process that was killed leaves it.
 func half(t *testing.T, c *Cache, shard *Shard, data []byte, tag string) {
 	t.Helper()
-	part := strings.TrimSuffix(c.whole(shard), ".tar") + ".part"
+	part := strings.TrimSuffix(c.shardPath(shard), ".tar") + ".part"
 	if err := os.WriteFile(part, data[:len(data)/2], 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestPartIsTakenUp(t *testing.T) {
 			tag := test.tag
 			if tag == "" {
 				var err error
-				if tag, err = b.Tag(t.Context(), key); err != nil {
+				if tag, err = b.Revision(t.Context(), key); err != nil {
 					t.Fatal(err)
 				}
 			}

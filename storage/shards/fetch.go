@@ -23,9 +23,9 @@ func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	file, err := c.obtain(ctx, shard, object)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s", object.Key, storage.ErrCorrupt, err, mendDataset)
+		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s", object.Key, storage.ErrCorrupt, err, repairAdvice)
 	case errors.Is(err, storage.ErrCorrupt):
-		err = fmt.Errorf("%w; %s", err, mendDataset)
+		err = fmt.Errorf("%w; %s", err, repairAdvice)
 	}
 	return file, err
 }
@@ -42,11 +42,11 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object storage.Object)
 		case errors.Is(err, errUnreadable):
 			return nil, fmt.Errorf("%w: %w", storage.ErrUnreachable, err)
 		case errors.Is(err, os.ErrPermission):
-			return nil, c.dataset.bucket.ReadError(object.Key, err)
+			return nil, c.dataset.bucket.WrapReadError(object.Key, err)
 		}
 		return file, err
 	}
-	whole := c.whole(shard)
+	whole := c.shardPath(shard)
 	for {
 		file, err := openShard(whole, shard.Size, shard.SHA256)
 		switch {
@@ -61,7 +61,7 @@ func (c *Cache) obtain(ctx context.Context, shard *Shard, object storage.Object)
 			return nil, err
 		}
 		file, err = c.download(ctx, shard.Name, object, whole)
-		if storage.DiskFull(err) {
+		if storage.IsDiskFull(err) {
 			err = fmt.Errorf("%w: %w; free space in %s, or give the cache a size limit that the disk can hold", storage.ErrUnreachable, err, c.dir)
 		}
 		if file != nil || err != nil {
@@ -88,7 +88,7 @@ func (c *Cache) download(ctx context.Context, name string, object storage.Object
 		if err == nil {
 			break
 		}
-		if storage.DiskFull(err) { // the space may be enough for another shard that is on its way
+		if storage.IsDiskFull(err) { // the space may be enough for another shard that is on its way
 			err = errors.Join(err, os.Remove(part))
 		}
 		if !errors.Is(err, storage.ErrCorrupt) || try == downloadTries {

@@ -22,7 +22,7 @@ func (c *Cache) work(ctx context.Context) {
 			c.began = time.Now()
 		}
 		if shard.state == absent {
-			c.used += shard.room
+			c.used += shard.diskSize
 		}
 		shard.state = fetching
 		c.mu.Unlock()
@@ -42,8 +42,8 @@ func (c *Cache) arrived(shard *cachedShard, file *shardFile, err error) {
 		}
 		return
 	}
-	c.used -= shard.room
-	if storage.DiskFull(err) && c.shrink(shard) {
+	c.used -= shard.diskSize
+	if storage.IsDiskFull(err) && c.shrink(shard) {
 		shard.state = absent
 		return
 	}
@@ -72,7 +72,7 @@ func (c *Cache) announce() {
 
 // shrink lowers the limit to what the disk has turned out to hold. It reports whether that is enough to go on with.
 func (c *Cache) shrink(shard *cachedShard) bool {
-	if c.used < max(c.window, shard.room) {
+	if c.used < max(c.window, shard.diskSize) {
 		return false
 	}
 	c.log.Warn("disk is full: the cache shrinks to what it holds", "dir", c.dir, "limit", c.limit, "holds", c.used)
@@ -85,13 +85,13 @@ func (c *Cache) choose() *cachedShard {
 	var first *cachedShard
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
-			wanted := (shard.state == absent || shard.state == resting) && (shard.waiting > 0 || shard.next != unplanned)
+			wanted := (shard.state == absent || shard.state == onDisk) && (shard.waiting > 0 || shard.next != unplanned)
 			if wanted && (first == nil || shard.before(first)) {
 				first = shard
 			}
 		}
 	}
-	if first == nil || !c.makeRoom(first) {
+	if first == nil || !c.evictFor(first) {
 		return nil
 	}
 	return first

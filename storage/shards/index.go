@@ -37,10 +37,10 @@ type Index struct {
 	Counts map[string]int `json:"counts"`
 	// Splits are the shards of each split ("train", "val"). The order is part of the format: shards are referred to by their place.
 	Splits map[string][]Shard `json:"splits"`
-	// Small is the number of images with a short side below 224 pixels if they are more than half of all, as in a small copy of ImageNet.
+	// Small is the number of images with a short side below 224 pixels, if they are more than half.
 	Small int `json:"small,omitempty"`
-	// Warnings are what may be a mistake and was seen when the index was made.
-	Warnings []string `json:"warnings,omitempty"`
+	// Notes are what may be a mistake and was seen when the index was made.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Shard is one tar file of a dataset.
@@ -148,7 +148,7 @@ func (ix Index) Validate() error {
 }
 
 func (s *Shard) validate(classes int) error {
-	if !Relative(s.Name) {
+	if !IsRelativePath(s.Name) {
 		return fmt.Errorf("shard name %q is not a plain relative path", s.Name)
 	}
 	if !isSHA256(s.SHA256) {
@@ -174,8 +174,8 @@ func (s *Shard) validate(classes int) error {
 	return nil
 }
 
-// Relative tells whether name stays below the prefix that it is joined to, in a bucket and as a file name.
-func Relative(name string) bool {
+// IsRelativePath tells whether name stays below the prefix that it is joined to, in a bucket and as a file name.
+func IsRelativePath(name string) bool {
 	return name != "" && name != "." && path.Clean(name) == name && !path.IsAbs(name) && name != ".." &&
 		!strings.HasPrefix(name, "../") && !strings.ContainsAny(name, "\\\x00")
 }
@@ -192,13 +192,13 @@ func isSHA256(s string) bool {
 	return true
 }
 
-// PutIndex makes the dataset exist. Another index in its place is ErrExists.
-func PutIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Index) error {
+// CreateIndex makes the dataset exist. Another index in its place is ErrExists.
+func CreateIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Index) error {
 	data, err := ix.Encode()
 	if err != nil {
 		return err
 	}
-	key := Under(prefix) + IndexName
+	key := KeyPrefix(prefix) + IndexName
 	created, err := dst.Create(ctx, key, data)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", key, err)
@@ -211,33 +211,35 @@ func PutIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Index)
 		return fmt.Errorf("reading %s: %w", key, err)
 	}
 	if !bytes.Equal(stored, data) {
-		return OtherDataset(prefix)
+		return OtherIndexError(prefix)
 	}
 	return nil
 }
 
-// OtherDataset is an index that stands in the way. It is the thing to name: shards without one are replaced.
-func OtherDataset(prefix string) error {
+// OtherIndexError is an index that stands in the way. It is the thing to name: shards without one are replaced.
+func OtherIndexError(prefix string) error {
 	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
-		"(and its shards, of which some names may not come again), to keep it choose another prefix", Under(prefix), IndexName, storage.ErrExists)
+		"(and its shards, of which some names may not come again), to keep it choose another prefix", KeyPrefix(prefix), IndexName, storage.ErrExists)
 }
 
-// Doubts are what may be a mistake in a data set: a line for each split in which classes have no sample, small images, and what was seen when the index was made.
-func (ix Index) Doubts() []string {
-	var doubts []string
+// Warnings are what may be a mistake in a data set, a line each: small images, classes without a
+// sample, and the notes of the index.
+func (ix Index) Warnings() []string {
+	var warnings []string
 	if ix.Small > 0 {
-		doubts = append(doubts, fmt.Sprintf("%d images have a short side below 224 pixels: it is a small copy, and results on it do not compare with those on the originals", ix.Small))
+		warnings = append(warnings, fmt.Sprintf("%d images have a short side below 224 pixels: "+
+			"if they come from ImageNet, they are a small copy, and results do not compare with those on the originals", ix.Small))
 	}
-	for _, split := range SortedKeys(ix.Splits) {
-		if bare := ix.bare(split); len(bare) > 0 {
-			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Some(bare)))
+	for _, split := range slices.Sorted(maps.Keys(ix.Splits)) {
+		if bare := ix.classesWithoutSample(split); len(bare) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Abbreviate(bare)))
 		}
 	}
-	return append(doubts, ix.Warnings...)
+	return append(warnings, ix.Notes...)
 }
 
-// bare gives the classes that have no sample in a split, in label order.
-func (ix Index) bare(split string) []string {
+// classesWithoutSample gives the classes that have no sample in a split, in label order.
+func (ix Index) classesWithoutSample(split string) []string {
 	seen := make([]bool, len(ix.Classes))
 	for _, shard := range ix.Splits[split] {
 		for _, label := range shard.Samples.Labels {
@@ -255,18 +257,14 @@ func (ix Index) bare(split string) []string {
 	return bare
 }
 
-// named is how many things of a kind one message names.
-const named = 10
+// maxNamed is how many things of a kind one message names.
+const maxNamed = 10
 
-// Some lists the first of many names.
-func Some(names []string) string {
-	text := strings.Join(names[:min(len(names), named)], ", ")
-	if more := len(names) - named; more > 0 {
+// Abbreviate lists the first of many names.
+func Abbreviate(names []string) string {
+	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	if more := len(names) - maxNamed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-func SortedKeys[V any](m map[string]V) []string {
-	return slices.Sorted(maps.Keys(m))
 }

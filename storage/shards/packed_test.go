@@ -31,7 +31,7 @@ func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 			ix.Splits[split] = append(ix.Splits[split], shard)
 		}
 	}
-	if err := PutIndex(t.Context(), b, "d", ix); err != nil {
+	if err := CreateIndex(t.Context(), b, "d", ix); err != nil {
 		t.Fatal(err)
 	}
 	return mustOpenDataset(t, b)

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// makeRoom evicts what is needed last until the shard fits. A shard that nobody waits for yet does not drive out what is needed sooner.
-func (c *Cache) makeRoom(shard *cachedShard) bool {
-	need := shard.room
-	if shard.state == resting {
+// evictFor evicts what is needed last until the shard fits. A shard that nobody waits for yet does not drive out what is needed sooner.
+func (c *Cache) evictFor(shard *cachedShard) bool {
+	need := shard.diskSize
+	if shard.state == onDisk {
 		need = 0
 	}
 	if need <= c.limit-c.used {
@@ -37,16 +37,16 @@ func (c *Cache) makeRoom(shard *cachedShard) bool {
 func (c *Cache) evictable(shard *cachedShard) (candidates []*cachedShard, room int64) {
 	for _, split := range c.splits {
 		for _, other := range split.shards {
-			here := other.state == ready || other.state == resting
-			if !here || other == shard || other.room == 0 || shard.waiting == 0 && other.next <= shard.next {
+			here := other.state == ready || other.state == onDisk
+			if !here || other == shard || other.diskSize == 0 || shard.waiting == 0 && other.next <= shard.next {
 				continue
 			}
 			if other.pins > 0 || other.waiting > 0 {
-				c.starving = true
+				c.evictionBlocked = true
 				continue
 			}
 			candidates = append(candidates, other)
-			room += other.room
+			room += other.diskSize
 		}
 	}
 	return candidates, room
@@ -65,8 +65,8 @@ func compareNext(a, b *cachedShard) int {
 // evict takes a shard off the disk, unless another process has it open.
 func (c *Cache) evict(shard *cachedShard) {
 	var err error
-	if shard.state == resting {
-		err = removeResting(c.whole(shard.Shard))
+	if shard.state == onDisk {
+		err = removeResting(c.shardPath(shard.Shard))
 	} else {
 		err = shard.file.remove()
 	}
@@ -74,5 +74,5 @@ func (c *Cache) evict(shard *cachedShard) {
 		c.log.Warn("evicted shard could not be deleted", "shard", shard.Name, "error", err)
 	}
 	shard.file, shard.state = nil, absent
-	c.used -= shard.room
+	c.used -= shard.diskSize
 }

@@ -44,7 +44,7 @@ func (s *Split) Ahead(shards []int) {
 func (s *Split) Require(window int) error {
 	sizes := make([]int64, len(s.shards))
 	for i, shard := range s.shards {
-		sizes[i] = shard.room
+		sizes[i] = shard.diskSize
 	}
 	slices.Sort(sizes)
 	var sum int64
@@ -77,7 +77,7 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 	defer s.cache.buffers.Put(buffer)
 	*buffer = slices.Grow((*buffer)[:0], int(samples.Lengths[sample]))[:samples.Lengths[sample]]
 	if err := viewed.file.read(*buffer, samples.Offsets[sample]); err != nil {
-		if viewed.room > 0 || errors.Is(err, errUnreadable) { // the next attempt fetches a copy again
+		if viewed.diskSize > 0 || errors.Is(err, errUnreadable) { // the next attempt fetches a copy again
 			return fmt.Errorf("shard %s: %w: %w; start the same run again", viewed.Name, storage.ErrUnreachable, err)
 		}
 		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again", viewed.Name, storage.ErrCorrupt, err)

@@ -2,24 +2,25 @@ package pixels
 
 import "image"
 
-// chroma says how a format's colour differences, of which there are fewer than pixels, become colours: by a triangle filter,
-// three parts of the nearest sample and one of the next, in each direction that has half the samples.
+// chroma upsamples and converts the colours of YCbCr images by the rules of one format. A direction
+// with half the chroma samples is upsampled by a triangle filter: three parts of the nearest
+// sample, one of the next.
 type chroma struct {
-	// rounding returns what is added before the bits are dropped, for even and odd columns of row y, given what a
-	// sample stands for across and down, 1 or 2 pixels each.
-	rounding func(across, down, y int) [2]int
-	// colour turns a pixel into red, green and blue.
+	// rounding returns what is added before the fractional bits are dropped, for even and odd
+	// columns of row y. A chroma sample covers horizontal x vertical pixels, 1 or 2 each.
+	rounding func(horizontal, vertical, y int) [2]int
+	// colour converts a pixel to red, green and blue.
 	colour func(y, cb, cr int) (r, g, b byte)
-	// narrow is the width, in samples, up to which samples are repeated instead.
-	narrow int
+	// repeatWidth is the width, in samples, up to which samples are repeated instead.
+	repeatWidth int
 }
 
-// copy writes a region of an image as the function copyRGBX does.
+// copy writes a region of an image as copyRGBX does.
 func (c *chroma) copy(out []byte, stride int, m *image.YCbCr, region box) {
 	cb, cr := make([]byte, region.width), make([]byte, region.width)
 	for y := range region.height {
-		c.spread(cb, m, m.Cb, region.left, region.top+y)
-		c.spread(cr, m, m.Cr, region.left, region.top+y)
+		c.upsample(cb, m, m.Cb, region.left, region.top+y)
+		c.upsample(cr, m, m.Cr, region.left, region.top+y)
 		from := m.Y[m.YOffset(m.Rect.Min.X+region.left, m.Rect.Min.Y+region.top+y):]
 		row := out[stride*y : stride*y+4*region.width]
 		for x := range region.width {
@@ -28,42 +29,42 @@ func (c *chroma) copy(out []byte, stride int, m *image.YCbCr, region box) {
 	}
 }
 
-// spread fills out with one colour difference of the pixels of row y from left on.
-func (c *chroma) spread(out []byte, m *image.YCbCr, samples []byte, left, y int) {
-	across, down := 1, 1
+// upsample fills out with one chroma channel, samples, of the pixels of row y from left on.
+func (c *chroma) upsample(out []byte, m *image.YCbCr, samples []byte, left, y int) {
+	horizontal, vertical := 1, 1 // pixels a sample covers
 	switch m.SubsampleRatio {
 	case image.YCbCrSubsampleRatio422:
-		across = 2
+		horizontal = 2
 	case image.YCbCrSubsampleRatio420:
-		across, down = 2, 2
+		horizontal, vertical = 2, 2
 	case image.YCbCrSubsampleRatio440:
-		down = 2
+		vertical = 2
 	case image.YCbCrSubsampleRatio411:
-		across = 4
+		horizontal = 4
 	case image.YCbCrSubsampleRatio410:
-		across, down = 4, 2
+		horizontal, vertical = 4, 2
 	}
-	width, height := (m.Rect.Dx()+across-1)/across, (m.Rect.Dy()+down-1)/down
-	near := samples[m.CStride*(y/down):][:width]
-	if across == 4 || across == 2 && width <= c.narrow {
+	width, height := (m.Rect.Dx()+horizontal-1)/horizontal, (m.Rect.Dy()+vertical-1)/vertical
+	near := samples[m.CStride*(y/vertical):][:width]
+	if horizontal == 4 || horizontal == 2 && width <= c.repeatWidth {
 		for x := range out {
-			out[x] = near[(left+x)/across]
+			out[x] = near[(left+x)/horizontal]
 		}
 		return
 	}
 	far, shift := near, 0
-	if down == 2 {
-		far = samples[m.CStride*beside(y, height):][:width]
+	if vertical == 2 {
+		far = samples[m.CStride*secondNearest(y, height):][:width]
 		shift = 2
 	}
-	rounding := c.rounding(across, down, y)
+	rounding := c.rounding(horizontal, vertical, y)
 	sum := func(at int) int {
-		if down == 2 {
+		if vertical == 2 {
 			return 3*int(near[at]) + int(far[at])
 		}
 		return int(near[at])
 	}
-	if across == 1 {
+	if horizontal == 1 {
 		for x := range out {
 			out[x] = byte((sum(left+x) + rounding[0]) >> shift)
 		}
@@ -71,12 +72,12 @@ func (c *chroma) spread(out []byte, m *image.YCbCr, samples []byte, left, y int)
 	}
 	for x := range out {
 		at := left + x
-		out[x] = byte((3*sum(at/2) + sum(beside(at, width)) + rounding[at&1]) >> (shift + 2))
+		out[x] = byte((3*sum(at/2) + sum(secondNearest(at, width)) + rounding[at&1]) >> (shift + 2))
 	}
 }
 
-// beside returns the second nearest of n samples, each of which stands for two pixels, to a pixel: the one on the other side
-// of it, or, at the edge, the nearest again.
-func beside(pixel, n int) int {
+// secondNearest returns the second nearest to a pixel of n samples that cover two pixels each. At
+// the edge it is the nearest one again.
+func secondNearest(pixel, n int) int {
 	return min(max(pixel/2+pixel&1*2-1, 0), n-1)
 }

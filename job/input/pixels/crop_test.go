@@ -8,7 +8,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-func TestCropsOfThePhases(t *testing.T) {
+// TestCropPresetsHaveThePublishedParameters: those of I-JEPA and of linear probing.
+func TestCropPresetsHaveThePublishedParameters(t *testing.T) {
 	ratio := [2]float64{0.75, 4. / 3}
 	if c := PretrainCrop(); c != (Crop{Scale: [2]float64{0.3, 1}, Ratio: ratio, Filter: Bilinear}) {
 		t.Errorf("PretrainCrop() = %+v", c)
@@ -23,8 +24,9 @@ func TestCropsOfThePhases(t *testing.T) {
 	}
 }
 
-// torchvision: Resize(256) truncates the longer side, CenterCrop(224) rounds halves to even.
-func TestEvaluationView(t *testing.T) {
+// TestEvaluationViewIsTorchvisions: Resize(256) truncates the longer side, CenterCrop(224) rounds
+// halves to even.
+func TestEvaluationViewIsTorchvisions(t *testing.T) {
 	for _, c := range []struct{ width, height, wide, high, x, y int }{
 		{500, 375, 341, 256, 58, 16},   // 341.33; 58.5
 		{375, 500, 256, 341, 16, 58},   //
@@ -35,16 +37,17 @@ func TestEvaluationView(t *testing.T) {
 		{700, 60, 2986, 256, 1381, 16}, //
 	} {
 		v := EvaluationCrop(224).View(c.width, c.height, 224, nil)
-		want := view{box: box{width: c.width, height: c.height}, width: c.wide, height: c.high, x: c.x, y: c.y, size: 224, filter: Bicubic}
+		want := View{box: box{width: c.width, height: c.height}, width: c.wide, height: c.high,
+			x: c.x, y: c.y, size: 224, filter: Bicubic}
 		if v != want {
 			t.Errorf("%dx%d: %+v, want %+v", c.width, c.height, v, want)
 		}
 	}
 }
 
-// TestRandomCropStatistics compares with torchvision's RandomResizedCrop on images of 500x375: how often the first try is
-// taken, and what part of the image is kept.
-func TestRandomCropStatistics(t *testing.T) {
+// TestRandomCropsAreDistributedAsTorchvisions compares with RandomResizedCrop on images of 500x375:
+// how often the first try fits, and what fraction of the image is kept.
+func TestRandomCropsAreDistributedAsTorchvisions(t *testing.T) {
 	const n = 40000
 	for _, c := range []struct {
 		crop           Crop
@@ -57,7 +60,7 @@ func TestRandomCropStatistics(t *testing.T) {
 			first, fallbacks, area, flips, corner := 0, 0, 0.0, 0, 0
 			for i := range n {
 				stream := draw.New(5, "statistics", uint64(i))
-				b, try := c.crop.random(500, 375, stream)
+				b, try := c.crop.randomBox(500, 375, stream)
 				switch {
 				case b.width < 1, b.height < 1, b.left < 0, b.top < 0, b.left+b.width > 500, b.top+b.height > 375:
 					t.Fatalf("%+v lies outside of 500x375", b)
@@ -65,7 +68,7 @@ func TestRandomCropStatistics(t *testing.T) {
 				if try == 0 {
 					first++
 				}
-				if try == 10 {
+				if try == maxTries {
 					fallbacks++
 				} else if r := float64(b.width) / float64(b.height); r < 0.74 || r > 1.35 {
 					t.Fatalf("%+v has the ratio %.3f", b, r)
@@ -75,14 +78,14 @@ func TestRandomCropStatistics(t *testing.T) {
 					t.Fatalf("%+v is %.3f of the image", b, part)
 				}
 				area += part
-				if b.left+b.width == 500 { // the last place is drawn too
+				if b.left+b.width == 500 { // the last position is drawn too
 					corner++
 				}
 				if c.crop.View(500, 375, 224, draw.New(5, "statistics", uint64(i))).mirrored {
 					flips++
 				}
 			}
-			near(t, "first try taken", float64(first)/n, c.firstTry, 0.01)
+			near(t, "first try fits", float64(first)/n, c.firstTry, 0.01)
 			near(t, "mean area", area/n, c.area, 0.006)
 			if corner == 0 {
 				t.Error("no box touches the right edge")
@@ -93,7 +96,7 @@ func TestRandomCropStatistics(t *testing.T) {
 				t.Errorf("%d mirrored without Flip", flips)
 			}
 			if fallbacks > n/100 {
-				t.Errorf("%d times no try was taken", fallbacks)
+				t.Errorf("%d times no try fitted", fallbacks)
 			}
 		})
 	}
@@ -106,8 +109,9 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	}
 }
 
-// When no try fits, the box is the largest central one of a legal ratio.
-func TestCentralFallback(t *testing.T) {
+// TestRandomBoxFallsBackToTheCentre: when no try fits, the box is the largest central one of a
+// legal ratio.
+func TestRandomBoxFallsBackToTheCentre(t *testing.T) {
 	crop := PretrainCrop()
 	for _, c := range []struct {
 		width, height int
@@ -119,22 +123,22 @@ func TestCentralFallback(t *testing.T) {
 	} {
 		got, try := box{}, 0
 		for i := range 1000 {
-			if got, try = crop.random(c.width, c.height, draw.New(6, "fallback", uint64(i))); try == 10 {
+			if got, try = crop.randomBox(c.width, c.height, draw.New(6, "fallback", uint64(i))); try == maxTries {
 				break
 			}
 		}
-		if try != 10 || got != c.want {
+		if try != maxTries || got != c.want {
 			t.Errorf("%dx%d: %+v at try %d, want %+v", c.width, c.height, got, try, c.want)
 		}
 	}
-	// A ratio that is legal, and a scale that no try can have, gives the whole image.
+	// A legal ratio with a scale that no try can have gives the whole image.
 	crop.Scale, crop.Ratio = [2]float64{1, 1}, [2]float64{0.9, 0.9}
-	if got, try := crop.random(9, 10, draw.New(6, "whole")); got != (box{0, 0, 9, 10}) {
+	if got, try := crop.randomBox(9, 10, draw.New(6, "whole")); got != (box{0, 0, 9, 10}) {
 		t.Errorf("%+v at try %d, want the whole image", got, try)
 	}
 }
 
-// Golden vectors: a release of Go or another processor that changed the crops of a run would be caught here.
+// TestGoldenCrops fails if a Go release or another processor changes the crops of a run.
 func TestGoldenCrops(t *testing.T) {
 	for i, want := range []struct {
 		box      box

@@ -9,15 +9,16 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// Limits that keep a hostile or broken file from taking memory or time. They are checked on the header.
+// Limits that keep a hostile or damaged file from taking memory or time. Size checks them on the
+// header.
 const (
 	maxBytes       = 64 << 20 // of an encoded image
-	maxSide        = 65500    // pixels, which is libjpeg's limit; the taps of a resize grow with it
-	maxPixels      = 64 << 20 // of an image of which only a few rows are in memory at a time
-	maxWholePixels = 16 << 20 // of an image that must be decoded as a whole
+	maxSide        = 65500    // pixels; libjpeg's limit. A table of coefficients grows with the side
+	maxPixels      = 64 << 20 // of an image that is decoded a few rows at a time
+	maxWholePixels = 16 << 20 // of an image that must be decoded whole
 )
 
-// format is how an image is encoded, told by its first bytes: file names lie (ImageNet has a PNG named .JPEG).
+// format is an encoding, recognised by the first bytes: ImageNet has a PNG file named .JPEG.
 type format int
 
 const (
@@ -27,31 +28,36 @@ const (
 	webpFormat
 )
 
-func sniff(image []byte) format {
+// sniff returns the format of an encoded image.
+func sniff(encoded []byte) format {
 	switch {
-	case bytes.HasPrefix(image, []byte("\xff\xd8\xff")):
+	case bytes.HasPrefix(encoded, []byte("\xff\xd8\xff")):
 		return jpegFormat
-	case bytes.HasPrefix(image, []byte("\x89PNG\r\n\x1a\n")):
+	case bytes.HasPrefix(encoded, []byte("\x89PNG\r\n\x1a\n")):
 		return pngFormat
-	case len(image) >= 16 && bytes.HasPrefix(image, []byte("RIFF")) && bytes.HasPrefix(image[8:], []byte("WEBPVP8")):
+	case len(encoded) >= 16 && bytes.HasPrefix(encoded, []byte("RIFF")) && bytes.HasPrefix(encoded[8:], []byte("WEBPVP8")):
 		return webpFormat
 	}
 	return unknown
 }
 
-// Decoder cuts views from encoded images. It owns the memory that this needs from one image to the next, so that an image
-// costs no allocation, and serves one goroutine. Every error of its methods is the image's fault.
+// Decoder cuts views from encoded JPEG, PNG and WebP images. It reuses its memory, so that a JPEG
+// image costs no allocation when built with cgo. One goroutine may use it at a time, and every
+// error of its methods is the image's fault.
 type Decoder struct {
-	engine       *engine
-	across, down axis
-	pixels       []byte // a region of a PNG or WebP file as RGBX
+	codec                *codec
+	horizontal, vertical coefficients
+	pixels               []byte // a region of a PNG or WebP image as RGBX
 }
 
-func NewDecoder() *Decoder { return &Decoder{engine: newEngine()} }
+// NewDecoder returns a decoder, which must be closed.
+func NewDecoder() *Decoder { return &Decoder{codec: newCodec()} }
 
-func (d *Decoder) Close() { d.engine.close() }
+// Close frees the decoder's memory, which is C's when built with cgo.
+func (d *Decoder) Close() { d.codec.close() }
 
-// Size reads the header and checks the limits.
+// Size returns the size of an image in pixels, from its header. It fails if the format is unknown,
+// the header is damaged or a limit is exceeded.
 func (d *Decoder) Size(encoded []byte) (width, height int, err error) {
 	if len(encoded) > maxBytes {
 		return 0, 0, fmt.Errorf("%d bytes are more than the limit of %d", len(encoded), maxBytes)
@@ -59,7 +65,7 @@ func (d *Decoder) Size(encoded []byte) (width, height int, err error) {
 	limit := maxWholePixels
 	switch sniff(encoded) {
 	case jpegFormat:
-		width, height, err = d.engine.size(encoded)
+		width, height, err = d.codec.size(encoded)
 		limit = maxJPEGPixels
 	case pngFormat:
 		var c image.Config
@@ -83,33 +89,36 @@ func (d *Decoder) Size(encoded []byte) (width, height int, err error) {
 	return width, height, nil
 }
 
-// Cut writes the view of an image whose size has been read as v.size x v.size RGB triples.
-func (d *Decoder) Cut(encoded []byte, v view, out []byte) error {
-	left, right := d.across.fill(v.filter, v.box.width, v.width, v.x, v.size, v.mirrored)
-	top, bottom := d.down.fill(v.filter, v.box.height, v.height, v.y, v.size, false)
+// Cut decodes the part of an image that the view v needs, resizes it and writes it to out as RGB
+// bytes, [size, size, 3]. The view must be one of an image of the size that Size returned.
+func (d *Decoder) Cut(encoded []byte, v View, out []byte) error {
+	left, right := d.horizontal.compute(v.filter, v.box.width, v.width, v.x, v.size, v.mirrored)
+	top, bottom := d.vertical.compute(v.filter, v.box.height, v.height, v.y, v.size, false)
 	region := box{v.box.left + left, v.box.top + top, right - left, bottom - top}
 	if sniff(encoded) == jpegFormat {
-		return d.engine.cut(encoded, region, &d.across, &d.down, v.size, out)
+		return d.codec.cut(encoded, region, &d.horizontal, &d.vertical, v.size, out)
 	}
 	whole, err := decodeWhole(encoded)
 	if err != nil {
 		return err
 	}
-	stride, err := d.load(whole, region)
+	stride, err := d.copyRegion(whole, region)
 	if err != nil {
 		return err
 	}
-	return d.engine.resize(d.pixels, stride, region.height, &d.across, &d.down, v.size, out)
+	return d.codec.resize(d.pixels, stride, region.height, &d.horizontal, &d.vertical, v.size, out)
 }
 
-// load copies a region of an image to d.pixels.
-func (d *Decoder) load(whole image.Image, region box) (stride int, err error) {
-	stride = 4*region.width + d.across.padding()
-	d.pixels = sized(d.pixels, stride*region.height)
+// copyRegion copies a region of a PNG or WebP image to d.pixels, with the padding that a resize may
+// read, and returns the bytes from row to row.
+func (d *Decoder) copyRegion(whole image.Image, region box) (stride int, err error) {
+	stride = 4*region.width + d.horizontal.padding()
+	d.pixels = grow(d.pixels, stride*region.height)
 	return stride, copyRGBX(d.pixels, stride, whole, region, webpChroma())
 }
 
-// decodeWhole decodes a PNG or WebP image. A decoder that panics over a damaged file has found a bad image, no more.
+// decodeWhole decodes a PNG or WebP image. A panic of the decoder is returned as an error: the
+// image is damaged.
 func decodeWhole(encoded []byte) (whole image.Image, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -122,8 +131,8 @@ func decodeWhole(encoded []byte) (whole image.Image, err error) {
 	return webp.Decode(bytes.NewReader(encoded))
 }
 
-// Verify decodes a whole image as strictly as training will read any part of it, and returns its size in pixels. An error
-// says what is wrong with the image: unknown format, beyond the limits, cut short, damaged.
+// Verify decodes a whole image as strictly as Decoder.Cut decodes any part of it, and returns its
+// size in pixels. The error says what is wrong: unknown format, beyond a limit, cut short, damaged.
 func Verify(encoded []byte) (width, height int, err error) {
 	d := NewDecoder()
 	defer d.Close()
@@ -131,7 +140,7 @@ func Verify(encoded []byte) (width, height int, err error) {
 		return 0, 0, err
 	}
 	if sniff(encoded) == jpegFormat {
-		err = d.engine.verify(encoded)
+		err = d.codec.verify(encoded)
 	} else {
 		_, err = decodeWhole(encoded)
 	}

@@ -2,8 +2,8 @@ package pixels
 
 import "fmt"
 
-// Filter is the kernel of a resize, as Pillow defines it: always widened by the factor of a reduction, so that every
-// source pixel counts.
+// Filter is the kernel of a resize as Pillow defines it: a reduction widens it by its factor, so
+// that every source pixel counts.
 type Filter int
 
 const (
@@ -11,7 +11,7 @@ const (
 	Bicubic                // Keys' cubic of radius 2 with a = -0.5
 )
 
-// String returns the name that Pillow gives to the filter, in lower case.
+// String returns Pillow's name of the filter, in lower case.
 func (f Filter) String() string {
 	switch f {
 	case Bilinear:
@@ -22,6 +22,7 @@ func (f Filter) String() string {
 	return fmt.Sprintf("Filter(%d)", int(f))
 }
 
+// radius returns half the width of the kernel, in source pixels of an enlargement.
 func (f Filter) radius() float64 {
 	if f == Bicubic {
 		return 2
@@ -29,8 +30,8 @@ func (f Filter) radius() float64 {
 	return 1
 }
 
-// weight is the kernel at distance x. The conversions forbid the compiler to fuse a product into a sum, which would change
-// the last bit on some processors.
+// weight returns the kernel at distance x. The conversions to float64 forbid fused multiply-adds,
+// which would change the last bit on some processors.
 func (f Filter) weight(x float64) float64 {
 	if x < 0 {
 		x = -x

@@ -4,8 +4,8 @@ package pixels
 
 import "testing"
 
-// checkFuzzedView cuts a view twice, which must give the same.
-func checkFuzzedView(t *testing.T, d *Decoder, encoded []byte, v view) {
+// checkFuzzedView cuts a view twice, which must give the same pixels.
+func checkFuzzedView(t *testing.T, d *Decoder, encoded []byte, v View) {
 	first, second := make([]byte, 3*v.size*v.size), make([]byte, 3*v.size*v.size)
 	if d.Cut(encoded, v, first) != nil {
 		return

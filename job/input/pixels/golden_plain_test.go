@@ -4,8 +4,8 @@ package pixels
 
 import "testing"
 
-// compareGolden allows what comes of image/jpeg's other arithmetic in the inverse cosine transform, a level here and there: a
-// mean difference of at most 0.08 and a largest of 4 over these images.
+// compareGolden allows for image/jpeg's inverse DCT, which differs by a level here and there. Over
+// these images the mean difference is at most 0.08 and the largest 4.
 func compareGolden(t *testing.T, got, want []byte) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -18,11 +18,11 @@ func compareGolden(t *testing.T, got, want []byte) {
 	}
 }
 
-// notAsPillow names the files that image/jpeg reads otherwise.
+// notAsPillow returns why image/jpeg decodes a file otherwise than Pillow, or "".
 func notAsPillow(file string) string {
 	switch file {
 	case "no-end.jpg.decoded.png":
-		return "image/jpeg wants the end marker: without cgo such files are bad samples"
+		return "image/jpeg requires the end marker: without cgo such files are bad samples"
 	case "unrefined.jpg.decoded.png":
 		return "image/jpeg does not smooth progressive images that lack their last scans"
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// goldenFolders are the folders of images with what Pillow and torchvision make of them: ours, and one that the
-// environment may name.
+// goldenFolders returns the folders of images with the pixels of Pillow and torchvision: ours, and
+// the one that CIJEPA_GOLDEN_IMAGES names.
 func goldenFolders(t testing.TB) []string {
 	folders := []string{"testdata/golden"}
 	if more := os.Getenv("CIJEPA_GOLDEN_IMAGES"); more != "" {
@@ -32,7 +32,8 @@ type goldenCase struct {
 	Want                     string
 }
 
-func (c goldenCase) view(t *testing.T, width, height int) view {
+// view returns the View of a case on an image of width x height pixels.
+func (c goldenCase) view(t *testing.T, width, height int) View {
 	if c.Eval != nil {
 		crop := EvaluationCrop(c.Eval.Crop)
 		if crop.Shorter != c.Eval.Resize {
@@ -44,10 +45,11 @@ func (c goldenCase) view(t *testing.T, width, height int) view {
 	if !ok {
 		t.Fatalf("unknown filter %q", c.Filter)
 	}
-	return view{box: box{c.Left, c.Top, c.Width, c.Height}, width: c.Size, height: c.Size, size: c.Size,
+	return View{box: box{c.Left, c.Top, c.Width, c.Height}, width: c.Size, height: c.Size, size: c.Size,
 		filter: filter, mirrored: c.Flip}
 }
 
+// TestGoldenViews compares with the pixels of torchvision's transforms.
 func TestGoldenViews(t *testing.T) {
 	for _, folder := range goldenFolders(t) {
 		var cases []goldenCase
@@ -78,6 +80,7 @@ func TestGoldenViews(t *testing.T) {
 	}
 }
 
+// TestGoldenDecoding compares all pixels of JPEG files with Pillow's.
 func TestGoldenDecoding(t *testing.T) {
 	for _, folder := range goldenFolders(t) {
 		files, err := filepath.Glob(filepath.Join(folder, "*.decoded.png"))
@@ -93,9 +96,9 @@ func TestGoldenDecoding(t *testing.T) {
 	}
 }
 
-// TestGoldenKinds covers what testdata/golden lacks: PNG and WebP files of all kinds, and odd JPEG files. The format shows in
-// the bytes alone.
-func TestGoldenKinds(t *testing.T) {
+// TestGoldenFormats compares PNG and WebP files of all kinds, and unusual JPEG files, with Pillow's
+// pixels.
+func TestGoldenFormats(t *testing.T) {
 	const ending = ".decoded.png"
 	files, err := filepath.Glob("testdata/kinds/*" + ending)
 	if err != nil || len(files) == 0 {
@@ -122,8 +125,8 @@ func TestGoldenKinds(t *testing.T) {
 	}
 }
 
-// decodeAll returns all pixels of an image as RGB triples: squares that are cut but not resized, put together. The last of a row
-// or a column overlap what is before them.
+// decodeAll returns all pixels of an image as RGB triples. It cuts squares without a resize and
+// puts them together; the last ones of a row or a column overlap those before them.
 func decodeAll(t *testing.T, encoded []byte) []byte {
 	d := NewDecoder()
 	defer d.Close()
@@ -137,7 +140,7 @@ func decodeAll(t *testing.T, encoded []byte) []byte {
 	for top := 0; top < height; top += size {
 		for left := 0; left < width; left += size {
 			b := box{min(left, width-size), min(top, height-size), size, size}
-			if err := d.Cut(encoded, view{box: b, width: size, height: size, size: size}, tile); err != nil {
+			if err := d.Cut(encoded, View{box: b, width: size, height: size, size: size}, tile); err != nil {
 				t.Fatal(err)
 			}
 			for y := range size {
@@ -148,7 +151,7 @@ func decodeAll(t *testing.T, encoded []byte) []byte {
 	return all
 }
 
-// differences returns the largest and the mean difference of bytes.
+// differences returns the largest and the mean absolute difference of bytes.
 func differences(got, want []byte) (largest int, mean float64) {
 	sum := 0
 	for i := range want {
@@ -160,6 +163,7 @@ func differences(got, want []byte) (largest int, mean float64) {
 	return largest, float64(sum) / float64(len(want))
 }
 
+// readFile returns the bytes of a file.
 func readFile(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
@@ -169,7 +173,7 @@ func readFile(t testing.TB, name string) []byte {
 	return data
 }
 
-// readRGB reads the pixels of a PNG file as RGB triples, by the standard library alone.
+// readRGB reads the pixels of a PNG file as RGB triples, with the standard library alone.
 func readRGB(t testing.TB, name string) []byte {
 	t.Helper()
 	m, err := png.Decode(bytes.NewReader(readFile(t, name)))

@@ -9,26 +9,27 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// resized resizes RGBX pixels by the package's means, whatever they are in this build.
-func resized(t testing.TB, e *engine, pixels []byte, width, height int, v view) []byte {
+// resized resizes RGBX pixels with this build's codec.
+func resized(t testing.TB, c *codec, pixels []byte, width, height int, v View) []byte {
 	t.Helper()
-	var across, down axis
-	left, right := across.fill(v.filter, width, v.width, v.x, v.size, v.mirrored)
-	top, bottom := down.fill(v.filter, height, v.height, v.y, v.size, false)
-	stride := 4*(right-left) + across.padding()
+	var horizontal, vertical coefficients
+	left, right := horizontal.compute(v.filter, width, v.width, v.x, v.size, v.mirrored)
+	top, bottom := vertical.compute(v.filter, height, v.height, v.y, v.size, false)
+	stride := 4*(right-left) + horizontal.padding()
 	region := make([]byte, stride*(bottom-top))
 	for y := top; y < bottom; y++ {
 		copy(region[stride*(y-top):], pixels[4*(width*y+left):4*(width*y+right)])
 	}
 	out := make([]byte, 3*v.size*v.size)
-	if err := e.resize(region, stride, bottom-top, &across, &down, v.size, out); err != nil {
+	if err := c.resize(region, stride, bottom-top, &horizontal, &vertical, v.size, out); err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-// plainResize is the definition: for every output pixel a sum over its taps, rounded to bytes after the horizontal pass.
-func plainResize(pixels []byte, width, height int, v view) []byte {
+// definedResize is the definition of a resize: every output pixel is a weighted sum, rounded to
+// bytes after each pass.
+func definedResize(pixels []byte, width, height int, v View) []byte {
 	radius, kernel := 1.0, func(x float64) float64 { return math.Max(0, 1-math.Abs(x)) }
 	if v.filter == Bicubic {
 		radius, kernel = 2, func(x float64) float64 {
@@ -82,6 +83,7 @@ func plainResize(pixels []byte, width, height int, v view) []byte {
 	return out
 }
 
+// noise returns n random bytes.
 func noise(stream *draw.Stream, n int) []byte {
 	out := make([]byte, n)
 	for i := range out {
@@ -90,32 +92,34 @@ func noise(stream *draw.Stream, n int) []byte {
 	return out
 }
 
-func TestResizeIsTheDefinition(t *testing.T) {
-	e := newEngine()
-	defer e.close()
+// TestResizeEqualsItsDefinition on random sizes.
+func TestResizeEqualsItsDefinition(t *testing.T) {
+	c := newCodec()
+	defer c.close()
 	stream := draw.New(1, "resize")
 	for n := range 300 {
 		width, height := 1+stream.IntN(60), 1+stream.IntN(60)
-		v := view{width: 1 + stream.IntN(80), height: 1 + stream.IntN(80), filter: Filter(stream.IntN(2)), mirrored: n%2 == 1}
+		v := View{width: 1 + stream.IntN(80), height: 1 + stream.IntN(80)}
+		v.filter, v.mirrored = Filter(stream.IntN(2)), n%2 == 1
 		v.size = 1 + stream.IntN(min(v.width, v.height))
 		v.x, v.y = stream.IntN(v.width-v.size+1), stream.IntN(v.height-v.size+1)
 		pixels := noise(stream, 4*width*height)
-		if got, want := resized(t, e, pixels, width, height, v), plainResize(pixels, width, height, v); !bytes.Equal(got, want) {
+		if got, want := resized(t, c, pixels, width, height, v), definedResize(pixels, width, height, v); !bytes.Equal(got, want) {
 			largest, mean := differences(got, want)
 			t.Fatalf("%dx%d to %+v: mean difference %.3f, largest %d", width, height, v, mean, largest)
 		}
 	}
 }
 
-// Rows that Pillow made.
-func TestResizeOfARow(t *testing.T) {
-	e := newEngine()
-	defer e.close()
+// TestResizedRowsArePillows: the wanted rows were made with Pillow.
+func TestResizedRowsArePillows(t *testing.T) {
+	c := newCodec()
+	defer c.close()
 	var pixels []byte
 	for _, level := range []byte{0, 50, 100, 200, 255} {
 		pixels = append(pixels, level, level, level, 0)
 	}
-	for _, c := range []struct {
+	for _, row := range []struct {
 		filter Filter
 		want   []byte
 	}{
@@ -123,10 +127,10 @@ func TestResizeOfARow(t *testing.T) {
 		{Bicubic, []byte{0, 17, 53, 81, 129, 195, 238, 255}},
 		{Bilinear, []byte{21, 111, 231}},
 	} {
-		t.Run(fmt.Sprint(c.filter, len(c.want)), func(t *testing.T) {
-			n := len(c.want)
-			got := resized(t, e, pixels, 5, 1, view{width: n, height: n, size: n, filter: c.filter})
-			for x, want := range c.want {
+		t.Run(fmt.Sprint(row.filter, len(row.want)), func(t *testing.T) {
+			n := len(row.want)
+			got := resized(t, c, pixels, 5, 1, View{width: n, height: n, size: n, filter: row.filter})
+			for x, want := range row.want {
 				if got[3*x] != want || got[3*x+2] != want {
 					t.Errorf("pixel %d is %d, want %d", x, got[3*x], want)
 				}
@@ -135,15 +139,15 @@ func TestResizeOfARow(t *testing.T) {
 	}
 }
 
-// A resize to the same size changes nothing, whatever the filter.
-func TestResizeToTheSameSize(t *testing.T) {
-	e := newEngine()
-	defer e.close()
+// TestResizeToTheSameSizeChangesNothing, whatever the filter.
+func TestResizeToTheSameSizeChangesNothing(t *testing.T) {
+	c := newCodec()
+	defer c.close()
 	stream := draw.New(2, "resize")
 	for _, filter := range []Filter{Bilinear, Bicubic} {
 		for _, n := range []int{1, 2, 28, 97} {
 			pixels := noise(stream, 4*n*n)
-			got := resized(t, e, pixels, n, n, view{width: n, height: n, size: n, filter: filter})
+			got := resized(t, c, pixels, n, n, View{width: n, height: n, size: n, filter: filter})
 			for i := range n * n {
 				if !bytes.Equal(got[3*i:3*i+3], pixels[4*i:4*i+3]) {
 					t.Fatalf("%v, %d pixels: pixel %d changed", filter, n, i)

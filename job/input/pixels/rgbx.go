@@ -6,8 +6,10 @@ import (
 	"image/color"
 )
 
-// copyRGBX writes a region of a decoded image as rows of four bytes a pixel, the fourth being of no meaning, with the colours
-// of Pillow's convert("RGB"): alpha is dropped, not blended; gray is repeated; YCbCr goes by the rules of the format.
+// copyRGBX writes a region of a decoded image as rows of four bytes a pixel: red, green, blue and
+// one of no meaning. The colours are those of Pillow's convert("RGB"): alpha is dropped, not
+// blended; gray is repeated; YCbCr is converted by the rules of the format. It fails if the region
+// lies outside of the image, the palette lacks a colour, or the type is unknown.
 func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) error {
 	bounds := m.Bounds()
 	left, top := bounds.Min.X+region.left, bounds.Min.Y+region.top
@@ -58,9 +60,9 @@ func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) 
 				row[4*x], row[4*x+1], row[4*x+2] = v, v, v
 			}
 		case *image.RGBA64:
-			deep(row, m.Pix[m.PixOffset(left, top+y):])
+			copyHighBytes(row, m.Pix[m.PixOffset(left, top+y):])
 		case *image.NRGBA64:
-			deep(row, m.Pix[m.PixOffset(left, top+y):])
+			copyHighBytes(row, m.Pix[m.PixOffset(left, top+y):])
 		default:
 			return fmt.Errorf("no way to read pixels of %T", m)
 		}
@@ -68,8 +70,8 @@ func copyRGBX(out []byte, stride int, m image.Image, region box, rules *chroma) 
 	return nil
 }
 
-// deep keeps the high bytes of 16-bit colours.
-func deep(row, from []byte) {
+// copyHighBytes copies the high bytes of big-endian 16-bit colours.
+func copyHighBytes(row, from []byte) {
 	for i := range row {
 		row[i] = from[2*i]
 	}

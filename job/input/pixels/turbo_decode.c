@@ -1,9 +1,9 @@
 //go:build cgo
 
-// JPEG files by libjpeg-turbo: of an image, only the region that is asked for, row by row into the resizer.
+// Decodes a region of a JPEG file with libjpeg-turbo, row by row into the resizer.
 //
-// libjpeg reports errors by a function that must not return. Ours jumps back to the entry point, which is always in this
-// file: no jump crosses a frame of Go.
+// libjpeg reports an error by a function that must not return. Ours jumps back to the entry point,
+// which is always in this file, so no jump crosses a Go frame.
 
 #include <stdio.h>
 #include <setjmp.h>
@@ -16,10 +16,10 @@
 #include "turbo.h"
 
 enum {
-	rows_at_once = 4,                 // what the resize takes together, and finds in the first cache still
+	rows_at_once = 4,                 // the resize takes four rows together, while they are in the L1 cache
 	max_scans = 100,                  // of a progressive image: encoders write about ten
-	max_coefficient_bytes = 64 << 20, // what libjpeg keeps of an image in several scans
-	margin = 4,                       // columns decoded on both sides, for chroma upsampling looks at neighbours
+	max_coefficient_bytes = 64 << 20, // DCT coefficients that libjpeg keeps of an image in several scans
+	margin = 4,                       // columns decoded beside the region: chroma upsampling reads neighbours
 };
 
 struct cijepa_decoder {
@@ -28,27 +28,29 @@ struct cijepa_decoder {
 	struct jpeg_progress_mgr progress;
 	jmp_buf failed;
 	char message[JMSG_LENGTH_MAX];
-	int needs_end; // the end of the file must be there: see on_message
-	uint8_t *pixels;
+	int needs_end;   // a missing end of the file is an error: see on_message
+	uint8_t *pixels; // rows_at_once rows of RGBX
 	size_t pixels_size;
 	cijepa_resizer resizer;
 };
 
+// on_error is called by libjpeg and does not return.
 static void on_error(j_common_ptr jpeg) {
 	cijepa_decoder *d = jpeg->client_data;
 	jpeg->err->format_message(jpeg, d->message);
 	longjmp(d->failed, 1);
 }
 
+// fail ends a call with a message of our own and does not return.
 static void fail(cijepa_decoder *d, const char *why) {
 	snprintf(d->message, sizeof d->message, "%s", why);
 	longjmp(d->failed, 1);
 }
 
-// on_message makes an error of the warnings that mean that image data are missing, which libjpeg fills with gray: bits that
-// were needed and not there (HIT_MARKER); or the end of the file, where the format does not tell whether anything was
-// still to come (in an image of one scan the last rows may be complete and only the end marker missing, which is no loss).
-// All other warnings are passed over, as Pillow does.
+// on_message turns two warnings into errors, because they mean missing image data, which libjpeg
+// fills with gray: bits that were needed and absent (HIT_MARKER), and the end of the file where
+// more scans may have followed (JPEG_EOF with needs_end). In an image of one scan a missing end
+// marker loses nothing. All other warnings are ignored, as in Pillow.
 static void on_message(j_common_ptr jpeg, int level) {
 	cijepa_decoder *d = jpeg->client_data;
 	int code = jpeg->err->msg_code;
@@ -78,8 +80,9 @@ const char *cijepa_error(const cijepa_decoder *d) { return d->message; }
 
 const char *cijepa_libjpeg_version(void) { return TEXT_OF(LIBJPEG_TURBO_VERSION); }
 
-// begin makes a new libjpeg object, for an old one would lend its tables to an image that lacks them, and reads the header.
-static void begin(cijepa_decoder *d, const uint8_t *data, size_t n) {
+// open_image creates a libjpeg object and reads the header. The object is new for every image,
+// because an old one would supply its tables to an image that lacks them.
+static void open_image(cijepa_decoder *d, const uint8_t *data, size_t n) {
 	j_decompress_ptr jpeg = &d->jpeg;
 	d->message[0] = 0;
 	d->needs_end = 0;
@@ -95,17 +98,17 @@ static void begin(cijepa_decoder *d, const uint8_t *data, size_t n) {
 	jpeg_read_header(jpeg, TRUE);
 }
 
-// end frees the libjpeg object and passes on whether the image is at fault.
-static int end(cijepa_decoder *d, int failed) {
+// close_image frees the libjpeg object and returns failed.
+static int close_image(cijepa_decoder *d, int failed) {
 	jpeg_destroy_decompress(&d->jpeg);
 	return failed;
 }
 
-// start begins decoding, into four bytes a pixel whatever the image is made of.
-static void start(cijepa_decoder *d) {
+// start_decoding starts decoding into four bytes a pixel: RGBX or CMYK.
+static void start_decoding(cijepa_decoder *d) {
 	j_decompress_ptr jpeg = &d->jpeg;
 	int several = jpeg_has_multiple_scans(jpeg);
-	d->needs_end = several || jpeg->arith_code; // the arithmetic decoder never misses a bit
+	d->needs_end = several || jpeg->arith_code; // the arithmetic decoder never reports HIT_MARKER
 	if (several) {
 		size_t bytes = 0;
 		for (int i = 0; i < jpeg->num_components; i++)
@@ -117,8 +120,9 @@ static void start(cijepa_decoder *d) {
 	jpeg_start_decompress(jpeg);
 }
 
-// buffer returns memory for rows_at_once rows of width pixels and some bytes behind each.
-static uint8_t *buffer(cijepa_decoder *d, int width, size_t padding, size_t *stride) {
+// row_buffer returns memory for rows_at_once rows of width pixels, each with padding bytes after
+// it.
+static uint8_t *row_buffer(cijepa_decoder *d, int width, size_t padding, size_t *stride) {
 	*stride = (4 * (size_t)width + padding + 63) & ~(size_t)63;
 	size_t need = *stride * rows_at_once;
 	if (need > d->pixels_size) {
@@ -132,9 +136,9 @@ static uint8_t *buffer(cijepa_decoder *d, int width, size_t padding, size_t *str
 	return d->pixels;
 }
 
-// from_cmyk turns inverted CMYK, which is what JPEG files hold, to RGB as Pillow does: what an ink leaves of the light that the
-// black leaves.
-static void from_cmyk(uint8_t *row, int width) {
+// cmyk_to_rgb converts a row in place. JPEG files hold inverted CMYK, so a channel is
+// black * ink / 255, rounded as Pillow rounds.
+static void cmyk_to_rgb(uint8_t *row, int width) {
 	for (; width > 0; width--, row += 4) {
 		int light = row[3];
 		for (int c = 0; c < 3; c++) {
@@ -145,7 +149,7 @@ static void from_cmyk(uint8_t *row, int width) {
 	}
 }
 
-// read_rows decodes the next n <= rows_at_once rows into the buffer.
+// read_rows decodes the next n <= rows_at_once rows to pixels.
 static void read_rows(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) {
 	j_decompress_ptr jpeg = &d->jpeg;
 	JSAMPROW rows[rows_at_once];
@@ -159,41 +163,43 @@ static void read_rows(cijepa_decoder *d, uint8_t *pixels, size_t stride, int n) 
 	}
 	if (jpeg->out_color_space == JCS_CMYK)
 		for (int i = 0; i < n; i++)
-			from_cmyk(rows[i], jpeg->output_width);
+			cmyk_to_rgb(rows[i], jpeg->output_width);
 }
 
 int cijepa_jpeg_size(cijepa_decoder *d, const uint8_t *data, size_t n, int *width, int *height) {
 	if (setjmp(d->failed))
-		return end(d, 1);
-	begin(d, data, n);
+		return close_image(d, 1);
+	open_image(d, data, n);
 	*width = d->jpeg.image_width;
 	*height = d->jpeg.image_height;
-	return end(d, 0);
+	return close_image(d, 0);
 }
 
 int cijepa_jpeg_verify(cijepa_decoder *d, const uint8_t *data, size_t n) {
 	if (setjmp(d->failed))
-		return end(d, 1);
-	begin(d, data, n);
-	start(d);
+		return close_image(d, 1);
+	open_image(d, data, n);
+	start_decoding(d);
 	size_t stride;
-	uint8_t *pixels = buffer(d, d->jpeg.output_width, 0, &stride);
+	uint8_t *pixels = row_buffer(d, d->jpeg.output_width, 0, &stride);
 	for (int height = d->jpeg.output_height, y = 0; y < height; y += rows_at_once)
 		read_rows(d, pixels, stride, height - y < rows_at_once ? height - y : rows_at_once);
-	return end(d, 0);
+	return close_image(d, 0);
 }
 
-// cut decodes and resizes a region of an image whose header has been read.
-static void cut(cijepa_decoder *d, const cijepa_cut *c) {
+// decode_region decodes and resizes a region of an image whose header has been read.
+static void decode_region(cijepa_decoder *d, const cijepa_cut *c) {
 	j_decompress_ptr jpeg = &d->jpeg;
-	start(d);
+	start_decoding(d);
 	int width = jpeg->output_width, height = jpeg->output_height;
-	if (c->left < 0 || c->top < 0 || c->width < 1 || c->height < 1 || c->left > width - c->width || c->top > height - c->height)
+	if (c->left < 0 || c->top < 0 || c->width < 1 || c->height < 1 ||
+	    c->left > width - c->width || c->top > height - c->height)
 		fail(d, "the region lies outside of the image");
 	JDIMENSION left = 0, columns = width;
 	int skipped = 0;
 	if (!c->whole) {
-		// A progressive image without its last refinements is smoothed by libjpeg, which looks further than the margin.
+		// libjpeg smooths a progressive image that lacks its last refinement scans, and reads
+		// further than the margin for it.
 		if (!jpeg->progressive_mode) {
 			int begin = c->left > margin ? c->left - margin : 0;
 			int end = c->left + c->width + margin < width ? c->left + c->width + margin : width;
@@ -202,15 +208,17 @@ static void cut(cijepa_decoder *d, const cijepa_cut *c) {
 			if (end - begin < width)
 				jpeg_crop_scanline(jpeg, &left, &columns);
 		}
-		// One skip, from the first row on: libjpeg-turbo had faults in skips that begin in the middle of a row of blocks.
+		// One skip, from the first row: libjpeg-turbo had bugs in skips that begin inside a row of
+		// blocks.
 		if (c->top > 0)
 			jpeg_skip_scanlines(jpeg, c->top);
 		skipped = c->top;
 	}
 	size_t stride;
-	uint8_t *pixels = buffer(d, columns, cijepa_row_padding(c), &stride);
+	uint8_t *pixels = row_buffer(d, columns, cijepa_row_padding(c), &stride);
 	for (int y = skipped, bottom = c->top + c->height; y < bottom;) {
-		// Rows above the region, which only a whole decode has, are read in steps that end where it begins.
+		// Rows above the region are read only with c->whole, in steps that end where the region
+		// begins.
 		int end = y < c->top ? c->top : bottom;
 		int n = end - y < rows_at_once ? end - y : rows_at_once;
 		read_rows(d, pixels, stride, n);
@@ -221,19 +229,19 @@ static void cut(cijepa_decoder *d, const cijepa_cut *c) {
 }
 
 int cijepa_jpeg_cut(cijepa_decoder *d, const uint8_t *data, size_t n, const cijepa_cut *c,
-                    const int32_t *across, const int32_t *down, uint8_t *out) {
+                    const int32_t *horizontal, const int32_t *vertical, uint8_t *out) {
 	if (setjmp(d->failed))
-		return end(d, 1);
-	begin(d, data, n);
-	if (cijepa_resizer_begin(&d->resizer, c, across, down, out))
+		return close_image(d, 1);
+	open_image(d, data, n);
+	if (cijepa_resizer_begin(&d->resizer, c, horizontal, vertical, out))
 		fail(d, "no memory for the resize");
-	cut(d, c);
-	return end(d, 0);
+	decode_region(d, c);
+	return close_image(d, 0);
 }
 
 int cijepa_resize(cijepa_decoder *d, const uint8_t *rgbx, size_t stride, const cijepa_cut *c,
-                  const int32_t *across, const int32_t *down, uint8_t *out) {
-	if (cijepa_resizer_begin(&d->resizer, c, across, down, out)) {
+                  const int32_t *horizontal, const int32_t *vertical, uint8_t *out) {
+	if (cijepa_resizer_begin(&d->resizer, c, horizontal, vertical, out)) {
 		snprintf(d->message, sizeof d->message, "no memory for the resize");
 		return 1;
 	}

@@ -1,7 +1,8 @@
 //go:build cgo
 
-// Pillow's resize of 8-bit images (Resample.c): weights with 22 fractional bits, a horizontal pass rounded to bytes, then a
-// vertical one. Both passes exist twice: in plain C, and for AVX2, with the same sums to the last bit.
+// Pillow's resize of 8-bit images (Resample.c): weights with 22 fractional bits, a horizontal pass
+// rounded to bytes, then a vertical one. Both passes exist twice, in plain C and for AVX2, with the
+// same sums to the last bit.
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +11,16 @@
 
 enum { precision = 22, half = 1 << (precision - 1) };
 
+// clip drops the fractional bits of a sum and clamps it to a byte.
 static uint8_t clip(int32_t sum) {
 	sum >>= precision;
 	return sum < 0 ? 0 : sum > 255 ? 255 : sum;
 }
 
-static void across_scalar(const cijepa_resizer *r, const uint8_t *rgbx, uint8_t *to) {
-	const int32_t *taps = r->across;
-	for (int x = 0; x < r->size; x++, taps += r->across_stride, to += 3) {
+// horizontal_scalar resizes a row of RGBX pixels to RGB triples.
+static void horizontal_scalar(const cijepa_resizer *r, const uint8_t *rgbx, uint8_t *to) {
+	const int32_t *taps = r->horizontal;
+	for (int x = 0; x < r->size; x++, taps += r->horizontal_stride, to += 3) {
 		const uint8_t *p = rgbx + 4 * (size_t)taps[0];
 		int32_t red = half, green = half, blue = half;
 		for (int i = 0; i < taps[1]; i++, p += 4) {
@@ -31,7 +34,8 @@ static void across_scalar(const cijepa_resizer *r, const uint8_t *rgbx, uint8_t 
 	}
 }
 
-static void down_scalar(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+// vertical_scalar writes one output row: the weighted sum of rows.
+static void vertical_scalar(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
 	for (int x = 0; x < 3 * r->size; x++) {
 		const uint8_t *p = rows + x;
 		int32_t sum = half;
@@ -45,14 +49,16 @@ static void down_scalar(const cijepa_resizer *r, const uint8_t *rows, const int3
 
 #include <immintrin.h>
 
-// A weight of 24 bits and a byte are multiplied in two halves, weight = high * 2^11 + low, because the instruction that
-// multiplies pairs of 16-bit numbers and adds the products is several times faster than a 32-bit multiplication. The sums
-// are those of 32-bit arithmetic: exact, as everything fits.
+// A weight of 24 bits is split in two, weight = high * 2^11 + low, and both are multiplied by the
+// byte: pmaddwd, which multiplies pairs of 16-bit numbers and adds the products, is several times
+// faster than a 32-bit multiplication. Nothing overflows, so the sums equal those of 32-bit
+// arithmetic.
 enum { low_bits = 11, low_mask = (1 << low_bits) - 1 };
 
-// pack copies an axis and turns four weights a, b, c, d into what the instruction takes, two numbers in one: high halves of
-// a and b, of c and d, low halves of a and b, of c and d.
-static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
+// pack_weights copies a table of coefficients for pmaddwd. Four weights a, b, c, d become four
+// pairs of 16-bit numbers: the high parts of a and b, of c and d, the low parts of a and b, of c
+// and d.
+static void pack_weights(int32_t *to, const int32_t *taps, int stride, int rows) {
 	for (; rows > 0; rows--, taps += stride, to += stride) {
 		to[0] = taps[0];
 		to[1] = taps[1];
@@ -67,26 +73,27 @@ static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
 
 #define AVX2 __attribute__((target("avx2")))
 
-// join adds up the two halves of sums and drops the fractional bits.
-AVX2 static inline __m256i join(__m256i high, __m256i low) {
+// combine adds the sums of high and low parts and drops the fractional bits.
+AVX2 static inline __m256i combine(__m256i high, __m256i low) {
 	return _mm256_srai_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, low_bits), low), precision);
 }
 
 static inline void store4(uint8_t *to, int32_t bytes) { memcpy(to, &bytes, 4); }
 
-// Four rows at a time, which share the weights. All output pixels take the same number of taps, a multiple of four: a count
-// that changes from pixel to pixel mispredicts a branch. Weights that are too many are zeros, and their pixels may lie in
-// the padding. A pixel is stored with a fourth byte, which the next one overwrites.
-AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
-	// Of four pixels of a row the first two, or the last two, as red and red, green and green, ..., 16 bits each. The rows
-	// of a register's two halves are different ones.
+// horizontal_avx2 resizes four rows at a time, which share the weights. All output pixels take the
+// same number of taps, a multiple of four, because a varying count mispredicts branches. Surplus
+// weights are zero, and their pixels may lie in the padding. A pixel is stored with a fourth byte,
+// which the next pixel overwrites.
+AVX2 static void horizontal_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
+	// Shuffles of four pixels of a row: the first two, or the last two, as red and red, green and
+	// green, ..., 16 bits each. The two halves of a register hold different rows.
 #define PAIRS(i) i, -1, i + 4, -1, i + 1, -1, i + 5, -1, i + 2, -1, i + 6, -1, i + 3, -1, i + 7, -1
 	const __m256i first = _mm256_setr_epi8(PAIRS(0), PAIRS(0)), last = _mm256_setr_epi8(PAIRS(8), PAIRS(8));
 #undef PAIRS
 	const __m256i rounding = _mm256_set1_epi32(half), zero = _mm256_setzero_si256();
 	uint8_t *const to0 = to[0], *const to1 = to[1], *const to2 = to[2], *const to3 = to[3];
-	const int32_t *taps = r->across, weights = r->across_stride - 2;
-	for (int x = 0; x < r->size; x++, taps += r->across_stride) {
+	const int32_t *taps = r->horizontal, weights = r->horizontal_stride - 2;
+	for (int x = 0; x < r->size; x++, taps += r->horizontal_stride) {
 		size_t begin = 4 * (size_t)taps[0];
 		const uint8_t *p0 = rgbx[0] + begin, *p1 = rgbx[1] + begin, *p2 = rgbx[2] + begin, *p3 = rgbx[3] + begin;
 		__m256i high01 = zero, high23 = zero, low01 = rounding, low23 = rounding;
@@ -105,7 +112,7 @@ AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[
 			ROWS(p2, p3, high23, low23)
 #undef ROWS
 		}
-		__m256i words = _mm256_packs_epi32(join(high01, low01), join(high23, low23));
+		__m256i words = _mm256_packs_epi32(combine(high01, low01), combine(high23, low23));
 		__m256i bytes = _mm256_packus_epi16(words, words);
 		__m128i even = _mm256_castsi256_si128(bytes), odd = _mm256_extracti128_si256(bytes, 1);
 		store4(to0 + 3 * x, _mm_cvtsi128_si32(even));
@@ -115,8 +122,9 @@ AVX2 static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[
 	}
 }
 
-// Two rows at a time, 32 bytes of each. Behind an odd last row a weight of zero stands, and one row more may be read.
-AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+// vertical_avx2 adds two rows at a time, 32 bytes of each. After an odd last row the weight is
+// zero, and one more row may be read.
+AVX2 static void vertical_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
 	const __m256i zero = _mm256_setzero_si256(), rounding = _mm256_set1_epi32(half);
 	const int bytes = 3 * r->size;
 	for (int x = 0; x < bytes; x += 32) {
@@ -139,7 +147,8 @@ AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const i
 			PART(_mm256_unpackhi_epi8(right, zero), h3, l3)
 #undef PART
 		}
-		__m256i v = _mm256_packus_epi16(_mm256_packs_epi32(join(h0, l0), join(h1, l1)), _mm256_packs_epi32(join(h2, l2), join(h3, l3)));
+		__m256i v = _mm256_packus_epi16(_mm256_packs_epi32(combine(h0, l0), combine(h1, l1)),
+		                                _mm256_packs_epi32(combine(h2, l2), combine(h3, l3)));
 		if (x + 32 <= bytes) {
 			_mm256_storeu_si256((__m256i *)(to + x), v);
 		} else {
@@ -150,27 +159,29 @@ AVX2 static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const i
 	}
 }
 
-int cijepa_vector_unit(void) { return __builtin_cpu_supports("avx2") != 0; }
+int cijepa_has_avx2(void) { return __builtin_cpu_supports("avx2") != 0; }
 
 #else
 
-static void pack(int32_t *to, const int32_t *taps, int stride, int rows) {
+static void pack_weights(int32_t *to, const int32_t *taps, int stride, int rows) {
 	memcpy(to, taps, sizeof(int32_t) * stride * rows);
 }
 
-static void across_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
+static void horizontal_avx2(const cijepa_resizer *r, const uint8_t *const rgbx[4], uint8_t *const to[4]) {
 	for (int i = 0; i < 4; i++)
-		across_scalar(r, rgbx[i], to[i]);
+		horizontal_scalar(r, rgbx[i], to[i]);
 }
 
-static void down_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
-	down_scalar(r, rows, taps, to);
+static void vertical_avx2(const cijepa_resizer *r, const uint8_t *rows, const int32_t *taps, uint8_t *to) {
+	vertical_scalar(r, rows, taps, to);
 }
 
-int cijepa_vector_unit(void) { return 0; }
+int cijepa_has_avx2(void) { return 0; }
 
 #endif
 
+// grow makes *memory at least need bytes large and discards its content. It returns 1 if there is
+// no memory, else 0.
 static int grow(void **memory, size_t *size, size_t need) {
 	if (need <= *size)
 		return 0;
@@ -183,54 +194,56 @@ static int grow(void **memory, size_t *size, size_t need) {
 	return 0;
 }
 
-int cijepa_resizer_begin(cijepa_resizer *r, const cijepa_cut *cut, const int32_t *across, const int32_t *down, uint8_t *out) {
-	r->across = across;
-	r->down = down;
-	r->across_stride = cut->across_stride;
-	r->down_stride = cut->down_stride;
+int cijepa_resizer_begin(cijepa_resizer *r, const cijepa_cut *cut,
+                         const int32_t *horizontal, const int32_t *vertical, uint8_t *out) {
+	r->horizontal = horizontal;
+	r->vertical = vertical;
+	r->horizontal_stride = cut->horizontal_stride;
+	r->vertical_stride = cut->vertical_stride;
 	r->size = cut->size;
-	r->vector = !cut->scalar && cijepa_vector_unit();
+	r->vector = !cut->scalar && cijepa_has_avx2();
 	r->out = out;
 	r->first = r->count = r->next = 0;
-	// Rows are read in steps of 32 bytes and written in steps of a pixel and a byte.
+	// The vertical pass reads 32 bytes at a time; the horizontal one writes one byte past the last
+	// pixel.
 	r->pitch = (3 * (size_t)cut->size + 1 + 31) & ~(size_t)31;
-	// What an output row needs, as much again so that rows are moved up seldom, and some that come together. One row more
-	// may be read for a weight of zero, and must exist.
-	r->capacity = 2 * (cut->down_stride - 2) + 16;
+	// Twice the rows that an output row needs, so that rows are moved seldom, and some more that
+	// arrive together. One more row is allocated, because it may be read for a weight of zero.
+	r->capacity = 2 * (cut->vertical_stride - 2) + 16;
 	if (grow((void **)&r->rows, &r->rows_size, r->pitch * (r->capacity + 1)))
 		return 1;
 	if (r->vector) {
-		size_t wide = (size_t)cut->across_stride * cut->size, high = (size_t)cut->down_stride * cut->size;
+		size_t wide = (size_t)cut->horizontal_stride * cut->size, high = (size_t)cut->vertical_stride * cut->size;
 		if (grow((void **)&r->packed, &r->packed_size, sizeof(int32_t) * (wide + high)))
 			return 1;
-		pack(r->packed, across, cut->across_stride, cut->size);
-		pack(r->packed + wide, down, cut->down_stride, cut->size);
-		r->across = r->packed;
-		r->down = r->packed + wide;
+		pack_weights(r->packed, horizontal, cut->horizontal_stride, cut->size);
+		pack_weights(r->packed + wide, vertical, cut->vertical_stride, cut->size);
+		r->horizontal = r->packed;
+		r->vertical = r->packed + wide;
 	}
 	return 0;
 }
 
-// make_rows makes all output rows whose taps are there.
-static void make_rows(cijepa_resizer *r) {
+// write_rows writes all output rows whose source rows are complete.
+static void write_rows(cijepa_resizer *r) {
 	for (; r->next < r->size; r->next++) {
-		const int32_t *taps = r->down + (size_t)r->down_stride * r->next;
+		const int32_t *taps = r->vertical + (size_t)r->vertical_stride * r->next;
 		if (taps[0] + taps[1] > r->first + r->count)
 			return;
 		const uint8_t *rows = r->rows + r->pitch * (taps[0] - r->first);
 		uint8_t *to = r->out + (size_t)3 * r->size * r->next;
 		if (r->vector)
-			down_avx2(r, rows, taps, to);
+			vertical_avx2(r, rows, taps, to);
 		else
-			down_scalar(r, rows, taps, to);
+			vertical_scalar(r, rows, taps, to);
 	}
 }
 
-// make_room drops the rows that no further output row needs.
-static void make_room(cijepa_resizer *r) {
+// discard_rows discards the rows that no later output row needs.
+static void discard_rows(cijepa_resizer *r) {
 	int needed = r->first + r->count;
-	if (r->next < r->size && r->down[(size_t)r->down_stride * r->next] < needed)
-		needed = r->down[(size_t)r->down_stride * r->next];
+	if (r->next < r->size && r->vertical[(size_t)r->vertical_stride * r->next] < needed)
+		needed = r->vertical[(size_t)r->vertical_stride * r->next];
 	int drop = needed - r->first;
 	memmove(r->rows, r->rows + r->pitch * drop, r->pitch * (r->count - drop));
 	r->first += drop;
@@ -240,26 +253,26 @@ static void make_room(cijepa_resizer *r) {
 void cijepa_resizer_push(cijepa_resizer *r, const uint8_t *rgbx, size_t stride, int n) {
 	while (n > 0) {
 		if (r->count + 4 > r->capacity)
-			make_room(r);
+			discard_rows(r);
 		uint8_t *to = r->rows + r->pitch * r->count;
 		int made = n < 4 ? n : 4;
 		if (r->vector) {
 			const uint8_t *from4[4];
 			uint8_t *to4[4];
-			for (int i = 0; i < 4; i++) { // fewer than four: the last one again
+			for (int i = 0; i < 4; i++) { // fewer than four: repeat the last one
 				int row = i < made ? i : made - 1;
 				from4[i] = rgbx + stride * row;
 				to4[i] = to + r->pitch * row;
 			}
-			across_avx2(r, from4, to4);
+			horizontal_avx2(r, from4, to4);
 		} else {
 			for (int i = 0; i < made; i++)
-				across_scalar(r, rgbx + stride * i, to + r->pitch * i);
+				horizontal_scalar(r, rgbx + stride * i, to + r->pitch * i);
 		}
 		r->count += made;
 		rgbx += stride * made;
 		n -= made;
-		make_rows(r);
+		write_rows(r);
 	}
 }
 

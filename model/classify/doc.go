@@ -1,0 +1,8 @@
+// Package classify measures features on the host: how well classifiers without training tell
+// classes apart, and how far features have spread. It is pure: it knows no network, no image and
+// no device.
+//
+//	neighbours.go  k nearest neighbours under cosine similarity
+//	ridge.go       ridge regression in closed form
+//	spread.go      standard deviation and effective rank
+package classify

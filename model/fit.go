@@ -1,0 +1,164 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cijepa/cijepa/model/mask"
+)
+
+// MemoryError is a step that does not fit into the memory of its device.
+type MemoryError struct {
+	Need  int64 // bytes, as the compiler planned them
+	Limit int64 // bytes that the device gives
+	Err   error // of the device, if the step was tried
+}
+
+// Error tells the bytes.
+func (e *MemoryError) Error() string {
+	text := fmt.Sprintf("a step takes %.2f GB of memory, and the device gives %.2f GB", float64(e.Need)/1e9, float64(e.Limit)/1e9)
+	if e.Err != nil {
+		text += fmt.Sprintf(": %v", e.Err)
+	}
+	return text
+}
+
+// Unwrap gives the error of the device.
+func (e *MemoryError) Unwrap() error { return e.Err }
+
+// Plan is what the device holds while the most demanding of some steps runs, in bytes, as the compiler has planned it.
+type Plan struct {
+	Need      int64 // all of it
+	Temporary int64 // of Need: the block that a step works in
+}
+
+// Roomy is Need with room for that block once more, as Need.Roomy.
+func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
+
+// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
+// beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
+// the first shape, on a state of zeros; but not if its programs were there already, as another process has taken such steps. It
+// leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try does
+// nothing.
+func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
+	defer recovered(&err, "trying a step")
+	have := d.Memory()
+	if have == nil || have.Limit == 0 {
+		return plan, nil
+	}
+	before := len(d.Compiled())
+	l, err := newLearner(d, cfg)
+	if err != nil {
+		return plan, err
+	}
+	defer l.programs.free()
+	var compiled errgroup.Group
+	for _, s := range shapes {
+		compiled.Go(func() error { return l.Compile(s) })
+	}
+	if err := compiled.Wait(); err != nil {
+		return plan, outOfMemory(err, 0, have.Limit)
+	}
+	stored := true
+	for _, p := range d.Compiled()[before:] {
+		stored = stored && p.Stored
+		if p.Memory != nil {
+			plan.Need = max(plan.Need, p.Memory.Total()-p.Memory.Arguments)
+			plan.Temporary = max(plan.Temporary, p.Memory.Temporary)
+		}
+	}
+	resident := cfg.Need(shapes[0], cfg.Fused(d.name))
+	plan.Need += resident.State + resident.Copy + resident.Sums + resident.Images
+	if plan.Need > have.Limit {
+		return plan, &MemoryError{Need: plan.Need, Limit: have.Limit}
+	}
+	if stored {
+		return plan, nil
+	}
+	return plan, outOfMemory(l.stepOnZeros(shapes[0]), plan.Need, have.Limit)
+}
+
+// outOfMemory makes a *MemoryError of what a device that has run out of memory says.
+func outOfMemory(err error, need, limit int64) error {
+	if err != nil && ranOut(err) {
+		return &MemoryError{need, limit, err}
+	}
+	return err
+}
+
+// ranOut says whether an error is that of a device without memory. go-xla gives the code of PJRT's error as text only: 8 is
+// RESOURCE_EXHAUSTED.
+func ranOut(err error) bool { return strings.Contains(err.Error(), "PJRT error (code=8)") }
+
+// stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the state, and gives all back.
+func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
+	if err := l.fillZeros(); err != nil {
+		return errors.Join(err, l.freeState())
+	}
+	defer func() { err = errors.Join(err, l.freeState()) }()
+	copies, err := l.copies()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, p := range copies {
+			err = errors.Join(err, p.group.free())
+		}
+	}()
+	var batches []*Images
+	defer func() {
+		for _, b := range batches {
+			err = errors.Join(err, b.Free())
+		}
+	}()
+	for range batchesAtOnce {
+		images, err := l.Upload(make([]byte, l.Batch*l.Image*l.Image*3))
+		if err != nil {
+			return err
+		}
+		batches = append(batches, images)
+	}
+	m := mask.Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
+	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
+	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), LR: 1, EMAMomentum: 1})
+	return err
+}
+
+// fillZeros makes a state of zeros.
+func (l *Learner) fillZeros() (err error) {
+	largest := 0
+	for _, a := range join(l.encoderArrays(), l.predictorArrays()) {
+		largest = max(largest, 4*a.size())
+	}
+	zeros := make([]byte, largest)
+	fill := func(arrays []array) (list []*tensors.Tensor) {
+		for _, a := range arrays {
+			var t *tensors.Tensor
+			if err == nil {
+				t, err = l.device.upload(zeros[:4*a.size()], a.shape())
+			}
+			if err == nil {
+				list = append(list, t)
+			}
+		}
+		return list
+	}
+	l.networks = makeNetworks(l.Config, fill)
+	if err == nil && l.passes() > 1 {
+		l.gradAccum, err = newGradAccum(l.device, l.Config)
+	}
+	return err
+}
+
+// freeState gives the state back, whatever is left of it.
+func (l *Learner) freeState() error {
+	errs := []error{l.networks.free(l.Config)}
+	for _, t := range l.gradAccum {
+		errs = append(errs, t.FinalizeAll())
+	}
+	return errors.Join(errs...)
+}
