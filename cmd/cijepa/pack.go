@@ -38,6 +38,8 @@ type packing struct {
 	out        io.Writer
 	bars       io.Writer
 	log        *slog.Logger
+
+	warnings []string // of what may be a mistake
 }
 
 // patterns are the values of a flag that can be given more than once.
@@ -155,12 +157,15 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
 	}
 	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), left, p.data)
-	for _, warning := range index.Warnings() {
+	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(p.out, text.String())
 	return errors.Join(err, p.writeRejects(rejects))
 }
+
+// warn keeps a warning until after the summary, where it is seen.
+func (p *packing) warn(warning string) { p.warnings = append(p.warnings, warning) }
 
 // writeRejects writes what was left out to the file that is asked for.
 func (p *packing) writeRejects(rejects []pack.Reject) error {
@@ -206,7 +211,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Progress: p.progress(false)})
+		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Warn: p.warn, Progress: p.progress(false)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}
@@ -236,7 +241,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Reindex(ctx, bucket, p.data, pack.ReindexOptions{
-		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Progress: p.progress(true)})
+		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Warn: p.warn, Progress: p.progress(true)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

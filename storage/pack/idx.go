@@ -196,9 +196,6 @@ func (s *idxSource) List(context.Context) (Listing, error) {
 	return Listing{Items: items, Classes: s.classes, Drawn: true, Rejects: s.rejects}, nil
 }
 
-// Fetch implements Source.
-func (s *idxSource) Fetch(context.Context, []int) error { return nil }
-
 func (s *idxSource) Read(i int, buf []byte) ([]byte, error) {
 	for _, split := range s.splits {
 		if i >= len(split.labels) {

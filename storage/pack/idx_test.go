@@ -45,7 +45,7 @@ func TestFromIDXFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	src, err := fromIDXFolder(folder)
+	src, err := OpenSource(t.Context(), folder, SourceOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestFromIDXFolder(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "t10k-labels-idx1-ubyte")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fromIDXFolder(folder); err == nil || !strings.Contains(err.Error(), "t10k-labels-idx1-ubyte") {
+	if _, err := OpenSource(t.Context(), folder, SourceOptions{}); err == nil || !strings.Contains(err.Error(), "t10k-labels-idx1-ubyte") {
 		t.Errorf("a missing file: %v", err)
 	}
 }

@@ -605,6 +605,3 @@ func (s *treeSource) Read(i int, buf []byte) ([]byte, error) {
 	}
 	return buf, nil
 }
-
-// Fetch implements Source.
-func (s *treeSource) Fetch(context.Context, []int) error { return nil }

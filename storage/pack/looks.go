@@ -19,24 +19,21 @@ type looks struct {
 
 var seed = maphash.MakeSeed()
 
-// at looks at the image of item i and gives the ending of its kind, or says why it is left out.
-func (l *looks) at(i int, name string, image []byte) (ext string, err error) {
-	ext, seen := l.look(name, image)
+// at looks at the image of item i, whose name ends in ext, and gives the ending of its kind, or says why it is left out.
+func (l *looks) at(i int, ext string, image []byte) (kind string, err error) {
+	kind, seen := l.look(ext, image)
 	if seen.err == nil {
 		l.sums[i] = seen.sum
 		l.count(seen)
 	}
-	return ext, seen.err
+	return kind, seen.err
 }
 
 // look tells the kind of an image by its bytes.
-func (l *looks) look(name string, image []byte) (ext string, seen look) {
-	if l.verify == nil {
-		// What is packed without a check is believed to be what its name says.
-		if ext = imageExt(name); ext == "" || len(image) == 0 {
-			ext, seen.err = imageKind(name, image)
-		}
-	} else if ext, seen.err = imageKind(name, image); seen.err == nil {
+func (l *looks) look(ext string, image []byte) (kind string, seen look) {
+	if l.verify == nil && ext != "" && len(image) > 0 {
+		kind = ext // what is packed without a check is believed to be what its name says
+	} else if kind, seen.err = imageKind(ext, image); seen.err == nil && l.verify != nil {
 		var width, height int
 		width, height, seen.err = l.verify(image)
 		seen.small = min(width, height) < shortSide && width > 0
@@ -44,7 +41,7 @@ func (l *looks) look(name string, image []byte) (ext string, seen look) {
 	if seen.err == nil {
 		seen.sum = max(maphash.Bytes(seed, image), 1)
 	}
-	return ext, seen
+	return kind, seen
 }
 
 func (l *looks) count(seen look) {

@@ -36,6 +36,9 @@ type PackOptions struct {
 	Verify func(image []byte) (width, height int, err error)
 	// Progress is told the images read so far and those there are, one call at a time.
 	Progress func(done, total int64)
+	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is stored.
+	// See Index.Warnings for what the index itself tells.
+	Warn func(warning string)
 	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
 	Workers int
 	// TempDir is where shards are put together; "" means the system's temporary folder.
@@ -61,7 +64,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
 	}
-	settled, err := o.settle(listing.Items, listing.Classes, listing.Numbered)
+	settled, err := o.settle(listing)
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
@@ -71,8 +74,10 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		return shards.Index{}, nil, err
 	}
 	chosen := p.chosen()
-	if err := src.Fetch(ctx, slices.Concat(slices.Collect(maps.Values(chosen))...)); err != nil {
-		return shards.Index{}, nil, fmt.Errorf("reading the images: %w", err)
+	if src, ok := src.(fetcher); ok {
+		if err := src.Fetch(ctx, slices.Concat(slices.Collect(maps.Values(chosen))...)); err != nil {
+			return shards.Index{}, nil, fmt.Errorf("reading the images: %w", err)
+		}
 	}
 	splits, err := p.writeSplits(ctx, chosen)
 	if err != nil {
@@ -85,15 +90,28 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		}
 	}
 	slices.SortFunc(p.rejects, compareRejects)
-	ix.Notes = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))
-	ix.Small = p.looks.small()
+	notes := shards.Notes{Small: p.looks.small(), Warnings: slices.Concat(
+		listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
+	return ix, p.rejects, finish(ctx, dst, prefix, ix, notes, o.Warn)
+}
+
+// finish stores the index, which makes the dataset exist, and then the notes, so that those of another dataset stay.
+func finish(ctx context.Context, dst *storage.Bucket, prefix string, ix shards.Index, notes shards.Notes, warn func(string)) error {
 	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
-		return ix, p.rejects, err
+		return err
 	}
-	return ix, p.rejects, nil
+	if err := shards.PutNotes(ctx, dst, prefix, ix, notes); err != nil {
+		return err
+	}
+	for _, line := range notes.Lines() {
+		if warn != nil {
+			warn(line)
+		}
+	}
+	return nil
 }
 
 // chosen gives the places of the items of each split that have a label.
@@ -245,7 +263,7 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 		refused := err
 		switch {
 		case err == nil:
-			item.Ext, refused = p.looks.at(place, cmp.Or(item.File, item.Name), image)
+			item.Ext, refused = p.looks.at(place, item.Ext, image)
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
 			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
 		}

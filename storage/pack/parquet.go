@@ -162,13 +162,12 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 	return readColumn(ctx, file, columns.path, func(row int, value parquet.Value) error {
 		if !value.IsNull() {
 			items[row].File = path.Base(string(value.ByteArray()))
-			items[row].Ext = imageExt(items[row].File)
 		}
 		return nil
 	})
 }
 
-// Fetch implements Source: it copies the chosen images into the temporary file.
+// Fetch copies the chosen images into the temporary file.
 func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 	spool, err := tempFile(s.tempDir)
 	if err != nil {

@@ -32,6 +32,8 @@ type ReindexOptions struct {
 	LabelKey string
 	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the index and returned as a Reject.
 	Verify func(image []byte) (width, height int, err error)
+	// Warn is as in PackOptions.
+	Warn func(warning string)
 	// Progress is told the bytes read so far and those there are, one call at a time.
 	Progress func(done, total int64)
 }
@@ -66,7 +68,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}
-	return ix, r.rejects, shards.CreateIndex(ctx, b, prefix, ix)
+	return ix, r.rejects, finish(ctx, b, prefix, ix, shards.Notes{Small: r.looks.small(), Warnings: r.warnings}, o.Warn)
 }
 
 type reindexer struct {
@@ -182,7 +184,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		case imageExt(header.Name) != "" && header.Size > 0:
 			var image []byte
 			if image, err = io.ReadAll(reader); err == nil {
-				_, member.seen = r.looks.look(header.Name, image)
+				_, member.seen = r.looks.look(imageExt(header.Name), image)
 			}
 		}
 		if err != nil {
@@ -220,7 +222,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 	if len(items) == 0 {
 		return ix, fmt.Errorf("%w: no shard has a sample with an image", storage.ErrUnfit)
 	}
-	settled, err := r.options.settle(items, nil, true)
+	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects})
 	if err != nil {
 		return ix, err
 	}
@@ -244,8 +246,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 		}
 	}
 	slices.SortFunc(r.rejects, compareRejects)
-	ix.Notes = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
-	ix.Small = r.looks.small()
+	r.warnings = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
 	return ix, ix.Validate()
 }
 

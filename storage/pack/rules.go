@@ -140,12 +140,13 @@ func tfrecord(head []byte) bool {
 	return len(head) > 13 && head[12] == 0x0a && bytes.Equal(head[3:8], make([]byte, 5)) && head[0] != 0
 }
 
-// imageKind gives the ending of an image, by its first bytes, or says why it is none that the project reads. name is kept where it does not lie.
-func imageKind(name string, data []byte) (string, error) {
+// imageKind gives the ending of an image, by its first bytes, or says why it is none that the project reads. The ending of its name is kept where it
+// does not lie.
+func imageKind(ext string, data []byte) (string, error) {
 	kind := kindOf(data[:min(len(data), headLength)])
 	switch kind {
 	case "jpg", "png", "webp":
-		if ext := imageExt(name); ext == kind || ext == "jpeg" && kind == "jpg" {
+		if ext == "jpeg" && kind == "jpg" {
 			return ext, nil
 		}
 		return kind, nil

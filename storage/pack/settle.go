@@ -40,13 +40,14 @@ type settled struct {
 const notChosen = shards.NoLabel - 1
 
 // settle decides, before anything is copied, which item has which label. It refuses what no run could use: a split without images, classes of val that
-// train has not, samples without a label. own are the class names in the source's label order, or nil; numbered says that labels may be class numbers.
-func (l Labels) settle(items []Item, own []string, numbered bool) (settled, error) {
+// train has not, samples without a label. The items get the names of their classes.
+func (l Labels) settle(listing Listing) (settled, error) {
+	items := listing.Items
 	s := settled{labels: make([]int32, len(items))}
 	if err := s.leaveOutUnlabelled(items, l.Unlabelled); err != nil {
 		return s, err
 	}
-	classes, err := l.nameClasses(items, own, numbered)
+	classes, err := l.nameClasses(items, listing.Classes, listing.Numbered)
 	if err != nil {
 		return s, err
 	}
@@ -84,7 +85,7 @@ func (l Labels) settle(items []Item, own []string, numbered bool) (settled, erro
 		}
 		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
 	}
-	return s, l.refuse(counts, s.rejects)
+	return s, l.refuse(counts, append(s.rejects, listing.Rejects...))
 }
 
 // leaveOutUnlabelled marks the items without a label, which are rejects.
@@ -233,20 +234,27 @@ func classesOfFiles(items []Item, classes []string) (map[string]int, error) {
 	return images, nil
 }
 
-// refuse says what no run could use.
+// refuse says what no run could use, and by which option what is there could be used.
 func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error {
 	for _, split := range l.Splits {
 		if len(counts[split]) > 0 {
 			continue
 		}
-		of := ""
+		what := ""
 		if len(l.Classes) > 0 {
-			of = " of a listed class"
+			what = " of a listed class"
 		}
-		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split }); i >= 0 {
-			of += fmt.Sprintf(" with a label, but such as %s", rejects[i])
+		for _, other := range sortedKeys(counts) {
+			images := 0
+			for _, n := range counts[other] {
+				images += n
+			}
+			what += fmt.Sprintf("; split %s has %d", other, images)
 		}
-		return fmt.Errorf("%w: split %s has no image%s", storage.ErrUnfit, split, of)
+		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Images > 0 }); i >= 0 {
+			what += fmt.Sprintf("; left out is %s", rejects[i])
+		}
+		return fmt.Errorf("%w: split %s has no image%s: expected %s; -val PATTERN and -train PATTERN say which folders or files are which", storage.ErrUnfit, split, what, layout)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cijepa/cijepa/storage"
@@ -89,17 +90,23 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: there is no .tar object below %q: %w", storage.ErrUnfit, r.prefix, storage.ErrNotFound)
 	}
-	has := map[string]int{}
-	for _, shard := range stated {
-		has[shard.split]++
-	}
-	for _, split := range r.options.Splits {
-		if has[split] == 0 {
-			return nil, fmt.Errorf("%w: no shard is of split %s: a word of its name or of a folder says it (train, val, valid, validation), or an option: -%s PATTERN takes shards as %s, "+
-				"such as -%s '%s'; there is %s", storage.ErrUnfit, split, split, split, split, names[len(names)-1], someOf(names))
+	return stated, r.bothSplits(stated, names)
+}
+
+// bothSplits refuses a set that lacks shards of a split, and says how to name them.
+func (r *reindexer) bothSplits(stated []statedShard, names []string) error {
+	for _, split := range slices.Backward(r.options.Splits) {
+		if slices.ContainsFunc(stated, func(s statedShard) bool { return s.split == split }) {
+			continue
 		}
+		example := names[len(names)-1]
+		if len(r.rejects) > 0 {
+			example = r.rejects[0].Name
+		}
+		return fmt.Errorf("%w: no shard is of split %s: a word of its name or of a folder says it (train, val, valid, validation), or an option: -%s PATTERN takes shards as %s, "+
+			"such as -%s '%s'; there is %s", storage.ErrUnfit, split, split, split, split, example, someOf(names))
 	}
-	return stated, nil
+	return nil
 }
 
 // ownIndex refuses an index.json that stands in the way, and names that of another tool.
@@ -147,7 +154,7 @@ func shardLists(sizes map[string]int64, read func(name string) ([]byte, error)) 
 	seen := map[string]bool{}
 	for _, name := range sortedKeys(sizes) {
 		base := path.Base(name)
-		if !strings.HasSuffix(base, ".json") || hidden(base) || sizes[name] > storage.MaxGetSize {
+		if !strings.HasSuffix(base, ".json") || base == shards.NotesName || hidden(base) || sizes[name] > storage.MaxGetSize {
 			continue
 		}
 		data, err := read(name)

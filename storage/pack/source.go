@@ -16,14 +16,17 @@ import (
 // Source is a set of labelled images that Pack reads. A listing comes first, without a look at the images; those that are chosen are then asked for in
 // Pack's own order, so a source must be able to read any of them at any time.
 type Source interface {
-	// List finds every image. It is called once, before Fetch and Read.
+	// List finds every image. It is called once, before Read.
 	List(ctx context.Context) (Listing, error)
-	// Fetch makes the images at these places of the listing ready to be read, and is called once. No other image is asked for.
-	Fetch(ctx context.Context, places []int) error
 	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by several goroutines at once.
 	Read(i int, buf []byte) ([]byte, error)
 	// Close gives back files and space. Pack does not call it.
 	Close() error
+}
+
+// fetcher is a Source that has to make ready the images that are chosen. Fetch is called once with their places in the listing, before Read.
+type fetcher interface {
+	Fetch(ctx context.Context, places []int) error
 }
 
 // Listing is what a Source holds.

@@ -37,7 +37,7 @@ type tree struct {
 type folder struct {
 	parts   []part
 	disk    string // where it lies; "" in a tar file
-	members []member
+	members []leaf
 	shard   bool // members are all of a tar file, in its order, with their whole names
 }
 
@@ -48,8 +48,8 @@ type part struct {
 	archive bool
 }
 
-// member is a file.
-type member struct {
+// leaf is a file.
+type leaf struct {
 	name string
 	at   extent
 }
@@ -85,7 +85,11 @@ func grow(ctx context.Context, root, tempDir string) (*tree, error) {
 
 // reject notes a file that is left out.
 func (t *tree) reject(in []part, name string, err error) {
-	t.rejects = append(t.rejects, Reject{Name: path.Join(pathOf(in), name), Err: err})
+	names := make([]string, 0, len(in)+1)
+	for _, p := range in {
+		names = append(names, p.name)
+	}
+	t.rejects = append(t.rejects, Reject{Name: path.Join(append(names, name)...), Err: err})
 }
 
 // walk takes up a folder. above are the folders that it lies in, so that a link to one of them is no way round in a circle.
@@ -145,7 +149,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		case !mode.IsRegular():
 			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
 		case imageExt(name) != "":
-			here.members = append(here.members, member{name, extent{file: -1}})
+			here.members = append(here.members, leaf{name, extent{file: -1}})
 		case stem(name) != name && stems[stem(name)] != "":
 			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[stem(name)]))
 		default:
@@ -215,7 +219,7 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 	case stem(name) != name:
 		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
 	case slices.Contains([]string{"jpg", "png", "webp"}, kind):
-		here.members = append(here.members, member{name, extent{file: -1}})
+		here.members = append(here.members, leaf{name, extent{file: -1}})
 	case slices.Contains(labelFiles, name):
 		t.labels[name] = place
 	default:
@@ -308,7 +312,7 @@ func tempFile(dir string) (*os.File, error) {
 func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
 	shard := &folder{parts: parts, shard: true}
-	inner, names := []member{}, map[string]bool{}
+	inner, names := []leaf{}, map[string]bool{}
 	at := int64(0)
 	scan := func(header *tar.Header, offset int64) error {
 		if err := ctx.Err(); err != nil {
@@ -323,7 +327,7 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 			return fmt.Errorf("%w: the member %s comes twice: pack the folder again", storage.ErrUnfit, header.Name)
 		}
 		names[name] = true
-		m := member{name, extent{in.file, in.offset + offset, header.Size}}
+		m := leaf{name, extent{in.file, in.offset + offset, header.Size}}
 		switch {
 		case !plainMember(header):
 			t.reject(parts, name, errors.New("it is a link or a sparse file"))
@@ -369,7 +373,7 @@ func (f *folder) samples() bool {
 			images[key] = true
 		}
 	}
-	return slices.ContainsFunc(f.members, func(m member) bool {
+	return slices.ContainsFunc(f.members, func(m leaf) bool {
 		key, ending, _ := cutKey(m.name)
 		return ending == "json" && images[key]
 	})
@@ -394,7 +398,7 @@ func (f *folder) split(reject func(in []part, name string, err error)) []*folder
 			byDir[dir] = to
 			folders = append(folders, to)
 		}
-		to.members = append(to.members, member{base, m.at})
+		to.members = append(to.members, leaf{base, m.at})
 	}
 	return folders
 }

@@ -37,10 +37,6 @@ type Index struct {
 	Counts map[string]int `json:"counts"`
 	// Splits are the shards of each split ("train", "val"). The order is part of the format: shards are referred to by their place.
 	Splits map[string][]Shard `json:"splits"`
-	// Small is the number of images with a short side below 224 pixels, if they are more than half.
-	Small int `json:"small,omitempty"`
-	// Notes are what may be a mistake and was seen when the index was made.
-	Notes []string `json:"notes,omitempty"`
 }
 
 // Shard is one tar file of a dataset.
@@ -222,20 +218,15 @@ func OtherIndexError(prefix string) error {
 		"(and its shards, of which some names may not come again), to keep it choose another prefix", KeyPrefix(prefix), IndexName, storage.ErrExists)
 }
 
-// Warnings are what may be a mistake in a data set, a line each: small images, classes without a
-// sample, and the notes of the index.
+// Warnings are what may be a mistake in a data set: a line for each split in which classes have no sample.
 func (ix Index) Warnings() []string {
-	var warnings []string
-	if ix.Small > 0 {
-		warnings = append(warnings, fmt.Sprintf("%d images have a short side below 224 pixels: "+
-			"if they come from ImageNet, they are a small copy, and results do not compare with those on the originals", ix.Small))
-	}
+	var doubts []string
 	for _, split := range slices.Sorted(maps.Keys(ix.Splits)) {
 		if bare := ix.classesWithoutSample(split); len(bare) > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Abbreviate(bare)))
+			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Abbreviate(bare)))
 		}
 	}
-	return append(warnings, ix.Notes...)
+	return doubts
 }
 
 // classesWithoutSample gives the classes that have no sample in a split, in label order.
