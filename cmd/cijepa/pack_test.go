@@ -61,7 +61,7 @@ func TestPackRefusesWhatNoRunCanUse(t *testing.T) {
 		says         []string
 	}{
 		{"one folder too deep", filepath.Join(source, "train"), nil, []string{"split val has no image", "train/CLASS/*.JPEG and val/CLASS/*.JPEG"}},
-		{"two sets in one folder", filepath.Dir(source), nil, []string{"val are split val by their names", "-val PATTERN"}},
+		{"two sets in one folder", filepath.Dir(source), nil, []string{"by their names: say which one is with -"}},
 		{"a class that train lacks", folderOf(t, "train/a/1.jpg", "val/a/3.jpg", "val/A/4.jpg"), nil, []string{`1 of 2 classes of split val have no image in split train: "A"`}},
 		{"no train", folderOf(t, "val/a/3.jpg"), nil, []string{"split train has no image", "train/CLASS"}},
 		{"no val", folderOf(t, "train/a/3.jpg", "val/a/"), nil, []string{"split val has no image"}},

@@ -48,15 +48,8 @@ func (s *treeSource) List(ctx context.Context) (Listing, error) {
 	if err := oneUnit(images); err != nil {
 		return Listing{}, err
 	}
-	for _, r := range s.rejects {
-		r.Split, _ = splitOf(strings.SplitN(r.Name, "/", 2)[0])
-		_, below, cut := strings.Cut(r.Name, "/")
-		if r.Split != "" && cut {
-			r.Name = below
-		} else if r.Split == "" {
-			r.Split = trainSplit
-		}
-		s.listing.Rejects = append(s.listing.Rejects, r)
+	if err := s.listRejects(); err != nil {
+		return Listing{}, err
 	}
 	if err := s.listImages(images); err != nil {
 		return Listing{}, err
@@ -69,6 +62,41 @@ func (s *treeSource) List(ctx context.Context) (Listing, error) {
 	}
 	return s.listing, nil
 }
+
+// listRejects takes what was left out while the tree was found. Many files of a folder with one reason are told at once. An archive that cannot be read is refused
+// where it may be a split or a class.
+func (s *treeSource) listRejects() error {
+	const many = 20
+	groups := map[string][]Reject{}
+	for _, r := range s.rejects {
+		first, below, cut := strings.Cut(r.Name, "/")
+		r.Split, _ = splitOf(first)
+		packed := packedError{}
+		if errors.As(r.Err, &packed) && (r.Split == trainSplit || r.Split == valSplit) && !strings.Contains(below, "/") {
+			return fmt.Errorf("%w: %s is %s", storage.ErrUnfit, r.Name, packed.what)
+		}
+		if r.Split != "" && cut {
+			r.Name = below
+		} else if r.Split == "" {
+			r.Split = trainSplit
+		}
+		key := r.Split + "/" + path.Dir(r.Name) + "\x00" + r.Err.Error()
+		groups[key] = append(groups[key], r)
+	}
+	for _, key := range sortedKeys(groups) {
+		group := groups[key]
+		if n := len(group); n > many {
+			group = []Reject{{Split: group[0].Split, Name: path.Join(path.Dir(group[0].Name), "*"), Images: n, Err: group[0].Err}}
+		}
+		s.listing.Rejects = append(s.listing.Rejects, group...)
+	}
+	return nil
+}
+
+// packedError is the reason to leave out a file that holds other files and cannot be read.
+type packedError struct{ what string }
+
+func (e packedError) Error() string { return "not an image but " + e.what }
 
 // nothing says why there is no image.
 func (s *treeSource) nothing() error {
@@ -115,36 +143,39 @@ func (s *treeSource) locate(f *folder) *located {
 		l.rest = l.rest[1:]
 	}
 	o := s.options
-	for _, byWord := range []bool{false, true} {
-		for i := range f.parts {
-			split, word := "", ""
-			if at := pathOf(f.parts[:i+1]); byWord {
-				split, word = splitOf(f.parts[i].name)
-				if split == trainSplit && len(o.Train) > 0 || split == valSplit && len(o.Val) > 0 {
-					split = otherSplit // the patterns say what is wanted
-				}
-			} else if matches(o.Val, at) {
-				split = valSplit
-			} else if matches(o.Train, at) {
-				split = trainSplit
-			}
-			if split == "" {
+	for i := range f.parts {
+		at := pathOf(f.parts[:i+1])
+		split, word := splitOf(f.parts[i].name)
+		switch {
+		case matchesHere(o.Val, at):
+			split, word = valSplit, ""
+		case matchesHere(o.Train, at):
+			split, word = trainSplit, ""
+		case split == trainSplit && len(o.Train) > 0, split == valSplit && len(o.Val) > 0:
+			split = otherSplit // the patterns say what is wanted
+			if matchesBelow(slices.Concat(o.Train, o.Val), at) {
 				continue
 			}
-			// An archive within a folder of its split, or the other way round, is the split once more.
-			unit := i
-			for i+1 < len(f.parts) && (f.parts[i].archive || f.parts[i+1].archive) {
-				if again, _ := splitOf(f.parts[i+1].name); again != split {
-					break
-				}
-				i++
-			}
-			last := f.parts[unit]
-			l.split, l.unit, l.name, l.word, l.archive, l.rest = split, pathOf(f.parts[:unit+1]), last.name, word, last.archive, f.parts[i+1:]
-			return l
+		case split == "":
+			continue
 		}
+		// An archive within a folder of its split, or the other way round, is the split once more.
+		last := f.parts[i]
+		for i+1 < len(f.parts) && (f.parts[i].archive || f.parts[i+1].archive) {
+			if again, _ := splitOf(f.parts[i+1].name); again != split {
+				break
+			}
+			i++
+		}
+		l.split, l.unit, l.name, l.word, l.archive, l.rest = split, at, last.name, word, last.archive, f.parts[i+1:]
+		return l
 	}
 	return l
+}
+
+// matchesBelow tells whether a pattern names something below a folder, by its whole path.
+func matchesBelow(patterns []string, folder string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return strings.HasPrefix(path.Clean(pattern), folder+"/") })
 }
 
 // settleUnits decides what happens to what has no split by its name, and to archives beside a folder of their split.

@@ -54,19 +54,27 @@ func unfinished(name string) bool {
 	return slices.Contains([]string{".part", ".partial", ".tmp", ".crdownload", ".incomplete", ".aria2"}, strings.ToLower(path.Ext(name)))
 }
 
-// matches tells whether a pattern names a path below the source, or a folder above it: with all its folders, or with its last name alone.
+// matches tells whether a pattern names a path below the source, or a folder above it.
 func matches(patterns []string, name string) bool {
-	for _, pattern := range patterns {
-		pattern = strings.TrimSuffix(path.Clean(pattern), "/")
-		for of := name; of != "."; of = path.Dir(of) {
-			for _, whole := range []string{of, path.Base(of), stem(path.Base(of))} {
-				if ok, err := path.Match(pattern, whole); ok && err == nil {
-					return true
-				}
-			}
+	for of := name; of != "." && of != "/"; of = path.Dir(of) {
+		if matchesHere(patterns, of) {
+			return true
 		}
 	}
 	return false
+}
+
+// matchesHere tells whether a pattern names this path, with all its folders or with its last name alone.
+func matchesHere(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		pattern = path.Clean(pattern)
+		for _, whole := range []string{name, stem(name), path.Base(name), stem(path.Base(name))} {
+			if ok, err := path.Match(pattern, whole); ok && err == nil {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // archiveEndings are cut off the name of an archive that stands for a folder.
@@ -78,6 +86,15 @@ func stem(name string) string {
 		if cut := len(name) - len(ending); cut > 0 && strings.EqualFold(name[cut:], ending) {
 			return name[:cut]
 		}
+	}
+	return name
+}
+
+// unpackedName is the name of the folder that an archive of any kind was made of.
+func unpackedName(name string) string {
+	name = stem(name)
+	for _, ending := range []string{".zip", ".rar", ".7z", ".tar.bz2", ".tar.xz", ".tar.zst"} {
+		name = strings.TrimSuffix(name, ending)
 	}
 	return name
 }

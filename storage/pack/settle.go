@@ -47,7 +47,7 @@ func (l Labels) settle(listing Listing) (settled, error) {
 	if err := s.leaveOutUnlabelled(items, l.Unlabelled); err != nil {
 		return s, err
 	}
-	classes, err := l.nameClasses(items, listing.Classes, listing.Numbered)
+	classes, err := l.nameClasses(items, listing.Classes, listing.Numbered, func(warning string) { s.warnings = append(s.warnings, warning) })
 	if err != nil {
 		return s, err
 	}
@@ -119,7 +119,7 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 }
 
 // nameClasses gives the classes in label order and renames those of the items as far as the lists say.
-func (l Labels) nameClasses(items []Item, own []string, numbered bool) ([]string, error) {
+func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func(string)) ([]string, error) {
 	images := map[string]int{}
 	numbers, last := numbered, -1
 	for i := range items {
@@ -131,6 +131,9 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool) ([]string
 			n, err := strconv.Atoi(class)
 			numbers, last = isNumber(class) && err == nil, max(last, n)
 		}
+	}
+	if some := slices.IndexFunc(items, func(item Item) bool { return isNumber(item.Class) }); numbered && !numbers && some >= 0 && own == nil {
+		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part", items[some].Class, items[some].Name))
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:

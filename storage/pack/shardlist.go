@@ -144,7 +144,7 @@ func foreignIndex(data []byte) string {
 
 // foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and nothing is lost by a copy.
 func foreignIndexError(prefix, tool string) error {
-	return fmt.Errorf("%w: %s%s is the index of %s, which needs it; an index of this program has the same name: copy or link the shards into a folder of their own, and index that",
+	return fmt.Errorf("%w: %s%s is the index of %s, which needs it, and the index of this program has the same name: copy or link the shards into a folder of their own, or choose another prefix with -data",
 		storage.ErrUnfit, shards.KeyPrefix(prefix), shards.IndexName, tool)
 }
 

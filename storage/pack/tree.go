@@ -67,8 +67,11 @@ func pathOf(parts []part) string {
 func folderPart(name string) part  { return part{name: name, file: name} }
 func archivePart(name string) part { return part{name: stem(name), file: name, archive: true} }
 
+// devkit stands for the archive of ILSVRC's development kit.
+const devkit = "devkit"
+
 // labelFiles are the files that name the classes of images by the names under which data sets ship them.
-var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt"}
+var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", groundTruth, devkit}
 
 // grow walks the folder or the single archive at root.
 func grow(ctx context.Context, root, tempDir string) (*tree, error) {
@@ -150,10 +153,10 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
 		case imageExt(name) != "":
 			here.members = append(here.members, leaf{name, extent{file: -1}})
-		case stem(name) != name && stems[stem(name)] != "":
-			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[stem(name)]))
+		case unpackedName(name) != name && stems[unpackedName(name)] != "":
+			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[unpackedName(name)]))
 		default:
-			stems[stem(name)] = name
+			stems[unpackedName(name)] = name
 			if err := t.file(ctx, place, parts, name, here); err != nil {
 				return err
 			}
@@ -175,6 +178,10 @@ func belowClass(parts []part) bool {
 // file takes up a file that is not an image by its name: its first bytes say what it is.
 func (t *tree) file(ctx context.Context, place string, in []part, name string, here *folder) error {
 	below := path.Join(pathOf(in), name)
+	if stem(name) != name && strings.Contains(strings.ToLower(name), "devkit") {
+		t.labels[devkit] = place
+		return nil
+	}
 	if unfinished(name) {
 		t.reject(in, name, errors.New("the name is that of a download or a copy that has not ended"))
 		return nil
@@ -233,10 +240,14 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 		if what != "" {
 			kind = what
 		}
-		if _, todo, _ := strings.Cut(kind, ": "); todo != "" {
+		if strings.Contains(kind, ": ") {
 			t.foreign[kind]++
 		}
-		t.reject(in, name, fmt.Errorf("not an image but %s", kind))
+		if strings.HasSuffix(kind, ": unpack it") {
+			t.reject(in, name, packedError{kind})
+		} else {
+			t.reject(in, name, fmt.Errorf("not an image but %s", kind))
+		}
 	}
 	return nil
 }

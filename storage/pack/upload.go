@@ -31,6 +31,9 @@ func (p *packer) findStored(ctx context.Context) error {
 		return err
 	}
 	ix, err := shards.ParseIndex(data)
+	if tool := foreignIndex(data); err != nil && tool != "" {
+		return foreignIndexError(p.prefix, tool)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w; delete it to pack again", key, storage.ErrCorrupt, err)
 	}
