@@ -24,6 +24,13 @@ type Data struct {
 	ClassesSHA256     string `json:"classes_sha256"` // of the class names in label order, each with a newline
 	TrainSamples      int    `json:"train_samples"`
 	ValidationSamples int    `json:"validation_samples"`
+	// ClassList says which known list the classes are, in words; empty for another one.
+	ClassList string `json:"class_list,omitempty"`
+	// SmallImages is the number of images with a short side below 224 pixels, if they are more than
+	// half and the run sees them larger.
+	SmallImages int `json:"small_images,omitempty"`
+	// Warnings are what may be a mistake in the data, in words.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Metrics are the scores of a run, in percent where not said otherwise.

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync/atomic"
-)
 
-// shortSide is the size of the images that the post's runs see: a data set most of whose images have a shorter side below it is a small copy.
-const shortSide = 224
+	"github.com/cijepa/cijepa/storage/shards"
+)
 
 // looks keeps what the bytes of the images say while they pass by. Several goroutines look at once, each at other images.
 type looks struct {
@@ -36,7 +35,7 @@ func (l *looks) look(ext string, image []byte) (kind string, seen look) {
 	} else if kind, seen.err = imageKind(ext, image); seen.err == nil && l.verify != nil {
 		var width, height int
 		width, height, seen.err = l.verify(image)
-		seen.small = min(width, height) < shortSide && width > 0
+		seen.small = min(width, height) < shards.ShortSide && width > 0
 	}
 	if seen.err == nil {
 		seen.sum = max(maphash.Bytes(seed, image), 1)
@@ -51,7 +50,7 @@ func (l *looks) count(seen look) {
 	}
 }
 
-// small is the number of images with a short side below shortSide if they are more than half; else 0.
+// small is the number of images with a short side below shards.ShortSide if they are more than half; else 0.
 func (l *looks) small() int {
 	if little := l.little.Load(); 2*little > l.taken.Load() {
 		return int(little)

@@ -28,7 +28,7 @@ type picture struct {
 type look struct {
 	err   error // it is left out
 	sum   uint64
-	small bool // its short side is below shortSide
+	small bool // its short side is below shards.ShortSide
 }
 
 // sample is what stands under one key of a WebDataset shard.

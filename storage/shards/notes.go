@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cijepa/cijepa/storage"
 )
@@ -14,6 +15,9 @@ import (
 // NotesName is the name of a dataset's notes below its prefix. They lie beside the index and are no
 // part of it, so that equal shards have equal indexes.
 const NotesName = "index.notes.json"
+
+// ShortSide is the size in pixels of the images that the post's runs see.
+const ShortSide = 224
 
 // Notes are what may be a mistake in a dataset and was seen when its index was made.
 type Notes struct {
@@ -29,8 +33,8 @@ type Notes struct {
 func (n Notes) Lines() []string {
 	var lines []string
 	if n.Small > 0 {
-		lines = append(lines, fmt.Sprintf("%d images have a short side below 224 pixels: if they come from ImageNet, "+
-			"they are a small copy, and results do not compare with those on the originals", n.Small))
+		lines = append(lines, fmt.Sprintf("%d images have a short side below %d pixels: if they come from ImageNet, "+
+			"they are a small copy, and results do not compare with those on the originals", n.Small, ShortSide))
 	}
 	return append(lines, n.Warnings...)
 }
@@ -78,6 +82,12 @@ func (d *Dataset) Notes(ctx context.Context) (Notes, error) {
 		return Notes{}, nil
 	}
 	return n, nil
+}
+
+// OnlyInSplit gives the classes that have samples in one split and none in another.
+func (ix Index) OnlyInSplit(split, other string) []string {
+	missing, without := ix.classesWithoutSample(other), ix.classesWithoutSample(split)
+	return slices.DeleteFunc(missing, func(class string) bool { return slices.Contains(without, class) })
 }
 
 // DuplicateShards names pairs of shards that have the same bytes.
