@@ -21,7 +21,7 @@ var rooms = map[string][]string{
 	"job/check":               {"job/bench", "job/machine", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
 	"job/machine":             {"job/input", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
 	"job/machine/machinetest": {},
-	"job/settings":            {"job/input", "job/live", "job/record", "model", "model/mask", "storage"},
+	"job/settings":            {"job/input", "job/record", "model", "model/mask", "storage"},
 
 	"job/input":        {"job/input/pixels", "model/draw"},
 	"job/input/pixels": {"model/draw"},

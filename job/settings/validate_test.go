@@ -32,3 +32,15 @@ func TestDataIsAFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestListenAddressIsAnOptionalHostAndAPort: an address that cannot be bound is a settings error.
+func TestListenAddressIsAnOptionalHostAndAPort(t *testing.T) {
+	for address, ok := range map[string]bool{
+		":9090": true, "127.0.0.1:0": true, "[::1]:9090": true,
+		"9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false,
+	} {
+		if got := isAddress(address); got != ok {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}
