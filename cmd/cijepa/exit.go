@@ -32,7 +32,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, job.ErrStopped):
 		return exitStopped
-	case errors.As(err, &settings), errors.Is(err, errUsage):
+	case errors.As(err, &settings), errors.Is(err, errUsage), errors.Is(err, storage.ErrUnsupported):
 		return exitSettings
 	case errors.Is(err, storage.ErrOvertaken):
 		return exitOvertaken

@@ -102,13 +102,29 @@ func mistake(err error) error {
 	return err
 }
 
-// openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a typing mistake.
+// openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a
+// typing mistake.
 func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
+	o.Interactive = true
 	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
 		err = &usageError{err}
 	}
 	return bucket, err
+}
+
+// openTarget is openBucket for a bucket that an index is written to. It tries at once whether a
+// remote store can do what that needs, which would else show when all shards are there.
+func (p *packing) openTarget(ctx context.Context, url string, mustExist bool) (*storage.Bucket, error) {
+	bucket, err := openBucket(ctx, url, storage.Options{Log: p.log, MustExist: mustExist})
+	scheme, _, _ := strings.Cut(url, ":")
+	if err != nil || scheme == "file" || scheme == "mem" {
+		return bucket, err
+	}
+	if err := bucket.Check(ctx, p.data+"/"); err != nil {
+		return nil, errors.Join(fmt.Errorf("no shards can be put into %s: %w", p.data, err), bucket.Close())
+	}
+	return bucket, nil
 }
 
 // verify is how images are looked at, or nil.
@@ -205,7 +221,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return sourceError(ctx, err)
 	}
 	defer source.Close()
-	bucket, err := openBucket(ctx, rest[1], storage.Options{Log: p.log})
+	bucket, err := p.openTarget(ctx, rest[1], false)
 	if err != nil {
 		return err
 	}
@@ -235,7 +251,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if err != nil {
 		return err
 	}
-	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: p.log, MustExist: true})
+	bucket, err := p.openTarget(ctx, rest[0], true)
 	if err != nil {
 		return err
 	}
