@@ -268,26 +268,40 @@ func twoUnits(split, a, b string) error {
 	return fmt.Errorf("%w: both %s and %s are split %s by their names: say which one is with -%s PATTERN", storage.ErrUnfit, a, b, split, split)
 }
 
-// cutWrappers drops folders that all images of a unit lie in and that are no class: one without an image of its own, and "images".
+// cutWrappers drops folders that all images of a unit lie in and that are no class: "images", one
+// that names the split again, and any other that has no image of its own if there are two classes
+// or more below it.
 func cutWrappers(units []*located) {
-	for {
-		var name string
+	cut := func(depth int) {
+		for _, l := range units {
+			l.rest = l.rest[min(depth, len(l.rest)):]
+		}
+	}
+	for depth := 0; ; depth++ {
+		names, only, own := map[string]bool{}, "", false
 		for _, l := range units {
 			if len(l.members) == 0 {
 				continue
 			}
-			if len(l.rest) == 0 || name != "" && l.rest[0].name != name {
+			if len(l.rest) <= depth {
 				return
 			}
-			if name = l.rest[0].name; len(l.rest) < 2 && !strings.EqualFold(name, "images") && !strings.EqualFold(name, "JPEGImages") {
-				return
-			}
+			only = l.rest[depth].name
+			names[only] = true
+			own = own || len(l.rest) == depth+1
 		}
-		if name == "" {
+		again, _ := splitOf(only)
+		switch {
+		case len(names) == 0:
 			return
-		}
-		for _, l := range units {
-			l.rest = l.rest[min(1, len(l.rest)):]
+		case len(names) > 1:
+			cut(depth)
+			return
+		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && !own:
+			cut(depth + 1)
+			depth = -1
+		case own:
+			return
 		}
 	}
 }

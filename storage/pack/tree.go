@@ -131,9 +131,12 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		case slices.ContainsFunc(above, func(f fs.FileInfo) bool { return os.SameFile(f, info) }):
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:
-			stems[name] = name
+			first := len(t.folders)
 			if err := t.walk(ctx, place, slices.Concat(parts, []part{folderPart(name)}), append(above[:len(above):len(above)], info)); err != nil {
 				return err
+			}
+			if slices.ContainsFunc(t.folders[first:], func(f *folder) bool { return len(f.members) > 0 }) {
+				stems[name] = name
 			}
 		}
 	}

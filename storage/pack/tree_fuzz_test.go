@@ -149,7 +149,9 @@ func FuzzSourceTree(f *testing.F) {
 		}
 		packed, left := 0, 0
 		for _, r := range rejects {
-			left += r.Count()
+			if left += r.Count(); strings.Contains(r.Err.Error(), "it lies beside") {
+				left += len(images) // an archive that is not opened
+			}
 		}
 		seen := map[string]bool{}
 		for split, written := range ix.Splits {
