@@ -36,10 +36,12 @@ var (
 	contractForm  = regexp.MustCompile(`lhs_contracting_dimensions = \[([^\]]*)\]`)
 	transposeForm = regexp.MustCompile(`"stablehlo\.transpose"\((%\d+)\) \{ permutation = array<i64: ([^>]*)> \} : \(tensor<([^>]*)>\) -> tensor<([^>]*)>`)
 	resultsForm   = regexp.MustCompile(`(%\d+(?:, %\d+)*)(?::\d+)? = "stablehlo\.custom_call"`)
+	roundForm     = regexp.MustCompile(`"stablehlo\.convert"\((%\d+)\) : \(tensor<(\w+)xf32>\) -> tensor<\w+xbf16>`)
+	barrierForm   = regexp.MustCompile(`"stablehlo\.optimization_barrier"\((%\d+)\) : \(tensor<(\w+)>\)`)
 	callForm      = regexp.MustCompile(`(?s)"stablehlo\.custom_call"\([^)]*\) \{.*?call_target_name = "([^"]*)".*?\} : \(tensor<([^>]*)>, tensor<([^>]*)>`)
 )
 
-// tensorType takes "8x196x768xbf16" apart.
+// tensorType parses "8x196x768xbf16".
 func tensorType(t *testing.T, text string) (dims []int, element string) {
 	t.Helper()
 	parts := strings.Split(text, "x")
@@ -61,8 +63,8 @@ func product(dims []int) float64 {
 	return n
 }
 
-// live is a program without what none of its results needs: the compiler drops that first. GoMLX leaves much of it, above
-// all the plain form of attention beside every call.
+// live is a program without dead code, which the compiler drops first. GoMLX leaves much of it,
+// above all the plain form of attention beside every call.
 func live(program string) string {
 	begins := append(statementForm.FindAllStringSubmatchIndex(program, -1), []int{len(program)})
 	result := strings.LastIndex(program, "return")
@@ -132,8 +134,8 @@ func takeCensus(t *testing.T, program string) census {
 	return c
 }
 
-// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's. It writes programs to the
-// folder that is returned.
+// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's.
+// The plugin writes programs to the folder that is returned.
 func buildPlugin(t *testing.T) (path, folder string) {
 	t.Helper()
 	compiler, err := exec.LookPath("gcc")
@@ -165,7 +167,8 @@ func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
 	return d
 }
 
-// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
+// gpuPrograms compiles the step of every shape for a device that poses as CUDA, and returns the
+// programs' texts.
 func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string) {
 	t.Helper()
 	path, folder := buildPlugin(t)
@@ -181,7 +184,7 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 		}
 	}
 	attentions := len(shapes) * (2*c.Depth + c.Slots()*c.PredictorDepth)
-	if c.PlainAttention {
+	if !c.Fused(d.name) {
 		attentions = 0
 	}
 	if got := p.inspection.FusedAttention; got != attentions {
@@ -209,14 +212,14 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 	return programs
 }
 
-// mostBuffers of a call: every one costs the host time in which the device waits.
+// mostBuffers bounds the buffers of a call: each costs time of the host in which the device waits.
 const mostBuffers = 260
 
-// The whole step of ViT-B/16 builds for a GPU, as four programs. All its large products are bf16, attention is one call
-// for each block, nothing but patches is transposed, and the floating-point operations are those of the sizes.
-func TestFullSizeStep(t *testing.T) {
+// The step of ViT-B/16 builds for a GPU as four programs. All products are bf16, attention is one
+// call for each block, nothing but patches is transposed, and the FLOPs are those of the formula.
+func TestStepOfViTBTakesTheFastForms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("four programs of four megabytes")
+		t.Skip("not with -short: four programs of four megabytes")
 	}
 	c := vitB()
 	m, err := c.Masker()
@@ -244,7 +247,7 @@ func TestFullSizeStep(t *testing.T) {
 		}
 		activations := 0
 		for _, transposed := range got.transposes {
-			// Weights and their gradients go to the order of the pairs and back: axes of 2.
+			// Weights and their gradients are put into the order of the pairs and back: axes of 2.
 			if !strings.Contains(transposed, "x2x") {
 				activations++
 			}
@@ -261,8 +264,9 @@ func TestFullSizeStep(t *testing.T) {
 		mean, probability = mean+s.Probability*image, probability+s.Probability
 	}
 
-	// The usual count, 135 GFLOP an image, takes every block of a predictor on all its tokens. The first one here makes queries, keys
-	// and values once for all target blocks, and the last one computes nothing behind its attention for context tokens.
+	// The usual count, 135 GFLOP an image, runs every block of a predictor on all its tokens. Here
+	// the first one computes queries, keys and values once for all target blocks, and the last one
+	// nothing after its attention for context tokens.
 	const documented = 135e9
 	var left float64
 	for _, s := range shapes {
@@ -280,12 +284,55 @@ func TestFullSizeStep(t *testing.T) {
 	}
 }
 
-// Where plain attention is wanted there is no call of the device's own, and its products are bf16 too.
-func TestPlainAttention(t *testing.T) {
+// Plain attention has no call of the device's own, and its products are bf16 too.
+func TestPlainAttentionCallsNothing(t *testing.T) {
 	c := vitB()
 	c.PlainAttention = true
 	got := takeCensus(t, gpuPrograms(t, c, []mask.Shape{{Target: 35, Context: 48}})[0])
 	if len(got.calls) > 0 || len(got.products) != 1 || got.products["bf16 x bf16 -> bf16"] == 0 {
 		t.Errorf("calls %v, products %v", got.calls, got.products)
+	}
+}
+
+// The gradient of the residual stream is rounded to bf16 behind every block's attention and MLP. Its
+// float32 form has no other reader, so the kernel that computes it writes bf16 alone. In float32
+// nothing is rounded.
+func TestGradientOfTheResidualStreamHasNoFloat32Copy(t *testing.T) {
+	c := vitB()
+	c.Width, c.Depth, c.Depths, c.Heads = 96, 3, []int{0, 1, 2}, 3
+	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 48, 2, 3
+	s := mask.Shape{Target: 35, Context: 48}
+	program := live(gpuPrograms(t, c, []mask.Shape{s})[0])
+	uses := map[string]int{} // and one for the definition
+	for _, name := range valueForm.FindAllString(program, -1) {
+		uses[name]++
+	}
+	statements := map[string]string{}
+	for _, m := range statementForm.FindAllStringSubmatchIndex(program, -1) {
+		line, _, _ := strings.Cut(program[m[0]:], "\n")
+		statements[program[m[2]:m[3]]] = line
+	}
+	got := map[string]int{}
+	for _, m := range barrierForm.FindAllStringSubmatch(program, -1) {
+		got[m[2]]++
+		round := roundForm.FindStringSubmatch(statements[m[1]])
+		if round == nil {
+			t.Errorf("a barrier on %s", statements[m[1]])
+		} else if uses[round[1]] != 2 {
+			t.Errorf("a gradient %s is read %d times in float32, want once", round[2], uses[round[1]]-1)
+		}
+	}
+	blocks := c.Slots() * c.PredictorDepth
+	sequences := c.Batch * c.Masks.TargetBlocks
+	student := fmt.Sprintf("%dx%dx%dxbf16", c.Batch, s.Context, c.Width)
+	inner := fmt.Sprintf("%dx%dx%dxbf16", sequences, s.Context+s.Target, c.PredictorWidth)
+	last := fmt.Sprintf("%dx%dx%dxbf16", sequences, s.Target, c.PredictorWidth)
+	want := map[string]int{student: 2 * c.Depth, inner: 2 * (blocks - c.Slots()), last: 2 * c.Slots()}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("rounded gradients %v, want %v", got, want)
+	}
+	c.Precision = Float32
+	if text := gpuPrograms(t, c, []mask.Shape{s})[0]; strings.Contains(text, "bf16") || strings.Contains(text, "barrier") {
+		t.Error("the program in float32 rounds something")
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/demo"
-	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -20,7 +20,7 @@ import (
 
 // demonstrate runs cijepa demo: it packs the demonstration's data into the bucket (CIJEPA_BUCKET, or
 // ./cijepa-demo), runs the job on it and prints the result.
-func demonstrate(ctx context.Context, args []string, versions machine.Versions, out, bars io.Writer, log *slog.Logger) error {
+func demonstrate(ctx context.Context, args []string, versions record.Versions, out, bars io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
 		return err
 	}
