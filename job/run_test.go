@@ -138,7 +138,7 @@ func resultOf(t *testing.T, bucket *storage.Bucket) (r settings.Result) {
 // nothing.
 func TestBrokenRunsRaiseAlarms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains nets that break")
+		t.Skip("not with -short: trains nets that break")
 	}
 	for _, c := range []struct {
 		name   string
