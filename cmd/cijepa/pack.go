@@ -94,7 +94,8 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 	return rest, labels, nil
 }
 
-// mistake makes a usage error of what only another command line can mend: another source, class file or prefix.
+// mistake makes a usage error of what only another command line can mend: another source, class
+// file or prefix.
 func mistake(err error) error {
 	if errors.Is(err, storage.ErrUnfit) || errors.Is(err, storage.ErrExists) {
 		return &usageError{err}

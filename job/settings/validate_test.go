@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -42,5 +43,24 @@ func TestListenAddressIsAnOptionalHostAndAPort(t *testing.T) {
 		if got := isAddress(address); got != ok {
 			t.Errorf("%q: %v", address, got)
 		}
+	}
+}
+
+// TestFaultsSayWhatWouldWork in words of the user.
+func TestFaultsSayWhatWouldWork(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for name, c := range map[string]struct{ value, says string }{
+		"CIJEPA_RUN":      {"a b", "CIJEPA_RUN=a b: letters, digits, dots, dashes and underscores, 100 at most"},
+		"CIJEPA_PEAK_LR":  {"101", "CIJEPA_PEAK_LR=101: above 0, 100 at most"},
+		"CIJEPA_PROBE_LR": {"0", "CIJEPA_PROBE_LR=0: above 0, 100 at most"},
+		"CIJEPA_IMAGE":    {"16384", "CIJEPA_IMAGE=16384: at most "},
+		"CIJEPA_KNN_K":    {"-1", "CIJEPA_KNN_K=-1: 0 to 10000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, c.value)
+			if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v, want %q", err, c.says)
+			}
+		})
 	}
 }
