@@ -136,6 +136,14 @@ func (p *packing) verify() func([]byte) (width, height int, err error) {
 	return pixels.Verify
 }
 
+// decoder is the name of what decodes the images, or empty.
+func (p *packing) decoder() string {
+	if !p.check {
+		return ""
+	}
+	return pixels.DecoderName()
+}
+
 // progress is a bar with rate and time left, on a terminal.
 func (p *packing) progress(bytes bool) func(done, total int64) {
 	if p.bars == nil {
@@ -169,6 +177,9 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	}
 	for _, split := range []string{"train", "val"} {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
+	}
+	if decoder := p.decoder(); decoder != "" {
+		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
 	}
 	if list := classlist.Describe(index.Classes); list != "" {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
@@ -228,7 +239,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Warn: p.warn, Progress: p.progress(false)})
+		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}
@@ -258,7 +269,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Reindex(ctx, bucket, p.data, pack.ReindexOptions{
-		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Warn: p.warn, Progress: p.progress(true)})
+		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(true)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -100,9 +101,19 @@ func (c *check) checkDoubts(ctx context.Context) {
 	if c.cfg.Image < shards.ShortSide {
 		notes.Small = 0 // as large as this run sees them
 	}
+	if ours, theirs := decoderFamily(pixels.DecoderName()), decoderFamily(notes.Decoder); theirs != "" && ours != theirs {
+		c.warn("data", "it was packed by a build with the JPEG decoder %s, and this one has %s: "+
+			"each takes a few odd files that the other does not", theirs, ours)
+	}
 	for _, warning := range append(index.Warnings(), notes.Lines()...) {
 		c.warn("data", "%s", warning)
 	}
+}
+
+// decoderFamily is the name of a decoder without its version.
+func decoderFamily(name string) string {
+	family, _, _ := strings.Cut(name, " ")
+	return family
 }
 
 // updates is the number of updates of pretraining, or 0 if the data could not be read.

@@ -34,6 +34,8 @@ type PackOptions struct {
 	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it refuses is left out and returned as a Reject.
 	// It is called by several goroutines at once and must not keep the bytes.
 	Verify func(image []byte) (width, height int, err error)
+	// Decoder is the name of what Verify decodes with, for the notes; "" is not noted.
+	Decoder string
 	// Progress is told the images read so far and those there are, one call at a time.
 	Progress func(done, total int64)
 	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is stored.
@@ -90,7 +92,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		}
 	}
 	slices.SortFunc(p.rejects, compareRejects)
-	notes := shards.Notes{Small: p.looks.small(), Warnings: slices.Concat(
+	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, Warnings: slices.Concat(
 		listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)

@@ -32,7 +32,8 @@ type ReindexOptions struct {
 	LabelKey string
 	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the index and returned as a Reject.
 	Verify func(image []byte) (width, height int, err error)
-	// Warn is as in PackOptions.
+	// Decoder and Warn are as in PackOptions.
+	Decoder string
 	Warn func(warning string)
 	// Progress is told the bytes read so far and those there are, one call at a time.
 	Progress func(done, total int64)
@@ -68,7 +69,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}
-	return ix, r.rejects, finish(ctx, b, prefix, ix, shards.Notes{Small: r.looks.small(), Warnings: r.warnings}, o.Warn)
+	return ix, r.rejects, finish(ctx, b, prefix, ix, shards.Notes{Small: r.looks.small(), Decoder: o.Decoder, Warnings: r.warnings}, o.Warn)
 }
 
 type reindexer struct {

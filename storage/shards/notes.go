@@ -25,11 +25,13 @@ type Notes struct {
 	Index string `json:"index"`
 	// Small is the number of images with a short side below 224 pixels, if they are more than half.
 	Small int `json:"small,omitempty"`
+	// Decoder is what decoded the images when they were checked; empty if they were not.
+	Decoder string `json:"decoder,omitempty"`
 	// Warnings are in words.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Lines are the notes in words, a line each.
+// Lines are what the notes warn of, in words, a line each.
 func (n Notes) Lines() []string {
 	var lines []string
 	if n.Small > 0 {
@@ -41,7 +43,7 @@ func (n Notes) Lines() []string {
 
 // PutNotes stores the notes of an index, if there are any, in place of others.
 func PutNotes(ctx context.Context, dst *storage.Bucket, prefix string, ix Index, n Notes) error {
-	if n.Small == 0 && len(n.Warnings) == 0 {
+	if n.Small == 0 && n.Decoder == "" && len(n.Warnings) == 0 {
 		return nil
 	}
 	index, err := ix.Encode()
