@@ -1,5 +1,6 @@
-// Package classlist knows the class lists that have names: ImageNet-100 in the two selections that go by that name, Imagenette, and
-// ImageNet-1k in the order of its class numbers. A list is recognised by the SHA-256 of its sorted lines. The package refuses to know images.
+// Package classlist knows the class lists that have names: ImageNet-100 in the two selections that
+// go by that name, Imagenette, and ImageNet-1k in the order of its class numbers. A list is
+// recognised by the SHA-256 of its sorted lines. The package refuses to know images.
 //
 //	classlist.go               names, files and recognition
 //	imagenet-100.txt           the 100 synsets of CMC (Tian et al.), in the order of its file
@@ -26,7 +27,8 @@ var lists embed.FS
 // Post is the list of the ImageNet-100 that the post measures on.
 const Post = "imagenet-100"
 
-// known are the lists with a name, in the order in which they are shown, and what a person calls them.
+// known are the lists with a name, in the order in which they are shown, and what a person calls
+// them.
 var known = []struct{ name, title string }{
 	{Post, "ImageNet-100 (CMC), the post's"},
 	{"imagenet-100-kaggle", "Kaggle's ImageNet-100"},
@@ -65,7 +67,8 @@ func list(name string) []string {
 	return strings.Fields(string(data))
 }
 
-// Read reads a class file: one class name a line, in label order. Blank lines and lines that begin with # are skipped, and so is a byte order mark.
+// Read reads a class file: one class name a line, in label order. Blank lines and lines that begin
+// with # are skipped, and so is a byte order mark.
 func Read(r io.Reader) ([]string, error) {
 	var classes []string
 	seen := map[string]bool{}
@@ -105,7 +108,8 @@ func Recognise(classes []string) string {
 	return ""
 }
 
-// Describe says in words which list the classes are, and what that means for a comparison with the post; "" for a list without a name.
+// Describe says in words which list the classes are, and what that means for a comparison with the
+// post; "" for a list without a name.
 func Describe(classes []string) string {
 	name := Recognise(classes)
 	if name == "" {

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/adler32"
+	"hash/crc32"
 	"io"
 	"os"
 	"path"
@@ -19,19 +21,20 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic 0x00000803) and of its labels
-// file (magic 0x00000801), each plain or gzipped.
+// IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic
+// 0x00000803) and of its labels file (magic 0x00000801), each plain or gzipped.
 type IDX struct {
 	Split          string // "train" or "val"
 	Images, Labels io.Reader
 }
 
-// largestIDX bounds what an IDX header may make the program allocate; MNIST's training images are 47 MB.
+// largestIDX bounds what an IDX header may make the program allocate; MNIST's training images are
+// 47 MB.
 const largestIDX = 4 << 30
 
-// FromIDX reads splits in the IDX format. Their pixels are held in memory (47 MB for 60,000 images of 28x28), and each image
-// becomes a grey PNG with the same pixels. classes are the class names in label order; without them the classes are called by
-// their numbers, "0" to the largest label.
+// FromIDX reads splits in the IDX format. Their pixels are held in memory (47 MB for 60,000 images
+// of 28x28), and each image becomes a grey PNG with the same pixels. classes are the class names in
+// label order; without them the classes are called by their numbers, "0" to the largest label.
 func FromIDX(classes []string, splits ...IDX) (Source, error) {
 	source := &idxSource{classes: classes}
 	largest := 0
@@ -63,8 +66,9 @@ func FromIDX(classes []string, splits ...IDX) (Source, error) {
 	return source, nil
 }
 
-// fromIDXFolder reads the IDX files of a folder: for each split one of images and one of labels with the same name but for these words, such as
-// train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or gzipped. What the MNIST family calls t10k is the split "val".
+// fromIDXFolder reads the IDX files of a folder: for each split one of images and one of labels
+// with the same name but for these words, such as train-images-idx3-ubyte and
+// train-labels-idx1-ubyte, plain or gzipped. What the MNIST family calls t10k is the split "val".
 func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	named := map[string]string{} // files by their names without .gz
 	rejects := t.rejects
@@ -160,7 +164,8 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 		size *= int64(dim)
 		array.dims = append(array.dims, int(dim))
 	}
-	// The header is not believed before the bytes are there: beyond the size of MNIST's files the buffer grows as they come.
+	// The header is not believed before the bytes are there: beyond the size of MNIST's files the
+	// buffer grows as they come.
 	var data bytes.Buffer
 	data.Grow(int(min(size, 48<<20)) + bytes.MinRead)
 	n, err := io.Copy(&data, io.LimitReader(plain, size+1))
@@ -210,3 +215,52 @@ func (s *idxSource) Read(i int, buf []byte) ([]byte, error) {
 }
 
 func (s *idxSource) Close() error { return nil }
+
+// greyPNG encodes 8-bit grey pixels, row by row, as a PNG file. The pixels are stored, not
+// compressed: the file is then a function of the pixels alone, where a compressor's output changes
+// between releases of Go, and with it the checksum of every shard. A 28x28 image takes 880 bytes,
+// two of a tar file's 512-byte blocks.
+func greyPNG(pixels []byte, width, height int) []byte {
+	var rows bytes.Buffer
+	for y := range height {
+		rows.WriteByte(0) // no filter
+		rows.Write(pixels[y*width : (y+1)*width])
+	}
+	raw := rows.Bytes()
+
+	zlib := []byte{0x78, 0x01}
+	for checksum := adler32.Checksum(raw); ; {
+		const largest = 1<<16 - 1 // of a stored block
+		block := raw[:min(len(raw), largest)]
+		raw = raw[len(block):]
+		last := byte(0)
+		if len(raw) == 0 {
+			last = 1
+		}
+		zlib = append(zlib, last)
+		zlib = binary.LittleEndian.AppendUint16(zlib, uint16(len(block)))
+		zlib = binary.LittleEndian.AppendUint16(zlib, ^uint16(len(block)))
+		zlib = append(zlib, block...)
+		if last == 1 {
+			zlib = binary.BigEndian.AppendUint32(zlib, checksum)
+			break
+		}
+	}
+
+	header := binary.BigEndian.AppendUint32(nil, uint32(width))
+	header = binary.BigEndian.AppendUint32(header, uint32(height))
+	header = append(header, 8, 0, 0, 0, 0) // bits, grey, deflate, adaptive filter, not interlaced
+
+	png := []byte("\x89PNG\r\n\x1a\n")
+	png = pngChunk(png, "IHDR", header)
+	png = pngChunk(png, "IDAT", zlib)
+	return pngChunk(png, "IEND", nil)
+}
+
+func pngChunk(png []byte, kind string, data []byte) []byte {
+	png = binary.BigEndian.AppendUint32(png, uint32(len(data)))
+	start := len(png)
+	png = append(png, kind...)
+	png = append(png, data...)
+	return binary.BigEndian.AppendUint32(png, crc32.ChecksumIEEE(png[start:]))
+}

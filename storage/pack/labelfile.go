@@ -33,9 +33,11 @@ func imageStem(name string) string {
 	return name
 }
 
-// readLabelFile gives the classes of images by their stems. It reads tables of a file name and a class a line, parted by commas, tabs or blanks, in which
-// other columns may stand (Tiny-ImageNet's val_annotations.txt, Kaggle's LOC_val_solution.csv, the commands of valprep.sh), and ILSVRC's development
-// kit, as its folder, its archive or its ground truth beside meta.mat or map_clsloc.txt. isImage tells the stems of the images that want a class.
+// readLabelFile gives the classes of images by their stems. It reads tables of a file name and a
+// class a line, parted by commas, tabs or blanks, in which other columns may stand (Tiny-ImageNet's
+// val_annotations.txt, Kaggle's LOC_val_solution.csv, the commands of valprep.sh), and ILSVRC's
+// development kit, as its folder, its archive or its ground truth beside meta.mat or
+// map_clsloc.txt. isImage tells the stems of the images that want a class.
 func readLabelFile(name string, isImage func(stem string) bool) (map[string]string, error) {
 	kit, err := openKit(name)
 	if err != nil {
@@ -78,7 +80,8 @@ func readLabelFile(name string, isImage func(stem string) bool) (map[string]stri
 	return classes, nil
 }
 
-// openKit reads the files of a development kit that matter, from a folder, an archive, or beside the named file.
+// openKit reads the files of a development kit that matter, from a folder, an archive, or beside
+// the named file.
 func openKit(name string) (map[string][]byte, error) {
 	kit := map[string][]byte{}
 	wanted := map[string]bool{groundTruth: true, "meta.mat": true, "map_clsloc.txt": true}
@@ -138,7 +141,8 @@ func readArchive(name string, wanted map[string]bool, into map[string][]byte) er
 
 var errNotNumbers = errors.New("not a class number a line")
 
-// kitLabels reads a class number a line, in the order of the images, and turns the numbers into synsets.
+// kitLabels reads a class number a line, in the order of the images, and turns the numbers into
+// synsets.
 func kitLabels(text []byte, kit map[string][]byte) (map[string]string, error) {
 	fields := strings.Fields(string(text))
 	synsets := map[int]string{}
@@ -193,8 +197,8 @@ const (
 
 var errMat = fmt.Errorf("%w: meta.mat is not the file of ILSVRC's development kit", storage.ErrCorrupt)
 
-// matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data, and zeros up to a multiple of 8; or both in 2 bytes
-// each and up to 4 bytes of data.
+// matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data,
+// and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data.
 func matElement(in []byte) (kind int, data, rest []byte, err error) {
 	if len(in) < 8 {
 		return 0, nil, nil, errMat
@@ -268,7 +272,8 @@ func matSynsets(file []byte) (map[int]string, error) {
 	return nil, errMat
 }
 
-// structSynsets takes the parts of a struct matrix: flags, dimensions, name, length of a field's name, the names, and then the values of each struct.
+// structSynsets takes the parts of a struct matrix: flags, dimensions, name, length of a field's
+// name, the names, and then the values of each struct.
 func structSynsets(parts [][]byte) map[int]string {
 	const values = 5
 	if len(parts) < values || len(parts[0]) < 1 || parts[0][0] != matStruct || len(parts[3]) < 4 {

@@ -27,7 +27,8 @@ type treeSource struct {
 	hash    maphash.Seed
 }
 
-// located is a folder whose split is known. unit is the path of what names the split, and rest the folders below it.
+// located is a folder whose split is known. unit is the path of what names the split, and rest the
+// folders below it.
 type located struct {
 	*folder
 	split, unit string
@@ -63,8 +64,9 @@ func (s *treeSource) List(ctx context.Context) (Listing, error) {
 	return s.listing, nil
 }
 
-// listRejects takes what was left out while the tree was found. Many files of a folder with one reason are told at once. An archive that cannot be read is refused
-// where it may be a split or a class.
+// listRejects takes what was left out while the tree was found. Many files of a folder with one
+// reason are told at once. An archive that cannot be read is refused where it may be a split or a
+// class.
 func (s *treeSource) listRejects() error {
 	const many = 20
 	groups := map[string][]Reject{}
@@ -114,7 +116,8 @@ func (s *treeSource) nothing() error {
 	return fmt.Errorf("%w: %s has no image%s: expected %s", storage.ErrUnfit, s.root, what, layout)
 }
 
-// expand parts the folders of images from the shards. A tar file without labels is a shard as well if those beside it are.
+// expand parts the folders of images from the shards. A tar file without labels is a shard as well
+// if those beside it are.
 func (s *treeSource) expand() (folders, samples []*folder) {
 	inShards := map[string]bool{}
 	beside := func(f *folder) string { return pathOf(f.parts[:len(f.parts)-1]) }
@@ -178,7 +181,8 @@ func matchesBelow(patterns []string, folder string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool { return strings.HasPrefix(path.Clean(pattern), folder+"/") })
 }
 
-// settleUnits decides what happens to what has no split by its name, and to archives beside a folder of their split.
+// settleUnits decides what happens to what has no split by its name, and to archives beside a
+// folder of their split.
 func (s *treeSource) settleUnits(images []*located) []*located {
 	known, folders := map[string]bool{}, map[string]bool{}
 	for _, l := range images {
@@ -233,7 +237,8 @@ func firstPart(parts []part) string {
 
 var year = regexp.MustCompile(`(19|20)[0-9]{2}`)
 
-// likeness is what parts of one split have in common: its letters and its years, for train.X1 and train.X2.
+// likeness is what parts of one split have in common: its letters and its years, for train.X1 and
+// train.X2.
 func (l *located) likeness() string {
 	return path.Dir(l.unit) + "/" + letters(l.name) + strings.Join(year.FindAllString(l.name, -1), " ")
 }
@@ -395,7 +400,8 @@ func (s *treeSource) add(item Item, at extent, disk string) {
 	s.paths = append(s.paths, disk)
 }
 
-// valLabels reads the file of val's labels: the one that is named, or one of the known names in the source if val lies in no class folders.
+// valLabels reads the file of val's labels: the one that is named, or one of the known names in the
+// source if val lies in no class folders.
 func (s *treeSource) valLabels(images []*located) (map[string]string, error) {
 	name, flat := s.options.ValLabels, true
 	stems := map[string]bool{}
@@ -441,13 +447,11 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 	if err != nil {
 		return err
 	}
-	lost, gaps := missing(all)
-	if len(lost) > 0 {
-		return fmt.Errorf("%w: of a numbered row of shards %s is not there", storage.ErrUnfit, someOf(lost))
+	gaps, err := checkRows(all)
+	if err != nil {
+		return err
 	}
-	if len(gaps) > 0 {
-		s.listing.Warnings = append(s.listing.Warnings, "numbers are missing in the row of shards: "+someOf(gaps))
-	}
+	s.listing.Warnings = append(s.listing.Warnings, gaps...)
 	folders := map[string]bool{}
 	for _, l := range images {
 		folders[l.split] = folders[l.split] || len(l.members) > 0
@@ -575,7 +579,8 @@ func (s *treeSource) sameBytes(a, b *folder) bool {
 	return len(a.members) > 0
 }
 
-// splitShards gives the split of each shard: what a pattern says, else another tool's list, else the words of its path, which must agree.
+// splitShards gives the split of each shard: what a pattern says, else another tool's list, else
+// the words of its path, which must agree.
 func splitShards(names []string, stated map[string]string, train, val []string) (map[string]string, error) {
 	splits, likes := map[string]string{}, map[string]string{}
 	known := map[string]bool{}

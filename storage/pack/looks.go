@@ -8,7 +8,8 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// looks keeps what the bytes of the images say while they pass by. Several goroutines look at once, each at other images.
+// looks keeps what the bytes of the images say while they pass by. Several goroutines look at once,
+// each at other images.
 type looks struct {
 	verify        func(image []byte) (width, height int, err error)
 	drawn         bool     // sizes say nothing
@@ -18,7 +19,8 @@ type looks struct {
 
 var seed = maphash.MakeSeed()
 
-// at looks at the image of item i, whose name ends in ext, and gives the ending of its kind, or says why it is left out.
+// at looks at the image of item i, whose name ends in ext, and gives the ending of its kind, or
+// says why it is left out.
 func (l *looks) at(i int, ext string, image []byte) (kind string, err error) {
 	kind, seen := l.look(ext, image)
 	if seen.err == nil {
@@ -50,7 +52,8 @@ func (l *looks) count(seen look) {
 	}
 }
 
-// small is the number of images with a short side below shards.ShortSide if they are more than half; else 0.
+// small is the number of images with a short side below shards.ShortSide if they are more than
+// half; else 0.
 func (l *looks) small() int {
 	if little := l.little.Load(); 2*little > l.taken.Load() {
 		return int(little)

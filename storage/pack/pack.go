@@ -1,3 +1,24 @@
+// Package pack is the door for data. Pack turns labelled images into the shards that runs read, and
+// Reindex writes an index for WebDataset shards of another tool. After either, every image is in
+// the split that its owner means, once, with its own label, or it is counted and named among the
+// rejects; what cannot be known is an error that names the option that settles it. The package
+// refuses to know how images are decoded and what they are trained for.
+//
+// Files in reading order:
+//
+//	rules.go       what names, first bytes and labels mean, for all readers alike
+//	source.go      Source, Listing and Item; OpenSource finds out what lies at a path
+//	tree.go        folders and tar files as one tree, without a look at what names mean
+//	layout.go      split and class of each image of a tree
+//	labelfile.go   classes of val in a file of their own, and ILSVRC's development kit
+//	samples.go     the members of a WebDataset shard gathered into samples
+//	parquet.go     parquet files
+//	idx.go         the MNIST family's files, as PNG files
+//	settle.go      classes and labels, and what no run could use
+//	looks.go       what the bytes of the images say: kind, size, duplicates
+//	pack.go        Pack: order, shards, index; upload.go stores a shard
+//	reindex.go     Reindex; shardlist.go finds the shards and reads other tools' lists
+//	tar.go         a tar file read from its first byte to its last, and a shard written
 package pack
 
 import (
@@ -23,36 +44,44 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without image checks.
+// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without
+// image checks.
 type PackOptions struct {
-	// Labels are the classes to pack. What they cannot settle is ErrUnfit before anything is uploaded.
+	// Labels are the classes to pack. What they cannot settle is ErrUnfit before anything is
+	// uploaded.
 	Labels
-	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random generator is part of the format.
+	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
+	// generator is part of the format.
 	Seed uint64
-	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards differ by at most one sample.
+	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards
+	// differ by at most one sample.
 	PerShard int
-	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it refuses is left out and returned as a Reject.
-	// It is called by several goroutines at once and must not keep the bytes.
+	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it
+	// refuses is left out and returned as a Reject. It is called by several goroutines at once and
+	// must not keep the bytes.
 	Verify func(image []byte) (width, height int, err error)
 	// Decoder is the name of what Verify decodes with, for the notes; "" is not noted.
 	Decoder string
 	// Progress is told the images read so far and those there are, one call at a time.
 	Progress func(done, total int64)
-	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is stored.
-	// See Index.Warnings for what the index itself tells.
+	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is
+	// stored. See Index.Warnings for what the index itself tells.
 	Warn func(warning string)
-	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
+	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the
+	// disk space of a shard in TempDir.
 	Workers int
 	// TempDir is where shards are put together; "" means the system's temporary folder.
 	TempDir string
 }
 
-// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
-// image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
+// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and
+// index.json after the last of them. An image's bytes are stored as they are. It returns the index
+// and the images that it left out, sorted by split and name.
 //
-// Equal input and options give equal bytes, so that Pack can be run again after any failure: what is there already is not
-// uploaded again. A prefix that holds another dataset is refused with ErrExists. One shard for each worker is on the local disk
-// at a time, one image for each worker in memory.
+// Equal input and options give equal bytes, so that Pack can be run again after any failure: what
+// is there already is not uploaded again. A prefix that holds another dataset is refused with
+// ErrExists. One shard for each worker is on the local disk at a time, one image for each worker in
+// memory.
 func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o PackOptions) (shards.Index, []Reject, error) {
 	if o.PerShard <= 0 {
 		o.PerShard = 1000
@@ -100,7 +129,8 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	return ix, p.rejects, finish(ctx, dst, prefix, ix, notes, o.Warn)
 }
 
-// finish stores the index, which makes the dataset exist, and then the notes, so that those of another dataset stay.
+// finish stores the index, which makes the dataset exist, and then the notes, so that those of
+// another dataset stay.
 func finish(ctx context.Context, dst *storage.Bucket, prefix string, ix shards.Index, notes shards.Notes, warn func(string)) error {
 	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
 		return err
@@ -152,7 +182,8 @@ func leftOut(rejects []Reject) []string {
 	return []string{fmt.Sprintf("%d images or other files were left out, such as %s/%s", n, rejects[0].Split, rejects[0].Name)}
 }
 
-// stillComplete looks again when all images have been looked at: those of a whole split may have been refused.
+// stillComplete looks again when all images have been looked at: those of a whole split may have
+// been refused.
 func (p *packer) stillComplete(splits map[string][]shards.Shard) error {
 	for _, split := range p.options.Splits {
 		if len(splits[split]) == 0 {
@@ -222,7 +253,8 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 	return splits, p.stillComplete(splits)
 }
 
-// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.
+// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the
+// listing plays no part.
 func (p *packer) shuffle(split string, places []int) []int {
 	type hashed struct {
 		sum   [sha256.Size]byte
@@ -243,8 +275,9 @@ func (p *packer) shuffle(split string, places []int) []int {
 	return order
 }
 
-// writeShard puts one shard together in a temporary file and uploads it if it is not there yet. first is the place of its first
-// image in the split's order: keys count from it, and the key of a refused image stays unused.
+// writeShard puts one shard together in a temporary file and uploads it if it is not there yet.
+// first is the place of its first image in the split's order: keys count from it, and the key of a
+// refused image stays unused.
 func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (shards.Shard, error) {
 	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
 	if err != nil {

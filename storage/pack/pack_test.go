@@ -102,7 +102,8 @@ func TestPackIDX(t *testing.T) {
 		t.Errorf("shards of %v samples, want 50 spread over four", sizes)
 	}
 
-	// Every image is there once, under the place in the order as its key, with its pixels and its label.
+	// Every image is there once, under the place in the order as its key, with its pixels and its
+	// label.
 	stored := storagetest.Snapshot(t, dst)
 	seen := map[byte]bool{}
 	place := 0
@@ -241,7 +242,8 @@ func TestPackRejects(t *testing.T) {
 	}
 }
 
-// A split that must have images and of which none is left when they have been looked at makes no data set.
+// A split that must have images and of which none is left when they have been looked at makes no
+// data set.
 func TestPackRejectsASplit(t *testing.T) {
 	dst := storagetest.Memory(t)
 	o := PackOptions{Labels: Labels{Splits: []string{"train", "val"}}, TempDir: t.TempDir(), Verify: func(data []byte) (int, int, error) {
@@ -286,7 +288,8 @@ func TestPackAgain(t *testing.T) {
 		}
 	}
 
-	// A shard that another seed left behind is replaced as long as there is no index, and refused when there is one.
+	// A shard that another seed left behind is replaced as long as there is no index, and refused
+	// when there is one.
 	_, _, err := Pack(ctx, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Seed: 1, TempDir: t.TempDir()})
 	if !errors.Is(err, storage.ErrExists) {
 		t.Errorf("packing over another dataset: %v, want ErrExists", err)

@@ -19,9 +19,11 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// parquetSource reads parquet files as image data sets are published in them: a column of images, with bytes and path or bytes alone, and a column of labels, numbers
-// or names. Class names come from the metadata that the hub's own writer leaves. The listing reads the labels alone. The images that are then
-// chosen are copied into one temporary file, because a parquet file cannot be read at one image without its neighbours.
+// parquetSource reads parquet files as image data sets are published in them: a column of images,
+// with bytes and path or bytes alone, and a column of labels, numbers or names. Class names come
+// from the metadata that the hub's own writer leaves. The listing reads the labels alone. The
+// images that are then chosen are copied into one temporary file, because a parquet file cannot be
+// read at one image without its neighbours.
 type parquetSource struct {
 	*tree
 	options SourceOptions
@@ -57,12 +59,8 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	lost, gaps := missing(s.parquet)
-	if len(lost) > 0 {
-		return Listing{}, fmt.Errorf("%w: of a numbered row of files %s is not there: download it", storage.ErrUnfit, someOf(lost))
-	}
-	if len(gaps) > 0 {
-		listing.Warnings = append(listing.Warnings, "numbers are missing in the row of files: "+someOf(gaps))
+	if listing.Warnings, err = checkRows(s.parquet); err != nil {
+		return Listing{}, err
 	}
 	bases := map[string]string{} // names without folders, where these tell all apart
 	for _, name := range s.parquet {
@@ -96,7 +94,8 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	return listing, nil
 }
 
-// open calls what reads a parquet file. A file that is damaged, which can make the decoder panic, is ErrCorrupt.
+// open calls what reads a parquet file. A file that is damaged, which can make the decoder panic,
+// is ErrCorrupt.
 func (s *parquetSource) open(name string, read func(*parquet.File) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -299,7 +298,8 @@ func floatOf(value parquet.Value) float64 {
 	return value.Double()
 }
 
-// findColumns looks for the columns by the names in use, or for the label by the one that is asked for.
+// findColumns looks for the columns by the names in use, or for the label by the one that is asked
+// for.
 func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	schema := file.Schema()
 	columns := parquetColumns{image: -1, path: -1, label: -1}

@@ -22,19 +22,23 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// ReindexOptions say how Reindex reads the shards of another tool. The zero value takes labels from .cls members.
+// ReindexOptions say how Reindex reads the shards of another tool. The zero value takes labels from
+// .cls members.
 type ReindexOptions struct {
-	// Labels are as in PackOptions. A list of classes leaves the samples of others out of the index.
+	// Labels are as in PackOptions. A list of classes leaves the samples of others out of the
+	// index.
 	Labels
 	// Train and Val are patterns of the shards of a split, as in SourceOptions.
 	Train, Val []string
-	// LabelKey is the field of a sample's .json member that has its label, a number or a name; "" means the .cls member.
+	// LabelKey is the field of a sample's .json member that has its label, a number or a name; ""
+	// means the .cls member.
 	LabelKey string
-	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the index and returned as a Reject.
+	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the
+	// index and returned as a Reject.
 	Verify func(image []byte) (width, height int, err error)
 	// Decoder and Warn are as in PackOptions.
 	Decoder string
-	Warn func(warning string)
+	Warn    func(warning string)
 	// Progress is told the bytes read so far and those there are, one call at a time.
 	Progress func(done, total int64)
 }
@@ -42,10 +46,12 @@ type ReindexOptions struct {
 // reindexers is how many shards are read at once.
 const reindexers = 4
 
-// Reindex makes the index of WebDataset shards that another tool has put below prefix, so that they can be used as they are. Which shards
-// there are and of which split is taken from timm's _info.json or info.json, else from webdataset's own indexes (of the kind wids-shard-index-v1), else
-// from the names of all .tar objects, by the rules that Pack has. Every shard is read once, whole, and counts and sizes that those files state must
-// hold. Samples without an image are returned as rejects.
+// Reindex makes the index of WebDataset shards that another tool has put below prefix, so that they
+// can be used as they are. Which shards there are and of which split is taken from timm's
+// _info.json or info.json, else from webdataset's own indexes (of the kind wids-shard-index-v1),
+// else from the names of all .tar objects, by the rules that Pack has. Every shard is read once,
+// whole, and counts and sizes that those files state must hold. Samples without an image are
+// returned as rejects.
 func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOptions) (shards.Index, []Reject, error) {
 	entries, err := b.ListEntries(ctx, shards.KeyPrefix(prefix))
 	if err != nil {
@@ -173,7 +179,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 	err = scanTar(in, &reader, func() (int64, error) { return in.n, nil }, func(header *tar.Header, offset int64) error {
 		at = offset
 		_, ending, ok := cutKey(header.Name)
-		if !ok || !plainMember(header) || hidden(path.Base(header.Name)) {
+		if !ok || !plainMember(header) || hiddenPath(header.Name) {
 			return nil
 		}
 		member := picture{offset: offset, length: header.Size}

@@ -11,11 +11,15 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/cijepa/cijepa/storage"
 )
 
-// The rules of this file say what a name, the first bytes of a file or the text of a label mean. All readers share them.
+// The rules of this file say what a name, the first bytes of a file or the text of a label mean.
+// All readers share them.
 
-// The splits. Words of other parts of a data set are known, so that they are never taken for one of the two that a run uses.
+// The splits. Words of other parts of a data set are known, so that they are never taken for one of
+// the two that a run uses.
 const (
 	trainSplit = "train"
 	valSplit   = "val"
@@ -28,8 +32,9 @@ var splitOfWord = map[string]string{
 	"test": otherSplit, "tests": otherSplit, "testing": otherSplit, "eval": otherSplit, "evaluation": otherSplit, "dev": otherSplit, "holdout": otherSplit,
 }
 
-// splitOf finds the word that names a split among the words of one file or folder name. Digits and signs part words: val0000 names a
-// split, trainval does not. A name with words of two splits names none.
+// splitOf finds the word that names a split among the words of one file or folder name. Digits and
+// signs part words: val0000 names a split, trainval does not. A name with words of two splits names
+// none.
 func splitOf(name string) (split, word string) {
 	for _, w := range strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return !unicode.IsLetter(c) }) {
 		of := splitOfWord[w]
@@ -44,7 +49,13 @@ func splitOf(name string) (split, word string) {
 	return split, word
 }
 
-// hidden tells names that no data set owns: those that begin with a dot, and the folders that Macs and storage boxes leave.
+// hiddenPath tells a path one of whose names is hidden.
+func hiddenPath(name string) bool {
+	return slices.ContainsFunc(strings.Split(strings.TrimPrefix(path.Clean("/"+name), "/"), "/"), hidden)
+}
+
+// hidden tells names that no data set owns: those that begin with a dot, and the folders that Macs
+// and storage boxes leave.
 func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
@@ -64,7 +75,8 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-// matchesHere tells whether a pattern names this path, with all its folders or with its last name alone.
+// matchesHere tells whether a pattern names this path, with all its folders or with its last name
+// alone.
 func matchesHere(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		pattern = path.Clean(pattern)
@@ -99,7 +111,8 @@ func unpackedName(name string) string {
 	return name
 }
 
-// imageExt gives the ending of an image's name in small letters, without the dot; "" for a name that is not an image's.
+// imageExt gives the ending of an image's name in small letters, without the dot; "" for a name
+// that is not an image's.
 func imageExt(name string) string {
 	ext := strings.TrimPrefix(strings.ToLower(path.Ext(name)), ".")
 	if slices.Contains([]string{"jpg", "jpeg", "png", "webp"}, ext) {
@@ -123,12 +136,15 @@ var kinds = []struct {
 	{0, "BZh", "compressed with bzip2: unpack it"}, {0, "\xfd7zXZ", "compressed with xz: unpack it"}, {0, "\x28\xb5\x2f\xfd", "compressed with zstd: unpack it"},
 	{0, "\x1f\x8b", "gzip"}, {257, "ustar", "tar"}, {0, "PAR1", "parquet"}, {0, "\x00\x00\x08\x03", "idx"}, {0, "\x00\x00\x08\x01", "idx"},
 	{0, "ARROW1", "an Arrow file: export it to parquet"}, {0, "\xff\xff\xff\xff", "an Arrow stream: export it to parquet"}, {0, "\x89HDF", "an HDF5 file: export its images"},
-	{0, "\x93NUMPY", "a NumPy array: export its images"}, {0, "\x80\x04", "a Python pickle: export its images"},
+	{0, "\x93NUMPY", "a NumPy array: export its images"}, {0, "\x80\x02", "a Python pickle: export its images"},
+	{0, "\x80\x03", "a Python pickle: export its images"}, {0, "\x80\x04", "a Python pickle: export its images"}, {0, "\x80\x05", "a Python pickle: export its images"},
+	{0, "MATLAB 5.0", "a MATLAB file: export its images"},
 	{0, "version https://git-lfs", "a pointer of git-lfs: git lfs pull brings the file"}, {0, "/annex/objects", "a pointer of git-annex: git annex get brings the file"},
 	{0, "<!DOCTYPE", "a web page"}, {0, "<html", "a web page"},
 }
 
-// kindOf tells the kind of a file from its first bytes: "jpg", "png", "webp", "gzip", "tar", "parquet" or "idx", or words for what is none of them.
+// kindOf tells the kind of a file from its first bytes: "jpg", "png", "webp", "gzip", "tar",
+// "parquet" or "idx", or words for what is none of them.
 func kindOf(head []byte) string {
 	for _, k := range kinds {
 		if len(head) >= k.at && bytes.HasPrefix(head[k.at:], []byte(k.magic)) {
@@ -152,13 +168,14 @@ var foreign = map[string]string{
 	".arrow": "an Arrow file: export it to parquet", ".beton": "an FFCV file: export it to WebDataset or folders", ".mds": "a MosaicML shard: export it to WebDataset",
 }
 
-// tfrecord tells a TFRecord file: a length of 8 bytes, its checksum, then a record that is as long as it says and begins as an Example does.
+// tfrecord tells a TFRecord file: a length of 8 bytes, its checksum, then a record that is as long
+// as it says and begins as an Example does.
 func tfrecord(head []byte) bool {
 	return len(head) > 13 && head[12] == 0x0a && bytes.Equal(head[3:8], make([]byte, 5)) && head[0] != 0
 }
 
-// imageKind gives the ending of an image, by its first bytes, or says why it is none that the project reads. The ending of its name is kept where it
-// does not lie.
+// imageKind gives the ending of an image, by its first bytes, or says why it is none that the
+// project reads. The ending of its name is kept where it does not lie.
 func imageKind(ext string, data []byte) (string, error) {
 	kind := kindOf(data[:min(len(data), headLength)])
 	switch kind {
@@ -183,8 +200,9 @@ var (
 	number  = regexp.MustCompile(`^[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$`)
 )
 
-// label reads the text of a label. A class number is written in one way, also if it came as 3.0; a negative one marks a sample without label, as
-// its owner means it, and is "" and no error. What is no label at all is an error.
+// label reads the text of a label. A class number is written in one way, also if it came as 3.0; a
+// negative one marks a sample without label, as its owner means it, and is "" and no error. What is
+// no label at all is an error.
 func label(text string) (string, error) {
 	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
 	if m := integer.FindStringSubmatch(text); m != nil {
@@ -233,9 +251,11 @@ var (
 	lastOfDigits = regexp.MustCompile(`^(.*?)([0-9]+)([^0-9]*)$`)
 )
 
-// missing looks at rows of numbered files. A row that states its length, as x-00000-of-00002, must be whole: lost names what is not there. In
-// other rows gaps are the numbers between the first and the last that are not there.
-func missing(names []string) (lost, gaps []string) {
+// checkRows looks at rows of numbered files. A row that states its length, as x-00000-of-00002,
+// must be whole, and have each number once. In other rows gaps are the numbers between the first
+// and the last that are not there.
+func checkRows(names []string) (gaps []string, err error) {
+	var lost, twice []string
 	type row struct{ before, after string }
 	rows := map[row]map[int]int{} // digits of each number
 	ends := map[row]int{}
@@ -254,6 +274,9 @@ func missing(names []string) (lost, gaps []string) {
 		if rows[r] == nil {
 			rows[r] = map[int]int{}
 		}
+		if rows[r][n] > 0 && ends[r] > 0 {
+			twice = append(twice, name)
+		}
 		rows[r][n] = len(digits)
 	}
 	for r, numbers := range rows {
@@ -268,7 +291,7 @@ func missing(names []string) (lost, gaps []string) {
 			}
 			last = first + end - 1
 		}
-		if last-first-len(numbers) >= len(numbers)+end { // not a row, but numbers of another kind
+		if !states && last-first >= 2*len(numbers) { // not a row, but numbers of another kind
 			continue
 		}
 		for n := first; n <= last; n++ {
@@ -285,5 +308,13 @@ func missing(names []string) (lost, gaps []string) {
 	}
 	slices.Sort(lost)
 	slices.Sort(gaps)
-	return lost, gaps
+	switch {
+	case len(lost) > 0:
+		return nil, fmt.Errorf("%w: of a numbered row of files %s is not there: download it", storage.ErrUnfit, someOf(lost))
+	case len(twice) > 0:
+		return nil, fmt.Errorf("%w: in a numbered row of files one number comes twice: %s", storage.ErrUnfit, someOf(twice))
+	case len(gaps) > 0:
+		gaps = []string{"numbers are missing in the row of files: " + someOf(gaps)}
+	}
+	return gaps, nil
 }

@@ -40,8 +40,9 @@ type sample struct {
 	reject error  // why it is left out
 }
 
-// sampler gathers the members of one WebDataset shard, in the order of the file, into samples: those that stand side by side under the same key. What
-// makes a sample ambiguous is an error: two images, a member that comes twice, members of one key in two places.
+// sampler gathers the members of one WebDataset shard, in the order of the file, into samples:
+// those that stand side by side under the same key. What makes a sample ambiguous is an error: two
+// images, a member that comes twice, members of one key in two places.
 type sampler struct {
 	labelKey string // "" = the .cls member
 	found    func(sample)
@@ -63,7 +64,8 @@ func newSampler(labelKey string, found func(sample)) *sampler {
 	return &sampler{labelKey: labelKey, found: found, note: map[string]int{}, keys: map[uint64]struct{}{}, names: map[uint64]struct{}{}, hash: maphash.MakeSeed()}
 }
 
-// cutKey parts a member's name at the first dot after the last slash; a name without one belongs to no sample.
+// cutKey parts a member's name at the first dot after the last slash; a name without one belongs to
+// no sample.
 func cutKey(name string) (key, ending string, ok bool) {
 	folder, base := path.Split(name)
 	base, ending, ok = strings.Cut(base, ".")

@@ -17,12 +17,15 @@ import (
 
 // Labels say which classes a data set gets.
 type Labels struct {
-	// Classes picks the classes and sets their label order. Empty means all of the source's, in its own order, or sorted by name where it has none. Where the
-	// labels are numbers without names, the list renames them, and must have a name for each.
+	// Classes picks the classes and sets their label order. Empty means all of the source's, in its
+	// own order, or sorted by name where it has none. Where the labels are numbers without names,
+	// the list renames them, and must have a name for each.
 	Classes []string
-	// Names are the names of the class numbers of the source, in their order; Classes then picks among them.
+	// Names are the names of the class numbers of the source, in their order; Classes then picks
+	// among them.
 	Names []string
-	// Unlabelled is how many samples may lack a label. They are left out, as those that are marked as unlabelled always are.
+	// Unlabelled is how many samples may lack a label. They are left out, as those that are marked
+	// as unlabelled always are.
 	Unlabelled int
 	// Splits are the splits that must have images.
 	Splits []string
@@ -39,8 +42,9 @@ type settled struct {
 // notChosen is the place of a label for an item that is not packed.
 const notChosen = shards.NoLabel - 1
 
-// settle decides, before anything is copied, which item has which label. It refuses what no run could use: a split without images, classes of val that
-// train has not, samples without a label. The items get the names of their classes.
+// settle decides, before anything is copied, which item has which label. It refuses what no run
+// could use: a split without images, classes of val that train has not, samples without a label.
+// The items get the names of their classes.
 func (l Labels) settle(listing Listing) (settled, error) {
 	items := listing.Items
 	s := settled{labels: make([]int32, len(items))}
@@ -118,7 +122,8 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 	return nil
 }
 
-// nameClasses gives the classes in label order and renames those of the items as far as the lists say.
+// nameClasses gives the classes in label order and renames those of the items as far as the lists
+// say.
 func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func(string)) ([]string, error) {
 	images := map[string]int{}
 	numbers, last := numbered, -1
@@ -201,8 +206,9 @@ func rename(items []Item, images map[string]int, names []string) error {
 	return nil
 }
 
-// classesOfFiles takes the class of each image from the name of its file, one of whose parts between underscores is a listed class, as in
-// n01440764_10026.JPEG. All images with one label must have one class.
+// classesOfFiles takes the class of each image from the name of its file, one of whose parts
+// between underscores is a listed class, as in n01440764_10026.JPEG. All images with one label must
+// have one class.
 func classesOfFiles(items []Item, classes []string) (map[string]int, error) {
 	listed := map[string]bool{}
 	for _, class := range classes {

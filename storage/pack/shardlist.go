@@ -21,7 +21,8 @@ type statedShard struct {
 	size        int64 // -1 where it is not said
 }
 
-// findShards finds out which shards there are and of which split. What is no shard of train or val is a reject.
+// findShards finds out which shards there are and of which split. What is no shard of train or val
+// is a reject.
 func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	read := func(name string) ([]byte, error) { return r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+name) }
 	listed, err := shardLists(r.sizes, read)
@@ -60,12 +61,10 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	if splits, err = splitShards(names, splits, r.options.Train, r.options.Val); err != nil {
 		return nil, err
 	}
-	lost, gaps := missing(names)
-	if len(lost) > 0 {
-		return nil, fmt.Errorf("%w: of a numbered row of shards %s is not there", storage.ErrUnfit, someOf(lost))
-	}
-	if len(gaps) > 0 {
-		r.warnings = append(r.warnings, "numbers are missing in the row of shards: "+someOf(gaps))
+	if gaps, err := checkRows(names); err != nil {
+		return nil, err
+	} else {
+		r.warnings = append(r.warnings, gaps...)
 	}
 	var stated []statedShard
 	for _, name := range names {
@@ -142,13 +141,15 @@ func foreignIndex(data []byte) string {
 	return ""
 }
 
-// foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and nothing is lost by a copy.
+// foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and
+// nothing is lost by a copy.
 func foreignIndexError(prefix, tool string) error {
 	return fmt.Errorf("%w: %s%s is the index of %s, which needs it, and the index of this program has the same name: copy or link the shards into a folder of their own, or choose another prefix with -data",
 		storage.ErrUnfit, shards.KeyPrefix(prefix), shards.IndexName, tool)
 }
 
-// shardLists reads timm's list of shards, else those of webdataset, among files that are known by their sizes.
+// shardLists reads timm's list of shards, else those of webdataset, among files that are known by
+// their sizes.
 func shardLists(sizes map[string]int64, read func(name string) ([]byte, error)) ([]statedShard, error) {
 	var stated []statedShard
 	seen := map[string]bool{}

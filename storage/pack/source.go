@@ -13,18 +13,21 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Source is a set of labelled images that Pack reads. A listing comes first, without a look at the images; those that are chosen are then asked for in
-// Pack's own order, so a source must be able to read any of them at any time.
+// Source is a set of labelled images that Pack reads. A listing comes first, without a look at the
+// images; those that are chosen are then asked for in Pack's own order, so a source must be able to
+// read any of them at any time.
 type Source interface {
 	// List finds every image. It is called once, before Read.
 	List(ctx context.Context) (Listing, error)
-	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by several goroutines at once.
+	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by
+	// several goroutines at once.
 	Read(i int, buf []byte) ([]byte, error)
 	// Close gives back files and space. Pack does not call it.
 	Close() error
 }
 
-// fetcher is a Source that has to make ready the images that are chosen. Fetch is called once with their places in the listing, before Read.
+// fetcher is a Source that has to make ready the images that are chosen. Fetch is called once with
+// their places in the listing, before Read.
 type fetcher interface {
 	Fetch(ctx context.Context, places []int) error
 }
@@ -33,11 +36,14 @@ type fetcher interface {
 type Listing struct {
 	// Items are the images, in any order but always the same one.
 	Items []Item
-	// Classes are the class names in the source's own label order, or nil where it has none of its own: Pack then sorts the names.
+	// Classes are the class names in the source's own label order, or nil where it has none of its
+	// own: Pack then sorts the names.
 	Classes []string
-	// Numbered says that the classes come from labels, which may be numbers: these are then the label order.
+	// Numbered says that the classes come from labels, which may be numbers: these are then the
+	// label order.
 	Numbered bool
-	// Drawn says that the images are made from arrays of pixels, so that their size is no sign of a small copy.
+	// Drawn says that the images are made from arrays of pixels, so that their size is no sign of a
+	// small copy.
 	Drawn bool
 	// Rejects are files that are left out: none of them is an image of train or val.
 	Rejects []Reject
@@ -54,7 +60,8 @@ type Item struct {
 	Class string // class name, or "" for an image without label
 	Ext   string // "jpg", "jpeg", "png" or "webp": the ending of the tar member's name; "" where only the bytes tell it
 	File  string // the file's original name, kept in the sample's .json member; "" = no such member
-	// Unlabelled says why there is no label; nil with a Class of "" is an image that its owner has marked as unlabelled.
+	// Unlabelled says why there is no label; nil with a Class of "" is an image that its owner has
+	// marked as unlabelled.
 	Unlabelled error
 }
 
@@ -86,18 +93,21 @@ const layout = "train/CLASS/*.JPEG and val/CLASS/*.JPEG, tar files of these, Web
 
 // SourceOptions say what no rule can know of a source.
 type SourceOptions struct {
-	// TempDir is for what cannot be read in place: parquet and compressed tar files. "" means the system's temporary folder.
+	// TempDir is for what cannot be read in place: parquet and compressed tar files. "" means the
+	// system's temporary folder.
 	TempDir string
-	// Train and Val are patterns of the files and folders that are a split, as path.Match has them; without any, the words of names tell.
+	// Train and Val are patterns of the files and folders that are a split, as path.Match has them;
+	// without any, the words of names tell.
 	Train, Val []string
 	// ValLabels is a file with the labels of val where its images lie in no class folders.
 	ValLabels string
-	// Label is the column of parquet files, or the field of WebDataset's .json members, that has the label; "" = the usual ones.
+	// Label is the column of parquet files, or the field of WebDataset's .json members, that has
+	// the label; "" = the usual ones.
 	Label string
 }
 
-// OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of images, tar files of them, WebDataset shards, parquet files,
-// or the MNIST family's IDX files.
+// OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of
+// images, tar files of them, WebDataset shards, parquet files, or the MNIST family's IDX files.
 func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, error) {
 	t, err := grow(ctx, path, o.TempDir)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 // tree is a small data set: file names below the root and their bytes.
 type files map[string]string
 
-// imageTree has two classes in both splits, a file that is no image, hidden files, a folder within a class and capital endings.
+// imageTree has two classes in both splits, a file that is no image, hidden files, a folder within
+// a class and capital endings.
 func imageTree() files {
 	return files{
 		"train/n02/n02_1.JPEG":     "second class, first",
@@ -48,7 +49,8 @@ func (all files) write(t *testing.T, root string) {
 	}
 }
 
-// tarOf packs the part of the tree below a prefix into a tar file whose names are those after the prefix.
+// tarOf packs the part of the tree below a prefix into a tar file whose names are those after the
+// prefix.
 func (all files) tarOf(t *testing.T, prefix string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -81,7 +83,8 @@ func mustOpen(t *testing.T, path string) Source {
 	return src
 }
 
-// content is what a source holds, image bytes by "split name class ext file", and rejects by "split name".
+// content is what a source holds, image bytes by "split name class ext file", and rejects by "split
+// name".
 func content(t *testing.T, src Source) (images map[string]string, classes, rejects []string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -354,7 +357,8 @@ func TestFromParquet(t *testing.T) {
 	}
 }
 
-// Files of another writer, Arrow's own in Rust (parquet-wasm 0.8.0), with dictionary pages, row groups of 16 and nulls.
+// Files of another writer, Arrow's own in Rust (parquet-wasm 0.8.0), with dictionary pages, row
+// groups of 16 and nulls.
 func TestFromParquetOfArrow(t *testing.T) {
 	images, classes, rejects := content(t, mustOpen(t, "testdata"))
 	if diff := cmp.Diff([]string{"zebra", "ant", "cat"}, classes); diff != "" {

@@ -18,8 +18,9 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// tree is what lies below a path: folders of files, and tar files, which are folders as well. It is found without a look at what the names mean
-// but for the endings of images, so that a million of them need not be opened.
+// tree is what lies below a path: folders of files, and tar files, which are folders as well. It is
+// found without a look at what the names mean but for the endings of images, so that a million of
+// them need not be opened.
 type tree struct {
 	extents
 	tempDir string
@@ -70,7 +71,8 @@ func archivePart(name string) part { return part{name: stem(name), file: name, a
 // devkit stands for the archive of ILSVRC's development kit.
 const devkit = "devkit"
 
-// labelFiles are the files that name the classes of images by the names under which data sets ship them.
+// labelFiles are the files that name the classes of images by the names under which data sets ship
+// them.
 var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", groundTruth, devkit}
 
 // grow walks the folder or the single archive at root.
@@ -95,7 +97,8 @@ func (t *tree) reject(in []part, name string, err error) {
 	t.rejects = append(t.rejects, Reject{Name: path.Join(append(names, name)...), Err: err})
 }
 
-// walk takes up a folder. above are the folders that it lies in, so that a link to one of them is no way round in a circle.
+// walk takes up a folder. above are the folders that it lies in, so that a link to one of them is
+// no way round in a circle.
 func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.FileInfo) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -273,7 +276,8 @@ func unzipped(head []byte) []byte {
 	return out[:n]
 }
 
-// openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone with the process.
+// openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
+// with the process.
 func (t *tree) openTar(ctx context.Context, file *os.File, size int64, parts []part, zipped bool) error {
 	if zipped {
 		spool, err := t.unzip(file)
@@ -322,7 +326,8 @@ func tempFile(dir string) (*os.File, error) {
 	return file, os.Remove(file.Name())
 }
 
-// listTar takes up the members of a tar file, which is a piece of an open file, and goes down into tar files within it.
+// listTar takes up the members of a tar file, which is a piece of an open file, and goes down into
+// tar files within it.
 func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
 	shard := &folder{parts: parts, shard: true}
@@ -334,7 +339,7 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 		}
 		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
 		at = offset
-		if header.Typeflag == tar.TypeDir || slices.ContainsFunc(strings.Split(name, "/"), hidden) {
+		if header.Typeflag == tar.TypeDir || hiddenPath(name) {
 			return nil
 		}
 		if names[name] {
@@ -375,7 +380,8 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	return nil
 }
 
-// samples tells whether the members of a tar file are WebDataset samples: a label stands beside an image under its key.
+// samples tells whether the members of a tar file are WebDataset samples: a label stands beside an
+// image under its key.
 func (f *folder) samples() bool {
 	images := map[string]bool{}
 	for _, m := range f.members {

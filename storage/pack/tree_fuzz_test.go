@@ -30,8 +30,8 @@ func pick[T any](d *dice, of ...T) T { return of[d.roll(len(of))] }
 // meant is what the owner of an image means.
 type meant struct{ split, class string }
 
-// randomTree makes a source of the layouts that people have, and says what each image, called by its
-// number, is meant to be. Images whose split or class nobody could tell are left to the count.
+// randomTree makes a source of the layouts that people have, and says what each image, called by
+// its number, is meant to be. Images whose split or class nobody could tell are left to the count.
 func randomTree(d *dice) (all files, images map[string]meant) {
 	all, images = files{}, map[string]meant{}
 	id := 0
@@ -126,8 +126,9 @@ func countImages(of files) int {
 	return n
 }
 
-// FuzzSourceTree holds the first law of the door against trees of many layouts: after a packing every
-// image is in the split and class that its owner means, once, or is counted among what was left out.
+// FuzzSourceTree holds the first law of the door against trees of many layouts: after a packing
+// every image is in the split and class that its owner means, once, or is counted among what was
+// left out.
 func FuzzSourceTree(f *testing.F) {
 	for _, seed := range []string{"", "\x00\x00\x00\x00\x00", "\x03\x01\x02\x01\x04\x03\x02\x01\x07\x05\x01\x02\x03\x04\x05", strings.Repeat("\x01\x04\x02\x00\x03", 30)} {
 		f.Add([]byte(seed))

@@ -21,7 +21,8 @@ func (p *packer) findStored(ctx context.Context) error {
 	for _, entry := range entries {
 		p.present[entry.Key] = entry.Size
 	}
-	// The index is asked for by its name: were it missing from a listing that lags behind, the shards of a whole dataset would be replaced.
+	// The index is asked for by its name: were it missing from a listing that lags behind, the
+	// shards of a whole dataset would be replaced.
 	key := shards.KeyPrefix(p.prefix) + shards.IndexName
 	data, err := p.dst.GetTwice(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -74,8 +75,9 @@ func (p *packer) upload(ctx context.Context, shard shards.Shard, file *os.File) 
 	return nil
 }
 
-// stored reads an object of this name and size back and tells whether it is the one wanted. Without an index nothing is known of
-// it: an interrupted call may have left it behind, perhaps one with another seed.
+// stored reads an object of this name and size back and tells whether it is the one wanted. Without
+// an index nothing is known of it: an interrupted call may have left it behind, perhaps one with
+// another seed.
 func (p *packer) stored(ctx context.Context, object storage.Object) (bool, error) {
 	reader, err := p.dst.Read(ctx, object)
 	if err == nil {
