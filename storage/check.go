@@ -45,7 +45,8 @@ func (b *Bucket) checkCondition(ctx context.Context, key string) error {
 	}
 	created, err := b.Create(ctx, key, []byte("cijepa tries whether it may replace what is there\n"))
 	if err == nil && created {
-		err = fmt.Errorf("%w: the store at %s replaced an object that it was told to create only if absent (If-None-Match); "+
+		err = fmt.Errorf("%w: the store at %s replaced an object that it was told to create only if absent "+
+			"(If-None-Match); "+
 			"use one that keeps conditional writes", ErrUnsupported, key)
 	}
 	return err

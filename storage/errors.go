@@ -213,7 +213,8 @@ func unsupported(act string, err error) string {
 	switch {
 	case region != "" || status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect ||
 		slices.Contains([]string{"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}, code):
-		return fmt.Sprintf("the bucket is in another region: add region=%s to the URL, or correct AWS_REGION or endpoint=",
+		return fmt.Sprintf("the bucket is in another region: add region=%s to the URL, or correct "+
+			"AWS_REGION or endpoint=",
 			cmp.Or(region, "..."))
 	case containsAny(strings.ToLower(text), "checksum", "trailer", "aws-chunked", "content-sha256", "contentsha256", "streaming-"):
 		return "it does not know the checksums that the client sends: add request_checksum_calculation=when_required to the URL"

@@ -79,12 +79,14 @@ func checkURL(bucket string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
 	case u.Scheme == "":
-		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolutePath(bucket))
+		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s",
+			bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
 		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s",
 			redacted(bucket), u.Scheme, strings.Join(known, ", "))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
-		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s", bucket, u.Host, u.Path)
+		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s",
+			bucket, u.Host, u.Path)
 	case u.Scheme == "file" && u.Path == "":
 		return nil, fmt.Errorf("bucket URL %q names no directory; write file:///some/directory", bucket)
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
@@ -112,7 +114,8 @@ func checkEndpoint(u *url.URL) error {
 		return nil
 	}
 	if e, err := url.Parse(endpoint); err != nil || e.Host == "" || e.Scheme != "http" && e.Scheme != "https" {
-		return fmt.Errorf("bucket URL %q: endpoint=%s is no address: write endpoint=https://HOST, or http://HOST:PORT", redacted(u.String()), endpoint)
+		return fmt.Errorf("bucket URL %q: endpoint=%s is no address: write endpoint=https://HOST, or "+
+			"http://HOST:PORT", redacted(u.String()), endpoint)
 	}
 	return nil
 }

@@ -77,7 +77,8 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 	}
 	first, _, _ := strings.Cut(p.data, "/")
 	if !fs.ValidPath(p.data) || p.data == "." || slices.Contains([]string{"runs", "report"}, first) {
-		return nil, labels, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as imagenet-100, other than runs and report, which have their own use", p.data)}
+		return nil, labels, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as "+
+			"imagenet-100, other than runs and report, which have their own use", p.data)}
 	}
 	labels = pack.Labels{Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
 	for _, list := range []struct {
@@ -184,7 +185,8 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	if list := classlist.Describe(index.Classes); list != "" {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
 	}
-	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), left, p.data)
+	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n",
+		len(index.Classes), left, p.data)
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}

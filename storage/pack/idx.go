@@ -75,7 +75,8 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	for _, name := range slices.Sorted(slices.Values(t.idx)) { // the plain file comes first
 		plain := strings.TrimSuffix(name, ".gz")
 		if first := named[plain]; first != "" {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies beside %s", first)})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies "+
+				"beside %s", first)})
 			continue
 		}
 		named[plain] = name
@@ -104,7 +105,8 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		pairs[split] = plain
 	}
 	if len(pairs) == 0 {
-		return nil, fmt.Errorf("%w: %s has IDX files, but none whose name says images and a split: expected %s", storage.ErrUnfit, t.root, layout)
+		return nil, fmt.Errorf("%w: %s has IDX files, but none whose name says images and a split: "+
+			"expected %s", storage.ErrUnfit, t.root, layout)
 	}
 	var splits []IDX
 	for _, split := range sortedKeys(pairs) {
@@ -152,7 +154,8 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 		return idxArray{}, fmt.Errorf("reading the IDX header: %w", err)
 	}
 	if !bytes.Equal(header[:4], []byte{0, 0, 8, byte(rank)}) {
-		return idxArray{}, fmt.Errorf("not an IDX file of bytes with %d dimensions: it begins with %x", rank, header[:4])
+		return idxArray{}, fmt.Errorf("not an IDX file of bytes with %d dimensions: it begins with %x",
+			rank, header[:4])
 	}
 	array := idxArray{}
 	size := int64(1)

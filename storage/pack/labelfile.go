@@ -158,7 +158,8 @@ func kitLabels(text []byte, kit map[string][]byte) (map[string]string, error) {
 			}
 		}
 		if synsets[n] == "" {
-			return nil, fmt.Errorf("%w: the ground truth has the class %d, which the development kit does not name", storage.ErrUnfit, n)
+			return nil, fmt.Errorf("%w: the ground truth has the class %d, which the development kit does "+
+				"not name", storage.ErrUnfit, n)
 		}
 		labels[fmt.Sprintf("ILSVRC2012_val_%08d", i+1)] = synsets[n]
 	}
@@ -182,7 +183,9 @@ func kitSynsets(kit map[string][]byte) (map[int]string, error) {
 		}
 	}
 	if len(synsets) == 0 {
-		return nil, fmt.Errorf("%w: the ground truth has class numbers of ILSVRC's development kit, and its meta.mat (or map_clsloc.txt), which tells their synsets, does not lie beside it: "+
+		return nil, fmt.Errorf("%w: the ground truth has class numbers of ILSVRC's development kit, and "+
+			"its meta.mat (or map_clsloc.txt), which tells their synsets, does not lie beside "+
+			"it: "+
 			"give -val-labels the whole kit", storage.ErrUnfit)
 	}
 	return synsets, nil

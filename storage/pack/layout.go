@@ -270,7 +270,8 @@ func oneUnit(images []*located) error {
 }
 
 func twoUnits(split, a, b string) error {
-	return fmt.Errorf("%w: both %s and %s are split %s by their names: say which one is with -%s PATTERN", storage.ErrUnfit, a, b, split, split)
+	return fmt.Errorf("%w: both %s and %s are split %s by their names: say which one is with -%s PATTERN",
+		storage.ErrUnfit, a, b, split, split)
 }
 
 // cutWrappers drops folders that all images of a unit lie in and that are no class: "images", one
@@ -350,7 +351,9 @@ func (s *treeSource) listImages(images []*located) error {
 					rest = rest[1:] // the folder in the archive of a class
 				}
 				if rest[0].archive && shardLike.MatchString(item.Class) {
-					return fmt.Errorf("%w: %s looks like a shard of WebDataset without labels, not like the archive of a class: unpack it into folders of classes", storage.ErrUnfit, pathOf(l.parts))
+					return fmt.Errorf("%w: %s looks like a shard of WebDataset without labels, not like "+
+						"the archive of a class: unpack it into folders of classes",
+						storage.ErrUnfit, pathOf(l.parts))
 				}
 			}
 			names := make([]string, 0, 4)
@@ -368,10 +371,13 @@ func (s *treeSource) listImages(images []*located) error {
 					item.Unlabelled = fmt.Errorf("%w: the file of val's labels does not name it", errNoLabel)
 				}
 			case item.Class == "" && classed[l.split]:
-				s.listing.Rejects = append(s.listing.Rejects, Reject{Split: l.split, Name: item.Name, Err: errors.New("it lies in no class folder, but beside them")})
+				s.listing.Rejects = append(s.listing.Rejects, Reject{Split: l.split, Name: item.Name, Err: errors.New("it " +
+					"lies in no class folder, but beside them")})
 				continue
 			case item.Class == "":
-				item.Unlabelled = fmt.Errorf("%w: it lies in no class folder; give each class a folder, or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's development kit)",
+				item.Unlabelled = fmt.Errorf("%w: it lies in no class folder; give each class a folder, "+
+					"or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's "+
+					"development kit)",
 					errNoLabel, strings.Join(labelFiles[:2], ", "))
 			}
 			at := ""
@@ -604,7 +610,8 @@ func splitShards(names []string, stated map[string]string, train, val []string) 
 				case of == "":
 					continue
 				case split != "" && of != split:
-					return nil, fmt.Errorf("%w: the name of %s has words of two splits: say which are which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
+					return nil, fmt.Errorf("%w: the name of %s has words of two splits: say which are "+
+						"which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
 				case split == of:
 					continue
 				}

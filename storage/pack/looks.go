@@ -86,10 +86,12 @@ func (l *looks) warnings(items []Item) (warnings []string) {
 			}
 		}
 		if both > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte by byte: %s", both, pair))
+			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte "+
+				"by byte: %s", both, pair))
 		}
 		if twice > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s", twice, split, example))
+			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s",
+				twice, split, example))
 		}
 	}
 	return warnings

@@ -179,7 +179,8 @@ func leftOut(rejects []Reject) []string {
 	if n == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d images or other files were left out, such as %s/%s", n, rejects[0].Split, rejects[0].Name)}
+	return []string{fmt.Sprintf("%d images or other files were left out, such as %s/%s",
+		n, rejects[0].Split, rejects[0].Name)}
 }
 
 // stillComplete looks again when all images have been looked at: those of a whole split may have
@@ -189,7 +190,8 @@ func (p *packer) stillComplete(splits map[string][]shards.Shard) error {
 		if len(splits[split]) == 0 {
 			slices.SortFunc(p.rejects, compareRejects)
 			last := slices.IndexFunc(p.rejects, func(r Reject) bool { return r.Split == split }) // there is one: settle has seen images
-			return fmt.Errorf("%w: all images of split %s were left out, such as %s", storage.ErrUnfit, split, p.rejects[last])
+			return fmt.Errorf("%w: all images of split %s were left out, such as %s",
+				storage.ErrUnfit, split, p.rejects[last])
 		}
 	}
 	return nil
@@ -327,7 +329,8 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 // spooling says what to do about a temporary folder without space.
 func spooling(err error) error {
 	if storage.IsDiskFull(err) {
-		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
+		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or "+
+			"choose another folder with -temp", err)
 	}
 	return err
 }

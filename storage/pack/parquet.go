@@ -194,7 +194,9 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 				}
 				n, err := spool.WriteAt(value.ByteArray(), end)
 				if err != nil {
-					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: free some, or choose another folder with -temp", err, filepath.Dir(spool.Name()))
+					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: "+
+						"free some, or choose another folder with -temp",
+						err, filepath.Dir(spool.Name()))
 				}
 				s.places[place] = extent{0, end, int64(n)}
 				end += int64(n)
@@ -315,7 +317,8 @@ func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	}
 	all := fmt.Sprintf("the columns are %s", someOf(described(schema)))
 	if columns.image < 0 {
-		return columns, fmt.Errorf("%w: no column has images (%s); %s", storage.ErrUnfit, strings.Join(imageColumns, ", "), all)
+		return columns, fmt.Errorf("%w: no column has images (%s); %s",
+			storage.ErrUnfit, strings.Join(imageColumns, ", "), all)
 	}
 	known := labelColumns
 	if label != "" {
@@ -329,13 +332,16 @@ func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	}
 	switch {
 	case len(there) == 0:
-		return columns, fmt.Errorf("%w: there is no column %s of labels; %s: -label COLUMN says which one has them", storage.ErrUnfit, strings.Join(known, ", "), all)
+		return columns, fmt.Errorf("%w: there is no column %s of labels; %s: -label COLUMN says which one "+
+			"has them", storage.ErrUnfit, strings.Join(known, ", "), all)
 	case len(there) > 1:
-		return columns, fmt.Errorf("%w: the columns %s may all be labels: -label COLUMN says which one it is", storage.ErrUnfit, strings.Join(there, ", "))
+		return columns, fmt.Errorf("%w: the columns %s may all be labels: -label COLUMN says which one it "+
+			"is", storage.ErrUnfit, strings.Join(there, ", "))
 	}
 	found, ok := schema.Lookup(there[0])
 	if !ok || found.MaxRepetitionLevel > 0 || !slices.Contains([]parquet.Kind{parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray}, found.Node.Type().Kind()) {
-		return columns, fmt.Errorf("%w: the label column %s is neither a number nor a name a row; %s", storage.ErrUnfit, there[0], all)
+		return columns, fmt.Errorf("%w: the label column %s is neither a number nor a name a row; %s",
+			storage.ErrUnfit, there[0], all)
 	}
 	columns.label = found.ColumnIndex
 	// {"info": {"features": {"label": {"names": [...], "_type": "ClassLabel"}, ...}}}

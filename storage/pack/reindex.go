@@ -140,7 +140,8 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 		return scanned{}, fmt.Errorf("shard %s: %w", stated.name, err)
 	}
 	if stated.samples >= 0 && seen != stated.samples {
-		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w", stated.name, seen, stated.samples, storage.ErrCorrupt)
+		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w",
+			stated.name, seen, stated.samples, storage.ErrCorrupt)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,7 +157,8 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 	in := &counted{r: bufio.NewReaderSize(stream, 1<<20), sum: sha256.New()}
 	if head, err := in.r.(*bufio.Reader).Peek(headLength); len(head) > 0 { // a shorter one is told below
 		if kind := kindOf(head); kind == "gzip" {
-			return found, 0, fmt.Errorf("%w: it is compressed, and training reads shards where they lie: unpack it with gunzip", storage.ErrUnfit)
+			return found, 0, fmt.Errorf("%w: it is compressed, and training reads shards where they lie: "+
+				"unpack it with gunzip", storage.ErrUnfit)
 		} else if err == nil && kind != "tar" && len(bytes.TrimRight(head, "\x00")) > 0 && strings.HasPrefix(kind, "a ") {
 			return found, 0, fmt.Errorf("%w: it is not a tar file but %s", storage.ErrCorrupt, kind)
 		}

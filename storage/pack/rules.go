@@ -310,9 +310,11 @@ func checkRows(names []string) (gaps []string, err error) {
 	slices.Sort(gaps)
 	switch {
 	case len(lost) > 0:
-		return nil, fmt.Errorf("%w: of a numbered row of files %s is not there: download it", storage.ErrUnfit, someOf(lost))
+		return nil, fmt.Errorf("%w: of a numbered row of files %s is not there: download it",
+			storage.ErrUnfit, someOf(lost))
 	case len(twice) > 0:
-		return nil, fmt.Errorf("%w: in a numbered row of files one number comes twice: %s", storage.ErrUnfit, someOf(twice))
+		return nil, fmt.Errorf("%w: in a numbered row of files one number comes twice: %s",
+			storage.ErrUnfit, someOf(twice))
 	case len(gaps) > 0:
 		gaps = []string{"numbers are missing in the row of files: " + someOf(gaps)}
 	}

@@ -90,15 +90,18 @@ func (s *sampler) add(name string, at picture, text []byte) error {
 		sum := maphash.String(s.hash, key)
 		if _, again := s.keys[sum]; again {
 			if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; twice {
-				return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them again with keys of their own", storage.ErrUnfit, name)
+				return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them "+
+					"again with keys of their own", storage.ErrUnfit, name)
 			}
-			return fmt.Errorf("%w: the members of sample %s do not stand side by side: sort the names (tar --sort=name) and pack them again", storage.ErrUnfit, key)
+			return fmt.Errorf("%w: the members of sample %s do not stand side by side: sort the names (tar "+
+				"--sort=name) and pack them again", storage.ErrUnfit, key)
 		}
 		s.keys[sum] = struct{}{}
 	}
 	sum := maphash.String(s.hash, key+"."+ending)
 	if _, twice := s.names[sum]; twice {
-		return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them again with keys of their own", storage.ErrUnfit, name)
+		return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them again with "+
+			"keys of their own", storage.ErrUnfit, name)
 	}
 	s.names[sum] = struct{}{}
 	s.endings = append(s.endings, ending)
@@ -153,7 +156,8 @@ func (s *sampler) end() error {
 	bare := slices.DeleteFunc(slices.Clone(s.pictures), func(p picture) bool { return strings.Contains(p.ending, ".") })
 	switch {
 	case len(bare) > 1:
-		return fmt.Errorf("%w: sample %s has %d images, .%s and .%s: only one can be the sample's", storage.ErrUnfit, s.key, len(bare), bare[0].ending, bare[1].ending)
+		return fmt.Errorf("%w: sample %s has %d images, .%s and .%s: only one can be the sample's",
+			storage.ErrUnfit, s.key, len(bare), bare[0].ending, bare[1].ending)
 	case len(bare) == 1:
 		s.image = bare[0]
 		for _, p := range s.pictures {
@@ -164,7 +168,8 @@ func (s *sampler) end() error {
 	case len(s.pictures) == 1:
 		s.image = s.pictures[0]
 	case len(s.pictures) > 1:
-		return fmt.Errorf("%w: the %d members .%s all have the key %s, because a key of WebDataset ends at the first dot of a file name, and none is the image .jpg, .png or .webp: "+
+		return fmt.Errorf("%w: the %d members .%s all have the key %s, because a key of WebDataset ends at "+
+			"the first dot of a file name, and none is the image .jpg, .png or .webp: "+
 			"pack them again with names that have one dot", storage.ErrUnfit, len(s.endings), someOf(s.endings), s.key)
 	default:
 		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", someOf(s.endings))

@@ -87,7 +87,8 @@ func (l Labels) settle(listing Listing) (settled, error) {
 		for _, n := range left {
 			sum += n
 		}
-		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
+		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in "+
+			"the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
 	}
 	return s, l.refuse(counts, append(s.rejects, listing.Rejects...))
 }
@@ -116,7 +117,8 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 	}
 	if missing > allowed {
 		item := &items[first]
-		return fmt.Errorf("%w: %d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d leaves them out",
+		return fmt.Errorf("%w: %d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d "+
+			"leaves them out",
 			storage.ErrUnfit, missing, item.Name, item.Split, item.Unlabelled, missing)
 	}
 	return nil
@@ -138,11 +140,13 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 		}
 	}
 	if some := slices.IndexFunc(items, func(item Item) bool { return isNumber(item.Class) }); numbered && !numbers && some >= 0 && own == nil {
-		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part", items[some].Class, items[some].Name))
+		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part",
+			items[some].Class, items[some].Name))
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, fmt.Errorf("%w: -names gives names to class numbers, but the labels of the source are not all numbers, such as %s", storage.ErrUnfit, someOf(sortedKeys(images)))
+		return nil, fmt.Errorf("%w: -names gives names to class numbers, but the labels of the source are "+
+			"not all numbers, such as %s", storage.ErrUnfit, someOf(sortedKeys(images)))
 	case len(l.Names) > 0:
 		if err := rename(items, images, l.Names); err != nil {
 			return nil, err
@@ -150,7 +154,9 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 		own, numbers = l.Names, false
 	case numbers && len(l.Classes) > 0 && !containsAll(images, l.Classes):
 		if name := classlist.Recognise(l.Classes); name != "" || last >= len(l.Classes) {
-			return nil, fmt.Errorf("%w: the labels of the source are the numbers up to %d, and only the names of all of them, in their order, tell which classes the %d listed ones are: "+
+			return nil, fmt.Errorf("%w: the labels of the source are the numbers up to %d, and only the "+
+				"names of all of them, in their order, tell which classes the %d listed ones "+
+				"are: "+
 				"give them with -names FILE (-names imagenet-1k for the 1,000 synsets in sorted order)", storage.ErrUnfit, last, len(l.Classes))
 		}
 		return l.Classes, rename(items, images, l.Classes)
@@ -176,7 +182,8 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 	}
 	for _, class := range l.Classes {
 		if images[class] == 0 {
-			return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it; it has %s", storage.ErrUnfit, class, someOf(sortedKeys(images)))
+			return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it; it has %s",
+				storage.ErrUnfit, class, someOf(sortedKeys(images)))
 		}
 	}
 	return l.Classes, nil
@@ -198,7 +205,8 @@ func rename(items []Item, images map[string]int, names []string) error {
 		}
 		n, err := strconv.Atoi(*class)
 		if err != nil || n >= len(names) {
-			return fmt.Errorf("%w: %s has the label %s, and there are %d names", storage.ErrUnfit, items[i].Name, *class, len(names))
+			return fmt.Errorf("%w: %s has the label %s, and there are %d names",
+				storage.ErrUnfit, items[i].Name, *class, len(names))
 		}
 		images[names[n]] = counts[*class]
 		*class = names[n]
@@ -226,7 +234,9 @@ func classesOfFiles(items []Item, classes []string) (map[string]int, error) {
 				continue
 			}
 			if cmp.Or(class[label], part) != part || cmp.Or(of[part], label) != label {
-				return nil, fmt.Errorf("%w: the class list names none of the source's classes, and by the names of the files label %q is both %s and %s", storage.ErrUnfit, label, class[label], part)
+				return nil, fmt.Errorf("%w: the class list names none of the source's classes, and by the "+
+					"names of the files label %q is both %s and %s",
+					storage.ErrUnfit, label, class[label], part)
 			}
 			class[label], of[part] = part, label
 		}
@@ -263,7 +273,8 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Images > 0 }); i >= 0 {
 			what += fmt.Sprintf("; left out is %s", rejects[i])
 		}
-		return fmt.Errorf("%w: split %s has no image%s: expected %s; -val PATTERN and -train PATTERN say which folders or files are which", storage.ErrUnfit, split, what, layout)
+		return fmt.Errorf("%w: split %s has no image%s: expected %s; -val PATTERN and -train PATTERN say "+
+			"which folders or files are which", storage.ErrUnfit, split, what, layout)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {
@@ -272,7 +283,8 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		}
 	}
 	if len(strange) > 0 {
-		return fmt.Errorf("%w: %d of %d classes of split val have no image in split train: %s, beside train's %s; rename them, or pick classes with -classes",
+		return fmt.Errorf("%w: %d of %d classes of split val have no image in split train: %s, beside "+
+			"train's %s; rename them, or pick classes with -classes",
 			storage.ErrUnfit, len(strange), len(counts[valSplit]), someOf(strange), someOf(sortedKeys(counts[trainSplit])))
 	}
 	return nil

@@ -121,7 +121,8 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 	})
 	both := func(kind string) error {
 		t.Close()
-		return fmt.Errorf("%w: %s holds both %s files and images or tar files: give the folder that has one kind", storage.ErrUnfit, path, kind)
+		return fmt.Errorf("%w: %s holds both %s files and images or tar files: give the folder that has "+
+			"one kind", storage.ErrUnfit, path, kind)
 	}
 	switch {
 	case len(t.parquet) > 0 && (len(t.idx) > 0 || images && t.splitImages()):

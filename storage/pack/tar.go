@@ -73,7 +73,8 @@ func scanTar(r io.Reader, reader **tar.Reader, offset func() (int64, error), vis
 		members++
 	}
 	if tail.zeros < endMark {
-		return fmt.Errorf("%w: after %d members it ends without the zeros that end a tar file: it was cut, or its writer never closed it; download or make it again", storage.ErrCorrupt, members)
+		return fmt.Errorf("%w: after %d members it ends without the zeros that end a tar file: it was cut, "+
+			"or its writer never closed it; download or make it again", storage.ErrCorrupt, members)
 	}
 	at, err := offset()
 	if err != nil {
@@ -84,7 +85,8 @@ func scanTar(r io.Reader, reader **tar.Reader, offset func() (int64, error), vis
 		return err
 	}
 	if tail.zeros < endMark+rest {
-		return fmt.Errorf("%w: something follows its end at byte %d, as when two tar files are joined with cat: join them with tar --concatenate", storage.ErrUnfit, at)
+		return fmt.Errorf("%w: something follows its end at byte %d, as when two tar files are joined with "+
+			"cat: join them with tar --concatenate", storage.ErrUnfit, at)
 	}
 	return nil
 }
@@ -94,9 +96,11 @@ func scanTar(r io.Reader, reader **tar.Reader, offset func() (int64, error), vis
 func damagedAt(err error, at int64) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: it ends within the member behind byte %d: the download was cut, fetch it again", storage.ErrCorrupt, at)
+		return fmt.Errorf("%w: it ends within the member behind byte %d: the download was cut, fetch it "+
+			"again", storage.ErrCorrupt, at)
 	case errors.Is(err, tar.ErrHeader):
-		return fmt.Errorf("%w: a header behind byte %d is none of a tar file: fetch it again (%w)", storage.ErrCorrupt, at, err)
+		return fmt.Errorf("%w: a header behind byte %d is none of a tar file: fetch it again (%w)",
+			storage.ErrCorrupt, at, err)
 	}
 	return err
 }

@@ -310,7 +310,8 @@ func (t *tree) unzip(file *os.File) (*os.File, error) {
 	if _, err := io.Copy(spool, r); err != nil {
 		spool.Close()
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) {
-			return nil, fmt.Errorf("%w: its compressed bytes are cut or damaged: download it again: %w", storage.ErrCorrupt, err)
+			return nil, fmt.Errorf("%w: its compressed bytes are cut or damaged: download it again: %w",
+				storage.ErrCorrupt, err)
 		}
 		return nil, spooling(err)
 	}
@@ -371,7 +372,8 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 		parts = append(parts, archivePart(base))
 		zipped := make([]byte, 2)
 		if _, err := t.files[m.at.file].ReadAt(zipped, m.at.offset); err == nil && string(zipped) == "\x1f\x8b" {
-			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one", pathOf(parts), storage.ErrUnfit)
+			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one",
+				pathOf(parts), storage.ErrUnfit)
 		}
 		if err := t.listTar(ctx, m.at, parts); err != nil {
 			return err
