@@ -51,11 +51,11 @@ func (j *Job) begin(ctx context.Context) error {
 
 // join checks that run.json names the same recipe and data, and takes the micro-batch from it.
 func (j *Job) join(ctx context.Context, want settings.RunRecord, text []byte) error {
-	stored, err := settings.ReadRecord(text, j.key("run.json"))
+	stored, err := settings.ReadRunRecord(text, j.key("run.json"))
 	if err != nil {
 		return err
 	}
-	if err := settings.Differences(want, stored, j.key("run.json")); err != nil {
+	if err := settings.Conflicts(want, stored, j.key("run.json")); err != nil {
 		return err
 	}
 	j.begun, j.cfg.MicroBatch = stored.Begun, stored.Recipe.MicroBatch
@@ -68,7 +68,7 @@ func (j *Job) environment() string {
 	v := j.versions
 	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s",
 		v.Program, v.Commit, v.Build, runtime.Version(), runtime.GOARCH, v.GoMLX, v.GoXLA, pixels.DecoderName(), j.device.Description())
-	vectors := machine.Vectors()
+	vectors := machine.VectorUnit()
 	if v.Plugin != "" {
 		vectors = "" // the host computes no sum
 	}
@@ -77,7 +77,7 @@ func (j *Job) environment() string {
 			here += ", " + more
 		}
 	}
-	if j.programs.Own() {
+	if j.programs.UsesLocalPrograms() {
 		here += ", with programs of its own"
 	}
 	return here

@@ -26,8 +26,8 @@ const progressPart = "progress.json"
 // position is where a run stands: a phase, the updates done in it, and the state after them.
 type position struct {
 	phase    string
-	step     int64 // updates done in the phase
-	keep     bool  // a checkpoint of this position is never deleted
+	step     int64          // updates done in the phase
+	keep     bool           // a checkpoint of this position is never deleted
 	learner  *model.Learner // of pretraining
 	probes   *probes        // of the probe
 	progress *Progress
@@ -168,7 +168,7 @@ func (at position) parts() ([]checkpoint.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := []checkpoint.Part{machine.BytesPart(progressPart, text)}
+	parts := []checkpoint.Part{bytesPart(progressPart, text)}
 	for _, p := range held {
 		parts = append(parts, checkpoint.Part(p))
 	}
@@ -202,4 +202,12 @@ func (u unlessEnded) Write(p []byte) (int, error) {
 		return 0, context.Cause(u.ctx)
 	}
 	return u.Writer.Write(p)
+}
+
+// bytesPart is data as a part of a checkpoint.
+func bytesPart(name string, data []byte) checkpoint.Part {
+	return checkpoint.Part{Name: name, Size: int64(len(data)), Write: func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}}
 }

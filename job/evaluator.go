@@ -9,7 +9,6 @@ import (
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage/shards"
@@ -181,7 +180,7 @@ func (e *evaluator) fit(line record.Eval, bank, queries []float32) record.Eval {
 	}
 	line.ProbeTop1 = top1(classify.Ridge(bank, e.bank.labels, queries, cfg.Width, classes))
 	if cfg.KNNK > 0 {
-		line.KNNTop1 = settings.Finite(top1(classify.NearestNeighbours(bank, e.bank.labels, queries, cfg.Width, cfg.KNNK, classes)))
+		line.KNNTop1 = record.Finite(top1(classify.NearestNeighbours(bank, e.bank.labels, queries, cfg.Width, cfg.KNNK, classes)))
 	}
 	line.Solving = time.Since(begin).Seconds()
 	return line

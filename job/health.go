@@ -6,7 +6,6 @@ import (
 
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -57,7 +56,7 @@ func (j *Job) measureHealth(h *health, at position, epoch int64) error {
 	}
 	line := record.Health{
 		Step: at.step, Epoch: epoch, Depths: j.cfg.Depths,
-		Std: settings.FiniteAll(m.Std), Rank: settings.FiniteAll(m.Rank), RMS: settings.FiniteAll(m.RMS),
+		Std: record.FiniteAll(m.Std), Rank: record.FiniteAll(m.Rank), RMS: record.FiniteAll(m.RMS),
 	}
 	last := len(m.Rank) - 1
 	j.log.Info("epoch", "epoch", epoch, "step", at.step, "feature_std", m.Std[last], "effective_rank", m.Rank[last], "residual_rms", m.RMS[last])

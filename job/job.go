@@ -41,7 +41,7 @@ import (
 // Job is one attempt at a run.
 type Job struct {
 	cfg      settings.Config
-	versions machine.Versions
+	versions record.Versions
 	log      *slog.Logger
 	bars     io.Writer // of progress bars; nil: none
 
@@ -51,7 +51,7 @@ type Job struct {
 	data     *shards.Dataset
 	cache    *shards.Cache
 	device   *model.Device
-	programs *machine.Programs
+	programs *machine.ProgramStore
 	journal  journal
 	live     live.View
 	begun    time.Time // of the run, not of this attempt
@@ -135,7 +135,7 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	result, err := settings.Finished(j.cfg.Recipe, text, j.key("result.json"))
+	result, err := settings.ReadResult(j.cfg.Recipe, text, j.key("result.json"))
 	if err == nil {
 		j.log.Info("done already", "result", j.key("result.json"), "top1", result.Metrics.Top1)
 	}
@@ -158,14 +158,14 @@ func (j *Job) open(ctx context.Context) (err error) {
 	if j.data, err = machine.OpenDataset(ctx, j.cfg, j.shards); err != nil {
 		return err
 	}
-	if err = machine.Usable(j.cfg, j.data.Index); err != nil {
+	if err = machine.CheckDataset(j.cfg, j.data.Index); err != nil {
 		return err
 	}
 	if j.cache, err = machine.OpenCache(j.cfg, j.data, j.log); err != nil {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = machine.NewRunPrograms(ctx, machine.ProgramsFolder(j.cfg), j.bucket, j.run, j.log)
+	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg), j.bucket, j.run, j.log)
 	err = machine.Interruptible(ctx, func() (err error) {
 		j.device, err = machine.OpenDevice(j.cfg, j.programs, j.log)
 		return err
@@ -174,7 +174,7 @@ func (j *Job) open(ctx context.Context) (err error) {
 		return err
 	}
 	if j.versions.Plugin = j.device.Plugin(); j.versions.Plugin != "" {
-		j.versions.Driver = machine.Driver()
+		j.versions.Driver = machine.DriverVersion()
 	}
 	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))

@@ -89,7 +89,7 @@ func (j *Job) openBoard(at position) {
 // newAlarms makes the rules that every line of the journal is held against.
 func (j *Job) newAlarms(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Rules {
 	rules := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
-	j.journal.follow(func(line any) { j.fire(rules.Line(line)) })
+	j.journal.follow(func(line any) { j.fire(rules.Evaluate(line)) })
 	return rules
 }
 

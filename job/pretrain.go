@@ -36,7 +36,7 @@ func (j *Job) pretrain(ctx context.Context, at *position) error {
 	left := func(ctx context.Context) iter.Seq2[*input.Batch, error] {
 		return p.loader.Batches(ctx, from, p.schedule.Total)
 	}
-	err = run(ctx, j.newLoop(*at, p.phase()), at, machine.Uploaded(ctx, at.learner, left), func(b machine.DeviceBatch) (taken, error) {
+	err = run(ctx, j.newLoop(*at, p.phase()), at, machine.Prefetch(ctx, at.learner, left), func(b machine.DeviceBatch) (taken, error) {
 		return p.update(at, b)
 	})
 	if err == nil {
@@ -90,7 +90,7 @@ func (p *pretraining) prepare(ctx context.Context, at position) error {
 	if err := p.job.compile(ctx, at.learner, p.masker.Shapes(), p.health.monitor); err != nil {
 		return err
 	}
-	if p.job.programs.Own() {
+	if p.job.programs.UsesLocalPrograms() {
 		p.job.recordEnvironment(at.progress)
 	}
 	if at.step == 0 {
@@ -131,7 +131,7 @@ func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, er
 		return taken{}, fmt.Errorf("update %d: %w", step, &machine.DeviceError{Err: err})
 	}
 	at.progress.observe(cfg.Depths, sources, out)
-	p.job.fire(p.alarms.Update(step, out.Skipped))
+	p.job.fire(p.alarms.EvaluateUpdate(step, out.Skipped))
 	if n := at.progress.SkippedInARow; n >= maxSkipped {
 		at.step = step
 		return taken{}, unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data",

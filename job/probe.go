@@ -168,7 +168,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return nil, err
 	}
-	if j.programs.Own() {
+	if j.programs.UsesLocalPrograms() {
 		j.recordEnvironment(at.progress)
 	}
 	return &probing{job: j, loader: loader, total: loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs)}, nil
@@ -178,7 +178,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 func (p *probing) phase() *phase {
 	return &phase{
 		total: p.total, perEpoch: p.loader.StepsPerEpoch(), batch: p.job.cfg.ProbeBatch, bad: p.loader.Bad,
-		line: func(position) record.Step { return record.Step{Loss: settings.Finite(p.losses[0]), LR: p.lr} },
+		line: func(position) record.Step { return record.Step{Loss: record.Finite(p.losses[0]), LR: p.lr} },
 		keep: func(step int64) bool { return step == p.total },
 	}
 }

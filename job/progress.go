@@ -49,7 +49,7 @@ func newProgress(c settings.Config) *Progress {
 // observe counts one update.
 func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.StepOutput) {
 	p.Pretrained++
-	p.Loss = settings.Finite(out.Loss)
+	p.Loss = record.Finite(out.Loss)
 	if out.Skipped {
 		p.Skipped++
 		p.SkippedInARow++
@@ -59,7 +59,7 @@ func (p *Progress) observe(depths settings.DepthSet, sources []int, out model.St
 	for row, source := range sources {
 		i := slices.Index(depths, source)
 		p.Updates[i]++
-		p.Table[i] = settings.FiniteAll(out.Table[row]) // a new row: lines of the journal share the old one
+		p.Table[i] = record.FiniteAll(out.Table[row]) // a new row: lines of the journal share the old one
 	}
 }
 

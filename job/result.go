@@ -37,7 +37,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := cardTemplate.Execute(&card, r); err != nil {
 		return err
 	}
-	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), machine.BytesPart("", card.Bytes()).Write); err != nil {
+	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), bytesPart("", card.Bytes()).Write); err != nil {
 		return fmt.Errorf("writing the card: %w", err)
 	}
 	j.journal.board.Finish(r.Metrics)
@@ -101,7 +101,7 @@ func score(f *record.Metrics, depths settings.DepthSet, s scores) {
 	share := f.Top1 / 100
 	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(s.trained.N))
 	if s.neighbours >= 0 {
-		f.KNNTop1, f.UntrainedKNN = settings.Finite(percent(s.neighbours)), settings.Finite(percent(s.untrainedNeighbours))
+		f.KNNTop1, f.UntrainedKNN = record.Finite(percent(s.neighbours)), record.Finite(percent(s.untrainedNeighbours))
 	}
 }
 

@@ -200,7 +200,7 @@ func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	at.step = 3
 	var sums []string
 	hash := func(parts []checkpoint.Part) error {
-		sum, err := digest(t.Context(), append(parts, machine.BytesPart("x", []byte("state"))))
+		sum, err := digest(t.Context(), append(parts, bytesPart("x", []byte("state"))))
 		sums = append(sums, sum)
 		return err
 	}
@@ -217,7 +217,7 @@ func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	err := s.finish(ctx, at, func(parts []checkpoint.Part) error {
 		cancel(Stop{At: time.Now()})
-		_, err := digest(ctx, append(parts, machine.BytesPart("x", []byte("state"))))
+		_, err := digest(ctx, append(parts, bytesPart("x", []byte("state"))))
 		return err
 	})
 	if !errors.Is(err, ErrStopped) {

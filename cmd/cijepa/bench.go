@@ -6,12 +6,12 @@ import (
 	"log/slog"
 
 	"github.com/cijepa/cijepa/job/bench"
-	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// benchmark times the training step of the settings in the environment and prints one line of JSON.
-func benchmark(ctx context.Context, args []string, versions machine.Versions, out io.Writer, log *slog.Logger) error {
+// benchmark runs cijepa bench: it times the training step and prints one line of JSON.
+func benchmark(ctx context.Context, args []string, versions record.Versions, out io.Writer, log *slog.Logger) error {
 	var o bench.Options
 	var tera float64
 	flags := newFlags("bench", "bench [flags]: time the training step of these settings on CIJEPA_BACKEND, print one line of JSON")

@@ -12,15 +12,15 @@ import (
 
 	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/demo"
-	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// demonstrate packs the demonstration's data into the bucket, ./cijepa-demo unless CIJEPA_BUCKET says otherwise, runs the
-// job on it and prints what came out.
-func demonstrate(ctx context.Context, args []string, versions machine.Versions, out, bars io.Writer, log *slog.Logger) error {
+// demonstrate runs cijepa demo: it packs the demonstration's data into the bucket (CIJEPA_BUCKET, or
+// ./cijepa-demo), runs the job on it and prints the result.
+func demonstrate(ctx context.Context, args []string, versions record.Versions, out, bars io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func demonstrate(ctx context.Context, args []string, versions machine.Versions, 
 	if cfg.Preset != settings.Demo {
 		return &usageError{fmt.Errorf("cijepa demo runs the preset demo; for CIJEPA_PRESET=%s call cijepa alone", cfg.Preset)}
 	}
-	outliveReaders()
+	ignoreSIGPIPE()
 	start := time.Now()
 	bucket, err := openBucket(ctx, cfg.DataBucket, storage.Options{Log: log})
 	if err != nil {
@@ -55,7 +55,7 @@ func demonstrate(ctx context.Context, args []string, versions machine.Versions, 
 	return summarise(ctx, cfg, out, log)
 }
 
-// summarise prints the result of a finished run for a person.
+// summarise prints the result of a finished run.
 func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) error {
 	bucket, err := openBucket(ctx, cfg.Bucket, storage.Options{Log: log, MustExist: true})
 	if err != nil {

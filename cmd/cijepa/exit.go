@@ -11,18 +11,19 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// The exit codes. k8s/ maps them to what the cluster does next; 2 is not among them because a Go panic exits with it.
+// Exit codes. k8s/base/job.yaml maps them to what the cluster does next. 2 is not among them, because a
+// Go panic exits with it.
 const (
 	exitDone        = 0
 	exitFailed      = 1
-	exitSettings    = 64  // can never work: fail the Job at once
+	exitSettings    = 64  // a setting can never work: fail the Job at once
 	exitData        = 65  // the data or every checkpoint is beyond repair: fail the Job at once
 	exitUnreachable = 75  // storage or device out of reach after our own retries: try again, later
-	exitOvertaken   = 76  // another attempt of the same run goes on
+	exitOvertaken   = 76  // another attempt of this run goes on
 	exitStopped     = 143 // SIGTERM; never 0, which would complete the Job
 )
 
-// exitCode is the code for what a command returned.
+// exitCode maps the error of a command to an exit code.
 func exitCode(err error) int {
 	var settings *settings.Error
 	var device *machine.DeviceError

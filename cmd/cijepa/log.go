@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// newLogger writes JSON lines, or text on a terminal, where a progress bar may stand on the line.
+// newLogger writes JSON lines or, on a terminal, text around a progress bar.
 func newLogger(w io.Writer, terminal bool) *slog.Logger {
 	if !terminal {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: rounded}))
@@ -22,8 +22,8 @@ func newLogger(w io.Writer, terminal bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(clearLine{w}, &slog.HandlerOptions{ReplaceAttr: short}))
 }
 
-// rounded leaves a figure of a line four digits: a person reads no more of them, and a program still finds a number. One that is
-// not finite is none in JSON, and becomes null as in the metrics.
+// rounded rounds a number to four significant digits. NaN and infinities, which JSON cannot hold,
+// become null.
 func rounded(_ []string, a slog.Attr) slog.Attr {
 	v, ok := a.Value.Any().(float64)
 	if p, may := a.Value.Any().(*float64); may && p != nil {
@@ -35,11 +35,11 @@ func rounded(_ []string, a slog.Attr) slog.Attr {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return slog.Any(a.Key, nil)
 	}
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // its own text
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)  // cannot fail on its own text
 	return slog.Float64(a.Key, v)
 }
 
-// clearLine wipes the progress bar before a log line; the bar draws itself again.
+// clearLine erases the progress bar before a log line. The bar draws itself again.
 type clearLine struct{ w io.Writer }
 
 func (c clearLine) Write(p []byte) (int, error) {

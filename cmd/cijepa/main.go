@@ -1,5 +1,3 @@
-// Command cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back. Everything
-// is told by environment variables; cijepa config lists them.
 package main
 
 import (
@@ -23,19 +21,20 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// version and commit are stamped by the linker: -ldflags "-X main.version=... -X main.commit=...". Without it the commit is
-// the checkout's, where Go knows it.
+// version and commit are set by the linker: -ldflags "-X main.version=... -X main.commit=...". Without
+// it the commit is that of the checkout, where Go knows it.
 var (
 	version = "devel"
 	commit  string
 )
 
-// lastResort is how long after the deadline of the last checkpoint the process ends whatever it is at: a device may never
-// answer. SIGKILL would come next, and 137 counts as a failure of the Job.
-const lastResort = 2 * time.Second
+// exitMargin is the time between the deadline of the last checkpoint and os.Exit. A device may never
+// answer, and SIGKILL would come next: Kubernetes counts 137 as a failure of the Job.
+const exitMargin = 2 * time.Second
 
 func main() {
-	// A stop gives the run a moment to save; a second signal must not take that moment away, so both stay caught.
+	// After a signal the run saves its last checkpoint. A second signal must not cut that short, so
+	// signals stay caught.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
@@ -47,12 +46,12 @@ func main() {
 		bars = os.Stderr
 	}
 	log := newLogger(os.Stderr, bars != nil)
-	slog.SetDefault(log) // the cloud libraries print through package log
+	slog.SetDefault(log) // cloud libraries print through package log
 	go func() {
 		for range signals {
-			if ctx.Err() == nil { // the first counts
+			if ctx.Err() == nil { // only the first signal counts
 				cancel(job.Stop{At: time.Now()})
-				time.AfterFunc(settings.StopDeadline()+lastResort, func() {
+				time.AfterFunc(settings.StopDeadline()+exitMargin, func() {
 					log.Error("ended", "error", "something did not stop in time; what was committed is whole, start the same run again to go on", "exit", exitStopped)
 					os.Exit(exitStopped)
 				})
@@ -60,16 +59,16 @@ func main() {
 		}
 	}()
 	out := os.Stdout
-	os.Stdout = os.Stderr // what a library prints is no output of a command
+	os.Stdout = os.Stderr // so that no line of a library mixes with the output of a command
 	err := command(ctx, os.Args[1:], out, bars, log)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, job.ErrStopped) {
 		log.Warn("stopped in the middle of", "error", err.Error())
-		err = job.ErrStopped // whatever the stop made fail
+		err = job.ErrStopped // an error that the stop caused
 	}
 	code := exitCode(err)
 	switch code {
 	case exitDone:
-	case exitStopped: // as it was told
+	case exitStopped: // no error
 		log.Warn("ended", "why", err.Error(), "exit", code)
 	default:
 		log.Error("ended", "error", err.Error(), "exit", code)
@@ -85,7 +84,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		if err != nil {
 			return err
 		}
-		outliveReaders()
+		ignoreSIGPIPE()
 		return job.Run(ctx, cfg, versions, log, bars)
 	}
 	switch name, rest := args[0], args[1:]; name {
@@ -116,10 +115,10 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 }
 
-// outliveReaders lets a run go on when nobody reads its log any more: a pipe that is closed kills a Go program that writes to it.
-func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
+// ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the process.
+func ignoreSIGPIPE() { signal.Ignore(syscall.SIGPIPE) }
 
-// show is a command that prints one text.
+// show runs a command that prints one text.
 func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error {
 	if _, err := parse(flags, args, 0, out); err != nil {
 		return err

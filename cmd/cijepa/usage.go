@@ -23,7 +23,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
 Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
 `
 
-// What the commands without flags say of themselves.
+// Help of the commands without flags.
 const (
 	checkUsage   = "check: try what the run of these settings needs, and predict its hours, before it begins.\nThe settings are those that cijepa itself would read: CIJEPA_BUCKET at least. Nothing of the run is begun."
 	demoUsage    = "demo: pack a few thousand real images, pretrain a tiny ViT on them, probe it.\nIt writes to the folder cijepa-demo where it is started, or to CIJEPA_BUCKET. Other settings change the preset demo."
@@ -31,17 +31,17 @@ const (
 	versionUsage = "version: print the versions of what would compute a run."
 )
 
-// errUsage is what was typed after the program's name and cannot work. Its own words are for nobody: see usageError.
+// errUsage marks errors of the command line, exit code 64. It is never printed; usageError has the text.
 var errUsage = errors.New("a fault of the command line")
 
-// usageError is an errUsage that begins with the fault.
+// usageError is an errUsage with its text.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string        { return e.err.Error() }
 func (e *usageError) Unwrap() error        { return e.err }
 func (e *usageError) Is(target error) bool { return target == errUsage }
 
-// misused is a command line that its command's help would mend.
+// misused is an errUsage that points to the help of a command.
 func misused(command, format string, args ...any) error {
 	if command != "" {
 		command = " " + command
@@ -49,7 +49,7 @@ func misused(command, format string, args ...any) error {
 	return &usageError{fmt.Errorf(format+"; see cijepa help%s", append(args, command)...)}
 }
 
-// newFlags are the flags of a command, none as yet. The synopsis begins with the command's name.
+// newFlags returns an empty flag set. The synopsis begins with the name of the command.
 func newFlags(name, synopsis string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.Usage = func() {
@@ -59,10 +59,10 @@ func newFlags(name, synopsis string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads the command line of a command, which has n arguments beside its flags; these may stand anywhere. Asked for help it
-// prints what the command takes, and returns flag.ErrHelp.
+// parse reads the flags and the n arguments of a command, in any order. For -h it prints the help and
+// returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []string, err error) {
-	flags.SetOutput(io.Discard) // of a fault it would print everything
+	flags.SetOutput(io.Discard) // package flag would print the whole help with every error
 	for {
 		err := flags.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {

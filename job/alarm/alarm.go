@@ -51,7 +51,7 @@ func figure(value *float64) string {
 	if value == nil {
 		return "no finite number"
 	}
-	return settings.Short(*value)
+	return settings.FormatNumber(*value)
 }
 
 // ring takes note of the readings of one kind. When states are bad that were not before, it returns one alarm for all of

@@ -28,8 +28,8 @@ func New(depths []int, rows int, normed bool, warmup, perEpoch int64, memory *St
 // settled says whether a run has warmed up.
 func (g Rules) settled(step int64) bool { return step > max(g.warmup, settledAfter) }
 
-// Line judges a line of the journal.
-func (g Rules) Line(line any) []record.Alarm {
+// Evaluate judges a line of the journal.
+func (g Rules) Evaluate(line any) []record.Alarm {
 	switch l := line.(type) {
 	case record.Step:
 		if l.Phase == record.Pretraining {
@@ -47,8 +47,8 @@ func (g Rules) Line(line any) []record.Alarm {
 	return nil
 }
 
-// Update takes note of one update.
-func (g Rules) Update(step int64, skipped bool) []record.Alarm {
+// EvaluateUpdate takes note of one update.
+func (g Rules) EvaluateUpdate(step int64, skipped bool) []record.Alarm {
 	m := g.memory
 	m.Skips = slices.DeleteFunc(m.Skips, func(s int64) bool { return s <= step-skipWindow })
 	if skipped {
@@ -77,12 +77,12 @@ func (g Rules) pathways(line record.Step) []record.Alarm {
 		got, most := float64(line.Updates[i])/n, pathwayDeviations*math.Sqrt(share*(1-share)/n)
 		off := math.Abs(got - share)
 		all = append(all, reading{
-			depth: &g.depths[i], value: settings.Finite(100 * got), limit: 100 * (share + math.Copysign(most, got-share)), excess: off,
+			depth: &g.depths[i], value: record.Finite(100 * got), limit: 100 * (share + math.Copysign(most, got-share)), excess: off,
 			bad: off > most, well: off <= most*(1-wellAgain),
 		})
 	}
 	return g.ring(record.AlarmPathway, line.Step, all, func(r reading) string {
-		return fmt.Sprintf("source depth %d took part in %s %% of the updates, and chance explains no more than %s %%: this is a fault of the program, and what comes out is not the method's", *r.depth, figure(r.value), settings.Short(r.limit))
+		return fmt.Sprintf("source depth %d took part in %s %% of the updates, and chance explains no more than %s %%: this is a fault of the program, and what comes out is not the method's", *r.depth, figure(r.value), settings.FormatNumber(r.limit))
 	})
 }
 
@@ -150,10 +150,10 @@ func (g Rules) health(line record.Health) []record.Alarm {
 			return fmt.Sprintf("the teacher's features of depth %d deviate by %s over images, and healthy ones by 0.3 to 1: images look alike to it", *r.depth, figure(r.value)) + advice
 		}),
 		g.ring(record.AlarmRank, line.Step, rank, func(r reading) string {
-			return fmt.Sprintf("the effective rank of the teacher's features of depth %d is %s, below %s: they differ in few directions", *r.depth, figure(r.value), settings.Short(r.limit)) + advice
+			return fmt.Sprintf("the effective rank of the teacher's features of depth %d is %s, below %s: they differ in few directions", *r.depth, figure(r.value), settings.FormatNumber(r.limit)) + advice
 		}),
 		g.ring(record.AlarmResidual, line.Step, size, func(r reading) string {
-			return fmt.Sprintf("the teacher's residual stream after depth %d has grown to %s, above %s (%d times the epoch before, %d at most)", *r.depth, figure(r.value), settings.Short(r.limit), mostGrowth, mostRMS) + advice
+			return fmt.Sprintf("the teacher's residual stream after depth %d has grown to %s, above %s (%d times the epoch before, %d at most)", *r.depth, figure(r.value), settings.FormatNumber(r.limit), mostGrowth, mostRMS) + advice
 		}))
 }
 
@@ -165,6 +165,6 @@ func (g Rules) online(line record.Eval) []record.Alarm {
 	fall := fallErrors * math.Sqrt(variance(m.Top1)+variance(top1))
 	r := reading{value: &top1, limit: m.Top1 - fall, bad: top1 < m.Top1-fall, well: top1 > m.Top1-fall/2}
 	return g.ring(record.AlarmProbe, line.Step, []reading{r}, func(r reading) string {
-		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s", settings.Short(top1), settings.Short(m.Top1), line.Images, settings.Variable("PeakLR"))
+		return fmt.Sprintf("the online probe has fallen to %s %% from %s %%, further than chance goes on %d images: the teacher gets worse; lower %s", settings.FormatNumber(top1), settings.FormatNumber(m.Top1), line.Images, settings.Variable("PeakLR"))
 	})
 }

@@ -11,28 +11,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/cijepa/cijepa/job"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
 
+// span lists the depths from first to last.
+func span(first, last int) (depths settings.DepthSet) {
+	for d := first; d <= last; d++ {
+		depths = append(depths, d)
+	}
+	return depths
+}
+
 // newTestJudge judges a run of the post's table: 247 updates an epoch, a warm-up of 1,235.
 func newTestJudge() Rules {
-	return Rules{depths: settings.span(1, 11), rows: 2, normed: true, warmup: 1235, perEpoch: 247, memory: &State{}}
+	return Rules{depths: span(1, 11), rows: 2, normed: true, warmup: 1235, perEpoch: 247, memory: &State{}}
 }
 
 // eleven is one figure at every depth.
 func eleven(v float64) (all []*float64) {
 	for range 11 {
-		all = append(all, settings.Finite(v))
+		all = append(all, record.Finite(v))
 	}
 	return all
 }
 
 // healthy is a line of health as a run of full size may show it.
 func healthy(epoch int64) record.Health {
-	return record.Health{Step: 247 * epoch, Epoch: epoch, Depths: settings.span(1, 11), Std: eleven(0.5), Rank: eleven(40), RMS: eleven(math.Sqrt(float64(epoch)))}
+	return record.Health{Step: 247 * epoch, Epoch: epoch, Depths: span(1, 11), Std: eleven(0.5), Rank: eleven(40), RMS: eleven(math.Sqrt(float64(epoch)))}
 }
 
 // stepped is a line of steps in which all pathways have had their share and no pair is predicted worse than 0.7.
@@ -70,12 +77,12 @@ func show(g Rules, lines []any) (found []record.Alarm) {
 		switch l := line.(type) {
 		case skipped:
 			for step := l.from; step <= l.to; step++ {
-				found = append(found, g.Update(step, true)...)
+				found = append(found, g.EvaluateUpdate(step, true)...)
 			}
 		case fine:
-			found = append(found, g.Update(int64(l), false)...)
+			found = append(found, g.EvaluateUpdate(int64(l), false)...)
 		default:
-			found = append(found, g.Line(line)...)
+			found = append(found, g.Evaluate(line)...)
 		}
 	}
 	return found
@@ -89,22 +96,22 @@ var cases = []struct {
 }{
 	{"healthy", []any{healthy(0), looked(0, 30), stepped(50), healthy(1), healthy(6), stepped(1500), looked(10, 40), stepped(2500), healthy(20), looked(20, 45), stepped(5000), looked(30, 44)}, nil},
 	{"collapse rings once until it has been healthy", []any{
-		healthy(6), changed(healthy(7), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }), changed(healthy(8), func(l *record.Health) { l.Std[4] = settings.Finite(0.02) }),
-		changed(healthy(9), func(l *record.Health) { l.Std[4] = settings.Finite(0.102) }), // not healthy enough to count
-		changed(healthy(10), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }), healthy(11),
-		changed(healthy(12), func(l *record.Health) { l.Std[4] = settings.Finite(0.09) }),
+		healthy(6), changed(healthy(7), func(l *record.Health) { l.Std[4] = record.Finite(0.09) }), changed(healthy(8), func(l *record.Health) { l.Std[4] = record.Finite(0.02) }),
+		changed(healthy(9), func(l *record.Health) { l.Std[4] = record.Finite(0.102) }), // not healthy enough to count
+		changed(healthy(10), func(l *record.Health) { l.Std[4] = record.Finite(0.09) }), healthy(11),
+		changed(healthy(12), func(l *record.Health) { l.Std[4] = record.Finite(0.09) }),
 	}, []string{"collapse 7 5", "collapse 12 5"}},
 	{"one alarm for all depths that go bad together, one more for those that follow", []any{
-		changed(healthy(7), func(l *record.Health) { l.Std[4], l.Std[6] = settings.Finite(0.09), settings.Finite(0.05) }),
+		changed(healthy(7), func(l *record.Health) { l.Std[4], l.Std[6] = record.Finite(0.09), record.Finite(0.05) }),
 		changed(healthy(8), func(l *record.Health) { l.Std = eleven(0.01) }),
 	}, []string{"collapse 7 7", "collapse 8 1"}},
 	{"features that are no numbers", []any{changed(healthy(7), func(l *record.Health) { l.Std[0], l.Rank[0], l.RMS[0] = nil, nil, nil })}, []string{"collapse 7 1", "rank 7 1", "residual 7 1"}},
 	{"before the end of the warm-up features may fall", []any{changed(healthy(3), func(l *record.Health) { l.Std, l.Rank = eleven(0.05), eleven(1.2) })}, nil},
-	{"one direction is left", []any{changed(healthy(6), func(l *record.Health) { l.Rank[10] = settings.Finite(1.2) })}, []string{"rank 6 11"}},
-	{"a third of the rank is left", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.Rank[10] = settings.Finite(13) })}, []string{"rank 7 11"}},
-	{"a residual stream beyond all bounds", []any{changed(healthy(1), func(l *record.Health) { l.RMS[10] = settings.Finite(101) })}, []string{"residual 1 11"}},
-	{"a residual stream that grows tenfold in an epoch", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.RMS[10] = settings.Finite(25) })}, []string{"residual 7 11"}},
-	{"in the warm-up it grows more", []any{healthy(1), changed(healthy(2), func(l *record.Health) { l.RMS[10] = settings.Finite(25) })}, nil},
+	{"one direction is left", []any{changed(healthy(6), func(l *record.Health) { l.Rank[10] = record.Finite(1.2) })}, []string{"rank 6 11"}},
+	{"a third of the rank is left", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.Rank[10] = record.Finite(13) })}, []string{"rank 7 11"}},
+	{"a residual stream beyond all bounds", []any{changed(healthy(1), func(l *record.Health) { l.RMS[10] = record.Finite(101) })}, []string{"residual 1 11"}},
+	{"a residual stream that grows tenfold in an epoch", []any{healthy(6), changed(healthy(7), func(l *record.Health) { l.RMS[10] = record.Finite(25) })}, []string{"residual 7 11"}},
+	{"in the warm-up it grows more", []any{healthy(1), changed(healthy(2), func(l *record.Health) { l.RMS[10] = record.Finite(25) })}, nil},
 	{"a pathway that is frozen", []any{
 		changed(stepped(100), func(l *record.Step) { l.Updates[3] = 0 }), changed(stepped(150), func(l *record.Step) { l.Updates[3] = 0 }),
 		changed(stepped(200), func(l *record.Step) { l.Updates[3] = 0 }), changed(stepped(5000), func(l *record.Step) { l.Updates[3] = 900 }),
@@ -114,12 +121,12 @@ var cases = []struct {
 	}, []string{"pathway 49400 4"}},
 	{"the deepest pathway left out once", []any{changed(stepped(500), func(l *record.Step) { l.Updates[10] = 499 })}, []string{"pathway 500 11"}},
 	{"an entry of the table above 1", []any{
-		stepped(1250), changed(stepped(1300), func(l *record.Step) { l.Table[2][9] = settings.Finite(1.02) }), changed(stepped(1350), func(l *record.Step) { l.Table[2][9] = settings.Finite(0.99) }),
-		changed(stepped(1400), func(l *record.Step) { l.Table[2][8] = settings.Finite(1.01) }), stepped(1450), changed(stepped(1500), func(l *record.Step) { l.Table[2][9] = nil }),
+		stepped(1250), changed(stepped(1300), func(l *record.Step) { l.Table[2][9] = record.Finite(1.02) }), changed(stepped(1350), func(l *record.Step) { l.Table[2][9] = record.Finite(0.99) }),
+		changed(stepped(1400), func(l *record.Step) { l.Table[2][8] = record.Finite(1.01) }), stepped(1450), changed(stepped(1500), func(l *record.Step) { l.Table[2][9] = nil }),
 	}, []string{"table 1300 3-10", "table 1500 3-10"}},
 	{"in the warm-up, or from it", []any{
-		changed(stepped(1200), func(l *record.Step) { l.Table[2][9] = settings.Finite(1.1) }), changed(stepped(1250), func(l *record.Step) { l.Table[2][9] = settings.Finite(1.1) }),
-		changed(stepped(1300), func(l *record.Step) { l.Table[2][9], l.Updates[2] = settings.Finite(1.1), 250 }),
+		changed(stepped(1200), func(l *record.Step) { l.Table[2][9] = record.Finite(1.1) }), changed(stepped(1250), func(l *record.Step) { l.Table[2][9] = record.Finite(1.1) }),
+		changed(stepped(1300), func(l *record.Step) { l.Table[2][9], l.Updates[2] = record.Finite(1.1), 250 }),
 	}, nil},
 	{"gradients that are not finite", []any{skipped{10, 10}, fine(11), skipped{200, 201}, skipped{250, 280}, fine(281), skipped{290, 290}, fine(899), skipped{900, 903}}, []string{"not_finite 250", "not_finite 902"}},
 	{"a falling probe", []any{looked(10, 60), looked(15, 58), looked(20, 52), looked(25, 45), looked(30, 59), looked(35, 50)}, []string{"probe 20", "probe 35"}},
@@ -128,18 +135,18 @@ var cases = []struct {
 
 func shorthand(all []record.Alarm) (list []string) {
 	for _, a := range all {
-		text := []string{a.Alarm, figure(settings.Finite(float64(a.Step)))}
+		text := []string{a.Alarm, figure(record.Finite(float64(a.Step)))}
 		if slices.Contains([]string{record.AlarmCollapse, record.AlarmRank, record.AlarmResidual, record.AlarmProbe}, a.Alarm) {
-			text[1] = figure(settings.Finite(a.Epoch))
+			text[1] = figure(record.Finite(a.Epoch))
 		}
 		if text[1] == "4.94e+04" {
 			text[1] = "49400"
 		}
 		if a.Depth != nil {
-			text = append(text, figure(settings.Finite(float64(*a.Depth))))
+			text = append(text, figure(record.Finite(float64(*a.Depth))))
 		}
 		if a.To != nil {
-			text[2] += "-" + figure(settings.Finite(float64(*a.To)))
+			text[2] += "-" + figure(record.Finite(float64(*a.To)))
 		}
 		list = append(list, strings.Join(text, " "))
 	}
@@ -189,10 +196,10 @@ func TestHealthyPathways(t *testing.T) {
 		depths      settings.DepthSet
 		rows, total int
 		favoured    bool
-	}{{settings.span(1, 11), 2, 49400, false}, {settings.span(0, 11), 2, 49400, false}, {settings.span(0, 3), 2, 436, false}, {settings.span(0, 3), 1, 5000, false}, {settings.span(1, 11), 0, 5000, false}, {settings.span(1, 4), 3, 5000, false}, {settings.span(11, 11), 0, 5000, false}, {settings.span(1, 11), 2, 49400, true}} {
+	}{{span(1, 11), 2, 49400, false}, {span(0, 11), 2, 49400, false}, {span(0, 3), 2, 436, false}, {span(0, 3), 1, 5000, false}, {span(1, 11), 0, 5000, false}, {span(1, 4), 3, 5000, false}, {span(11, 11), 0, 5000, false}, {span(1, 11), 2, 49400, true}} {
 		for seed := range uint64(4) {
 			g := Rules{depths: c.depths, rows: c.rows, perEpoch: 247, memory: &State{}}
-			p := &job.Progress{Table: make([][]*float64, len(c.depths)), Updates: make([]int64, len(c.depths))}
+			updates := make([]int64, len(c.depths))
 			other := rand.New(rand.NewPCG(seed, 0))
 			var found []record.Alarm
 			for step := range int64(c.total) {
@@ -200,13 +207,15 @@ func TestHealthyPathways(t *testing.T) {
 				if c.favoured && other.IntN(30) == 0 && !slices.Contains(sources, 3) {
 					sources[0] = 3
 				}
-				p.observe(c.depths, sources, model.StepOutput{Table: make([][]float64, len(sources))})
+				for _, source := range sources {
+					updates[slices.Index(c.depths, source)]++
+				}
 				if (step+1)%50 == 0 {
-					found = append(found, g.Line(record.Step{Phase: record.Pretraining, Step: step + 1, Updates: slices.Clone(p.Updates)})...)
+					found = append(found, g.Evaluate(record.Step{Phase: record.Pretraining, Step: step + 1, Updates: slices.Clone(updates)})...)
 				}
 			}
 			if c.favoured != (len(found) > 0) || c.favoured && *found[0].Depth != 3 {
-				t.Errorf("%+v, seed %d: %+v; updates %v", c, seed, found, p.Updates)
+				t.Errorf("%+v, seed %d: %+v; updates %v", c, seed, found, updates)
 			}
 		}
 	}

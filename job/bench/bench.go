@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
@@ -52,12 +52,12 @@ func (o Options) check(cfg model.Config) error {
 
 // Run times the training step of these settings on their device, without data: images are noise, the state begins as a
 // run's does. It writes one line of JSON, a Benchmark. It needs no bucket.
-func Run(ctx context.Context, cfg settings.Config, o Options, versions machine.Versions, out io.Writer, log *slog.Logger) error {
+func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer, log *slog.Logger) error {
 	m := cfg.Model()
 	if err := o.check(m); err != nil {
 		return err
 	}
-	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: NvidiaSMI}
+	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: machine.NvidiaSMI}
 	b.found = Result{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
 	// What runs on a device cannot be interrupted; it is left to the end of the process.
 	if err := machine.Interruptible(ctx, func() error { return b.run(ctx) }); err != nil {
@@ -99,17 +99,21 @@ func (b *bench) run(ctx context.Context) (err error) {
 		clock = time.Now()
 		return seconds(clock.Sub(begin))
 	}
-	var kept *machine.Programs
+	var kept *machine.ProgramStore
 	if b.options.Programs != "" {
-		kept = machine.NewPrograms(b.options.Programs, b.log)
+		kept = machine.NewProgramStore(b.options.Programs, b.log)
 	}
 	device, err := machine.OpenDevice(b.cfg, kept, b.log) // left to the end of the process, as arrays on it may be
 	if err != nil {
 		return err
 	}
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
-	b.cfg = machine.Likely(b.cfg, device.Memory())
-	b.model, b.found.MicroBatch = b.cfg.Model(), machine.Pass(b.cfg)
+	if b.cfg.MicroBatch == 0 {
+		if b.cfg, err = machine.ChooseMicroBatch(ctx, device, b.cfg, nil, false, b.log); err != nil {
+			return err
+		}
+	}
+	b.model, b.found.MicroBatch = b.cfg.Model(), b.cfg.ImagesPerPass()
 	b.lookAtCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
@@ -126,7 +130,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, s := range shapes {
 		lap()
 		if err := b.learner.Compile(s); err != nil {
-			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, machine.Failed(b.cfg, err, nil))
+			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, machine.StepError(b.cfg, err, nil))
 		}
 		b.found.Shapes = append(b.found.Shapes, Shape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
 	}
@@ -152,12 +156,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 // lookAtCard names the card, if the device is one, and finds its peak.
 func (b *bench) lookAtCard(ctx context.Context, card string) {
 	if strings.HasPrefix(b.cfg.Backend, "xla") && strings.Contains(b.cfg.Backend, "cuda") {
-		name, _, driver, ok := FirstCard(ctx, b.smi)
-		if ok {
-			b.found.Driver = &driver
-		}
-		if card == "" {
-			card = name
+		if first := machine.FirstCard(ctx, b.smi); first != nil {
+			b.found.Driver = &first.Driver
+			card = cmp.Or(card, first.Name)
 		}
 	}
 	if card != "" {
@@ -190,12 +191,12 @@ func (b *bench) conclude() {
 	for _, s := range f.Shapes {
 		f.CompileSeconds += s.CompileSeconds
 		f.StepSeconds += s.Probability * s.StepSeconds
-		f.OperationsAnImage += s.Probability * s.Operations
+		f.FLOPsPerImage += s.Probability * s.FLOPsPerImage
 	}
 	f.ImagesPerSecond = float64(f.Batch) / f.StepSeconds
-	f.Operations = f.ImagesPerSecond * f.OperationsAnImage
+	f.FLOPsPerSecond = f.ImagesPerSecond * f.FLOPsPerImage
 	if f.Peak != nil {
-		share := f.Operations / *f.Peak
+		share := f.FLOPsPerSecond / *f.Peak
 		f.MFU = &share
 	}
 	f.GapSeconds = seconds(median(b.gaps))
@@ -209,28 +210,6 @@ func median(laps []time.Duration) time.Duration {
 		return 0
 	}
 	return slices.Sorted(slices.Values(laps))[len(laps)/2]
-}
-
-// FirstCard asks for the first card of this machine. Where nobody answers there is none, or none that can be asked.
-func FirstCard(ctx context.Context, smi func(context.Context) ([]byte, error)) (name string, memory float64, driver string, ok bool) {
-	text, err := smi(ctx)
-	if err != nil {
-		return "", 0, "", false
-	}
-	first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
-	fields := strings.Split(string(first), ",")
-	var size settings.Bytes
-	if len(fields) != 3 || size.Decode(strings.TrimSpace(fields[1])) != nil || size == 0 {
-		return "", 0, "", false
-	}
-	return strings.TrimSpace(fields[0]), float64(size), strings.TrimSpace(fields[2]), true
-}
-
-// NvidiaSMI prints name, memory and driver of each card, one a line.
-func NvidiaSMI(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader").Output()
 }
 
 // Noise is one random image, repeated.

@@ -5,29 +5,35 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"math"
 	"strings"
 	"testing"
 
-	"github.com/cijepa/cijepa/job"
-	"github.com/cijepa/cijepa/job/machine"
+	_ "github.com/gomlx/compute/gobackend"
+
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 )
 
+func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
 // smallBench is a benchmark that two cores end in a second.
 func smallBench() (settings.Config, Options) {
 	cfg := settings.Defaults()
-	cfg.demo()
-	cfg.Preset, cfg.Backend, cfg.Batch, cfg.Width, cfg.Depth, cfg.Depths = settings.Demo, "go:ops_sequential", 4, 16, 2, settings.span(0, 1)
-	cfg.IntermediateRows, cfg.StartRate = 1, 1e-4
+	cfg.Preset, cfg.Backend, cfg.Precision = settings.Demo, "go:ops_sequential", "float32"
+	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 2, 4
+	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
+	cfg.Depths, cfg.IntermediateRows, cfg.Batch = settings.DepthSet{0, 1}, 1, 4
+	cfg.PeakLR = 1e-3 // the first update, which is all that is timed, takes a tenth
 	return cfg, Options{Steps: 2, Warmup: 1}
 }
 
 func benchOf(t *testing.T, cfg settings.Config, o Options) (found Result) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, o, machine.Versions{Program: "this"}, &out, check.testLog(t)); err != nil {
+	if err := Run(t.Context(), cfg, o, record.Versions{Program: "this"}, &out, testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(out.String(), "\n") != 1 {
@@ -64,14 +70,14 @@ func TestBenchMeasures(t *testing.T) {
 		step, operations := 0.0, 0.0
 		for i, s := range masker.Shapes() {
 			got := f.Shapes[i]
-			if got.Target != s.Target || got.Context != s.Context || got.Operations != cfg.Model().FLOPs(s) {
+			if got.Target != s.Target || got.Context != s.Context || got.FLOPsPerImage != cfg.Model().FLOPs(s) {
 				t.Errorf("shape %+v is %+v", s, got)
 			}
 			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) || got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
 				t.Errorf("times %+v", got)
 			}
 			step += s.Probability * got.StepSeconds
-			operations += s.Probability * got.Operations
+			operations += s.Probability * got.FLOPsPerImage
 		}
 		near := func(what string, got, want float64) {
 			if math.Abs(got/want-1) > 1e-9 {
@@ -80,8 +86,8 @@ func TestBenchMeasures(t *testing.T) {
 		}
 		near("step", f.StepSeconds, step)
 		near("images a second", f.ImagesPerSecond, 4/step)
-		near("operations an image", f.OperationsAnImage, operations)
-		near("operations a second", f.Operations, 4*operations/step)
+		near("operations an image", f.FLOPsPerImage, operations)
+		near("operations a second", f.FLOPsPerSecond, 4*operations/step)
 		near("share", *f.MFU, 4*operations/step/1e12)
 		near("peak", *f.Peak, 1e12)
 		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
@@ -106,7 +112,7 @@ func TestBenchOfOneShape(t *testing.T) {
 // TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
 func TestBenchOfALossThatIsNotFinite(t *testing.T) {
 	cfg, o := smallBench()
-	cfg.PeakLR, cfg.StartRate = 1e30, 1e30
+	cfg.PeakLR = 1e31
 	o.Target, o.Context, o.Steps = 7, 13, 4
 	f := benchOf(t, cfg, o)
 	if f.FirstLoss == nil || f.LastLoss != nil || f.Skipped == 0 || f.StepSeconds <= 0 {
@@ -127,15 +133,16 @@ func TestBenchRefuses(t *testing.T) {
 		cfg, o := smallBench()
 		spoil(&cfg, &o)
 		var out bytes.Buffer
-		err := Run(t.Context(), cfg, o, machine.Versions{}, &out, check.testLog(t))
+		err := Run(t.Context(), cfg, o, record.Versions{}, &out, testLog(t))
 		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%s: %v, printed %q", want, err, &out)
 		}
 	}
+	errStop := errors.New("stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(job.ErrStopped)
+	cancel(errStop)
 	cfg, o := smallBench()
-	if err := Run(ctx, cfg, o, machine.Versions{}, &bytes.Buffer{}, check.testLog(t)); !errors.Is(err, job.ErrStopped) {
+	if err := Run(ctx, cfg, o, record.Versions{}, &bytes.Buffer{}, testLog(t)); !errors.Is(err, errStop) {
 		t.Errorf("stopped: %v", err)
 	}
 }

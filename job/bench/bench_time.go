@@ -11,7 +11,7 @@ import (
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/machine"
-	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/model/mask"
@@ -75,7 +75,7 @@ func (b *bench) timeShape(ctx context.Context, s *Shape) error {
 			}
 		}
 	}
-	for batch, err := range machine.Uploaded(ctx, b.learner, same) {
+	for batch, err := range machine.Prefetch(ctx, b.learner, same) {
 		if err != nil {
 			return err
 		}
@@ -100,16 +100,16 @@ func (b *bench) timeShape(ctx context.Context, s *Shape) error {
 			laps = append(laps, lap)
 		}
 		if b.step == 0 {
-			b.found.FirstLoss = settings.Finite(out.Loss)
+			b.found.FirstLoss = record.Finite(out.Loss)
 		}
 		b.step++
-		if b.found.LastLoss = settings.Finite(out.Loss); out.Skipped {
+		if b.found.LastLoss = record.Finite(out.Loss); out.Skipped {
 			b.found.Skipped++
 		}
 	}
 	s.StepSeconds, s.FastestSeconds, s.SlowestSeconds = seconds(median(laps)), seconds(slices.Min(laps)), seconds(slices.Max(laps))
 	s.ImagesPerSecond = float64(b.model.Batch) / s.StepSeconds
-	s.Operations = b.model.FLOPs(mask.Shape{Target: s.Target, Context: s.Context})
+	s.FLOPsPerImage = b.model.FLOPs(mask.Shape{Target: s.Target, Context: s.Context})
 	return nil
 }
 

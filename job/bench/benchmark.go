@@ -24,12 +24,12 @@ type Result struct {
 	CompileSeconds float64 `json:"compile_seconds"` // of all programs
 	Shapes         []Shape `json:"shapes"`
 
-	StepSeconds       float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
-	ImagesPerSecond   float64  `json:"images_per_second"`
-	OperationsAnImage float64  `json:"flops_per_image"` // of matrix products and attention, by the sizes; what is computed again does not count
-	Operations        float64  `json:"flops_per_second"`
-	Peak              *float64 `json:"peak_flops_per_second"`
-	MFU               *float64 `json:"mfu"` // share of the peak
+	StepSeconds     float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
+	ImagesPerSecond float64  `json:"images_per_second"`
+	FLOPsPerImage   float64  `json:"flops_per_image"` // of matrix products and attention, by the sizes; what is computed again does not count
+	FLOPsPerSecond  float64  `json:"flops_per_second"`
+	Peak            *float64 `json:"peak_flops_per_second"`
+	MFU             *float64 `json:"mfu"` // share of the peak
 
 	GapSeconds    float64 `json:"gap_seconds"`    // median from a step's return to the next one's call, its images uploaded meanwhile
 	UploadSeconds float64 `json:"upload_seconds"` // median of the copy of a batch of images to the device, alone
@@ -59,7 +59,7 @@ type Shape struct {
 	FastestSeconds  float64 `json:"fastest_seconds"`
 	SlowestSeconds  float64 `json:"slowest_seconds"`
 	ImagesPerSecond float64 `json:"images_per_second"`
-	Operations      float64 `json:"flops_per_image"`
+	FLOPsPerImage   float64 `json:"flops_per_image"`
 }
 
 // Program is one that XLA was asked for.

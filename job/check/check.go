@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cijepa/cijepa/job/bench"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
@@ -30,7 +30,7 @@ const (
 // deletes again. All faults come back in one error: a *SettingsError for what can never work, joined with what is out of
 // reach now or damaged; nil when nothing stands in the way.
 func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) error {
-	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: checkBudget, smi: bench.NvidiaSMI}
+	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: checkBudget, smi: machine.NvidiaSMI}
 	return c.run(ctx)
 }
 

@@ -24,7 +24,7 @@ func (c *check) lookAtBucket(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		c.fault(ctx, "bucket", machine.NotOpened(ctx, "Bucket", err))
+		c.fault(ctx, "bucket", machine.BucketError(ctx, "Bucket", err))
 		return
 	}
 	c.tidy = bucket.FolderCleanup(c.folder())
@@ -78,7 +78,7 @@ func (c *check) lookAtRun(ctx context.Context) {
 	run := checkpoint.OpenRun(c.bucket, c.cfg.Run, machine.HostName(), c.log)
 	done, err := run.Result(ctx)
 	if err == nil {
-		_, err = settings.Finished(c.cfg.Recipe, done, c.folder()+"result.json")
+		_, err = settings.ReadResult(c.cfg.Recipe, done, c.folder()+"result.json")
 	}
 	if err == nil {
 		c.done = true
@@ -116,7 +116,7 @@ func (c *check) lookAtRun(ctx context.Context) {
 
 // compare holds run.json against the settings.
 func (c *check) compare(text []byte, key string) error {
-	theirs, err := settings.ReadRecord(text, key)
+	theirs, err := settings.ReadRunRecord(text, key)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (c *check) compare(text []byte, key string) error {
 	if c.data != nil {
 		mine.Fingerprint = c.data.Fingerprint()
 	}
-	return settings.Differences(mine, theirs, key)
+	return settings.Conflicts(mine, theirs, key)
 }
 
 // uploadSample is one part of a large upload: less would measure the time to answer, not the rate.
@@ -153,5 +153,5 @@ func (c *check) timeUpload(ctx context.Context) {
 		return
 	}
 	c.rate = float64(len(data)) / max(took, 1e-6)
-	c.ok("upload", "%s in %s: %s/s in one stream (measured; a checkpoint goes up in several)", settings.Amount(float64(len(data))), settings.Readable(took), settings.Amount(c.rate))
+	c.ok("upload", "%s in %s: %s/s in one stream (measured; a checkpoint goes up in several)", settings.FormatBytes(float64(len(data))), settings.FormatSeconds(took), settings.FormatBytes(c.rate))
 }

@@ -47,7 +47,7 @@ func (c *check) lookAtData(ctx context.Context) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
 	c.ok("data", "%s: %d classes; %s; fingerprint %.12s", c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
-	if err := machine.Usable(c.cfg, index); err != nil {
+	if err := machine.CheckDataset(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
 	c.lookAtShards(ctx)
@@ -119,12 +119,12 @@ func (c *check) lookAtSpace(ctx context.Context) {
 	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
-		settings.Amount(float64(total)), settings.Amount(float64(here)), settings.Amount(float64(takes)), settings.Amount(float64(free+here)), c.cfg.CacheDir)
+		settings.FormatBytes(float64(total)), settings.FormatBytes(float64(here)), settings.FormatBytes(float64(takes)), settings.FormatBytes(float64(free+here)), c.cfg.CacheDir)
 	switch {
 	case takes > free+here:
 		c.wrong(ctx, "cache", "CacheSize", c.cfg.CacheSize, "%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)
 	case takes < total:
-		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.Amount(float64(total-takes)))
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.FormatBytes(float64(total-takes)))
 	default:
 		c.ok("cache", "%s", text)
 	}

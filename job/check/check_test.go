@@ -21,8 +21,6 @@ import (
 	_ "github.com/gomlx/compute/gobackend"
 	_ "gocloud.dev/blob/fileblob"
 
-	"github.com/cijepa/cijepa/job"
-	"github.com/cijepa/cijepa/job/bench"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
@@ -106,11 +104,16 @@ func begunRun(t *testing.T, bucket *storage.Bucket, cfg settings.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(settings.RunRecord{Version: 1, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
+	text, err := json.Marshal(settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, bucket, "runs/r/run.json", text)
+}
+
+// onePart is a part of a checkpoint.
+func onePart() checkpoint.Part {
+	return checkpoint.Part{Name: "x", Size: 1, Write: func(w io.Writer) error { _, err := w.Write([]byte("x")); return err }}
 }
 
 func keys(t *testing.T, bucket *storage.Bucket) []string {
@@ -197,7 +200,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 	if _, err := run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{machine.BytesPart("x", []byte("x"))}); err != nil {
+	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{onePart()}); err != nil {
 		t.Fatal(err)
 	}
 	tell("goes on from checkpoint 1: phase pretrain, update 7")
@@ -209,7 +212,7 @@ func TestCheckTellsWhereTheRunStands(t *testing.T) {
 	tell("r is done already")
 
 	var out bytes.Buffer
-	if err := (&check{cfg: cfg, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: bench.NvidiaSMI}).run(t.Context()); err != nil {
+	if err := (&check{cfg: cfg, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI}).run(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, beyond := range []string{"goes on", "in all", "memory"} {
@@ -268,7 +271,7 @@ func TestCheckFindsFaults(t *testing.T) {
 			changed := cfg
 			c.change(&changed)
 			var out bytes.Buffer
-			k := &check{cfg: changed, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: bench.NvidiaSMI} // no time is predicted
+			k := &check{cfg: changed, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI} // no time is predicted
 			err := k.run(t.Context())
 			if err == nil || !c.is(err) {
 				t.Fatalf("returned %v\n%s", err, &out)
@@ -406,16 +409,16 @@ func TestCheckKnowsTheCard(t *testing.T) {
 // TestCheckEndsWhenStopped: a stop in the middle ends it, and the bucket is as before.
 func TestCheckEndsWhenStopped(t *testing.T) {
 	cfg, bucket := smallRun(t)
-	before := keys(t, bucket)
+	before, errStop := keys(t, bucket), errors.New("stop")
 	for _, subject := range []string{"settings", "bucket", "run", "device", "upload", "step"} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		out := writer(func(p []byte) (int, error) {
 			if fields := strings.Fields(string(p)); len(fields) > 1 && fields[1] == subject {
-				cancel(job.ErrStopped)
+				cancel(errStop)
 			}
 			return len(p), nil
 		})
-		if err := Run(ctx, cfg, out, testLog(t)); !errors.Is(err, job.ErrStopped) {
+		if err := Run(ctx, cfg, out, testLog(t)); !errors.Is(err, errStop) {
 			t.Errorf("stopped at %s: returned %v", subject, err)
 		}
 	}
@@ -432,7 +435,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 func TestCheckGivesUpOnSlowSteps(t *testing.T) {
 	cfg, _ := smallRun(t)
 	var out bytes.Buffer
-	c := &check{cfg: cfg, out: &out, log: testLog(t), budget: time.Nanosecond, smi: bench.NvidiaSMI}
+	c := &check{cfg: cfg, out: &out, log: testLog(t), budget: time.Nanosecond, smi: machine.NvidiaSMI}
 	if err := c.run(t.Context()); err != nil || !strings.Contains(out.String(), "no step ended within 1ns") || strings.Contains(out.String(), "pretraining ") {
 		t.Errorf("returned %v\n%s", err, &out)
 	}
@@ -477,8 +480,9 @@ func TestCheckCountsTheDefaults(t *testing.T) {
 // TestCheckCountsTheState: the bytes are those of the arrays that a snapshot holds, blocks that nothing trains included.
 func TestCheckCountsTheState(t *testing.T) {
 	cfg := settings.Defaults()
-	cfg.demo()
-	cfg.Depths, cfg.Width, cfg.Batch = settings.DepthSet{0, 1, 2}, 32, 1
+	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 32, 4, 4
+	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
+	cfg.Depths, cfg.Batch = settings.DepthSet{0, 1, 2}, 1
 	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {
 		t.Fatal(err)

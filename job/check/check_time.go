@@ -119,7 +119,7 @@ func (c *check) meanShape() (nearest mask.Shape) {
 // tellPart works out what an update takes from a step of one block.
 func (c *check) tellPart(t timing) {
 	c.ok("step", "an update takes about %s, %s images/s (scaled by operations from %s for one image through one block and one predictor block, which are %.3g of the whole)",
-		settings.Readable(c.update), settings.Short(float64(c.cfg.Batch)/c.update), settings.Readable(t.seconds), t.share)
+		settings.FormatSeconds(c.update), settings.FormatNumber(float64(c.cfg.Batch)/c.update), settings.FormatSeconds(t.seconds), t.share)
 }
 
 var errBudget = errors.New("measuring took too long")
@@ -203,14 +203,9 @@ func timeLearner(ctx context.Context, d *model.Device, cfg model.Config, seed ui
 	return t, nil
 }
 
-// failedStep tells of a step that the device could not take.
+// failedStep reports a step that the device could not take.
 func (c *check) failedStep(ctx context.Context, cfg model.Config, err error) {
-	_, memory, _, ok := bench.FirstCard(ctx, c.smi)
-	if _, need, _ := machine.LargestSteps(c.cfg); ok && cfg.Batch == c.cfg.Batch && float64(need.Total()) > memory {
-		c.wrong(ctx, "step", "MicroBatch", c.cfg.MicroBatch, "a step failed, and by the estimate it needs more than the card has: lower it, or set %s=true: %v", settings.Variable("Remat"), err)
-		return
-	}
-	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, machine.Failed(c.cfg, err, nil)))
+	c.fault(ctx, "step", fmt.Errorf("a step of %d images: %w", cfg.Batch, machine.StepError(c.cfg, err, nil)))
 }
 
 // tellPace works out what an update takes.
@@ -225,7 +220,7 @@ func (c *check) tellPace(all []timing) {
 	last := all[len(all)-1]
 	var measured []string
 	for _, t := range all {
-		measured = append(measured, fmt.Sprintf("%s for %d", settings.Readable(t.seconds), t.images))
+		measured = append(measured, fmt.Sprintf("%s for %d", settings.FormatSeconds(t.seconds), t.images))
 	}
 	text := fmt.Sprintf("measured %s images, targets of %d tokens", strings.Join(measured, ", "), c.meanShape().Target)
 	switch {
@@ -238,12 +233,12 @@ func (c *check) tellPace(all []timing) {
 		c.update = extrapolate(all[len(all)-2], last, c.cfg.Batch)
 		text += fmt.Sprintf("; the batch of %d is scaled from the last two", c.cfg.Batch)
 	}
-	c.ok("step", "an update takes %s, %s images/s, %s FLOP/s (%s)", settings.Readable(c.update), settings.Short(float64(c.cfg.Batch)/c.update),
-		settings.Short(float64(c.cfg.Batch)*c.operations()/c.update), text)
+	c.ok("step", "an update takes %s, %s images/s, %s FLOP/s (%s)", settings.FormatSeconds(c.update), settings.FormatNumber(float64(c.cfg.Batch)/c.update),
+		settings.FormatNumber(float64(c.cfg.Batch)*c.operations()/c.update), text)
 	if last.skipped {
 		c.warn("step", "a gradient was not finite, on noise for images and initial weights")
 	}
-	if machine.Fused(c.cfg) && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
+	if c.cfg.FusedAttention() && (last.seen.FusedAttention == 0 || last.seen.Products["Float32"] > 0) {
 		c.warn("step", "slow forms in the program: %d fused attentions, matrix products by type %v", last.seen.FusedAttention, last.seen.Products)
 	}
 }
@@ -288,7 +283,7 @@ func (c *check) tellTime(context.Context) {
 		tell = c.warn
 	}
 	tell("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): %s in all, while images come as fast as steps take them",
-		settings.Readable(pretrain), left, settings.Readable(probe), reads, settings.Readable(pretrain+probe))
+		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
 }
 
 // tellPreemption says what a preemption costs and whether the last checkpoint fits its deadline.
@@ -299,18 +294,18 @@ func (c *check) tellPreemption(context.Context) {
 	bytes := float64(c.cfg.Model().StateBytes())
 	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
-		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause", settings.Amount(bytes), settings.Readable(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
+		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause", settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
 	}
-	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.Amount(bytes), settings.Readable(upload))
+	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
 	setting := fmt.Sprintf("%s=%s", settings.Variable("StopDeadline"), c.cfg.StopDeadline)
-	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.Readable(max(c.cfg.SaveEvery.Seconds(), c.update)+upload))
+	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(max(c.cfg.SaveEvery.Seconds(), c.update)+upload))
 	switch {
 	case upload > deadline:
 		c.warn("preemption", "%s does not fit %s: SIGTERM costs as much as a kill; %s", last, setting, kill)
 	case c.update > deadline:
-		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: a pod with a shorter grace period is killed in it; %s", last, setting, settings.Readable(c.update), kill)
+		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: a pod with a shorter grace period is killed in it; %s", last, setting, settings.FormatSeconds(c.update), kill)
 	case c.update > 0:
-		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s", last, setting, settings.Readable(c.update), kill)
+		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s", last, setting, settings.FormatSeconds(c.update), kill)
 	default:
 		c.ok("preemption", "%s fits %s: SIGTERM costs no update; %s", last, setting, kill)
 	}

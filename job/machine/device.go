@@ -11,32 +11,36 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// OpenDevice opens the device. A name that means nothing to this program can never work; what fails otherwise may do better on
-// another machine.
-func OpenDevice(c settings.Config, p *Programs, log *slog.Logger) (*model.Device, error) {
-	device, err := deviceOptions(p, log).Open(c.Backend)
+// DeviceError is a device that could not be opened or that failed. Another machine may do better.
+type DeviceError struct{ Err error }
+
+// Error returns the words of the backend.
+func (e *DeviceError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the backend.
+func (e *DeviceError) Unwrap() error { return e.Err }
+
+// OpenDevice opens the device. A backend that this program does not know is an *settings.Error, any
+// other failure a *DeviceError. Compiled programs are kept in programs, unless it is nil.
+func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*model.Device, error) {
+	options := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
+	if programs != nil { // a nil pointer would be an interface that is not nil
+		options.Programs = programs
+	}
+	device, err := options.Open(c.Backend)
 	var field *mask.FieldError
 	switch {
 	case err == nil:
 		return device, nil
 	case errors.As(err, &field):
-		return nil, &settings.Error{[]settings.Fault{{settings.Variable("Backend"), c.Backend, field.Want}}}
+		return nil, settings.NewError("Backend", c.Backend, field.Want)
 	}
 	return nil, fmt.Errorf("%s: %w", settings.Variable("Backend"), &DeviceError{err})
 }
 
-// deviceOptions are those with which the program opens its device. Programs may be nil: then nothing compiled is kept.
-func deviceOptions(p *Programs, log *slog.Logger) model.DeviceOptions {
-	o := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
-	if p != nil {
-		o.Programs = p
-	}
-	return o
-}
-
-// Interruptible runs what cannot be cancelled, such as a compiler. When the context ends first it leaves the goroutine
-// behind, and the end of the process, which is near then, ends it: so f must not write to what the caller still reads
-// after an error, and Job.close leaves everything open under it.
+// Interruptible runs f, which cannot be cancelled, such as a compiler. When ctx ends first, it returns
+// the cause and leaves the goroutine running until the end of the process, which is near then. So f
+// must not write to what the caller reads after an error, and nothing that f uses may be closed.
 func Interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -47,12 +51,3 @@ func Interruptible(ctx context.Context, f func() error) error {
 		return context.Cause(ctx)
 	}
 }
-
-// DeviceError is a device that cannot be opened or that failed in the middle: another machine may do better.
-type DeviceError struct{ Err error }
-
-// Error is the backend's.
-func (e *DeviceError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the backend's error.
-func (e *DeviceError) Unwrap() error { return e.Err }

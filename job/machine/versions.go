@@ -13,13 +13,10 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// Versions names what computed a run.
-type Versions = record.Versions
-
-// BuildVersions reads them from the binary; program and commit are what the linker stamped, if anything. Those of the plugin and the
-// driver are known once the device is open.
-func BuildVersions(program, commit string) Versions {
-	v := Versions{Program: program, Commit: commit, Build: executable()}
+// BuildVersions returns the versions that this binary holds. Program and commit are what the linker
+// stamped, or empty. Those of the plugin and the driver are known once the device is open.
+func BuildVersions(program, commit string) record.Versions {
+	v := record.Versions{Program: program, Commit: commit, Build: buildHash()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -43,8 +40,9 @@ func BuildVersions(program, commit string) Versions {
 	return v
 }
 
-// executable tells builds apart whose version is the same, such as devel; empty where the file cannot be read.
-func executable() string {
+// buildHash is the start of the executable's SHA-256. It tells builds of one version apart, such as
+// devel. It is empty where the file cannot be read.
+func buildHash() string {
 	path, err := os.Executable()
 	if err != nil {
 		return ""
@@ -61,8 +59,9 @@ func executable() string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// Vectors is the widest vector unit of this processor that GoMLX's Go backend knows. Sums of another width have other last bits.
-func Vectors() string {
+// VectorUnit names the widest vector unit of this processor that GoMLX's Go backend uses, or is empty.
+// Sums over another width have other last bits.
+func VectorUnit() string {
 	switch {
 	case cpu.X86.HasAVX512F:
 		return "AVX-512"
@@ -72,26 +71,26 @@ func Vectors() string {
 	return ""
 }
 
-// driverFile is where the kernel's NVIDIA driver tells of itself.
+// driverFile is where NVIDIA's kernel module describes itself.
 const driverFile = "/proc/driver/nvidia/version"
 
 var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)*)\s`)
 
-// Driver is the version of this machine's NVIDIA driver, or empty.
-func Driver() string {
-	text, _ := os.ReadFile(driverFile) // not there: another driver, or none
-	return nvidiaDriver(text)
+// DriverVersion is the version of this machine's NVIDIA driver, or empty.
+func DriverVersion() string {
+	text, _ := os.ReadFile(driverFile) // it is missing where there is no NVIDIA driver
+	return parseDriver(text)
 }
 
-// nvidiaDriver is the driver's version in what it tells, or empty.
-func nvidiaDriver(text []byte) string {
+// parseDriver finds the version in the text of driverFile.
+func parseDriver(text []byte) string {
 	if m := driverVersion.FindSubmatch(text); m != nil {
 		return string(m[1])
 	}
 	return ""
 }
 
-// HostName names this attempt for a reader of the bucket: in a cluster the host is the pod.
+// HostName names this attempt for a reader of the bucket. In a cluster it is the name of the pod.
 func HostName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Preset is one row of the post's table (model/reference/METHOD.md, section 5): what differs between its twelve runs.
+// Preset is one row of the post's table (model/reference/METHOD.md, section 5): the settings in which
+// its twelve runs differ.
 type Preset struct {
 	Name             string
 	Depths           DepthSet
@@ -18,7 +19,7 @@ type Preset struct {
 	PostTop1         float64 // percent, as the post prints it
 }
 
-// Presets are the rows in the order of the post; JOB_COMPLETION_INDEX counts them from 0.
+// Presets returns the rows in the order of the post. JOB_COMPLETION_INDEX counts them from 0.
 func Presets() []Preset {
 	none := Weight{}
 	return []Preset{
@@ -37,17 +38,17 @@ func Presets() []Preset {
 	}
 }
 
-// Apply lays the row over the defaults.
+// Apply sets the settings of the row.
 func (p Preset) Apply(c *Config) {
 	c.Depths, c.Epochs, c.IntermediateRows = p.Depths, p.Epochs, p.IntermediateRows
 	c.AllToLastWeight, c.LastToLastWeight = p.AllToLastWeight, p.LastToLastWeight
 }
 
-// Demo names the preset of the demonstration: the method as it is, at sizes that two cores train in minutes.
+// Demo names the preset of the demonstration: the method at sizes that two cores train in minutes.
 const Demo = "demo"
 
-// applyPreset lays the preset's row over the defaults. The index is Kubernetes' JOB_COMPLETION_INDEX, which the preset
-// called table needs.
+// applyPreset sets the settings of the preset. The preset called table is the row of the index, which
+// is Kubernetes' JOB_COMPLETION_INDEX.
 func (c *Config) applyPreset(index string) error {
 	rows := Presets()
 	if c.Preset == "table" {
@@ -72,14 +73,15 @@ func (c *Config) applyPreset(index string) error {
 	return fmt.Errorf("one of %s, demo or table", strings.Join(names, ", "))
 }
 
-// demo sets the sizes of the demonstration: 28-pixel images on a grid of 7 x 7, four narrow blocks, a fast teacher.
+// demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow blocks,
+// a fast teacher.
 func (c *Config) demo() {
 	c.Data = "fashion-mnist"
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.Precision = span(0, 3), "float32"
 	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 4, 64, 4e-3, 0.97, 0.05
-	c.CropScale = Range{0.7, 1} // little is left of 28 pixels at 0.3
+	c.CropScale = Range{0.7, 1} // at 0.3 a crop of 28 pixels has little detail
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeLR, c.ProbeCropScale = 2, 32, 0.1, Range{0.5, 1}
 	c.KNNBank = 1000
 	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 20, 1

@@ -16,7 +16,7 @@ type setting struct {
 	variable string
 }
 
-// fields lists the fields of a Config in order, those of the embedded Recipe in their place.
+// fields lists the fields of a Config or a Recipe in order, those of an embedded Recipe in its place.
 func fields(v reflect.Value) []setting {
 	var all []setting
 	for i := range v.NumField() {
@@ -30,8 +30,8 @@ func fields(v reflect.Value) []setting {
 	return all
 }
 
-// read lets envconfig set this one field: field by field, because envconfig stops at its first fault and a reader
-// wants them all.
+// read lets envconfig set this one field, in a struct type that has no other. Given a whole Config,
+// envconfig would stop at the first fault, and a user wants to see all of them.
 func (s setting) read() error {
 	f := s.field
 	f.Tag += reflect.StructTag(fmt.Sprintf(` envconfig:%q`, strings.TrimPrefix(s.variable, Prefix+"_")))
@@ -44,9 +44,11 @@ func (s setting) read() error {
 	return nil
 }
 
+// wordStart matches where a new word begins in a Go name.
 var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
 
-// Variable is the environment variable of a field of Config: AllToLastWeight becomes CIJEPA_ALL_TO_LAST_WEIGHT.
+// Variable returns the environment variable of a field of Config: AllToLastWeight is
+// CIJEPA_ALL_TO_LAST_WEIGHT.
 func Variable(field string) string {
 	if field == "KNNK" {
 		return Prefix + "_KNN_K"
@@ -54,7 +56,8 @@ func Variable(field string) string {
 	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
 }
 
-// suggestion finds the known variable that a misspelt one probably means.
+// suggestion names the known variable that a misspelt one probably means: the one with the least
+// edit distance.
 func suggestion(v string, known map[string]bool) string {
 	best, distance := "", len(v)
 	for k := range known {
@@ -68,6 +71,7 @@ func suggestion(v string, known map[string]bool) string {
 	return "did you mean " + best + "?"
 }
 
+// editDistance is the Levenshtein distance of two strings: insertions, deletions and replacements.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -6,21 +6,30 @@ import (
 	"strings"
 )
 
-// Usage is the manual of all settings and presets as Markdown tables, made from the Config itself. README.md holds it.
+// Usage returns the tables of all settings and presets, in Markdown. README.md holds a copy.
 func Usage() string {
-	var b strings.Builder
-	b.WriteString("| variable | default | what |\n|---|---|---|\n")
+	var yours, method strings.Builder
 	c := Defaults()
 	for _, s := range fields(reflect.ValueOf(&c).Elem()) {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.variable, code(fmt.Sprint(s.value)), s.field.Tag.Get("desc"))
+		table := &yours
+		if s.field.Tag.Get("of") == "method" {
+			table = &method
+		}
+		fmt.Fprintf(table, "| `%s` | %s | %s |\n", s.variable, code(fmt.Sprint(s.value)), s.field.Tag.Get("desc"))
 	}
-	b.WriteString("\n| preset | depths | epochs | alpha | beta | rows | post's top-1 |\n|---|---|---|---|---|---|---|\n")
+	var b strings.Builder
+	const header = "| variable | default | what |\n|---|---|---|\n"
+	b.WriteString("What you set:\n\n" + header + yours.String())
+	b.WriteString("\nWhat the method sets; change these to study the method:\n\n" + header + method.String())
+	b.WriteString("\nThe presets:\n\n| preset | depths | epochs | alpha | beta | rows | post's top-1 |\n|---|---|---|---|---|---|---|\n")
 	for _, p := range Presets() {
-		fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | %g |\n", p.Name, p.Depths, p.Epochs, p.AllToLastWeight, p.LastToLastWeight, p.IntermediateRows, p.PostTop1)
+		fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | %g |\n",
+			p.Name, p.Depths, p.Epochs, p.AllToLastWeight, p.LastToLastWeight, p.IntermediateRows, p.PostTop1)
 	}
 	return b.String()
 }
 
+// code sets text in Markdown's code font.
 func code(s string) string {
 	if s == "" {
 		return ""
@@ -28,7 +37,8 @@ func code(s string) string {
 	return "`" + s + "`"
 }
 
-// Hyperparameters are the settings as TensorBoard takes them: numbers, truth values and words, named as they are typed.
+// Hyperparameters returns the settings as TensorBoard takes them: float64, bool or string, under the
+// lower-case names of their variables without the prefix.
 func (r Recipe) Hyperparameters() map[string]any {
 	all := map[string]any{}
 	for _, s := range fields(reflect.ValueOf(&r).Elem()) {

@@ -11,9 +11,10 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// DepthSet is an ascending set of block depths, written as 1-11 or 0,3,5-7.
+// DepthSet is an ascending set of block depths, written 1-11 or 0,3,5-7.
 type DepthSet []int
 
+// span returns the depths from first to last.
 func span(first, last int) DepthSet {
 	var d DepthSet
 	for i := first; i <= last; i++ {
@@ -45,9 +46,10 @@ func (d *DepthSet) Decode(s string) error {
 // String writes the set as Decode reads it.
 func (d DepthSet) String() string { return record.Spans(d) }
 
-// Weight is a weight of the objective that may be left open, written "-".
+// Weight is a weight of the objective, or unset (nil), written "-".
 type Weight struct{ Value *float64 }
 
+// weight returns a Weight that is set.
 func weight(v float64) Weight { return Weight{&v} }
 
 // Decode implements envconfig.Decoder.
@@ -78,7 +80,7 @@ func (w Weight) MarshalJSON() ([]byte, error) { return json.Marshal(w.Value) }
 // UnmarshalJSON reads what MarshalJSON writes.
 func (w *Weight) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &w.Value) }
 
-// Range is a pair low,high.
+// Range is a pair of numbers, written low,high.
 type Range [2]float64
 
 // Decode implements envconfig.Decoder.
@@ -96,20 +98,16 @@ func (r *Range) Decode(s string) error {
 // String writes the pair as Decode reads it.
 func (r Range) String() string { return fmt.Sprintf("%g,%g", r[0], r[1]) }
 
+// within says whether the pair ascends and lies in (low, high].
 func (r Range) within(low, high float64) bool { return low < r[0] && r[0] <= r[1] && r[1] <= high }
 
-// Bytes is an amount of storage, written as 1500000, 20GB or 64GiB.
+// Bytes is a number of bytes, written 1500000, 20GB or 64GiB.
 type Bytes int64
-
-var units = []struct {
-	suffix string
-	size   float64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}}
 
 // Decode implements envconfig.Decoder.
 func (b *Bytes) Decode(s string) error {
 	number, size := s, 1.0
-	for _, u := range units {
+	for _, u := range byteUnits {
 		if n, ok := strings.CutSuffix(s, u.suffix); ok {
 			number, size = n, u.size
 			break
@@ -123,43 +121,12 @@ func (b *Bytes) Decode(s string) error {
 	return nil
 }
 
-// String writes the amount as Decode reads it.
+// String writes the number exactly, as Decode reads it. FormatBytes rounds.
 func (b Bytes) String() string {
-	for i := len(units) - 2; i >= 0; i-- {
-		if u := units[i]; b > 0 && math.Mod(float64(b), u.size) == 0 {
+	for _, u := range byteUnits {
+		if b > 0 && u.size > 1 && math.Mod(float64(b), u.size) == 0 {
 			return fmt.Sprintf("%.0f%s", float64(b)/u.size, u.suffix)
 		}
 	}
 	return strconv.FormatInt(int64(b), 10)
 }
-
-// Readable writes a span of time for a person.
-func Readable(seconds float64) string {
-	switch {
-	case seconds < 1:
-		return fmt.Sprintf("%.3g s", seconds)
-	case seconds < 120:
-		return fmt.Sprintf("%.1f s", seconds)
-	case seconds < 2*3600:
-		return fmt.Sprintf("%.1f min", seconds/60)
-	case seconds < 1000*3600:
-		return fmt.Sprintf("%.1f h", seconds/3600)
-	}
-	return fmt.Sprintf("%.0f h (%.0f days)", seconds/3600, seconds/86400)
-}
-
-// Amount writes a number of bytes for a person.
-func Amount(bytes float64) string {
-	for _, u := range []struct {
-		name string
-		size float64
-	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if bytes >= u.size {
-			return fmt.Sprintf("%.2f %s", bytes/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%.0f bytes", bytes)
-}
-
-// Short writes a figure of a sentence.
-func Short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

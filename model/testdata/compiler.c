@@ -3,7 +3,8 @@
 // results, which are ones, or copies of inputs where a program returns those. So the programs of a GPU can be looked at where
 // there is none, and what they cost the host can be timed. A program is nothing but the types of its inputs and outputs and what
 // it returns; that is also what it is stored as. With PLUGIN_MEMORY, a number of bytes, it tells of so much memory; with
-// PLUGIN_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more. PLUGIN_STEP and PLUGIN_READ are
+// PLUGIN_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more, and with PLUGIN_TEMPORARY it plans so much of it for an
+// image of a batch. PLUGIN_STEP and PLUGIN_READ are
 // microseconds: of a call that takes a batch, and of an array on its way to the host, which "fails" makes fail. With PLUGIN_KEEP its arrays are what it was given.
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -171,6 +172,7 @@ ANSWER(Executable_NumOutputs) { args->num_outputs = args->executable->program->o
 ANSWER(Executable_GetCompiledMemoryStats) {
   args->argument_size_in_bytes = args->executable->program->bytes_in;
   args->output_size_in_bytes = args->executable->program->bytes_out;
+  if (args->executable->program->batch) args->temp_size_in_bytes = args->executable->program->types[0].dims[0] * number("PLUGIN_TEMPORARY");
   return NULL;
 }
 

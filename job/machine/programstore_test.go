@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	_ "gocloud.dev/blob/fileblob"
+
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/storagetest"
@@ -23,10 +25,10 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	}
 	defer bucket.Close()
 	var log bytes.Buffer
-	machine := func(run string) *Programs {
-		p := &Programs{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
+	machine := func(run string) *ProgramStore {
+		p := &ProgramStore{folder: filepath.Join(t.TempDir(), "programs"), log: slog.New(slog.NewTextHandler(&log, nil))}
 		if run != "" {
-			p.run = &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, run, "test", nil)}
+			p.ctx, p.bucket, p.run = t.Context(), bucket, checkpoint.OpenRun(bucket, run, "test", nil)
 		}
 		return p
 	}
@@ -43,14 +45,15 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	want("its own", first.Get(key), "one")
 	second.Put("b"+key[1:], []byte("more"))
 	want("another machine", second.Get(key), "one")
-	want("and its folder", (&Programs{folder: second.folder, log: second.log}).Get(key), "one")
+	want("and its folder", (&ProgramStore{folder: second.folder, log: second.log}).Get(key), "one")
 	want("another run", other.Get(key), "")
 	other.Put(key, []byte("two"))
 	other.run = second.run
 	want("the run comes first", other.Get(key), "one")
 	none.Put(key, []byte("three"))
 	want("no run", none.Get(key), "three")
-	none.run = machine("third").run
+	third := machine("third")
+	none.ctx, none.bucket, none.run = third.ctx, third.bucket, third.run
 	want("now of a run", none.Get(key), "three")
 	adopted := machine("third")
 	want("which has it from then on", adopted.Get(key), "three")
@@ -65,8 +68,8 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})
-	attempt := func() *Programs {
-		return &Programs{folder: t.TempDir(), log: check.testLog(t), run: &runStore{t.Context(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil)}}
+	attempt := func() *ProgramStore {
+		return NewRunProgramStore(t.Context(), t.TempDir(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil), storagetest.Log(t))
 	}
 	key := strings.Repeat("a", 64)
 	first, beside, unlucky := attempt(), attempt(), attempt()
@@ -81,8 +84,8 @@ func TestTheRunsProgramStays(t *testing.T) {
 	}
 	store.Plan(nil)
 	unlucky.Put(key, []byte("three"))
-	if first.Own() || !beside.Own() || !unlucky.Own() {
-		t.Errorf("programs of their own: %v, %v, %v", first.Own(), beside.Own(), unlucky.Own())
+	if first.UsesLocalPrograms() || !beside.UsesLocalPrograms() || !unlucky.UsesLocalPrograms() {
+		t.Errorf("programs of their own: %v, %v, %v", first.UsesLocalPrograms(), beside.UsesLocalPrograms(), unlucky.UsesLocalPrograms())
 	}
 	next := attempt()
 	if got := string(next.Get(key)); got != "one" {
@@ -90,14 +93,14 @@ func TestTheRunsProgramStays(t *testing.T) {
 	}
 	next.Put(key, []byte("mended"))
 	after := attempt()
-	if got := string(after.Get(key)); got != "mended" || !next.Own() || after.Own() {
-		t.Errorf("after a damaged one the run has %q, of its own: %v, then %v", got, next.Own(), after.Own())
+	if got := string(after.Get(key)); got != "mended" || !next.UsesLocalPrograms() || after.UsesLocalPrograms() {
+		t.Errorf("after a damaged one the run has %q, of its own: %v, then %v", got, next.UsesLocalPrograms(), after.UsesLocalPrograms())
 	}
 	unwritten, other := attempt(), strings.Repeat("b", 64)
 	unwritten.Get(other)
 	store.Plan(storagetest.Always(storagetest.Refused, storagetest.Write))
 	unwritten.Put(other, []byte("one"))
-	if !unwritten.Own() {
+	if !unwritten.UsesLocalPrograms() {
 		t.Error("what only this attempt has counts as the run's")
 	}
 }
@@ -109,7 +112,7 @@ func TestProgramsNeverFail(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Programs{folder: filepath.Join(file, "below"), log: slog.New(slog.NewTextHandler(&log, nil))}
+	p := &ProgramStore{folder: filepath.Join(file, "below"), log: slog.New(slog.NewTextHandler(&log, nil))}
 	key := strings.Repeat("a", 64)
 	p.Put(key, []byte("one"))
 	if got := p.Get(key); got != nil || !strings.Contains(log.String(), "keeping a compiled program") {
@@ -119,7 +122,7 @@ func TestProgramsNeverFail(t *testing.T) {
 
 // TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
 func TestProgramsFolderStaysSmall(t *testing.T) {
-	p := &Programs{folder: t.TempDir(), log: check.testLog(t)}
+	p := &ProgramStore{folder: t.TempDir(), log: storagetest.Log(t)}
 	torn := filepath.Join(p.folder, ".aaaaaaaa-1")
 	if err := os.WriteFile(torn, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -14,13 +14,15 @@ import (
 type DeviceBatch struct {
 	Step   int64
 	Images *model.Images
-	Wait   time.Duration // that the training loop stood still for it
+	Wait   time.Duration // how long the training loop waited for it
 }
 
-// Uploaded yields batches with their images on the device. One goroutine copies batches ahead; it ends with the iteration, as the context
-// does that batches is called with. A copy that begins beside a step may have to wait on the device until that step is done, so it is
-// the one after the next that is copied while a step runs.
-func Uploaded(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error]) iter.Seq2[DeviceBatch, error] {
+// Prefetch yields batches with their images on the device. A goroutine copies them ahead: one waits
+// for its step, and the next one is copied. A copy that begins during a step may have to wait on the
+// device until the step ends, so the images of a step must be there before it. The goroutine, and the
+// context that batches is called with, end with the iteration. The receiver frees the images.
+func Prefetch(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error],
+) iter.Seq2[DeviceBatch, error] {
 	return func(yield func(DeviceBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		type item struct {
@@ -51,7 +53,7 @@ func Uploaded(ctx context.Context, learner *model.Learner, batches func(context.
 		}()
 		defer func() {
 			cancel()
-			for range next { // the goroutine must be gone before the learner is
+			for range next { // the goroutine uses the learner, so it must end first
 			}
 		}()
 		for {

@@ -1,0 +1,72 @@
+package settings
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Prefix begins the name of every setting's environment variable.
+const Prefix = "CIJEPA"
+
+// Load reads the environment over the defaults and the preset. It checks every setting and returns
+// all faults in one *Error. The argument preset holds when CIJEPA_PRESET is not set. adjust, if not
+// nil, changes the defaults of a command before the environment is read.
+func Load(preset string, adjust func(*Config)) (Config, error) {
+	c := Defaults()
+	if preset != "" {
+		c.Preset = preset
+	}
+	if v, ok := os.LookupEnv(Prefix + "_PRESET"); ok {
+		c.Preset = v
+	}
+	faults := &Error{}
+	if err := c.applyPreset(os.Getenv("JOB_COMPLETION_INDEX")); err != nil {
+		faults.Add(Prefix+"_PRESET", c.Preset, err.Error())
+	}
+	preset = c.Preset // table has become the row's name
+	if adjust != nil {
+		adjust(&c)
+	}
+	known := map[string]bool{}
+	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
+		known[f.variable] = true
+		if err := f.read(); err != nil {
+			faults.addParse(err)
+		}
+	}
+	c.Preset = preset
+	for _, entry := range os.Environ() {
+		if v, _, _ := strings.Cut(entry, "="); strings.HasPrefix(v, Prefix+"_") && !known[v] {
+			faults.Add(v, "", "not a setting; "+suggestion(v, known))
+		}
+	}
+	if c.Run == "" {
+		c.Run = fmt.Sprintf("%s-s%d", c.Preset, c.Seed)
+	}
+	if c.DataBucket == "" {
+		c.DataBucket = c.Bucket
+	}
+	c.validate(faults)
+	return c, faults.OrNil()
+}
+
+// XLAFlags is the environment variable in which XLA reads its flags.
+func XLAFlags() string { return os.Getenv("XLA_FLAGS") }
+
+// StopDeadline is Config.StopDeadline of the environment, or the default where it cannot be read. The
+// signal handler needs it whether or not the other settings can be read.
+func StopDeadline() time.Duration {
+	c := Defaults()
+	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
+		if f.field.Name == "StopDeadline" && f.read() != nil {
+			return Defaults().StopDeadline
+		}
+	}
+	return c.StopDeadline
+}
+
+// rawValue returns the value of an environment variable as it was typed, for messages.
+func rawValue(variable string) (string, bool) { return os.LookupEnv(variable) }

@@ -1,0 +1,85 @@
+package settings
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestMain unsets all variables with the prefix, such as those that choose slow tests: Load refuses
+// what is no setting.
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix+"_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func TestDefaultsAreTheBestRun(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	got, err := Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Defaults()
+	want.Bucket, want.DataBucket, want.Run = "mem://", "mem://", "R-A05-B08-s0"
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if got.Depths.String() != "1-11" || got.Epochs != 200 || got.AllToLastWeight.String() != "0.5" || got.LastToLastWeight.String() != "0.8" || got.IntermediateRows != 2 {
+		t.Errorf("the defaults are not run R-A05-B08: %+v", got)
+	}
+}
+
+func TestSettingsOverridePreset(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	t.Setenv("CIJEPA_PRESET", "L300")
+	t.Setenv("CIJEPA_EPOCHS", "7")
+	t.Setenv("CIJEPA_SEED", "18446744073709551615")
+	t.Setenv("CIJEPA_CACHE_SIZE", "20GB")
+	t.Setenv("CIJEPA_SAVE_EVERY", "90s")
+	c, err := Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Epochs != 7 || c.Depths.String() != "11" || c.Seed != 1<<64-1 || c.CacheSize != 20e9 || c.SaveEvery.String() != "1m30s" {
+		t.Errorf("got %+v", c)
+	}
+	if c.Run != "L300-s18446744073709551615" {
+		t.Errorf("run %q", c.Run)
+	}
+}
+
+// TestAllFaultsAtOnce: every kind of fault, in one message, each with its variable, value and what is allowed.
+func TestAllFaultsAtOnce(t *testing.T) {
+	for name, value := range map[string]string{
+		"CIJEPA_EPOCHS": "many", "CIJEPA_HEADS": "7", "CIJEPA_DEPTHS": "3-99", "CIJEPA_ALL_TO_LAST_WEIGHT": "1.5",
+		"CIJEPA_CROP_SCALE": "2", "CIJEPA_SAVE_EVERY": "5", "CIJEPA_BACKEND": "go", "CIJEPA_BATHC": "64", "CIJEPA_RUN": "a/b",
+		"CIJEPA_TARGET_NORM": "perhaps", "CIJEPA_SEED": "-1", "CIJEPA_CACHE_SIZE": "big", "CIJEPA_BATCH": "10", "CIJEPA_MICRO_BATCH": "3",
+	} {
+		t.Setenv(name, value)
+	}
+	_, err := Load("", nil)
+	var settings *Error
+	if !errors.As(err, &settings) {
+		t.Fatalf("got %v, want a *SettingsError", err)
+	}
+	text := err.Error()
+	for _, want := range []string{
+		`CIJEPA_BUCKET: the URL`, `CIJEPA_EPOCHS="many": a whole number`, `CIJEPA_HEADS=7: `, `CIJEPA_DEPTHS=3-99: `,
+		`CIJEPA_ALL_TO_LAST_WEIGHT=1.5: `, `CIJEPA_CROP_SCALE="2": two numbers`, `CIJEPA_SAVE_EVERY="5": a duration`, `CIJEPA_BACKEND=go: `,
+		`CIJEPA_BATHC: not a setting; did you mean CIJEPA_BATCH?`, `CIJEPA_RUN=a/b: `, `CIJEPA_TARGET_NORM="perhaps": true or false`,
+		`CIJEPA_SEED="-1": a whole number, 0 or more`, `CIJEPA_CACHE_SIZE="big": an amount`, `CIJEPA_MICRO_BATCH=3: `,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the message lacks %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
