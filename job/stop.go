@@ -92,7 +92,7 @@ func (j *Job) stopDeadline(cause error) time.Time {
 	if stop := (Stop{}); errors.As(cause, &stop) {
 		signalled = stop.At
 	}
-	return signalled.Add(j.cfg.StopDeadline)
+	return signalled.Add(j.cfg.StopDeadline())
 }
 
 // recordEnd writes how an attempt ended. The context may have ended.

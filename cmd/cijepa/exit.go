@@ -27,11 +27,14 @@ const (
 func exitCode(err error) int {
 	var settings *settings.Error
 	var device *machine.DeviceError
+	var sweep *sweepError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.Is(err, job.ErrStopped):
 		return exitStopped
+	case errors.As(err, &sweep):
+		return sweep.code
 	case errors.As(err, &settings), errors.Is(err, errUsage):
 		return exitSettings
 	case errors.Is(err, storage.ErrOvertaken):

@@ -292,12 +292,12 @@ func (c *check) tellPreemption(context.Context) {
 		return
 	}
 	bytes := float64(c.cfg.Model().StateBytes())
-	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
+	upload, deadline := bytes/c.rate, c.cfg.StopDeadline().Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
 		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: checkpoints follow each other without a pause", settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
 	}
 	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
-	setting := fmt.Sprintf("%s=%s", settings.Variable("StopDeadline"), c.cfg.StopDeadline)
+	setting := fmt.Sprintf("%s=%s", settings.Variable("StopGrace"), c.cfg.StopGrace)
 	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(max(c.cfg.SaveEvery.Seconds(), c.update)+upload))
 	switch {
 	case upload > deadline:
