@@ -11,7 +11,6 @@ import (
 	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/board"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
@@ -77,12 +76,7 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 // openBoard begins TensorBoard's event files of this attempt.
 func (j *Job) openBoard(at position) {
 	b := &j.journal.board
-	b.Draw = func(table [][]*float64) ([]byte, error) {
-		var png bytes.Buffer
-		err := report.TablePicture(&png, j.cfg.Depths, table, j.cfg.Run)
-		return png.Bytes(), err
-	}
-	b.Describe(j.cfg.Recipe.Hyperparameters())
+	b.Describe(j.cfg.Run, j.cfg.Depths, j.cfg.Recipe.Hyperparameters())
 	b.Resume(at.phase, at.step, at.progress.Table)
 }
 

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
@@ -79,8 +79,8 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 		},
 	}
 	r.Stats.Attempts = 1
-	if run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run); err == nil {
-		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(run.Attempts), 1), run.Lost()
+	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.cfg.Run); err == nil {
+		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/live"
 	"github.com/cijepa/cijepa/job/machine"
-	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
@@ -41,8 +41,7 @@ func (j *Job) listen() (closePage func(), err error) {
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
-		Identity: live.Identity{Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths},
-		Limit:    stall(j.cfg), Log: j.log,
+		Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths, Limit: stall(j.cfg), Log: j.log,
 	}), nil
 }
 
@@ -74,7 +73,7 @@ func (j *Job) readBefore(ctx context.Context) (end func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		run, err := report.ReadRun(ctx, j.bucket, j.cfg.Run)
+		run, err := history.Read(ctx, j.bucket, j.cfg.Run)
 		switch {
 		case err == nil:
 			j.live.Before(run)

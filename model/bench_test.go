@@ -10,10 +10,11 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// BenchmarkStep times one training step of a tiny preset at batch 64 with given masks, as model/reference/peer.py
-// does: 32 px, patch 4, width 64, 6 blocks, predictors 32 x 2, contexts of 16 tokens, 4 targets of 10. It runs on the pure
-// Go backend with both cores, or on the device that CIJEPA_BENCH_DEVICE names. GOEXPERIMENT=simd at build time makes the
-// Go backend about twice as fast.
+// BenchmarkStep times one training step of a tiny preset at batch 64 with given masks, as
+// model/reference/peer.py does: 32 px, patch 4, width 64, 6 blocks, predictors 32 x 2, contexts of
+// 16 tokens, 4 targets of 10. It runs on the pure Go backend with both cores, or on the device that
+// CIJEPA_BENCH_DEVICE names. GOEXPERIMENT=simd at build time makes the Go backend about twice as
+// fast.
 func BenchmarkStep(b *testing.B) {
 	device := os.Getenv("CIJEPA_BENCH_DEVICE")
 	if device == "" {
@@ -29,8 +30,8 @@ func BenchmarkStep(b *testing.B) {
 	benchmarkStep(b, device, c, mask.Shape{Target: 10, Context: 16})
 }
 
-// BenchmarkDemoStep times a step of the size at which a demonstration on a laptop learns something: 28 px, patch 4,
-// 4 blocks of width 64, predictors 32 x 1.
+// BenchmarkDemoStep times a step of the size at which a demonstration on a laptop learns something:
+// 28 px, patch 4, 4 blocks of width 64, predictors 32 x 1.
 func BenchmarkDemoStep(b *testing.B) {
 	half, most := 0.5, 0.8
 	c := Config{
@@ -69,7 +70,8 @@ func benchmarkStep(b *testing.B, device string, c Config, s mask.Shape) {
 }
 
 // cpuTime is what this process has used of all cores.
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(b testing.TB) time.Duration {
+	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		b.Fatal(err)

@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"iter"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -17,8 +16,9 @@ import (
 //	gradient   batch, numbers, params, gradAccum     summary, gradAccum
 //	update     numbers, gradAccum, state             verdict, state
 //
-// Each part is a type here. The compiler fills it with shapes, a graph with its nodes, and the
-// host with tensors. The lists of an owned part come back as outputs in the same order.
+// Each part is a type here, with its order in one method. The compiler fills it with shapes, a
+// graph with nodes, and the host with tensors. The lists of an owned part come back as outputs in
+// the same order.
 //
 //	B images   C context tokens   M target blocks   K tokens of a block   S side of an image
 //	R source depths of a step     L collected depths
@@ -34,12 +34,14 @@ func (b batch[T]) flat() []T { return []T{b.images, b.context, b.targets} }
 
 func batchOf[T any](list []T) batch[T] { return batch[T]{list[0], list[1], list[2]} }
 
-// trained holds something of every array of a network that AdamW moves: of its parameters and
-// of both moments.
-type trained[T any] struct{ params, m, v []T }
+// list is one list of a part: something of each of the arrays.
+type list[T any] struct {
+	arrays []array
+	items  *[]T
+}
 
-// lists are the lists of arrays of a part, in order, each with the specification of its arrays.
-type lists[T any] = iter.Seq2[[]array, *[]T]
+// trained holds the lists of a network that AdamW moves.
+type trained[T any] struct{ params, m, v []T }
 
 // stepState is the state that a step reads and replaces.
 type stepState[T any] struct {
@@ -52,20 +54,16 @@ func newStepState[T any](c Config) *stepState[T] {
 	return &stepState[T]{predictors: make([]trained[T], c.Slots())}
 }
 
-func (s *stepState[T]) lists(c Config) lists[T] {
-	return func(yield func([]array, *[]T) bool) {
-		encoder, predictor := c.encoderArrays(), c.predictorArrays()
-		if !yield(encoder, &s.student.params) || !yield(encoder, &s.student.m) || !yield(encoder, &s.student.v) ||
-			!yield(encoder, &s.teacher) {
-			return
-		}
-		for i := range s.predictors {
-			p := &s.predictors[i]
-			if !yield(predictor, &p.params) || !yield(predictor, &p.m) || !yield(predictor, &p.v) {
-				return
-			}
-		}
+func (s *stepState[T]) lists(c Config) []list[T] {
+	encoder, predictor := c.encoderArrays(), c.predictorArrays()
+	all := []list[T]{
+		{encoder, &s.student.params}, {encoder, &s.student.m}, {encoder, &s.student.v}, {encoder, &s.teacher},
 	}
+	for i := range s.predictors {
+		p := &s.predictors[i]
+		all = append(all, list[T]{predictor, &p.params}, list[T]{predictor, &p.m}, list[T]{predictor, &p.v})
+	}
+	return all
 }
 
 // stepParams are the parameters that a pass reads.
@@ -78,42 +76,32 @@ func newStepParams[T any](c Config) *stepParams[T] {
 	return &stepParams[T]{predictors: make([][]T, c.Slots())}
 }
 
-func (p *stepParams[T]) lists(c Config) lists[T] {
-	return func(yield func([]array, *[]T) bool) {
-		encoder, predictor := c.encoderArrays(), c.predictorArrays()
-		if !yield(encoder, &p.student) || !yield(encoder, &p.teacher) {
-			return
-		}
-		for i := range p.predictors {
-			if !yield(predictor, &p.predictors[i]) {
-				return
-			}
-		}
+func (p *stepParams[T]) lists(c Config) []list[T] {
+	all := []list[T]{{c.encoderArrays(), &p.student}, {c.encoderArrays(), &p.teacher}}
+	for i := range p.predictors {
+		all = append(all, list[T]{c.predictorArrays(), &p.predictors[i]})
 	}
+	return all
 }
 
-// byNetwork holds something of every array that has a gradient: of the student first, then of
-// the predictor in each slot.
+// byNetwork holds something of every array that has a gradient: of the student first, then of the
+// predictor in each slot.
 type byNetwork[T any] [][]T
 
 func newByNetwork[T any](c Config) byNetwork[T] { return make(byNetwork[T], 1+c.Slots()) }
 
-func (g byNetwork[T]) lists(c Config) lists[T] {
-	return func(yield func([]array, *[]T) bool) {
-		arrays := c.encoderArrays()
-		for i := range g {
-			if !yield(arrays, &g[i]) {
-				return
-			}
-			arrays = c.predictorArrays()
-		}
+func (g byNetwork[T]) lists(c Config) []list[T] {
+	all := []list[T]{{c.encoderArrays(), &g[0]}}
+	for i := range g[1:] {
+		all = append(all, list[T]{c.predictorArrays(), &g[1+i]})
 	}
+	return all
 }
 
 // flat joins the lists of a part.
-func flat[T any](all lists[T]) (joined []T) {
-	for _, list := range all {
-		joined = append(joined, *list...)
+func flat[T any](all []list[T]) (joined []T) {
+	for _, l := range all {
+		joined = append(joined, *l.items...)
 	}
 	return joined
 }
@@ -127,7 +115,7 @@ type number struct {
 const (
 	inputLossWeights = "loss weights" // [R, L]
 	inputSources     = "sources"      // [R-1, L-1] over the collected depths without the deepest
-	inputFirstPass   = "first pass"   // 1 if the accumulated gradients before this pass do not count, else 0
+	inputFirstPass   = "first pass"   // 1 in the first pass of a step, which resets gradAccum; else 0
 	inputPassShare   = "pass share"   // of a micro-batch in the step's mean
 	inputAdamW       = "adamw"        // [1+R, 3] of the student and of the predictor in each slot
 	inputEMA         = "ema"          // [2] of the teacher's moving average
@@ -205,26 +193,12 @@ func arrayShapes(arrays []array) (list []shapes.Shape) {
 	return list
 }
 
-// arraysOf fills the lists of a part with the shapes of its arrays.
-func arraysOf(all lists[shapes.Shape]) []shapes.Shape {
-	for arrays, list := range all {
-		*list = arrayShapes(arrays)
+// flatShapes fills the lists of a part with the shapes of its arrays, and joins them.
+func flatShapes(all []list[shapes.Shape]) []shapes.Shape {
+	for _, l := range all {
+		*l.items = arrayShapes(l.arrays)
 	}
 	return flat(all)
-}
-
-func (c Config) stepShapes(s programShape) []shapes.Shape {
-	return join(c.batchShapes(s), c.stepNumbers().shape(), arraysOf(newStepState[shapes.Shape](c).lists(c)))
-}
-
-func (c Config) gradShapes(s programShape) []shapes.Shape {
-	params := arraysOf(newStepParams[shapes.Shape](c).lists(c))
-	return join(c.batchShapes(s), c.gradNumbers().shape(), params, c.gradAccumShapes())
-}
-
-func (c Config) applyShapes() []shapes.Shape {
-	state := arraysOf(newStepState[shapes.Shape](c).lists(c))
-	return join(c.applyNumbers().shape(), c.gradAccumShapes(), state)
 }
 
 func (c Config) batchShapes(s programShape) []shapes.Shape {
@@ -242,9 +216,9 @@ func (c Config) batchShapes(s programShape) []shapes.Shape {
 // gradAccumShapes are the shapes of the gradients that add up over micro-batches.
 func (c Config) gradAccumShapes() []shapes.Shape {
 	all := newByNetwork[shapes.Shape](c).lists(c)
-	for arrays, list := range all {
-		for _, a := range arrays {
-			*list = append(*list, floatShape(a.trainedShape()...))
+	for _, l := range all {
+		for _, a := range l.arrays {
+			*l.items = append(*l.items, floatShape(a.trainedShape()...))
 		}
 	}
 	return flat(all)
@@ -261,9 +235,9 @@ func (in *inputs) take(n int) []*Node {
 
 func (in *inputs) one() *Node { return in.take(1)[0] }
 
-func (in *inputs) fill(all lists[*Node]) {
-	for arrays, list := range all {
-		*list = in.take(len(arrays))
+func (in *inputs) fill(all []list[*Node]) {
+	for _, l := range all {
+		*l.items = in.take(len(l.arrays))
 	}
 }
 
@@ -337,6 +311,56 @@ func pointers(list []*tensors.Tensor) (at []**tensors.Tensor) {
 		at = append(at, &list[i])
 	}
 	return at
+}
+
+// The three programs: their shapes, nodes and calls, in one order each.
+
+func (c Config) stepShapes(s programShape) []shapes.Shape {
+	return join(c.batchShapes(s), c.stepNumbers().shape(), flatShapes(newStepState[shapes.Shape](c).lists(c)))
+}
+
+func (c Config) stepNodes(nodes []*Node) (b batch[*Node], n numberNodes, s *stepState[*Node]) {
+	in := &inputs{nodes}
+	return in.batch(), in.numbers(c.stepNumbers()), in.state(c)
+}
+
+func (l *Learner) runStep(in StepInput, values map[string][]float32, groups []*paramGroup) ([][]float64, error) {
+	inputs := append(l.batch(in, 0), l.stepNumbers().pack(values))
+	return l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
+}
+
+func (c Config) gradShapes(s programShape) []shapes.Shape {
+	params := flatShapes(newStepParams[shapes.Shape](c).lists(c))
+	return join(c.batchShapes(s), c.gradNumbers().shape(), params, c.gradAccumShapes())
+}
+
+func (c Config) gradNodes(nodes []*Node) (
+	b batch[*Node], n numberNodes, p *stepParams[*Node], gradAccum byNetwork[*Node],
+) {
+	in := &inputs{nodes}
+	return in.batch(), in.numbers(c.gradNumbers()), in.params(c), in.gradAccum(c)
+}
+
+func (l *Learner) runGrad(
+	in StepInput, pass int, values map[string][]float32, groups []*paramGroup,
+) ([][]float64, error) {
+	inputs := append(l.batch(in, pass), l.gradNumbers().pack(values))
+	return l.device.run(l.programs.gradExec, inputs, l.params(groups), pointers(l.gradAccum))
+}
+
+func (c Config) applyShapes() []shapes.Shape {
+	state := flatShapes(newStepState[shapes.Shape](c).lists(c))
+	return join(c.applyNumbers().shape(), c.gradAccumShapes(), state)
+}
+
+func (c Config) applyNodes(nodes []*Node) (n numberNodes, gradAccum byNetwork[*Node], s *stepState[*Node]) {
+	in := &inputs{nodes}
+	return in.numbers(c.applyNumbers()), in.gradAccum(c), in.state(c)
+}
+
+func (l *Learner) runApply(values map[string][]float32, groups []*paramGroup) ([][]float64, error) {
+	inputs := []*tensors.Tensor{l.applyNumbers().pack(values)}
+	return l.device.run(l.programs.applyExec, inputs, l.gradAccum, l.state(groups))
 }
 
 // join puts lists behind each other in a list of their own.

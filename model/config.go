@@ -8,13 +8,14 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Config holds the sizes of the network and the settings of its objective. The zero value is not valid.
+// Config holds the sizes of the network and the settings of its objective. The zero value is not
+// valid.
 type Config struct {
 	Image int // side of the square images in pixels
 	Patch int // side of a patch; a token is a patch
 	Width int // D, width of the encoder
 	Depth int // blocks of the encoder
-	Heads int // attention heads of the encoder; a head's width is a multiple of 4: two axes, turned in pairs
+	Heads int // attention heads of the encoder; a head's width is a multiple of 4: two axes, in pairs
 
 	MLPRatio int // hidden width of an MLP over the width of its block, in encoder and predictors
 
@@ -24,15 +25,16 @@ type Config struct {
 
 	RopeTheta float64 // base of the rotary frequencies
 
-	// Depths are the collected depths, ascending: depth i is what comes out of block i. Every one of them is a target, and
-	// owns a predictor as a source. The last is the deepest; blocks after it are not trained.
+	// Depths are the collected depths, ascending: depth i is the output of block i. Every one is a
+	// target, and a source with a predictor of its own. Blocks after the last one, the deepest, are
+	// not trained.
 	Depths []int
 
 	AllToLastWeight  *float64 // weight of the deepest target in every row; nil: not set
-	LastToLastWeight *float64 // the same for the row of the deepest source, where it wins; nil: not set
+	LastToLastWeight *float64 // instead of it in the row of the deepest source; nil: not set
 
 	IntermediateRows int  // source depths sampled in a step beside the deepest one
-	TargetNorm       bool // LayerNorm without affine over every target feature, as I-JEPA has it
+	TargetNorm       bool // LayerNorm without affine of every target, as in I-JEPA
 
 	Masks mask.Config
 
@@ -40,14 +42,15 @@ type Config struct {
 	MicroBatch int // images of one pass through the network; 0 means Batch
 
 	Precision string // BFloat16 or Float32
-	Remat     bool   // compute the blocks again in the backward pass instead of keeping what is inside them
+	Remat     bool   // activation checkpointing: the backward pass computes the blocks again
 
-	PlainAttention bool // attention as products and softmax, where a device has it as one operation too
+	PlainAttention bool // attention as products and softmax, even if the device has a fused one
 
-	WeightDecay float64 // of AdamW, decoupled, on everything but biases and norms
+	WeightDecay float64 // of AdamW, decoupled, on all but biases and norms
 }
 
-// The precisions of matrix products. Residual stream, norms, softmax, loss, weights, moments and EMA are float32 in both.
+// The precisions of matrix products. The residual stream, norms, softmax, loss, parameters, moments
+// and the teacher's average are float32 in both.
 const (
 	BFloat16 = "bfloat16"
 	Float32  = "float32"
@@ -59,7 +62,7 @@ func (c Config) Grid() int { return c.Image / c.Patch }
 // Slots is the number R of source depths of a step.
 func (c Config) Slots() int { return 1 + c.IntermediateRows }
 
-// The largest sizes that are taken for meant; products of them stay far below the limits of int.
+// Upper bounds: larger values are typing mistakes, and could overflow int.
 const (
 	maxImage = 1 << 14
 	maxWidth = 1 << 16
@@ -67,7 +70,8 @@ const (
 	maxBatch = 1 << 20
 )
 
-// Validate checks every field and returns all faults joined, each a *FieldError; nil if there is none.
+// Validate checks every field and returns all faults joined, each a *mask.FieldError; nil if there
+// is none.
 func (c Config) Validate() error {
 	var faults []error
 	check := func(ok bool, field string, value any, format string, args ...any) bool {
@@ -82,7 +86,7 @@ func (c Config) Validate() error {
 	heads := func(field string, heads, width int) {
 		_ = between(field, heads, 1, width) &&
 			check(width%heads == 0, field, heads, "must divide the width %d", width) &&
-			check(width/heads%4 == 0, field, heads, "must leave heads whose width is a multiple of 4, not %d", width/heads)
+			check(width/heads%4 == 0, field, heads, "must make heads whose width is a multiple of 4, not %d", width/heads)
 	}
 	share := func(field string, weight *float64) {
 		if weight != nil {
@@ -114,8 +118,8 @@ func (c Config) Validate() error {
 				break
 			}
 		}
-		check(0 <= c.IntermediateRows && c.IntermediateRows < len(c.Depths), "IntermediateRows", c.IntermediateRows,
-			"must lie in 0..%d: the depths without the deepest", len(c.Depths)-1)
+		check(0 <= c.IntermediateRows && c.IntermediateRows < len(c.Depths), "IntermediateRows",
+			c.IntermediateRows, "must lie in 0..%d: the depths without the deepest", len(c.Depths)-1)
 	}
 	share("AllToLastWeight", c.AllToLastWeight)
 	share("LastToLastWeight", c.LastToLastWeight)
@@ -123,8 +127,10 @@ func (c Config) Validate() error {
 	if between("Batch", c.Batch, 1, maxBatch) && between("MicroBatch", c.MicroBatch, 0, c.Batch) && c.MicroBatch > 0 {
 		check(c.Batch%c.MicroBatch == 0, "MicroBatch", c.MicroBatch, "must divide Batch %d", c.Batch)
 	}
-	check(c.Precision == BFloat16 || c.Precision == Float32, "Precision", c.Precision, "must be %s or %s", BFloat16, Float32)
-	check(c.WeightDecay >= 0 && !math.IsInf(c.WeightDecay, 1), "WeightDecay", c.WeightDecay, "must be a number from 0 up")
+	check(c.Precision == BFloat16 || c.Precision == Float32, "Precision", c.Precision,
+		"must be %s or %s", BFloat16, Float32)
+	check(c.WeightDecay >= 0 && !math.IsInf(c.WeightDecay, 1), "WeightDecay", c.WeightDecay,
+		"must be a number from 0 up")
 	return errors.Join(faults...)
 }
 
@@ -139,7 +145,7 @@ func (c Config) tokens() int { return c.Grid() * c.Grid() }
 // deepest is the last collected depth.
 func (c Config) deepest() int { return c.Depths[len(c.Depths)-1] }
 
-// micro is the number of images of one pass.
+// micro is the number of images of a micro-batch.
 func (c Config) micro() int {
 	if c.MicroBatch == 0 {
 		return c.Batch
@@ -150,5 +156,5 @@ func (c Config) micro() int {
 // passes is the number of micro-batches of a step.
 func (c Config) passes() int { return c.Batch / c.micro() }
 
-// Masker is the Masker of the grid and the masks of a configuration.
+// Masker makes the Masker of this grid and these masks.
 func (c Config) Masker() (*mask.Masker, error) { return mask.New(c.Grid(), c.Masks) }

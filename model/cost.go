@@ -4,45 +4,50 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Need is what steps of a mask shape take of a device's memory, in bytes. State, Copy, Sums, Images and Results are exact;
-// Gradients and Activations are what the arrays of a step come to by a rule, see Config.Need.
+// What a step costs, by formula: memory first, then FLOPs.
+
+// Need is the device memory, in bytes, that steps of a mask shape take. State, Copy, Sums, Images
+// and Results are exact. Gradients and Activations are estimates of the compiler's work space, by
+// the rule of Config.Need.
 type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
 	Copy        int64 // of the state, while a checkpoint takes it to the host
-	Sums        int64 // of gradients over micro-batches
+	Sums        int64 // accumulated gradients, with micro-batches
 	Images      int64 // of batchesAtOnce
-	Results     int64 // the state that a step returns lies beside the one that it was given
+	Results     int64 // the state that a step returns, beside the one that it was given
 	Gradients   int64
-	Activations int64 // beyond the place of Results
+	Activations int64 // beyond what fits into the memory of Results
 }
 
-// batchesAtOnce lie on the device: that of the step, the next one, and what is copied meanwhile.
+// batchesAtOnce are on the device: that of the step, the next one, and one that is being uploaded.
 const batchesAtOnce = 3
 
-// Total is the sum of them.
+// Total is the sum of all fields.
 func (n Need) Total() int64 {
 	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
 }
 
-// Temporary is the block that a step works in.
-func (n Need) Temporary() int64 { return n.Gradients + n.Activations }
+// Roomy adds one more temporary block to Total: fragmentation can stop the allocator from reusing
+// the last step's block.
+func (n Need) Roomy() int64 { return n.Total() + n.Gradients + n.Activations }
 
-// Roomy is Total with room for that block once more: it is given back after every step, the next step may need a larger one, and
-// images that were copied meanwhile may lie in its place. Steps that find no room end a run in the middle of the night.
-func (n Need) Roomy() int64 { return n.Total() + n.Temporary() }
-
-// Need counts what steps take. fused says that attention is one operation of the device, which keeps no scores.
+// Need estimates the memory of steps. fused says that attention is one operation of the device,
+// which stores no scores.
 //
-// Activations are what the forward pass of one micro-batch leaves for the backward pass, beyond the place of the results, which is
-// free until the update. A compiler stores what goes into matrix products and comes out of them and computes the rest where it is
-// used. So of a token in a block stay the residual stream, in float32 and twice; both norms, queries, keys, values, the result of
-// attention, and the hidden layer of the MLP before and behind its activation, in the narrow type. The last block of a predictor has
-// its second half for the masked places alone. With Remat only the residual stream stays, once, and the rest of one block at a
-// time. Of the teacher one block at a time is there, before the student has begun. The targets are float32, and of the predictions
-// those of one slot are there, with their gradients, in the narrow type.
+// Activations are what the forward pass of one micro-batch stores for the backward pass, beyond the
+// memory of the results, which is free until the update. A compiler stores the operands and results
+// of matrix products and computes the rest again where it is used. For each token in a block that
+// is, in float32, the residual stream, twice; and in the type of matrix products both norms,
+// queries, keys, values, the result of attention, and the hidden layer of the MLP before and after
+// its activation. The last block of a predictor has its second half for the mask tokens only.
 //
-// The rule was made after XLA's plans of ViT-B/16 for an H100 by the CUDA plugin 0.11.2, compiled on 2026-11-25 without a card, and
-// is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card products are tuned and may take other work space.
+// With Remat the residual stream is stored once, and the rest for one block at a time. The teacher
+// needs one block at a time, before the student begins. The targets are float32. The predictions of
+// one slot are there at a time, with their gradients, in the type of matrix products.
+//
+// The rule was fitted to XLA's plans of ViT-B/16 for an H100 (CUDA plugin 0.11.2, compiled on
+// 2026-11-25 without a card) and is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card
+// products are tuned and may take other work space.
 func (c Config) Need(s mask.Shape, fused bool) Need {
 	encoder, predictor := bytesOf(c.encoderArrays()), bytesOf(c.predictorArrays())
 	slots := int64(c.Slots())
@@ -58,10 +63,10 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 	}
 	sequences, tokens := c.Masks.TargetBlocks, s.Context+s.Target
 	features := sequences * s.Target * len(c.Depths) * c.Width
-	teacher := c.keptInBlock(c.Width, c.Heads, c.tokens(), c.tokens(), fused)
-	student := c.keptInBlock(c.Width, c.Heads, s.Context, s.Context, fused)
-	inner := sequences * c.keptInBlock(c.PredictorWidth, c.PredictorHeads, tokens, tokens, fused)
-	last := sequences * c.keptInBlock(c.PredictorWidth, c.PredictorHeads, tokens, s.Target, fused)
+	teacher := c.storedInBlock(c.Width, c.Heads, c.tokens(), c.tokens(), fused)
+	student := c.storedInBlock(c.Width, c.Heads, s.Context, s.Context, fused)
+	inner := sequences * c.storedInBlock(c.PredictorWidth, c.PredictorHeads, tokens, tokens, fused)
+	last := sequences * c.storedInBlock(c.PredictorWidth, c.PredictorHeads, tokens, s.Target, fused)
 	trained := (c.deepest()+1)*student + c.Slots()*((c.PredictorDepth-1)*inner+last)
 	if c.Remat {
 		streams := (c.deepest()+1)*s.Context*c.Width + c.Slots()*c.PredictorDepth*sequences*tokens*c.PredictorWidth
@@ -72,21 +77,22 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 	return n
 }
 
-// StateBytes are those of the whole state, in float32.
+// StateBytes is the size of the whole state, in float32.
 func (c Config) StateBytes() int64 {
 	return 4*bytesOf(c.encoderArrays()) + int64(len(c.Depths))*3*bytesOf(c.predictorArrays())
 }
 
-// keptInBlock is what a block keeps that returns so many of its tokens.
-func (c Config) keptInBlock(width, heads, tokens, returned int, fused bool) int {
-	narrow, scores := c.matmulBytes(), 0
+// storedInBlock is the activations, in bytes, of one sequence in a block that returns so many of
+// its tokens.
+func (c Config) storedInBlock(width, heads, tokens, returned int, fused bool) int {
+	operand, scores := c.matmulBytes(), 0
 	if !fused {
-		scores = heads * returned * tokens * (4 + narrow)
+		scores = heads * returned * tokens * (4 + operand)
 	}
-	return (tokens*(4+4*narrow)+returned*(4+(2+2*c.MLPRatio)*narrow))*width + scores
+	return (tokens*(4+4*operand)+returned*(4+(2+2*c.MLPRatio)*operand))*width + scores
 }
 
-// matmulBytes is the size of an operand of matrix products.
+// matmulBytes is the size of one element of a matrix product's operand.
 func (c Config) matmulBytes() int {
 	if c.Precision == BFloat16 {
 		return 2
@@ -101,30 +107,36 @@ func bytesOf(arrays []array) (n int64) {
 	return n
 }
 
-// FLOPs counts the floating-point operations of one image in a step of a mask shape: those of the matrix products and of
-// attention, a multiplication and an addition being two. The teacher goes forward; what is trained goes forward and, at
-// twice the cost, back. The first block of a predictor makes queries, keys and values of an image's context tokens and of the mask
-// token once for all target blocks; the last one computes nothing behind its attention for the context tokens, which no head reads. What a device computes again, inside attention or with Remat, does not count: it is no use to the step.
+// FLOPs counts the floating-point operations of one image in a step of a mask shape: those of
+// matrix products and attention, with two for a multiplication and its addition. The teacher runs
+// forward; what is trained runs forward and, at twice the cost, backward. What a device computes
+// again, inside attention or with Remat, does not count.
+//
+// The first block of a predictor computes queries, keys and values of an image's context tokens and
+// of the mask token once for all target blocks. The last one computes nothing after its attention
+// for context tokens, which no head reads.
 func (c Config) FLOPs(s mask.Shape) float64 {
 	kernel := 2 * float64(3*c.Patch*c.Patch*c.Width)
 	teacher := c.EncoderFLOPs()
-	student := 2*float64(s.Context)*kernel + 3*c.through(c.deepest()+1, c.Width, s.Context) // no gradient goes to the images
-	places, p := c.Masks.TargetBlocks*s.Target, float64(c.PredictorWidth)
+	// The images get no gradient.
+	student := 2*float64(s.Context)*kernel + 3*c.blockFLOPs(c.deepest()+1, c.Width, s.Context)
+	targets, p := c.Masks.TargetBlocks*s.Target, float64(c.PredictorWidth)
 	predictor := 2*float64(s.Context*c.Width)*p +
-		float64(c.Masks.TargetBlocks)*(c.through(c.PredictorDepth, c.PredictorWidth, s.Context+s.Target)-
+		float64(c.Masks.TargetBlocks)*(c.blockFLOPs(c.PredictorDepth, c.PredictorWidth, s.Context+s.Target)-
 			float64(s.Context)*float64(2+4*c.MLPRatio)*p*p) -
 		float64(c.Masks.TargetBlocks*(s.Context+s.Target)-(s.Context+1))*6*p*p +
-		2*float64(places)*p*float64(c.Width*len(c.Depths))
+		2*float64(targets)*p*float64(c.Width*len(c.Depths))
 	return teacher + student + 3*float64(c.Slots())*predictor
 }
 
-// EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest collected depth.
+// EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest
+// collected depth.
 func (c Config) EncoderFLOPs() float64 {
-	return 2*float64(c.tokens()*3*c.Patch*c.Patch*c.Width) + c.through(c.deepest()+1, c.Width, c.tokens())
+	return 2*float64(c.tokens()*3*c.Patch*c.Patch*c.Width) + c.blockFLOPs(c.deepest()+1, c.Width, c.tokens())
 }
 
-// through counts those of a sequence of tokens through transformer blocks.
-func (c Config) through(blocks, width, tokens int) float64 {
+// blockFLOPs counts those of one sequence of tokens through so many blocks.
+func (c Config) blockFLOPs(blocks, width, tokens int) float64 {
 	w, t := float64(width), float64(tokens)
 	return float64(blocks) * (t*float64(8+4*c.MLPRatio)*w*w + 4*t*t*w)
 }

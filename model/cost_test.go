@@ -1,13 +1,20 @@
 package model
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// vitB is the configuration of the post (model/reference/METHOD.md): ViT-B/16 at 224 px, eleven depths, two intermediate rows.
+// vitB is the configuration of the post (model/reference/METHOD.md): ViT-B/16 at 224 px, eleven
+// depths, two intermediate rows.
 func vitB() Config {
 	half, most := 0.5, 0.8
 	return Config{
@@ -18,7 +25,8 @@ func vitB() Config {
 	}
 }
 
-// The sizes of ViT-B/16: 85,645,056 weights of an encoder, 10,943,232 of a predictor and 3,252,480 of its eleven heads.
+// The sizes of ViT-B/16: 85,645,056 weights of an encoder, 10,943,232 of a predictor and 3,252,480
+// of its eleven heads.
 func TestNeedOfViTB(t *testing.T) {
 	c := vitB()
 	c.Batch = 256
@@ -37,8 +45,9 @@ func TestNeedOfViTB(t *testing.T) {
 	if want := int64(3 * 256 * 224 * 224 * 3); whole.Images != want {
 		t.Errorf("%d bytes of images, want %d", whole.Images, want)
 	}
-	// Of an image, by hand: 36 bytes a token, block and width in bf16, but in the last block of a predictor 12 for all tokens and 24
-	// for those of the target; 4 bytes a target feature and twice 2 a prediction.
+	// Of an image, by hand: 36 bytes a token, block and width in bf16, but in the last block of a
+	// predictor 12 for all tokens and 24 for those of the target; 4 bytes a target feature and
+	// twice 2 a prediction.
 	image := int64(12*48*36*768 + 3*4*(5*83*36+83*12+35*24)*384 + (4+2*2)*4*35*11*768)
 	if whole.Activations != 256*image-whole.Results {
 		t.Errorf("%d bytes of activations, want %d", whole.Activations, 256*image-whole.Results)
@@ -58,8 +67,8 @@ func TestNeedOfViTB(t *testing.T) {
 	t.Logf("batch 256: %+v, %.1f GB", whole, float64(whole.Total())/1e9)
 }
 
-// The memory that XLA plans for a step of ViT-B/16 on an H100, beyond inputs and results, as .ci/gpu/compile tells it (CUDA plugin
-// 0.11.2, 2026-11-25), is what the sizes say.
+// The formula is near the memory that XLA plans for a step of ViT-B/16 on an H100, beyond inputs
+// and results, as .ci/gpu/compile prints it (CUDA plugin 0.11.2, 2026-11-25).
 func TestNeedIsWhatXLAPlans(t *testing.T) {
 	for _, plan := range []struct {
 		batch, target, context int
@@ -83,4 +92,52 @@ func TestNeedIsWhatXLAPlans(t *testing.T) {
 			t.Errorf("%+v: %.2f GB by the sizes", plan, got)
 		}
 	}
+}
+
+// TestStateBytesAreThoseOfASnapshot: the bytes of its arrays, blocks that nothing trains included.
+func TestStateBytesAreThoseOfASnapshot(t *testing.T) {
+	c := tiny()
+	c.Depths = []int{0, 1, 2}
+	learner := newTestLearner(t, c)
+	parts, err := learner.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held int64
+	for _, part := range parts {
+		n, err := arrayBytes(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held += n
+	}
+	if got := c.StateBytes(); got != held {
+		t.Errorf("%d bytes of state, but a snapshot holds %d", got, held)
+	}
+}
+
+// arrayBytes counts the bytes of the arrays of a safetensors file, without the optimiser's step counts.
+func arrayBytes(part Part) (n int64, err error) {
+	var file bytes.Buffer
+	if err := part.Write(&file); err != nil {
+		return 0, err
+	}
+	header := file.Next(8)
+	var arrays map[string]json.RawMessage
+	if err := json.NewDecoder(io.LimitReader(&file, int64(binary.LittleEndian.Uint64(header)))).Decode(&arrays); err != nil {
+		return 0, fmt.Errorf("%s: %w", part.Name, err)
+	}
+	for name, text := range arrays {
+		var a struct {
+			Offsets [2]int64 `json:"data_offsets"`
+		}
+		if name == "__metadata__" || strings.HasPrefix(name, "adam.step/") {
+			continue
+		}
+		if err := json.Unmarshal(text, &a); err != nil {
+			return 0, fmt.Errorf("%s: %w", part.Name, err)
+		}
+		n += a.Offsets[1] - a.Offsets[0]
+	}
+	return n, nil
 }

@@ -19,8 +19,9 @@ import (
 	"github.com/cijepa/cijepa/model/plugin"
 )
 
-// Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or "go:parallelism=64" for the pure Go
-// backend, "xla:" and the absolute path of a PJRT plugin for XLA.
+// Device is where programs run: a GoMLX backend. Its name is "go:ops_sequential" or
+// "go:parallelism=64" for the pure Go backend, or for XLA "xla:" and the absolute path of a PJRT
+// plugin.
 type Device struct {
 	backend compute.Backend
 	name    string
@@ -29,42 +30,46 @@ type Device struct {
 	busy    atomic.Int64 // nanoseconds
 }
 
-// DeviceOptions are what a device that is an XLA plugin may be given. Other devices ignore them.
+// DeviceOptions are for a device that is an XLA plugin. Other devices ignore them.
 type DeviceOptions struct {
 	Programs Programs     // nil: every program is compiled
 	Flags    string       // the value of XLA_FLAGS
 	Log      *slog.Logger // nil: none
 }
 
-// What a plugin tells of its memory and its programs.
+// What a plugin reports of its memory and its programs.
 type (
 	DeviceMemory  = plugin.DeviceMemory
 	ProgramMemory = plugin.ProgramMemory
 )
 
-// Programs keeps compiled programs between processes, by keys that name everything that a program depends on.
+// Programs keeps compiled programs between processes, by keys that name everything that a program
+// depends on.
 type Programs = plugin.Store
 
-// wantedFlags are what a GPU is told unless XLA_FLAGS names the same flag.
+// wantedFlags are set for a GPU unless XLA_FLAGS names the same flag.
 var wantedFlags = []string{
-	// The same bits in every process: no kernel whose sums depend on what comes first. Which kernels are taken is part of a compiled
-	// program, so Programs keep that.
+	// The same bits in every process: no kernel whose sums depend on the order of arrival. The
+	// choice of kernels is part of a compiled program, so the store of Programs keeps it.
 	"--xla_gpu_exclude_nondeterministic_ops=true",
-	// The flag before it takes Triton's kernels from the choice, but not before every product has been made one for Triton.
+	// The flag above removes Triton's kernels from the choice, but XLA has already turned every
+	// product into one for Triton by then.
 	"--xla_gpu_enable_triton_gemm=false",
-	// Nothing is tuned then, and where the tuner has nothing to measure it leaves a product 4 MB to work in (seen in programs compiled
-	// without a card): too little to split one over the tokens, as gradients of weights need it. Without the tuner they have 32 MB.
+	// Nothing is left to tune. Where the tuner has nothing to measure, it gives a product 4 MB of
+	// work space (seen in programs compiled without a card), which is too little to split one over
+	// the tokens, as gradients of weights need it. Without the tuner they have 32 MB.
 	"--xla_gpu_autotune_level=0",
-	// Arrays change their places from step to step, and a CUDA graph is recorded anew when they do, while the device waits. Plain
-	// launches are ahead of kernels of this size.
+	// Arrays have other addresses in every step, and a CUDA graph is recorded again when they
+	// change, while the device waits. Plain launches run ahead of kernels of this size.
 	"--xla_gpu_enable_command_buffer=",
-	// A part of the memory for collectives, of which one GPU has none, leaves less room for the large arrays of a step.
+	// A partition of the memory for collectives, of which one GPU has none, leaves less room for
+	// the large arrays of a step.
 	"--xla_gpu_enable_allocator_spatial_partitioning=false",
 }
 
-// Open opens a backend by its GoMLX name. The binary must import the backend, and nothing is ever downloaded. A plain "go"
-// is refused: in that mode the pool of the Go backend waits for itself under large products and hangs. A plugin is loaded
-// with XLA_FLAGS as they are, and with the flags that make a GPU exact where it knows them.
+// Open opens a backend by its GoMLX name. The binary must import the backend; nothing is ever
+// downloaded. A plain "go" is rejected, because the default pool of the Go backend can deadlock
+// under large products. A plugin reads XLA_FLAGS, with those wanted flags added that it knows.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
@@ -74,9 +79,11 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	path, _, _ := strings.Cut(options, ",")
 	switch known := slices.Contains(compute.List(), kind); {
 	case kind != "go" && kind != "xla":
-		return nil, fieldError("Device", name, `must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`)
+		return nil, fieldError("Device", name,
+			`must be "go:ops_sequential", "go:parallelism=N" or "xla:" and the absolute path of a plugin`)
 	case kind == "xla" && !known:
-		return nil, fieldError("Device", name, "this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo")
+		return nil, fieldError("Device", name,
+			"this program was built without XLA: build it with cgo, for which it takes a C compiler and libjpeg-turbo")
 	case kind == "xla" && !filepath.IsAbs(path):
 		return nil, fieldError("Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`)
 	case !known:
@@ -85,7 +92,8 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	d = &Device{name: name}
 	if kind == "xla" {
 		var loaded func()
-		d.client, loaded, err = plugin.Load(path, plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log})
+		given := plugin.Options{Programs: o.Programs, Flags: o.Flags, Wanted: wantedFlags, Log: o.Log}
+		d.client, loaded, err = plugin.Load(path, given)
 		if err != nil {
 			return nil, fmt.Errorf("opening device %s: %w", name, err)
 		}
@@ -93,7 +101,7 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	}
 	config := name
 	if kind == "xla" && !strings.Contains(options, ",tf32=") {
-		config += ",tf32=false" // or go-xla makes less of float32 on a GPU
+		config += ",tf32=false" // otherwise go-xla lets a GPU round float32 products to TF32
 	}
 	if d.backend, err = compute.NewWithConfig(config); err != nil {
 		return nil, fmt.Errorf("opening device %s: %w", name, err)
@@ -101,7 +109,7 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	return d, nil
 }
 
-// Description says what the backend runs on, in its own words.
+// Description says what the backend runs on, in the backend's words.
 func (d *Device) Description() string {
 	text := d.backend.Description() + ", " + d.backend.DeviceDescription(0)
 	if card := d.Card(); card != "" {
@@ -110,14 +118,15 @@ func (d *Device) Description() string {
 	return text
 }
 
-// Busy is the time that programs have run so far, as their callers saw it: from the call to the results. What the first
-// call of a program compiles is in it, unless Compile came before.
+// Busy is the time that programs have run so far, from the call to the results. It includes the
+// compilation in the first call of a program that was not compiled ahead.
 func (d *Device) Busy() time.Duration { return time.Duration(d.busy.Load()) }
 
 // addBusy adds the time of a program that ends now.
 func (d *Device) addBusy(since time.Time) { d.busy.Add(int64(time.Since(since))) }
 
-// Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty where there is no plugin.
+// Card is the kind of the device in the plugin's words, such as "NVIDIA H100 80GB HBM3"; empty
+// without a plugin.
 func (d *Device) Card() string {
 	if d.client == nil {
 		return ""
@@ -125,7 +134,7 @@ func (d *Device) Card() string {
 	return d.client.Card()
 }
 
-// Flags are XLA_FLAGS as a plugin has read them; empty where there is none.
+// Flags are XLA_FLAGS as the plugin has read them; empty without a plugin.
 func (d *Device) Flags() string {
 	if d.client == nil {
 		return ""
@@ -133,7 +142,7 @@ func (d *Device) Flags() string {
 	return d.client.Flags()
 }
 
-// Memory of the device now; nil where nobody tells.
+// Memory of the device now; nil if it is not reported.
 func (d *Device) Memory() *DeviceMemory {
 	if d.client == nil {
 		return nil
@@ -149,18 +158,18 @@ func (d *Device) Compiled() []plugin.Program {
 	return d.client.Programs()
 }
 
-// Close gives the device's memory back. Whatever was made on it must not be used any more.
+// Close frees the device. Whatever was made on it must not be used any more.
 func (d *Device) Close() { d.close.Do(d.backend.Finalize) }
 
-// Fused says whether attention is one operation of the device of that name: cuDNN's flash attention, in bfloat16 and where the
-// plugin's name is that of CUDA, by which GoMLX knows it.
+// Fused says whether attention is one operation of the named device: cuDNN's flash attention, in
+// bfloat16. GoMLX recognises CUDA by the name of the plugin.
 func (c Config) Fused(device string) bool {
 	cuda := strings.HasPrefix(device, "xla") && (strings.Contains(device, "cuda") || strings.Contains(device, "nvidia"))
 	return cuda && c.Precision == BFloat16 && !c.PlainAttention
 }
 
-// recovered turns a panic of GoMLX, whose graph functions report by panicking, into an error. It is deferred by every
-// exported function that builds or runs a graph.
+// recovered turns a panic of GoMLX, whose graph functions report errors by panicking, into an
+// error. Every exported function that builds or runs a graph defers it.
 func recovered(err *error, doing string) {
 	switch p := recover().(type) {
 	case nil:
@@ -171,9 +180,12 @@ func recovered(err *error, doing string) {
 	}
 }
 
-// run calls a program. It consumes the inputs, lends it the borrowed arrays, and replaces the owned ones, which the
-// program takes last and returns last. The other results come to the host. After an error the owned arrays are gone.
-func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, owned []**tensors.Tensor) (results [][]float64, err error) {
+// run calls a program with the inputs, which it frees, the borrowed arrays, and the owned ones. The
+// program takes the owned arrays last, donated, and returns as many last, which replace them. The
+// other results come to the host. After an error the owned arrays are gone.
+func (d *Device) run(
+	program *graph.Exec, inputs, borrowed []*tensors.Tensor, owned []**tensors.Tensor,
+) (results [][]float64, err error) {
 	defer recovered(&err, "running "+program.Name())
 	defer func() {
 		for _, t := range inputs {
@@ -202,7 +214,7 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 	defer d.addBusy(time.Now())
 	outputs, err := program.Call(arguments...)
 	if err != nil {
-		for _, buffer := range given { // or they would keep the device's memory until Go collects them
+		for _, buffer := range given { // Go's garbage collector would free them much later
 			err = errors.Join(err, buffer.Finalize())
 		}
 		return nil, fmt.Errorf("running %s: %w", program.Name(), err)
@@ -225,7 +237,7 @@ func (d *Device) run(program *graph.Exec, inputs, borrowed []*tensors.Tensor, ow
 	return results, nil
 }
 
-// ErrUpload is a copy to the device that has failed.
+// ErrUpload is a failed copy to the device.
 var ErrUpload = errors.New("uploading")
 
 // upload copies an array of float32 values, little-endian, to the device.
@@ -242,7 +254,7 @@ func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
 	values := make([]float32, t.Shape().Size())
 	buffer, err := t.Buffer(d.backend, 0)
 	if err == nil {
-		err = buffer.ToFlatData(values) // and leaves no copy attached to the array, as the ways of Tensor do
+		err = buffer.ToFlatData(values) // Tensor's own accessors keep a host copy alive; this does not
 	}
 	if err != nil {
 		return nil, fmt.Errorf("downloading an array %v: %w", t.Shape().Dimensions, err)
@@ -250,9 +262,9 @@ func (d *Device) download(t *tensors.Tensor) ([]byte, error) {
 	return dtypes.UnsafeByteSliceFromAny(values), nil
 }
 
-// Plugin is the PJRT plugin that runs the programs, in its own words: the version of the interface that it speaks, that of
-// its platform, and its attributes, such as the versions of XLA and StableHLO that it was built from. It is empty for the
-// pure Go backend.
+// Plugin describes the PJRT plugin that runs the programs: the version of the interface that it
+// speaks, that of its platform, and its attributes, such as the versions of XLA and StableHLO that
+// it was built from. It is empty for the pure Go backend.
 func (d *Device) Plugin() string {
 	if d.client == nil {
 		return ""

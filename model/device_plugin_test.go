@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// shelf is a store of programs in memory that counts what is asked of it.
+// shelf is a store of programs in memory that counts its calls.
 type shelf struct {
 	kept       map[string][]byte
 	gets, puts int
@@ -25,8 +25,8 @@ func (s *shelf) Get(key string) []byte { s.gets++; return s.kept[key] }
 
 func (s *shelf) Put(key string, program []byte) { s.puts++; s.kept[key] = slices.Clone(program) }
 
-// storedSteps takes steps on a device with a store and returns their losses, how many programs came from the store, and the
-// log.
+// storedSteps takes steps on a device with a store and returns their losses, how many programs came
+// from the store, and the log.
 func storedSteps(t *testing.T, path string, s *shelf) (losses []float64, stored int, log string) {
 	t.Helper()
 	var lines bytes.Buffer
@@ -51,9 +51,9 @@ func storedSteps(t *testing.T, path string, s *shelf) (losses []float64, stored 
 	return losses, stored, lines.String()
 }
 
-// What one device has compiled another one takes from the store, with the same results. What is damaged or no program costs one
-// line of the log and is compiled again. It runs on the plugin that computes nothing, and on the one that CIJEPA_XLA_PLUGIN
-// names.
+// A second device takes from the store what the first one has compiled, with the same results. A
+// damaged entry is logged in one line and compiled again. The test runs on the plugin that computes
+// nothing, or on the one that CIJEPA_XLA_PLUGIN names.
 func TestProgramsAreStored(t *testing.T) {
 	path := os.Getenv("CIJEPA_XLA_PLUGIN")
 	if path == "" {
@@ -97,8 +97,7 @@ func TestProgramsAreStored(t *testing.T) {
 	}
 }
 
-// A plugin tells of the device, and how much memory it has where it knows.
-func TestPluginTellsOfItsDevice(t *testing.T) {
+func TestPluginReportsCardAndMemory(t *testing.T) {
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})
 	if d.Card() != "No Card" || !strings.HasSuffix(d.Description(), "No Card") {
@@ -113,8 +112,8 @@ func TestPluginTellsOfItsDevice(t *testing.T) {
 	}
 }
 
-// The flags that make a GPU exact are added to those that are there, where the plugin knows them.
-func TestPluginFlags(t *testing.T) {
+// The flags that make a GPU exact are added to XLA_FLAGS if the plugin knows them.
+func TestWantedFlagsAreAdded(t *testing.T) {
 	path, _ := buildPlugin(t)
 	knows, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -140,8 +139,9 @@ func TestPluginFlags(t *testing.T) {
 	}
 }
 
-// TestCompanionsOfThePlugin: what NVIDIA's libraries ask for by its bare name is there, wherever Python's packages lie.
-func TestCompanionsOfThePlugin(t *testing.T) {
+// NVRTC's builtins, which NVIDIA's libraries open by their bare name, are open wherever Python's
+// packages are installed.
+func TestNvrtcBuiltinsAreOpened(t *testing.T) {
 	built, site := buildPlugin(t)
 	plugin := filepath.Join(site, "jax_plugins", "xla_cuda13", filepath.Base(built))
 	library := filepath.Join(site, "nvidia", "cu13", "lib", "libnvrtc-builtins.so.13.0")

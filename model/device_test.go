@@ -24,7 +24,7 @@ func testDevice(t testing.TB) *Device {
 	return d
 }
 
-// TestDeviceTellsOfItself: the time of programs adds up, and an XLA plugin says which one it is.
+// The time of programs adds up, and an XLA plugin names itself.
 func TestDeviceTellsOfItself(t *testing.T) {
 	d := testDevice(t)
 	cfg := tiny()
@@ -49,7 +49,7 @@ func TestDeviceTellsOfItself(t *testing.T) {
 	t.Logf("%s; %s", d.Description(), d.Plugin())
 }
 
-func TestOpenDeviceRefuses(t *testing.T) {
+func TestOpenRejectsOtherDevices(t *testing.T) {
 	for name, want := range map[string]string{
 		"go":           "can hang",
 		"go:":          "can hang",

@@ -9,13 +9,14 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// TestDumpStep writes the program of a full-size step as a GPU gets it, for .ci/gpu/compile; with micro-batches that of a pass, or
-// with Update that of the update. CIJEPA_DUMP is JSON: the fields of Config that differ from vitB's at batch 128, the mask shape, and
-// the file.
-func TestDumpStep(t *testing.T) {
+// TestCommandDumpStep is a command for .ci/gpu/compile, as a test because it takes what only tests
+// have. It writes the program of a full-size step for a GPU: with micro-batches that of a pass, or
+// with Update that of the update. CIJEPA_DUMP is JSON: the fields of Config that differ from vitB's
+// at batch 128, the mask shape, and the file.
+func TestCommandDumpStep(t *testing.T) {
 	text := os.Getenv("CIJEPA_DUMP")
 	if text == "" {
-		t.Skip("CIJEPA_DUMP names no file")
+		t.Skip("only with CIJEPA_DUMP, which names a file")
 	}
 	dump := struct {
 		Config
@@ -34,5 +35,5 @@ func TestDumpStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	need := dump.Need(dump.Shape, !dump.PlainAttention)
-	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Temporary())/1e9, float64(need.Total())/1e9)
+	t.Logf("%.2f GB temporary by the sizes, %.2f GB in all", float64(need.Gradients+need.Activations)/1e9, float64(need.Total())/1e9)
 }

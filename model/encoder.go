@@ -15,20 +15,19 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// Encoder is an encoder in the memory of the host: a teacher of some moment, or an untrained one.
+// Encoder is an encoder in the host's memory: a teacher at some step, or an untrained one.
 type Encoder struct {
-	cfg    Config
-	stacks []stackedTensor
+	tensors []stackedTensor // in the order of encoderArrays
 }
 
-// InitialEncoder is the encoder, student and teacher alike, from which a Learner with this seed begins.
+// InitialEncoder is the encoder with which a Learner of this seed begins, as student and teacher.
 func InitialEncoder(cfg Config, seed uint64) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Encoder{cfg: cfg}
+	e := &Encoder{}
 	for i, a := range cfg.encoderArrays() {
-		e.stacks = append(e.stacks, stackedTensor{array: a, data: initialValues(a, seed, studentSeed, i)})
+		e.tensors = append(e.tensors, stackedTensor{array: a, data: initialValues(a, seed, studentSeed, i)})
 	}
 	return e, nil
 }
@@ -39,19 +38,20 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 	if l.lost != nil {
 		return nil, fmt.Errorf("copying the teacher: the state was lost before: %w", l.lost)
 	}
-	e = &Encoder{cfg: l.Config}
+	e = &Encoder{}
 	for i, a := range l.encoderArrays() {
 		data, err := l.device.download(l.teacher[i])
 		if err != nil {
 			return nil, fmt.Errorf("copying the teacher: %w", err)
 		}
-		e.stacks = append(e.stacks, stackedTensor{array: a, data: data})
+		e.tensors = append(e.tensors, stackedTensor{array: a, data: data})
 	}
 	return e, nil
 }
 
-// Export writes the encoder as safetensors under timm's names, which are the reference's: "blocks.0.attn.qkv.weight". The
-// metadata are free, beside "format", which is set. In Python, for the sizes of ViT-B/16:
+// Export writes the encoder as safetensors under timm's names, which are the reference's:
+// "blocks.0.attn.qkv.weight". The metadata are free, beside "format", which is set. In Python, for
+// the sizes of ViT-B/16:
 //
 //	from safetensors.torch import load_file
 //	from timm.models.eva import Eva
@@ -71,9 +71,9 @@ func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Encoder{cfg: cfg}
+	e := &Encoder{}
 	for _, a := range cfg.encoderArrays() {
-		e.stacks = append(e.stacks, stackedTensor{array: a, data: make([]byte, 4*a.size())})
+		e.tensors = append(e.tensors, stackedTensor{array: a, data: make([]byte, 4*a.size())})
 	}
 	if err := safetensors.Read(r, e.named()); err != nil {
 		return nil, fmt.Errorf("reading an encoder: %w", err)
@@ -81,8 +81,9 @@ func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
 	return e, nil
 }
 
+// named are the arrays under the reference's names.
 func (e *Encoder) named() (list []safetensors.Array) {
-	for _, s := range e.stacks {
+	for _, s := range e.tensors {
 		list = append(list, s.named()...)
 	}
 	return list
@@ -90,7 +91,7 @@ func (e *Encoder) named() (list []safetensors.Array) {
 
 // upload copies the encoder to a device, in the order of encoderArrays.
 func (e *Encoder) upload(d *Device) (list []*tensors.Tensor, err error) {
-	for _, s := range e.stacks {
+	for _, s := range e.tensors {
 		t, err := d.upload(s.data, s.shape())
 		if err != nil {
 			return nil, err
@@ -100,11 +101,11 @@ func (e *Encoder) upload(d *Device) (list []*tensors.Tensor, err error) {
 	return list, nil
 }
 
-// frozenEncoder runs images through a frozen encoder. Its program is one for all encoders of these sizes.
+// frozenEncoder runs images through encoders whose parameters are inputs of its one program.
 type frozenEncoder struct {
 	network
 	device  *Device
-	batch   int // images of a pass; a smaller batch is filled up
+	batch   int // images of a pass; a smaller batch is padded
 	program *Exec
 }
 
@@ -113,58 +114,60 @@ func newFrozenEncoder(d *Device, c Config, batch int) (*frozenEncoder, error) {
 		return nil, fieldError("Batch", batch, "must lie in 1..%d", maxBatch)
 	}
 	c.Remat = false // there is no backward pass
-	r := &frozenEncoder{network: newNetwork(c, d), device: d, batch: batch}
-	program, err := NewExec(d.backend, r.poolGraph)
+	f := &frozenEncoder{network: newNetwork(c, d), device: d, batch: batch}
+	program, err := NewExec(d.backend, f.poolGraph)
 	if err != nil {
 		return nil, fmt.Errorf("making the program features: %w", err)
 	}
-	r.program = program.WithName("features")
-	return r, nil
+	f.program = program.WithName("features")
+	return f, nil
 }
 
 // Compile builds the program ahead of its first use.
-func (r *frozenEncoder) Compile() (err error) {
+func (f *frozenEncoder) Compile() (err error) {
 	defer recovered(&err, "compiling the program features")
-	inputs := []shapes.Shape{shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)}
-	if _, err := r.program.Compile(append(inputs, arrayShapes(r.encoderArrays())...)...); err != nil {
+	inputs := []shapes.Shape{shapes.Make(dtypes.Uint8, f.batch, f.Image, f.Image, 3)}
+	if _, err := f.program.Compile(append(inputs, arrayShapes(f.encoderArrays())...)...); err != nil {
 		return fmt.Errorf("compiling the program features: %w", err)
 	}
 	return nil
 }
 
-// poolGraph is the program. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the mean over the tokens of every
-// collected hidden state [B, L, D], and the mean of its squares over tokens and features [B, L].
-func (r *frozenEncoder) poolGraph(nodes []*Node) []*Node {
+// poolGraph is the program's graph. Inputs: images [B, S, S, 3], the encoder's arrays. Outputs: the
+// mean over the tokens of every collected hidden state [B, L, D], and the mean of its squares over
+// tokens and features [B, L].
+func (f *frozenEncoder) poolGraph(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	images := in.one()
-	encoder := newParams(r.encoderArrays(), in.take(len(r.encoderArrays())))
-	hidden := r.encode(encoder, r.patches(images), nil) // [B, N, D] of every depth
+	encoder := newParams(f.encoderArrays(), in.take(len(f.encoderArrays())))
+	hidden := f.encode(encoder, f.patches(images), nil) // [B, N, D] of every depth
 	var means, squares []*Node
-	for _, depth := range r.Depths {
+	for _, depth := range f.Depths {
 		means = append(means, ReduceMean(hidden[depth], 1))
 		squares = append(squares, ReduceMean(Square(hidden[depth]), 1, 2))
 	}
 	return []*Node{Stack(means, 1), Stack(squares, 1)}
 }
 
-// imageCount is the number of images in bytes [n, S, S, 3]; it must be one to a batch.
-func (r *frozenEncoder) imageCount(images []byte) (int, error) {
-	size := r.Image * r.Image * 3
-	if n := len(images) / size; len(images)%size == 0 && 1 <= n && n <= r.batch {
+// imageCount is the number n of images in bytes [n, S, S, 3], which must lie in 1..batch.
+func (f *frozenEncoder) imageCount(images []byte) (int, error) {
+	size := f.Image * f.Image * 3
+	if n := len(images) / size; len(images)%size == 0 && 1 <= n && n <= f.batch {
 		return n, nil
 	}
-	return 0, fieldError("Images", len(images), "must be the bytes of 1..%d images of %d x %d x 3", r.batch, r.Image, r.Image)
+	return 0, fieldError("Images", len(images), "must be the bytes of 1..%d images of %d x %d x 3",
+		f.batch, f.Image, f.Image)
 }
 
-// forward runs the program on bytes [n, S, S, 3], filled up with black images, whose features are as finite as the others.
-// The results stay on the device: features [B, L, D] and squares [B, L], of which the first n images count.
-func (r *frozenEncoder) forward(encoder []*tensors.Tensor, images []byte) (features, squares *tensors.Tensor, err error) {
-	defer recovered(&err, "reading features")
-	shape := shapes.Make(dtypes.Uint8, r.batch, r.Image, r.Image, 3)
+// forward runs the program on bytes [n, S, S, 3], padded with black images. The results stay on the
+// device: features [B, L, D] and squares [B, L], of which the first n images count.
+func (f *frozenEncoder) forward(encoder []*tensors.Tensor, images []byte) (features, squares *tensors.Tensor, err error) {
+	defer recovered(&err, "computing features")
+	shape := shapes.Make(dtypes.Uint8, f.batch, f.Image, f.Image, 3)
 	if missing := int(shape.ByteSize()) - len(images); missing > 0 {
 		images = append(images[:len(images):len(images)], make([]byte, missing)...)
 	}
-	pixels, err := tensors.FromRaw(r.device.backend, 0, shape, images)
+	pixels, err := tensors.FromRaw(f.device.backend, 0, shape, images)
 	if err != nil {
 		return nil, nil, fmt.Errorf("uploading images: %w", err)
 	}
@@ -173,21 +176,21 @@ func (r *frozenEncoder) forward(encoder []*tensors.Tensor, images []byte) (featu
 	for _, t := range encoder {
 		arguments = append(arguments, t)
 	}
-	defer r.device.addBusy(time.Now())
-	outputs, err := r.program.Call(arguments...)
+	defer f.device.addBusy(time.Now())
+	outputs, err := f.program.Call(arguments...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading features: %w", err)
+		return nil, nil, fmt.Errorf("computing features: %w", err)
 	}
 	return outputs[0], outputs[1], nil
 }
 
-// uploadEncoder copies an encoder to the device, after a look at its sizes.
-func (r *frozenEncoder) uploadEncoder(e *Encoder) ([]*tensors.Tensor, error) {
-	arrays := r.encoderArrays()
-	for i, s := range e.stacks {
+// uploadEncoder copies an encoder of the same sizes to the device.
+func (f *frozenEncoder) uploadEncoder(e *Encoder) ([]*tensors.Tensor, error) {
+	arrays := f.encoderArrays()
+	for i, s := range e.tensors {
 		if want, got := fmt.Sprint(arrays[i].shape()), fmt.Sprint(s.shape()); want != got {
 			return nil, fmt.Errorf("the encoder's %s is %s instead of %s", s.name, got, want)
 		}
 	}
-	return e.upload(r.device)
+	return e.upload(f.device)
 }

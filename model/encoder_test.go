@@ -54,7 +54,7 @@ func TestTimmComputesTheSameFeatures(t *testing.T) {
 	t.Logf("timm's features of %d values differ by %.2g of the largest", len(got), worst)
 }
 
-// An encoder comes back from its export to the bit, and only into its own sizes.
+// An export is read back to the bit, and only into an encoder of the same sizes.
 func TestEncoderRoundTrip(t *testing.T) {
 	c := tiny()
 	e, err := InitialEncoder(c, 5)

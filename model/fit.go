@@ -13,37 +13,41 @@ import (
 
 // MemoryError is a step that does not fit into the memory of its device.
 type MemoryError struct {
-	Need  int64 // bytes, as the compiler planned them
-	Limit int64 // bytes that the device gives
-	Err   error // of the device, if the step was tried
+	Need  int64 // bytes, by the compiler's plan
+	Limit int64 // bytes that the device has
+	Err   error // the device's, if the step was tried
 }
 
-// Error tells the bytes.
+// Error gives both numbers.
 func (e *MemoryError) Error() string {
-	text := fmt.Sprintf("a step takes %.2f GB of memory, and the device gives %.2f GB", float64(e.Need)/1e9, float64(e.Limit)/1e9)
+	text := fmt.Sprintf("a step takes %.2f GB of memory, and the device gives %.2f GB",
+		float64(e.Need)/1e9, float64(e.Limit)/1e9)
 	if e.Err != nil {
 		text += fmt.Sprintf(": %v", e.Err)
 	}
 	return text
 }
 
-// Unwrap gives the error of the device.
+// Unwrap is the device's error.
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Plan is what the device holds while the most demanding of some steps runs, in bytes, as the compiler has planned it.
+// Plan is the device memory, in bytes, while the most demanding of some steps runs.
 type Plan struct {
 	Need      int64 // all of it
-	Temporary int64 // of Need: the block that a step works in
+	Temporary int64 // of Need: the block of a step's temporary arrays
 }
 
-// Roomy is Need with room for that block once more, as Need.Roomy.
+// Roomy adds one more temporary block to Need: fragmentation can stop the allocator from reusing
+// the last step's block.
 func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
 
-// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole state of a run and a copy of it
-// beside them. It compiles the steps, side by side, adds up what the compiler planned, and where that seems to fit takes a step of
-// the first shape, on a state of zeros; but not if its programs were there already, as another process has taken such steps. It
-// leaves nothing on the device. A step that does not fit is a *MemoryError. Where the device does not tell what it has, Try does
-// nothing.
+// Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole
+// state of a run and a copy of it beside them. It compiles the steps in parallel and adds up what
+// the compiler planned. If that fits, it takes a step of the first shape on a state of zeros,
+// unless all programs came from the store: then an earlier process has taken such steps.
+//
+// It leaves nothing on the device. A step that does not fit is a *MemoryError. If the device does
+// not report its memory, Try does nothing.
 func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
 	defer recovered(&err, "trying a step")
 	have := d.Memory()
@@ -82,7 +86,7 @@ func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
 	return plan, outOfMemory(l.stepOnZeros(shapes[0]), plan.Need, have.Limit)
 }
 
-// outOfMemory makes a *MemoryError of what a device that has run out of memory says.
+// outOfMemory turns a device's error into a *MemoryError if it has run out of memory.
 func outOfMemory(err error, need, limit int64) error {
 	if err != nil && ranOut(err) {
 		return &MemoryError{need, limit, err}
@@ -90,11 +94,12 @@ func outOfMemory(err error, need, limit int64) error {
 	return err
 }
 
-// ranOut says whether an error is that of a device without memory. go-xla gives the code of PJRT's error as text only: 8 is
-// RESOURCE_EXHAUSTED.
+// ranOut says whether a device has run out of memory. go-xla gives the code of PJRT's error in the
+// text only: 8 is RESOURCE_EXHAUSTED.
 func ranOut(err error) bool { return strings.Contains(err.Error(), "PJRT error (code=8)") }
 
-// stepOnZeros gives a learner a state of zeros, takes a step on black images beside a copy of the state, and gives all back.
+// stepOnZeros takes a step of black images on a state of zeros, beside a copy of the state, and
+// frees everything.
 func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 	if err := l.fillZeros(); err != nil {
 		return errors.Join(err, l.freeState())
@@ -105,8 +110,8 @@ func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 		return err
 	}
 	defer func() {
-		for _, p := range copies {
-			err = errors.Join(err, p.group.free())
+		for _, f := range copies {
+			err = errors.Join(err, f.group.free())
 		}
 	}()
 	var batches []*Images
@@ -124,7 +129,8 @@ func (l *Learner) stepOnZeros(s mask.Shape) (err error) {
 	}
 	m := mask.Masks{B: l.Batch, C: s.Context, M: l.Masks.TargetBlocks, K: s.Target}
 	m.Context, m.Targets = make([]int32, m.B*m.C), make([]int32, m.B*m.M*m.K)
-	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: SampleDepths(l.Depths, l.IntermediateRows, 0, 0), LR: 1, EMAMomentum: 1})
+	sources := SampleDepths(l.Depths, l.IntermediateRows, 0, 0)
+	_, err = l.Step(StepInput{Images: batches[0], Masks: m, Sources: sources, LR: 1, EMAMomentum: 1})
 	return err
 }
 
@@ -152,13 +158,4 @@ func (l *Learner) fillZeros() (err error) {
 		l.gradAccum, err = newGradAccum(l.device, l.Config)
 	}
 	return err
-}
-
-// freeState gives the state back, whatever is left of it.
-func (l *Learner) freeState() error {
-	errs := []error{l.networks.free(l.Config)}
-	for _, t := range l.gradAccum {
-		errs = append(errs, t.FinalizeAll())
-	}
-	return errors.Join(errs...)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// A step that does not fit is found out before a run begins, by the compiler's plan or by the step that is tried, and
-// nothing of it stays behind.
+// A step that does not fit is found before a run begins, by the compiler's plan or by trying it,
+// and nothing of it stays on the device.
 func TestTryFindsWhatDoesNotFit(t *testing.T) {
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})

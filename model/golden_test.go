@@ -18,34 +18,36 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Every difference from the reference is bounded as a share of the tensor's largest value. On an XLA plugin sums have another
-// order, and a GPU must be told to leave TF32 off: CIJEPA_XLA_PLUGIN=/path/of/plugin.so,tf32=false.
+// Every difference from the reference is bounded as a share of the tensor's largest value. On an
+// XLA plugin sums have another order, and a GPU must be told to leave TF32 off:
+// CIJEPA_XLA_PLUGIN=/path/of/plugin.so,tf32=false.
 const (
 	goldenTolerance = 2e-5
 	pluginTolerance = 1e-4
-	narrowTolerance = 2e-2 // of bfloat16
+	bf16Tolerance   = 2e-2
 )
 
 // tolerance of a device in a precision.
 func tolerance(d *Device, precision string) float64 {
 	switch {
 	case precision == BFloat16:
-		return narrowTolerance
+		return bf16Tolerance
 	case d.client != nil:
 		return pluginTolerance
 	}
 	return goldenTolerance
 }
 
-// Adam divides a gradient by its own size. Where one is hardly above the rounding error of float32, the quotient is made of
-// that error, and the weight moves by another part of the rate: PyTorch in float32 is up to 1e-4 away from PyTorch in
-// float64 there. So a small share of the state's elements may differ by more after the updates, up to this bound.
+// Adam divides a gradient by its own size. If a gradient is hardly above the rounding error of
+// float32, the quotient consists of that error: PyTorch in float32 is up to 1e-4 away from PyTorch
+// in float64 there. So a small share of the state's elements may differ by more, up to this bound.
 const (
 	adamTolerance = 5e-4
 	adamShare     = 1e-4
 )
 
-// golden is a file of test vectors that model/reference/golden.py wrote: weights and inputs, and what they must give.
+// golden is a file of test vectors that model/reference/golden.py wrote: weights, inputs and the
+// results.
 type golden struct {
 	Config
 	steps   []goldenStep
@@ -58,7 +60,7 @@ type goldenStep struct {
 	Momentum float64
 }
 
-// goldenTensor has its elements as float64, whatever their type in the file.
+// goldenTensor has its elements as float64, whatever their type is in the file.
 type goldenTensor struct {
 	dims   []int
 	values []float64
@@ -157,8 +159,8 @@ type headerEntry struct {
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// safetensorsHeader reads the header of a file by itself, so that tests do not trust the code they test.
-// The order is that of the arrays in the file.
+// safetensorsHeader reads the header of a file by itself, so that tests do not trust the code they
+// test. The order is that of the arrays in the file.
 func safetensorsHeader(t testing.TB, r io.Reader) (entries map[string]headerEntry, order []string) {
 	t.Helper()
 	var length uint64
@@ -195,7 +197,7 @@ func decode(t *testing.T, text []byte, into any) {
 	}
 }
 
-// float32s are values as a file has them.
+// float32s are values as little-endian float32.
 func float32s(values []float64) (data []byte) {
 	for _, v := range values {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
@@ -203,7 +205,7 @@ func float32s(values []float64) (data []byte) {
 	return data
 }
 
-// images are the images of a step as the programs take floats: [B, S, S, 3] instead of [B, 3, S, S].
+// images are the images of a step as floats [B, S, S, 3]; the file has [B, 3, S, S].
 func (g golden) images(step int) []byte {
 	x := g.tensors[fmt.Sprintf("step%d/images", step)]
 	b, side := x.dims[0], x.dims[2]
@@ -230,7 +232,7 @@ func (g golden) masks(step int) mask.Masks {
 	return m
 }
 
-// learner makes a learner that begins with the weights of the file.
+// learner makes a learner with the weights of the file.
 func (g golden) learner(t *testing.T, d *Device) *Learner {
 	t.Helper()
 	l, err := NewLearner(d, g.Config, 1)
@@ -260,7 +262,8 @@ func (g golden) want(t *testing.T, name string) goldenTensor {
 	return x
 }
 
-// compare returns the largest difference as a share of the largest wanted value, and how many are above the tolerance.
+// compare returns the largest difference as a share of the largest wanted value, and how many are
+// above the tolerance.
 func compare(t *testing.T, name string, got, want []float64, tolerance float64) (worst float64, above int) {
 	t.Helper()
 	if len(got) != len(want) {

@@ -10,24 +10,23 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// Health shows whether an encoder collapses, long before a probe does. All figures are by collected depth, as in
-// Config.Depths, over some images; to compare moments of a run, measure the same images.
+// Health shows the collapse of an encoder long before a probe does. All figures are by collected
+// depth, as in Config.Depths, over some images. To compare steps of a run, measure the same images.
 type Health struct {
-	// Deviation is the standard deviation over the images of a pooled feature after LayerNorm, mean over the features: .3
-	// to 1 in a healthy run. At 0 all images look alike.
+	// Std is the standard deviation over the images of a pooled feature after LayerNorm, mean over
+	// the features: 0.3 to 1 in a healthy run, and 0 if all images are alike. NaN if a feature is.
 	Std []float64
-	// Rank is the effective rank of those features: the exponential of the entropy of their singular values about the
-	// mean (Roy and Vetterli, EUSIPCO 2007), from 1 to the smaller of images - 1 and width; 0 if all images look alike.
-	// Both are NaN for features that are not numbers.
+	// Rank is the effective rank of those features (see classify.Spread), from 1 to the smaller of
+	// images - 1 and width; 0 if all images are alike. NaN if a feature is.
 	Rank []float64
 	// RMS is the root mean square of the residual stream over images, tokens and features.
 	RMS []float64
 }
 
-// Monitor measures the health of encoders. Its program is compiled once and serves every encoder of its sizes.
+// Monitor measures the health of encoders of some sizes, with a program that is compiled once.
 type Monitor struct{ *frozenEncoder }
 
-// NewMonitor makes a monitor that takes `batch` images in a pass.
+// NewMonitor makes a monitor that runs `batch` images in a pass.
 func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 	defer recovered(&err, "making the monitor")
 	if err := cfg.Validate(); err != nil {
@@ -40,26 +39,11 @@ func NewMonitor(d *Device, cfg Config, batch int) (m *Monitor, err error) {
 	return &Monitor{r}, nil
 }
 
-// Measure looks at an encoder through any number of images, bytes [n, S, S, 3]. The encoder is on the device only while
-// this runs.
-func (m *Monitor) Measure(enc *Encoder, images []byte) (h Health, err error) {
-	defer recovered(&err, "measuring")
-	encoder, err := m.uploadEncoder(enc)
-	if err != nil {
-		return h, fmt.Errorf("measuring: %w", err)
-	}
-	defer func() {
-		for _, t := range encoder {
-			err = errors.Join(err, t.FinalizeAll())
-		}
-	}()
-	return m.measure(encoder, images)
-}
-
-// MeasureTeacher looks at a learner's teacher, without a copy of it. It must not run beside a Step.
+// MeasureTeacher measures a learner's teacher on any number of images, bytes [n, S, S, 3], without
+// a copy of the teacher. It must not run concurrently with a Step.
 func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error) {
 	defer recovered(&err, "measuring")
-	if err := m.mayRead(l); err != nil {
+	if err := m.canRead(l); err != nil {
 		return h, fmt.Errorf("measuring: %w", err)
 	}
 	return m.measure(l.teacher, images)
@@ -68,16 +52,17 @@ func (m *Monitor) MeasureTeacher(l *Learner, images []byte) (h Health, err error
 // Batch is the number of images that a pass takes.
 func (m *Monitor) Batch() int { return m.batch }
 
-// TeacherFeatures gives the means over the tokens of the deepest collected depth, [n, D], of n <= Batch images, bytes
-// [n, S, S, 3], in a learner's teacher. It changes nothing in the learner, and must not run beside a Step.
+// TeacherFeatures are the means over the tokens of the deepest collected depth of a learner's
+// teacher, [n, D], for n <= Batch images, bytes [n, S, S, 3]. It must not run concurrently with a
+// Step.
 func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32, err error) {
-	defer recovered(&err, "reading the teacher's features")
-	if err := m.mayRead(l); err != nil {
-		return nil, fmt.Errorf("reading the teacher's features: %w", err)
+	defer recovered(&err, "computing the teacher's features")
+	if err := m.canRead(l); err != nil {
+		return nil, fmt.Errorf("computing the teacher's features: %w", err)
 	}
 	pooled, _, err := m.pooledFeatures(l.teacher, images)
 	if err != nil {
-		return nil, fmt.Errorf("reading the teacher's features: %w", err)
+		return nil, fmt.Errorf("computing the teacher's features: %w", err)
 	}
 	stride := len(m.Depths) * m.Width
 	for first := stride - m.Width; first < len(pooled); first += stride {
@@ -86,8 +71,8 @@ func (m *Monitor) TeacherFeatures(l *Learner, images []byte) (features []float32
 	return features, nil
 }
 
-// mayRead says whether a learner has a state that the monitor's program can read.
-func (m *Monitor) mayRead(l *Learner) error {
+// canRead checks that a learner has a state, on the monitor's device.
+func (m *Monitor) canRead(l *Learner) error {
 	if l.lost != nil {
 		return fmt.Errorf("the state was lost before: %w", l.lost)
 	}
@@ -97,7 +82,7 @@ func (m *Monitor) mayRead(l *Learner) error {
 	return nil
 }
 
-// measure takes the images batch by batch.
+// measure runs the images batch by batch.
 func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, err error) {
 	size := m.Image * m.Image * 3
 	if len(images) == 0 || len(images)%size != 0 {
@@ -124,7 +109,7 @@ func (m *Monitor) measure(encoder []*tensors.Tensor, images []byte) (h Health, e
 	return h, nil
 }
 
-// pooledFeatures is one pass over n images: pooled features [n, L, D] and mean squares [n, L].
+// pooledFeatures runs one pass of n images: pooled features [n, L, D] and mean squares [n, L].
 func (m *Monitor) pooledFeatures(encoder []*tensors.Tensor, images []byte) (pooled, squares []float32, err error) {
 	n, err := m.imageCount(images)
 	if err != nil {

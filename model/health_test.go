@@ -11,8 +11,9 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// A monitor's figures are those of the features that a probe gives and of the tokens behind them, in whatever batches.
-func TestMonitor(t *testing.T) {
+// A monitor's figures are those of a probe's features and of the tokens behind them, for any batch
+// size.
+func TestHealthIsThatOfTheProbesFeatures(t *testing.T) {
 	cfg := probeConfig(0, 2, 3)
 	p := newProbe(t, cfg, 3, 7)
 	encoder := strongEncoder(t, cfg)
@@ -35,7 +36,7 @@ func TestMonitor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := m.Measure(encoder, images)
+		got, err := measureEncoder(t, m, encoder, images)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +47,7 @@ func TestMonitor(t *testing.T) {
 }
 
 // A new learner's teacher measures as the initial encoder of its seed does.
-func TestMonitorOfATeacher(t *testing.T) {
+func TestNewTeacherMeasuresAsTheInitialEncoder(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	d := testDevice(t)
 	l, err := NewLearner(d, cfg, 4)
@@ -62,7 +63,7 @@ func TestMonitorOfATeacher(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := labelled(cfg, 6, 3, 0)
-	want, errA := m.Measure(initial, images)
+	want, errA := measureEncoder(t, m, initial, images)
 	got, errB := m.MeasureTeacher(l, images)
 	if errA != nil || errB != nil {
 		t.Fatal(errA, errB)
@@ -76,13 +77,13 @@ func TestMonitorOfATeacher(t *testing.T) {
 	if _, err := m.MeasureTeacher(l, images[1:]); err == nil {
 		t.Error("part of an image was measured")
 	}
-	if _, err := m.Measure(initial, nil); err == nil {
+	if _, err := measureEncoder(t, m, initial, nil); err == nil {
 		t.Error("no image was measured")
 	}
 }
 
-// A look at the teacher gives the deepest features that a probe has of the same encoder, in whatever batches.
-func TestTeacherFeatures(t *testing.T) {
+// The teacher's features are the deepest that a probe has of the same encoder, for any batch size.
+func TestTeacherFeaturesAreTheProbesDeepest(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	d := testDevice(t)
 	l, err := NewLearner(d, cfg, 4)
@@ -119,7 +120,7 @@ func TestTeacherFeatures(t *testing.T) {
 		got = append(got, some...)
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-5, 1e-6)); diff != "" {
-		t.Errorf("(-probe +look):\n%s", diff)
+		t.Errorf("(-probe +teacher):\n%s", diff)
 	}
 	if _, err := m.TeacherFeatures(l, images); err == nil {
 		t.Error("six images passed through a program for four")
@@ -130,4 +131,14 @@ func TestTeacherFeatures(t *testing.T) {
 	if _, err := m.TeacherFeatures(l, images[:size]); err == nil {
 		t.Error("a closed learner has features")
 	}
+}
+
+// measureEncoder measures an encoder that no learner holds.
+func measureEncoder(t *testing.T, m *Monitor, e *Encoder, images []byte) (Health, error) {
+	t.Helper()
+	encoder, err := m.uploadEncoder(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.measure(encoder, images)
 }

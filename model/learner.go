@@ -13,16 +13,17 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Learner holds the state of a training run on a device and moves it by steps: student, teacher, a predictor for every
-// collected depth, and AdamW's moments and step counts. A step's result is a function of the state and the step's input.
-// A Learner is used by one goroutine at a time, but for Upload, Compile and CompileSnapshot, which may run beside the rest.
+// Learner holds the state of a training run on a device and moves it by steps: student, teacher, a
+// predictor for every collected depth, AdamW's moments and step counts. A step's result is a
+// function of the state and the step's input. One goroutine at a time may use a Learner, but
+// Upload, Compile and CompileSnapshot may run concurrently.
 type Learner struct {
 	network
 	device   *Device
 	programs *programs
 	networks
-	gradAccum []*tensors.Tensor // of gradients over micro-batches, of the student and of each slot
-	lost      error             // why the state is gone, if a program failed after it had taken it
+	gradAccum []*tensors.Tensor // of the student, then of each slot; nil without micro-batches
+	lost      error             // why the state is gone: a program failed after it had taken it
 }
 
 // StepInput is what a step depends on beside the state.
@@ -37,12 +38,12 @@ type StepInput struct {
 // StepOutput is what a step measured, before its update.
 type StepOutput struct {
 	Loss    float64
-	Table   [][]float64 // [R][L] MSE by source row, as in StepInput.Sources, and target depth, as in Config.Depths
+	Table   [][]float64 // [R][L] MSE by source (StepInput.Sources) and target depth (Config.Depths)
 	Skipped bool        // a gradient was not finite: the state is as before, step counts included
 }
 
-// NewLearner makes the initial state: weights drawn from the seed, a teacher equal to the student, moments of zero. A
-// Config that Validate refuses fails before anything touches the device.
+// NewLearner makes the initial state: weights drawn from the seed, a teacher equal to the student,
+// moments of zero. A Config that Validate refuses fails before anything touches the device.
 func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	defer recovered(&err, "making the learner")
 	if l, err = newLearner(d, cfg); err != nil {
@@ -57,19 +58,21 @@ func NewLearner(d *Device, cfg Config, seed uint64) (l *Learner, err error) {
 	return l, err
 }
 
-// BlankLearner makes a learner that has no state until Load gives it one: drawing the weights of a ViT-B/16 takes seconds, which
-// a run that goes on does not have to spend.
+// BlankLearner makes a learner without a state, for Load. A run that resumes saves the seconds that
+// drawing the weights of a ViT-B/16 takes.
 func BlankLearner(d *Device, cfg Config) (l *Learner, err error) {
 	defer recovered(&err, "making the learner")
 	if l, err = newLearner(d, cfg); err != nil {
 		return nil, err
 	}
-	l.networks = makeNetworks(cfg, func(arrays []array) []*tensors.Tensor { return make([]*tensors.Tensor, len(arrays)) })
+	l.networks = makeNetworks(cfg, func(arrays []array) []*tensors.Tensor {
+		return make([]*tensors.Tensor, len(arrays))
+	})
 	l.lost = errors.New("none was loaded yet")
 	return l, nil
 }
 
-// newLearner makes one without a state.
+// newLearner makes a learner without networks.
 func newLearner(d *Device, cfg Config) (*Learner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func newLearner(d *Device, cfg Config) (*Learner, error) {
 	return l, err
 }
 
-// Close gives the state and the programs back to the device. The learner must not be used any more.
+// Close frees the state and the programs on the device. The learner must not be used any more.
 func (l *Learner) Close() (err error) {
 	defer recovered(&err, "closing the learner")
 	err = l.freeState()
@@ -90,12 +93,13 @@ func (l *Learner) Close() (err error) {
 	return err
 }
 
-// Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may be compiled at once.
+// Compile builds the program for steps of a mask shape ahead of its first use. Several shapes may
+// be compiled at once.
 func (l *Learner) Compile(s mask.Shape) error {
 	return l.programs.compile(programShape{context: s.Context, target: s.Target, blocks: l.Masks.TargetBlocks})
 }
 
-// Inspect tells what the programs compiled so far consist of.
+// Inspect counts what the programs compiled so far consist of.
 func (l *Learner) Inspect() Inspection {
 	l.programs.mu.Lock()
 	defer l.programs.mu.Unlock()
@@ -104,9 +108,10 @@ func (l *Learner) Inspect() Inspection {
 	return found
 }
 
-// Step takes one step: the objective and its gradients, AdamW on the student and the predictors of the sampled depths,
-// the teacher's average. Predictors that were not sampled are not touched. An input that does not fit fails before
-// anything changes; an error of the device leaves the learner without a state until Load gives it one.
+// Step takes one step: the objective and its gradients, AdamW on the student and on the predictors
+// of the sampled depths, then the teacher's average. Predictors that were not sampled are not
+// touched. An input that does not fit fails before anything changes. After an error of the device
+// the learner has no state until Load.
 func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	defer recovered(&err, "step")
 	if err := l.check(in); err != nil {
@@ -117,7 +122,8 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 		return out, fmt.Errorf("step: the state was lost before: %w", l.lost)
 	}
 	m := in.Masks
-	if err := l.programs.compile(programShape{context: m.C, target: m.K, blocks: m.M, floats: in.Images.floats}); err != nil {
+	shape := programShape{context: m.C, target: m.K, blocks: m.M, floats: in.Images.floats}
+	if err := l.programs.compile(shape); err != nil {
 		return out, err
 	}
 
@@ -125,11 +131,11 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	for _, s := range in.Sources {
 		groups = append(groups, l.predictors[s])
 	}
-	take := l.stepInOnePiece
+	step := l.stepInOnePiece
 	if l.passes() > 1 {
-		take = l.stepInMicroBatches
+		step = l.stepInMicroBatches
 	}
-	table, finite, err := take(in, groups)
+	table, finite, err := step(in, groups)
 	if err != nil {
 		l.lost = err
 		return out, fmt.Errorf("step: %w", err)
@@ -147,13 +153,12 @@ func (l *Learner) Step(in StepInput) (out StepOutput, err error) {
 	return out, nil
 }
 
-// stepInOnePiece takes a step with one program. It returns the table with the loss behind it, and
+// stepInOnePiece takes a step with one program. It returns the table followed by the loss, and
 // whether the gradients were finite.
 func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	values := l.rowValues(in)
 	maps.Copy(values, l.updateValues(in, groups))
-	inputs := append(l.batch(in, 0), l.stepNumbers().pack(values))
-	results, err := l.device.run(l.programs.stepExec, inputs, nil, l.state(groups))
+	results, err := l.runStep(in, values, groups)
 	if err != nil {
 		return nil, false, err
 	}
@@ -161,8 +166,7 @@ func (l *Learner) stepInOnePiece(in StepInput, groups []*paramGroup) (table []fl
 	return results[0][:last], results[0][last] == 1, nil
 }
 
-// stepInMicroBatches takes a step as the gradients of one micro-batch after the other, then one
-// update.
+// stepInMicroBatches accumulates the gradients of all micro-batches, then applies one update.
 func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table []float64, finite bool, err error) {
 	table = make([]float64, l.Slots()*len(l.Depths)+1)
 	share := 1 / float64(l.passes())
@@ -172,8 +176,7 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table 
 		if pass == 0 {
 			values[inputFirstPass] = []float32{1}
 		}
-		inputs := append(l.batch(in, pass), l.gradNumbers().pack(values))
-		results, err := l.device.run(l.programs.gradExec, inputs, l.params(groups), pointers(l.gradAccum))
+		results, err := l.runGrad(in, pass, values, groups)
 		if err != nil {
 			return nil, false, err
 		}
@@ -181,15 +184,14 @@ func (l *Learner) stepInMicroBatches(in StepInput, groups []*paramGroup) (table 
 			table[i] += x * share
 		}
 	}
-	inputs := []*tensors.Tensor{l.applyNumbers().pack(l.updateValues(in, groups))}
-	results, err := l.device.run(l.programs.applyExec, inputs, l.gradAccum, l.state(groups))
+	results, err := l.runApply(l.updateValues(in, groups), groups)
 	if err != nil {
 		return nil, false, err
 	}
 	return table, results[0][0] == 1, nil
 }
 
-// rowValues are the loss weights of a step's rows, and which depths feed the slots.
+// rowValues are the loss weights of a step's rows, and one-hot vectors of their source depths.
 func (l *Learner) rowValues(in StepInput) map[string][]float32 {
 	var weights, oneHots []float32
 	for _, s := range in.Sources {
@@ -216,7 +218,7 @@ func (l *Learner) updateValues(in StepInput, groups []*paramGroup) map[string][]
 	return map[string][]float32{inputAdamW: scalars, inputEMA: momentum}
 }
 
-// check refuses an input that does not fit the learner.
+// check rejects an input that does not fit the learner.
 func (l *Learner) check(in StepInput) error {
 	fault := func(field string, value any, format string, args ...any) error {
 		return fmt.Errorf("step: %w", fieldError(field, value, format, args...))
@@ -227,11 +229,12 @@ func (l *Learner) check(in StepInput) error {
 	m := in.Masks
 	if m.B != l.Batch || m.C < 1 || m.M != l.Masks.TargetBlocks || m.K < 1 ||
 		len(m.Context) != m.B*m.C || len(m.Targets) != m.B*m.M*m.K {
-		return fault("Masks", [4]int{m.B, m.C, m.M, m.K}, "must be of %d images and %d target blocks", l.Batch, l.Masks.TargetBlocks)
+		return fault("Masks", [4]int{m.B, m.C, m.M, m.K}, "must be of %d images and %d target blocks",
+			l.Batch, l.Masks.TargetBlocks)
 	}
-	for _, places := range [][]int32{m.Context, m.Targets} {
-		if slices.Min(places) < 0 || slices.Max(places) >= int32(l.tokens()) {
-			return fault("Masks", slices.Max(places), "must hold places in 0..%d", l.tokens()-1)
+	for _, positions := range [][]int32{m.Context, m.Targets} {
+		if slices.Min(positions) < 0 || slices.Max(positions) >= int32(l.tokens()) {
+			return fault("Masks", slices.Max(positions), "must hold positions in 0..%d", l.tokens()-1)
 		}
 	}
 	ascending := len(in.Sources) == l.Slots() && in.Sources[len(in.Sources)-1] == l.deepest()
@@ -239,7 +242,8 @@ func (l *Learner) check(in StepInput) error {
 		ascending = ascending && slices.Contains(l.Depths, s) && (i == 0 || in.Sources[i-1] < s)
 	}
 	if !ascending {
-		return fault("Sources", in.Sources, "must be %d of the depths %v, ascending, the deepest last", l.Slots(), l.Depths)
+		return fault("Sources", in.Sources, "must be %d of the depths %v, ascending, the deepest last",
+			l.Slots(), l.Depths)
 	}
 	return nil
 }
@@ -250,7 +254,8 @@ type Images struct {
 	floats       bool              // already normalised, as test vectors are; else bytes
 }
 
-// Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run beside a Step.
+// Upload copies the images of a step to the device: bytes [B, S, S, 3]. It may run concurrently
+// with a Step.
 func (l *Learner) Upload(images []byte) (out *Images, err error) {
 	defer recovered(&err, "uploading images")
 	return l.device.uploadImages(l.Config, images, dtypes.Uint8)
@@ -274,12 +279,21 @@ func (d *Device) uploadImages(c Config, images []byte, of dtypes.DType) (*Images
 	return out, nil
 }
 
-// Free gives the device's memory back without a step; a step does it itself. Further calls do nothing.
+// Free frees the device's memory if no step consumes the images. Further calls do nothing.
 func (i *Images) Free() error {
 	var errs []error
 	for _, part := range i.microBatches {
 		errs = append(errs, part.FinalizeAll())
 	}
 	i.microBatches = nil
+	return errors.Join(errs...)
+}
+
+// freeState frees what is left of the state.
+func (l *Learner) freeState() error {
+	errs := []error{l.networks.free(l.Config)}
+	for _, t := range l.gradAccum {
+		errs = append(errs, t.FinalizeAll())
+	}
 	return errors.Join(errs...)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// While the host prepares a step and takes its results apart, the device waits. On a device that computes nothing the whole
-// of a ViT-B/16 step takes less than a millisecond, as does each program where micro-batches make it several. The fastest
-// of many counts: on a busy machine the others show what else runs there.
+// The device waits while the host prepares a step and unpacks its results. On a device that
+// computes nothing, a whole step of ViT-B/16 takes less than a millisecond, or with micro-batches
+// each program of it. The fastest of many counts, because other processes slow the others down.
 func TestHostCostOfAStep(t *testing.T) {
 	if testing.Short() {
-		t.Skip("two programs of three megabytes")
+		t.Skip("not with -short: two programs of three megabytes")
 	}
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})

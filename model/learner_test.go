@@ -38,16 +38,16 @@ func pixels(c Config, step int64) []byte {
 	return images
 }
 
-// scattered are masks of any places, of the given lengths.
+// scattered are masks of random cells, of the given lengths.
 func scattered(c Config, s mask.Shape, step int64) mask.Masks {
 	m := mask.Masks{B: c.Batch, C: s.Context, M: c.Masks.TargetBlocks, K: s.Target}
 	stream := draw.New(7, "places", uint64(step))
-	pick := func(n int) (places []int32) {
-		for _, place := range stream.Perm(c.tokens())[:n] {
-			places = append(places, int32(place))
+	pick := func(n int) (cells []int32) {
+		for _, cell := range stream.Perm(c.tokens())[:n] {
+			cells = append(cells, int32(cell))
 		}
-		slices.Sort(places)
-		return places
+		slices.Sort(cells)
+		return cells
 	}
 	for range m.B {
 		m.Context = append(m.Context, pick(m.C)...)
@@ -117,8 +117,8 @@ func opener(files map[string][]byte) func(string) (io.ReadCloser, error) {
 	}
 }
 
-// Over 60 steps all pairs of depths occur, and two mask shapes, and no more than one program for each shape is compiled.
-// In every step the pathways that were not sampled stay as they are, to the bit, and those that were change.
+// In 60 steps all pairs of depths and two mask shapes occur, and one program is compiled for each
+// shape. In every step the sampled pathways change, and the others stay the same to the bit.
 func TestOneProgramServesAllDepths(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	pairs := map[string]bool{}
@@ -147,7 +147,7 @@ func TestOneProgramServesAllDepths(t *testing.T) {
 	}
 }
 
-// A baseline has no inputs for pathways that it does not have: its program is smaller, not masked.
+// The program of a baseline has no inputs for other pathways: it is smaller, not masked.
 func TestBaselineHasOneSlot(t *testing.T) {
 	c := tiny()
 	c.Depths, c.IntermediateRows = []int{3}, 0
@@ -185,7 +185,7 @@ func TestMicroBatchesEqualOnePiece(t *testing.T) {
 				t.Errorf("micro-batches of %d, step %d: loss %g, want %g", micro, step, got.Loss, want.Loss)
 			}
 			if step == 0 {
-				// Before rounding errors have passed through Adam's quotients.
+				// Before Adam's quotients have amplified rounding errors.
 				compareMoments(t, parts, whole)
 			}
 		}
@@ -195,7 +195,7 @@ func TestMicroBatchesEqualOnePiece(t *testing.T) {
 	}
 }
 
-// compareMoments holds the first moments, a tenth of the gradients after one step, against each other.
+// compareMoments compares the first moments, which after one step are a tenth of the gradients.
 func compareMoments(t *testing.T, got, want *Learner) {
 	t.Helper()
 	a, err := got.Snapshot()
@@ -216,7 +216,7 @@ func compareMoments(t *testing.T, got, want *Learner) {
 	}
 }
 
-// Computing blocks again changes nothing but where memory goes.
+// Activation checkpointing changes no result.
 func TestRematIsTheSameStep(t *testing.T) {
 	c := tiny()
 	plain := newTestLearner(t, c)
@@ -233,7 +233,8 @@ func TestRematIsTheSameStep(t *testing.T) {
 	}
 }
 
-// A gradient that is not finite skips the step: the whole state, step counts included, stays as it was, to the bit.
+// A gradient that is not finite skips the step: the whole state, step counts included, stays the
+// same to the bit.
 func TestSkippedStepChangesNothing(t *testing.T) {
 	for _, poisoned := range []struct {
 		micro int
@@ -265,7 +266,7 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 				t.Errorf("micro-batches of %d, %g: %s changed", poisoned.micro, poisoned.value, name)
 			}
 		}
-		// What the gradients of a skipped step left behind does not reach the next one.
+		// The accumulated gradients of a skipped step do not reach the next one.
 		if err := l.Load(opener(good)); err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +276,8 @@ func TestSkippedStepChangesNothing(t *testing.T) {
 	}
 }
 
-// n steps equal k steps, a snapshot, a load into another learner of another seed, and n-k steps: losses and state, to the bit.
+// n steps equal k steps, a snapshot, a load into another learner of another seed, and n-k steps:
+// losses and state, to the bit.
 func TestResumeIsBitExact(t *testing.T) {
 	const n, k = 6, 3
 	whole, first := newTestLearner(t, tiny()), newTestLearner(t, tiny())
@@ -306,8 +308,8 @@ func TestResumeIsBitExact(t *testing.T) {
 	}
 }
 
-// An input that does not fit is an error that names its field, and changes nothing.
-func TestStepRefuses(t *testing.T) {
+// Bad input is an error that names its field, and changes nothing.
+func TestStepRejectsBadInput(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	before := stateFiles(t, l)
 	for field, spoil := range map[string]func(*StepInput){
@@ -352,7 +354,7 @@ func TestStepRefuses(t *testing.T) {
 	}
 }
 
-// When the device fails in a step, the state is gone and the learner says so, until it is loaded again.
+// When the device fails in a step, the state is gone. The learner reports that until Load.
 func TestLostStateIsLoadedAgain(t *testing.T) {
 	for _, micro := range []int{0, 2} {
 		c := tiny()
@@ -391,7 +393,7 @@ func TestLostStateIsLoadedAgain(t *testing.T) {
 	}
 }
 
-// The next images go to the device while a step runs. (The race detector looks on.)
+// The next images are uploaded while a step runs. (The race detector watches.)
 func TestUploadBesideStep(t *testing.T) {
 	l := newTestLearner(t, tiny())
 	next := stepInput(t, l, 0)
@@ -415,7 +417,7 @@ func TestUploadBesideStep(t *testing.T) {
 	}
 }
 
-// The Go backend gives the same bits whether or not it runs operations side by side, in whatever order they end.
+// The Go backend gives the same bits whether or not it runs operations in parallel.
 func TestParallelStepsAreTheSameBits(t *testing.T) {
 	c := tiny()
 	c.Width, c.Batch = 64, 16 // large enough for products to be cut up
@@ -445,7 +447,7 @@ func TestParallelStepsAreTheSameBits(t *testing.T) {
 	}
 }
 
-// A blank learner has no state and takes any.
+// A blank learner has no state until it loads one.
 func TestBlankLearnerLoads(t *testing.T) {
 	for _, micro := range []int{0, 1} {
 		c := tiny()

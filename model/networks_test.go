@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// Weight matrices and the mask token begin as normal numbers of deviation 0.02, every row and network with its own; biases
-// at zero, norms at one; the teacher as a copy of the student; moments and step counts at zero.
-func TestInitialState(t *testing.T) {
+// Weight matrices and the mask token are normal with std 0.02, each row and network with its own
+// stream; biases are zero, gains one; the teacher is a copy of the student; moments and step counts
+// are zero.
+func TestInitialWeightsAndMoments(t *testing.T) {
 	c := tiny()
 	c.Width, c.PredictorWidth = 64, 32
 	l := newTestLearner(t, c)
@@ -70,8 +71,8 @@ func TestInitialState(t *testing.T) {
 	}
 }
 
-// What a seed gives is part of what a run's record means, so it must not change.
-func TestInitialIsFixed(t *testing.T) {
+// The record of a run names its seed, so the weights of a seed must never change.
+func TestInitialWeightsOfASeedAreFixed(t *testing.T) {
 	a := array{name: "a", dims: []int{4}, kind: matrix}
 	var got []float32
 	for value := range slices.Chunk(initialValues(a, 42, studentSeed, 0), 4) {

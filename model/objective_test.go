@@ -13,8 +13,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// TestGoldenStep takes the three updates of every file, each with sampled depths of its own, and compares tables and
-// losses, then the whole state.
+// TestGoldenStep takes the three updates of every file, each with other sampled depths. It compares
+// tables and losses, then the whole state.
 func TestGoldenStep(t *testing.T) {
 	d := testDevice(t)
 	for _, file := range goldenFiles(t) {
@@ -66,7 +66,8 @@ func TestGoldenStep(t *testing.T) {
 	}
 }
 
-// TestGoldenObjective compares what lies inside the first step: hidden states, target features, predictions, gradients.
+// TestGoldenObjective compares the inside of the first step: hidden states, target features,
+// predictions, gradients.
 func TestGoldenObjective(t *testing.T)           { testGoldenObjective(t, Float32) }
 func TestGoldenObjectiveInBFloat16(t *testing.T) { testGoldenObjective(t, BFloat16) }
 
@@ -107,9 +108,9 @@ func testGoldenObjective(t *testing.T, precision string) {
 					return graph.TransposeAllAxes(graph.Reshape(x, -1, k, len(l.Depths), l.Width), 2, 0, 1, 3)
 				}
 				add("target_features", depthsFirst(l.targetFeatures(teacher, patches, b.targets)))
-				places := l.newPredictorPositions(b.context, b.targets)
+				positions := l.newPredictorPositions(b.context, b.targets)
 				for slot, w := range predictors {
-					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), places)))
+					add(fmt.Sprintf("prediction/%d", sources[slot]), depthsFirst(l.predict(w, l.source(hidden, r, slot), positions)))
 				}
 				_, loss := l.objective(b, r, student, teacher, predictors)
 				gradients := l.gradients(loss, student, predictors)
@@ -172,7 +173,7 @@ func testGoldenObjective(t *testing.T, precision string) {
 	}
 }
 
-func TestRowWeights(t *testing.T) {
+func TestRowWeightsPutTheBiasOnTheDeepest(t *testing.T) {
 	value := func(x float64) *float64 { return &x }
 	eleven := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	for _, c := range []struct {

@@ -16,17 +16,18 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on the mean of that
-// depth's tokens, trained by cross-entropy and AdamW without decay. All depths share one pass through the encoder, which
-// is nearly all of the work. What it computes is a function of the encoder, the seed and the batches it was given.
-// A Probe is used by one goroutine at a time.
+// Probe measures what a frozen encoder has learnt: one linear layer for every collected depth, on
+// the mean of that depth's tokens, trained by cross-entropy and AdamW without decay. All depths
+// share one pass through the encoder, which is nearly all of the work. The result is a function of
+// the encoder, the seed and the batches. One goroutine at a time may use a Probe.
 type Probe struct {
 	*frozenEncoder
 	ProbeConfig
-	encoder                   []*tensors.Tensor
-	heads                     *paramGroup // stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes]
+	encoder []*tensors.Tensor
+	// The heads are stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes].
+	heads                     *paramGroup
 	trainProgram, evalProgram *Exec
-	lost                      error // why the heads are gone, if a program failed after it had taken them
+	lost                      error // why the heads are gone: a program failed after it had taken them
 }
 
 // ProbeConfig holds the settings of a Probe.
@@ -36,7 +37,8 @@ type ProbeConfig struct {
 	LR      float64 // learning rate of the first update
 }
 
-// LRAt is the learning rate of an update, counted from 1: linear from Rate in the first one to 0 after the last.
+// LRAt is the learning rate of an update, counted from 1: linear from LR in the first one to 0
+// after the last.
 func (c ProbeConfig) LRAt(update, total int64) float64 {
 	return c.LR * (1 - float64(update-1)/float64(total))
 }
@@ -44,7 +46,7 @@ func (c ProbeConfig) LRAt(update, total int64) float64 {
 // Score counts how often a probe was right, by collected depth as in Config.Depths.
 type Score struct {
 	N          int   // images
-	Top1, Top5 []int // [L] of them whose class had the highest logit, or one of the five highest
+	Top1, Top5 []int // [L] those whose class had the highest logit, or one of the five highest
 }
 
 // Add adds the counts of other images.
@@ -64,8 +66,9 @@ func added(a, b []int) []int {
 	return sum
 }
 
-// NewProbe begins a probe of an encoder of these sizes. Weights and biases are uniform in +-1/sqrt(width), as PyTorch's
-// Linear begins; those of a depth depend on the seed and the depth alone.
+// NewProbe makes a probe of an encoder of these sizes. Weights and biases are uniform in
+// +-1/sqrt(width), as PyTorch initialises Linear. Those of a depth depend on the seed and the depth
+// alone.
 func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) (p *Probe, err error) {
 	defer recovered(&err, "making the probe")
 	if err := cfg.Validate(); err != nil {
@@ -95,36 +98,28 @@ func NewProbe(d *Device, cfg Config, pc ProbeConfig, enc *Encoder, seed uint64) 
 	return p, nil
 }
 
-// newHeads draws the linear layers; the moments begin at zero.
+// newHeads draws the linear layers. Each depth has one stream, for its weight and then its bias.
 func (p *Probe) newHeads(seed uint64) (*paramGroup, error) {
-	g := &paramGroup{arrays: linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)}
 	streams := make([]*draw.Stream, len(p.Depths))
 	for i, depth := range p.Depths {
 		streams[i] = draw.New(seed, "probe", uint64(depth))
 	}
 	bound := 1 / math.Sqrt(float64(p.Width))
-	for _, a := range g.arrays {
-		var data []byte
+	arrays := linearArrays("heads.*", len(p.Depths), p.Classes, p.Width)
+	return newParamGroup(p.device, arrays, func(_ int, a array) (data []byte) {
 		for _, stream := range streams {
 			for range a.rowSize() {
 				x := float32(bound * (2*stream.Float64() - 1))
 				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 			}
 		}
-		for _, list := range []*[]*tensors.Tensor{&g.params, &g.m, &g.v} {
-			t, err := p.device.upload(data, a.shape())
-			if err != nil {
-				return nil, err
-			}
-			*list = append(*list, t)
-			clear(data)
-		}
-	}
-	return g, nil
+		return data
+	})
 }
 
-// see checks a labelled batch and gives its features [B, L, D] and its classes [B] on the device.
-func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.Tensor, err error) {
+// labelledFeatures checks a labelled batch. It returns its features [B, L, D] and its classes [B]
+// on the device, both padded to a full batch.
+func (p *Probe) labelledFeatures(images []byte, labels []int32) (features, classes *tensors.Tensor, err error) {
 	if p.lost != nil {
 		return nil, nil, fmt.Errorf("the state was lost before: %w", p.lost)
 	}
@@ -149,10 +144,11 @@ func (p *Probe) see(images []byte, labels []int32) (features, classes *tensors.T
 	return features, tensors.FromValue(padded), squares.FinalizeAll()
 }
 
-// Step makes one update from n <= Batch images, bytes [n, S, S, 3], and their classes. It returns the loss of every depth
-// before the update, the mean over the n images. After an error of the device the probe has no state until Load.
-func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float64, err error) {
-	features, classes, err := p.see(images, labels)
+// Step makes one update from n <= Batch images, bytes [n, S, S, 3], and their classes. It returns
+// the loss of every depth before the update, mean over the n images. After an error of the device
+// the probe has no state until Load.
+func (p *Probe) Step(images []byte, labels []int32, lr float64) (loss []float64, err error) {
+	features, classes, err := p.labelledFeatures(images, labels)
 	if err != nil {
 		return nil, fmt.Errorf("probe step: %w", err)
 	}
@@ -161,7 +157,7 @@ func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float6
 	for i := range labels {
 		share[i] = 1 / float32(len(labels))
 	}
-	scalars := adamWScalars(rate, 0, p.heads.updates+1)
+	scalars := adamWScalars(lr, 0, p.heads.updates+1)
 	in := []*tensors.Tensor{classes, tensors.FromValue(share), tensors.FromValue(scalars[:])}
 	owned := join(pointers(p.heads.params), pointers(p.heads.m), pointers(p.heads.v))
 	results, err := p.device.run(p.trainProgram, in, []*tensors.Tensor{features}, owned)
@@ -173,10 +169,10 @@ func (p *Probe) Step(images []byte, labels []int32, rate float64) (loss []float6
 	return results[0], nil
 }
 
-// Score counts right answers among n <= Batch images, bytes [n, S, S, 3]. Of classes with equal logits the lower one comes
-// first; a logit that is not a number is never right.
+// Score counts correct predictions among n <= Batch images, bytes [n, S, S, 3]. Of classes with
+// equal logits the lower one ranks first. A label whose logit is NaN is never correct.
 func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
-	features, classes, err := p.see(images, labels)
+	features, classes, err := p.labelledFeatures(images, labels)
 	if err != nil {
 		return s, fmt.Errorf("probe score: %w", err)
 	}
@@ -197,7 +193,7 @@ func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
 	return s, nil
 }
 
-// Features gives the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
+// Features are the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
 func (p *Probe) Features(images []byte) (pooled []float32, err error) {
 	n, err := p.imageCount(images)
 	if err != nil {
@@ -215,59 +211,65 @@ func (p *Probe) Features(images []byte) (pooled []float32, err error) {
 	return all[:n*len(p.Depths)*p.Width], nil
 }
 
-// logits are those of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K]. They are float32 in
-// both precisions: next to the encoder they cost nothing.
+// The probe's own small programs, on features that are already on the device. Shapes:
+//
+//	B images of a pass   L collected depths   D width of the features   K classes
+
+// logits of every depth: features [B, L, D], weight [L, K, D], bias [L, K] -> [L, B, K]. They are
+// float32 in both precisions: beside the encoder they cost nothing.
 func logits(features, weight, bias *Node) *Node {
 	y := dot(features, weight, []int{2}, []int{1}, []int{2}, []int{0})
 	return Add(y, InsertAxes(bias, 1))
 }
 
-// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss [B], scalars [3],
-// features [B, L, D], then the heads' arrays with both moments. Outputs: loss [L], the arrays.
+// trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss
+// [B], scalars [3], features [B, L, D], then the heads' params and both moments. Outputs: loss [L],
+// then the heads.
 func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
 	heads := in.trained(len(p.heads.arrays))
 	features = StopGradient(features)
-	likely := LogSoftmax(logits(features, heads.params[0], heads.params[1]), -1) // [L, B, K]
-	right := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0)           // [1, B, K]
-	surprise := Neg(ReduceSum(Mul(likely, right), -1))                           // [L, B]
-	loss := ReduceSum(Mul(surprise, InsertAxes(share, 0)), -1)                   // [L]
-	gradients := Gradient(ReduceAllSum(loss), heads.params...)                   // no depth reaches another's head
-	outputs := []*Node{loss}
+	logProbs := LogSoftmax(logits(features, heads.params[0], heads.params[1]), -1) // [L, B, K]
+	oneHot := InsertAxes(OneHot(classes, p.Classes, dtypes.Float32), 0)            // [1, B, K]
+	crossEntropy := Neg(ReduceSum(Mul(logProbs, oneHot), -1))                      // [L, B]
+	loss := ReduceSum(Mul(crossEntropy, InsertAxes(share, 0)), -1)                 // [L]
+	// The sum over the depths has the gradients of each: no depth has another's head.
+	gradients := Gradient(ReduceAllSum(loss), heads.params...)
 	var after trained[*Node]
 	for i, a := range p.heads.arrays {
-		w, first, second := adamW(a, scalars, heads.params[i], heads.m[i], heads.v[i], gradients[i])
-		after.params, after.m, after.v = append(after.params, w), append(after.m, first), append(after.v, second)
+		params, m, v := adamW(a, scalars, heads.params[i], heads.m[i], heads.v[i], gradients[i])
+		after.params, after.m, after.v = append(after.params, params), append(after.m, m), append(after.v, v)
 	}
-	return append(outputs, join(after.params, after.m, after.v)...)
+	return join([]*Node{loss}, after.params, after.m, after.v)
 }
 
-// evalHeads counts right answers. Inputs: classes [B], 1 or 0 for every image that counts or not [B], features
-// [B, L, D], the heads' weights. Outputs: the images [L] whose class is the first, and is among the first five.
+// evalHeads counts correct predictions. Inputs: classes [B], 1 or 0 for every image that counts or
+// not [B], features [B, L, D], the heads' params. Outputs: [L] images whose class ranks first, and
+// [L] images whose class is among the first five.
 func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, valid, features := in.one(), in.one(), in.one()
 	y := logits(features, in.one(), in.one()) // [L, B, K]
 	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
-	right := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
-	own := ReduceAndKeep(Where(Equal(class, right), y, ZerosLike(y)), ReduceSum, -1) // [L, B, 1]
-	// A class stands before the right one unless it is known to stand behind: so what is not a number counts as wrong.
-	behind := LogicalOr(LessThan(y, own), LogicalAnd(Equal(y, own), GreaterOrEqual(class, right)))
-	before := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
-	among := func(first float64) *Node {
-		hit := ConvertDType(LessThan(before, Scalar(y.Graph(), dtypes.Float32, first)), dtypes.Float32)
+	label := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
+	logit := ReduceAndKeep(Where(Equal(class, label), y, ZerosLike(y)), ReduceSum, -1) // [L, B, 1] the label's
+	// A class ranks before the label unless it is known to rank behind, so NaN counts as wrong.
+	behind := LogicalOr(LessThan(y, logit), LogicalAnd(Equal(y, logit), GreaterOrEqual(class, label)))
+	rank := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
+	top := func(k float64) *Node {
+		hit := ConvertDType(LessThan(rank, Scalar(y.Graph(), dtypes.Float32, k)), dtypes.Float32)
 		return ReduceSum(Mul(hit, InsertAxes(valid, 0)), -1) // [L]
 	}
-	return []*Node{among(1), among(5)}
+	return []*Node{top(1), top(5)}
 }
 
-// file is the probe's state as a part of a checkpoint.
+// file is the probe's state as one file.
 func (p *Probe) file() stateFile { return stateFile{"probe.safetensors", "probe.", p.heads} }
 
-// Parts copies the state of the probe to the host, without the encoder: one file, whose arrays are named
-// probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first collected depth, and adam.m/, adam.v/,
-// adam.step/ before each name.
+// Parts copies the state of the probe, without the encoder, to the host. It is one file, whose
+// arrays are named probe.heads.0.weight [classes, D] and probe.heads.0.bias [classes] for the first
+// collected depth, with adam.m/, adam.v/ and adam.step/ before each name for the optimizer's.
 func (p *Probe) Parts() (parts []Part, err error) {
 	defer recovered(&err, "copying the probe")
 	if p.lost != nil {
@@ -283,8 +285,8 @@ func (p *Probe) Parts() (parts []Part, err error) {
 	return []Part{part}, nil
 }
 
-// Load replaces the state by the parts that `open` opens by name. If one cannot be read or does not fit, the probe is as
-// it was, and the error wraps that of the reader.
+// Load replaces the state by the part that `open` opens by name. If it cannot be read or does not
+// fit, the probe is as it was, and the error wraps that of the reader.
 func (p *Probe) Load(open func(part string) (io.ReadCloser, error)) (err error) {
 	defer recovered(&err, "loading the probe")
 	heads, err := p.file().load(p.device, open)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/model/mask"
@@ -28,14 +26,15 @@ func probeConfig(depths ...int) Config {
 	}
 }
 
-// strongEncoder is an initial encoder with larger weights, so that features of different images differ.
+// strongEncoder is an initial encoder with larger weights, so that features of different images
+// differ.
 func strongEncoder(t testing.TB, cfg Config) *Encoder {
 	t.Helper()
 	e, err := InitialEncoder(cfg, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range e.stacks {
+	for _, s := range e.tensors {
 		if s.kind != matrix {
 			continue
 		}
@@ -70,7 +69,7 @@ func labelled(cfg Config, n, classes int, at uint64) (images []byte, labels []in
 	return images, labels
 }
 
-// probeState reads the state of a probe: its arrays by name.
+// probeState reads the arrays of a probe's state by name.
 func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	t.Helper()
 	arrays := map[string][]float32{}
@@ -86,7 +85,7 @@ func probeState(t testing.TB, p *Probe) map[string][]float32 {
 	return arrays
 }
 
-// probeFiles are the parts of a probe as they are written.
+// probeFiles writes the parts of a probe.
 func probeFiles(t testing.TB, p *Probe) map[string][]byte {
 	t.Helper()
 	parts, err := p.Parts()
@@ -107,17 +106,7 @@ func probeFiles(t testing.TB, p *Probe) map[string][]byte {
 	return written
 }
 
-func probeParts(files map[string][]byte) func(string) (io.ReadCloser, error) {
-	return func(name string) (io.ReadCloser, error) {
-		file, ok := files[name]
-		if !ok {
-			return nil, fmt.Errorf("no part %s", name)
-		}
-		return io.NopCloser(bytes.NewReader(file)), nil
-	}
-}
-
-func TestProbeBegins(t *testing.T) {
+func TestProbeIsInitialisedAsPyTorchsLinear(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	p := newProbe(t, cfg, 50, 4)
 	state := probeState(t, p)
@@ -144,7 +133,7 @@ func TestProbeBegins(t *testing.T) {
 	if slices.Equal(state["probe.heads.0.weight"], state["probe.heads.1.weight"]) {
 		t.Error("two depths begin alike")
 	}
-	// A depth begins alike whatever the others are.
+	// The initial head of a depth does not depend on the other depths.
 	alone := probeState(t, newProbe(t, probeConfig(3), 50, 4))
 	if !slices.Equal(alone["probe.heads.0.weight"], state["probe.heads.1.weight"]) || !slices.Equal(alone["probe.heads.0.bias"], state["probe.heads.1.bias"]) {
 		t.Error("depth 3 alone begins otherwise than beside depth 1")
@@ -203,8 +192,8 @@ func (h *plainHead) step(features [][]float32, labels []int32, rate float64) flo
 	return loss
 }
 
-// Fifteen updates, some of them of partial batches, against softmax regression in plain Go on the same features: losses,
-// weights and moments, then the counts of right answers.
+// Fifteen updates, some with partial batches, against softmax regression in plain Go on the same
+// features: losses, weights and moments, then the counts of correct predictions.
 func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	const classes, batch = 7, 6
@@ -302,7 +291,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 	}
 }
 
-func TestProbeScoreTies(t *testing.T) {
+func TestScoreOfTiesAndNaN(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 7, 7)
 	size := cfg.Image * cfg.Image * 3
@@ -320,7 +309,7 @@ func TestProbeScoreTies(t *testing.T) {
 		for c, x := range bias {
 			binary.LittleEndian.PutUint32(data[int(entries["probe.heads.0.bias"].Offsets[0])+4*c:], math.Float32bits(x))
 		}
-		if err := p.Load(probeParts(map[string][]byte{"probe.safetensors": file})); err != nil {
+		if err := p.Load(opener(map[string][]byte{"probe.safetensors": file})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -360,7 +349,7 @@ func TestProbeScoreTies(t *testing.T) {
 }
 
 // The logits of every depth, against the definition.
-func TestProbeLogits(t *testing.T) {
+func TestProbeLogitsAgainstPlainLoops(t *testing.T) {
 	const depths, images, classes, width = 2, 3, 4, 5
 	s := draw.New(1, "test")
 	values := func(n int) []float32 {
@@ -401,7 +390,7 @@ func TestProbeLogits(t *testing.T) {
 	}
 }
 
-// tokens are what comes out of every collected depth: [B, N, D] each.
+// tokens are the outputs of every collected depth: [B, N, D] each.
 func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	t.Helper()
 	n := len(images) / (p.Image * p.Image * 3)
@@ -433,8 +422,8 @@ func tokens(t testing.TB, p *Probe, images []byte) (hidden [][]float32) {
 	return hidden
 }
 
-// Features are the means of the encoder's tokens, in float64 here, also where the batch is not full.
-func TestProbeFeatures(t *testing.T) {
+// Features are the means of the encoder's tokens, also in a partial batch.
+func TestProbeFeaturesAreMeansOfTokens(t *testing.T) {
 	cfg := probeConfig(0, 1, 3)
 	p := newProbe(t, cfg, 3, 5)
 	const n = 4
@@ -461,8 +450,8 @@ func TestProbeFeatures(t *testing.T) {
 	}
 }
 
-// Six updates are three, the state written and read by another probe, and three more: to the last bit.
-func TestProbeResumes(t *testing.T) {
+// Six updates equal three, a save and a load into another probe, and three more: to the bit.
+func TestProbeResumesBitExact(t *testing.T) {
 	cfg := probeConfig(0, 3)
 	const classes, batch, updates = 5, 4, 6
 	step := func(p *Probe, k int) []float64 {
@@ -485,7 +474,7 @@ func TestProbeResumes(t *testing.T) {
 	step(second, 5) // what it held before does not matter
 	stored := probeFiles(t, first)
 	step(first, 3) // nor what the first one did afterwards
-	if err := second.Load(probeParts(stored)); err != nil {
+	if err := second.Load(opener(stored)); err != nil {
 		t.Fatal(err)
 	}
 	for k := updates / 2; k < updates; k++ {
@@ -500,7 +489,7 @@ func TestProbeResumes(t *testing.T) {
 }
 
 // A part that cannot be read leaves the probe as it was.
-func TestProbeLoadFails(t *testing.T) {
+func TestProbeLoadTakesAllOrNothing(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 5, 2)
 	before := probeFiles(t, p)
@@ -513,7 +502,7 @@ func TestProbeLoadFails(t *testing.T) {
 		"long":          {"probe.safetensors": append(slices.Clone(whole), 0)},
 		"other classes": other,
 	} {
-		if err := p.Load(probeParts(parts)); err == nil {
+		if err := p.Load(opener(parts)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		if diff := cmp.Diff(before, probeFiles(t, p)); diff != "" {
@@ -522,7 +511,7 @@ func TestProbeLoadFails(t *testing.T) {
 	}
 }
 
-// The encoder is frozen: its features are the same to the last bit whatever the heads learn.
+// The encoder is frozen: its features are the same to the bit whatever the heads learn.
 func TestProbeLeavesTheEncoder(t *testing.T) {
 	cfg := probeConfig(1, 3)
 	p := newProbe(t, cfg, 5, 4)
@@ -542,8 +531,7 @@ func TestProbeLeavesTheEncoder(t *testing.T) {
 	}
 }
 
-// With narrow products the features stay near.
-func TestProbeInBFloat16(t *testing.T) {
+func TestProbeFeaturesInBFloat16AreNear(t *testing.T) {
 	cfg := probeConfig(0, 3)
 	images, labels := labelled(cfg, 4, 5, 0)
 	wide, err := newProbe(t, cfg, 5, 4).Features(images)
@@ -552,14 +540,14 @@ func TestProbeInBFloat16(t *testing.T) {
 	}
 	cfg.Precision = BFloat16
 	p := newProbe(t, cfg, 5, 4)
-	narrow, err := p.Features(images)
+	bf16, err := p.Features(images)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var square, far float64
 	for i, x := range wide {
 		square += float64(x * x)
-		far += math.Pow(float64(x-narrow[i]), 2)
+		far += math.Pow(float64(x-bf16[i]), 2)
 	}
 	if r := math.Sqrt(far / square); r == 0 || r > 0.02 {
 		t.Errorf("features in bfloat16 differ by %.4f of their size", r)
@@ -569,7 +557,7 @@ func TestProbeInBFloat16(t *testing.T) {
 	}
 }
 
-// A failure of the device takes the heads with it; the probe says so until it is given a state, and then goes on.
+// A failure of the device loses the heads. The probe reports that until Load, and then goes on.
 func TestProbeAfterAFailure(t *testing.T) {
 	cfg := probeConfig(3)
 	p, whole := newProbe(t, cfg, 5, 4), newProbe(t, cfg, 5, 4)
@@ -586,7 +574,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	if _, err := p.Parts(); err == nil {
 		t.Error("a lost state was copied")
 	}
-	if err := p.Load(probeParts(stored)); err != nil {
+	if err := p.Load(opener(stored)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := p.Step(images, labels, 1e-3)
@@ -599,7 +587,7 @@ func TestProbeAfterAFailure(t *testing.T) {
 	}
 }
 
-func TestProbeFaults(t *testing.T) {
+func TestProbeRejectsBadInput(t *testing.T) {
 	cfg := probeConfig(3)
 	d, e := testDevice(t), strongEncoder(t, cfg)
 	for name, c := range map[string]struct {
@@ -645,7 +633,7 @@ func TestProbeFaults(t *testing.T) {
 	}
 }
 
-func TestRateOf(t *testing.T) {
+func TestProbeLRFallsLinearly(t *testing.T) {
 	c := ProbeConfig{LR: 3e-3}
 	for update, want := range map[int64]float64{1: 3e-3, 51: 1.5e-3, 100: 3e-5} {
 		if got := c.LRAt(update, 100); math.Abs(got-want) > 1e-12 {
@@ -654,17 +642,10 @@ func TestRateOf(t *testing.T) {
 	}
 }
 
-// TestProbeOfAllDepthsCostsLittle: the heads of all depths cost at most 1.3 times what one costs, in time of the processor, which
-// other processes do not take. The least of several steps counts, taken in turn.
+// The heads of all depths cost at most 1.3 times what one costs, in CPU time, which other processes
+// do not take. The least of several alternating steps counts.
 func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
-	const classes, batch = 100, 64
-	spent := func() time.Duration {
-		var u unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
+	const classes, batch = 100, 16
 	one, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	step := func(depths ...int) func(least *time.Duration) {
 		cfg := probeConfig(depths...)
@@ -672,11 +653,11 @@ func TestProbeOfAllDepthsCostsLittle(t *testing.T) {
 		p := newProbe(t, cfg, classes, batch)
 		images, labels := labelled(cfg, batch, classes, 0)
 		return func(least *time.Duration) {
-			begin := spent()
+			begin := cpuTime(t)
 			if _, err := p.Step(images, labels, 1e-3); err != nil {
 				t.Fatal(err)
 			}
-			*least = min(*least, spent()-begin)
+			*least = min(*least, cpuTime(t)-begin)
 		}
 	}
 	few, many := step(5), step(0, 1, 2, 3, 4, 5)

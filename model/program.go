@@ -9,26 +9,27 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// programs are the compiled forms of a step: one for every shape of its masks, whichever depths are sampled. A step is one
-// program, or with micro-batches two: gradients and update.
+// programs are the compiled graphs of a step: one for every shape of its masks, whichever depths
+// are sampled. A step is one program, or with micro-batches two: the gradients of a pass, and the
+// update.
 type programs struct {
 	network
 	stepExec            *graph.Exec
 	gradExec, applyExec *graph.Exec
 	copyExec            *graph.Exec // of the state, for a snapshot
 
-	mu         sync.Mutex // guards what follows: programs of several shapes are compiled at once
+	mu         sync.Mutex // guards the rest: programs of several shapes are compiled at once
 	ready      map[programShape]bool
-	seen       map[*graph.Graph]bool // in the inspection
+	seen       map[*graph.Graph]bool // by the inspection
 	inspection Inspection
 }
 
-// Inspection tells what the programs of a learner consist of. GoMLX falls back from fast forms to slow ones without a word,
-// so a run that must be fast looks here: on a GPU in bfloat16 there should be no product of float32, and attention should
-// be fused in every block.
+// Inspection counts what the programs of a learner consist of. GoMLX falls back from fast forms to
+// slow ones without a message. On a GPU in bfloat16 there should be no product of float32, and
+// attention should be fused in every block.
 type Inspection struct {
 	Programs       int            // compiled so far
-	Products       map[string]int // matrix products, forward and backward, by the type of their operands
+	Products       map[string]int // matrix products, forward and backward, by operand type
 	FusedAttention int            // forward attentions that are one call of the device's own
 }
 
@@ -37,7 +38,7 @@ func (p *programs) inspect(g *graph.Graph) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen[g] {
-		return // the update is one for all shapes
+		return // all shapes share the update
 	}
 	p.seen[g] = true
 	p.inspection.Programs++
@@ -60,20 +61,23 @@ func (p *programs) free() {
 	}
 }
 
-// programShape is what programs of a run differ in.
+// programShape is what programs of one run differ in.
 type programShape struct {
 	context, target, blocks int
 	floats                  bool // images are floats
 }
 
 func newPrograms(n network, d *Device) (*programs, error) {
-	p := &programs{network: n, ready: map[programShape]bool{}, seen: map[*graph.Graph]bool{}, inspection: Inspection{Products: map[string]int{}}}
+	p := &programs{
+		network: n, ready: map[programShape]bool{}, seen: map[*graph.Graph]bool{},
+		inspection: Inspection{Products: map[string]int{}},
+	}
 	program := func(name string, build func([]*graph.Node) []*graph.Node) (*graph.Exec, error) {
 		exec, err := graph.NewExec(d.backend, build)
 		if err != nil {
 			return nil, fmt.Errorf("making the program %s: %w", name, err)
 		}
-		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has more shapes than the default allows
+		return exec.WithName(name).SetMaxCache(-1), nil // official trimming has many shapes
 	}
 	var errs [4]error
 	p.copyExec, errs[3] = program("copy", copyArrays)
@@ -86,7 +90,7 @@ func newPrograms(n network, d *Device) (*programs, error) {
 	return p, errors.Join(errs[:]...)
 }
 
-// compile makes the programs of a shape, unless they are there.
+// compile makes the programs of a shape, unless they are ready.
 func (p *programs) compile(s programShape) (err error) {
 	p.mu.Lock()
 	ready := p.ready[s]

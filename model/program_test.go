@@ -39,7 +39,7 @@ var (
 	callForm      = regexp.MustCompile(`(?s)"stablehlo\.custom_call"\([^)]*\) \{.*?call_target_name = "([^"]*)".*?\} : \(tensor<([^>]*)>, tensor<([^>]*)>`)
 )
 
-// tensorType takes "8x196x768xbf16" apart.
+// tensorType parses "8x196x768xbf16".
 func tensorType(t *testing.T, text string) (dims []int, element string) {
 	t.Helper()
 	parts := strings.Split(text, "x")
@@ -61,8 +61,8 @@ func product(dims []int) float64 {
 	return n
 }
 
-// live is a program without what none of its results needs: the compiler drops that first. GoMLX leaves much of it, above
-// all the plain form of attention beside every call.
+// live is a program without dead code, which the compiler drops first. GoMLX leaves much of it,
+// above all the plain form of attention beside every call.
 func live(program string) string {
 	begins := append(statementForm.FindAllStringSubmatchIndex(program, -1), []int{len(program)})
 	result := strings.LastIndex(program, "return")
@@ -132,8 +132,8 @@ func takeCensus(t *testing.T, program string) census {
 	return c
 }
 
-// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's. It writes programs to the
-// folder that is returned.
+// buildPlugin builds the plugin that computes nothing, under a name that GoMLX takes for CUDA's.
+// The plugin writes programs to the folder that is returned.
 func buildPlugin(t *testing.T) (path, folder string) {
 	t.Helper()
 	compiler, err := exec.LookPath("gcc")
@@ -165,7 +165,8 @@ func openPlugin(t *testing.T, path string, o DeviceOptions) *Device {
 	return d
 }
 
-// gpuPrograms compiles the step of every shape for a device that takes itself for CUDA, and returns their texts.
+// gpuPrograms compiles the step of every shape for a device that poses as CUDA, and returns the
+// programs' texts.
 func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string) {
 	t.Helper()
 	path, folder := buildPlugin(t)
@@ -209,14 +210,14 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 	return programs
 }
 
-// mostBuffers of a call: every one costs the host time in which the device waits.
+// mostBuffers bounds the buffers of a call: each costs time of the host in which the device waits.
 const mostBuffers = 260
 
-// The whole step of ViT-B/16 builds for a GPU, as four programs. All its large products are bf16, attention is one call
-// for each block, nothing but patches is transposed, and the floating-point operations are those of the sizes.
-func TestFullSizeStep(t *testing.T) {
+// The step of ViT-B/16 builds for a GPU as four programs. All products are bf16, attention is one
+// call for each block, nothing but patches is transposed, and the FLOPs are those of the formula.
+func TestStepOfViTBTakesTheFastForms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("four programs of four megabytes")
+		t.Skip("not with -short: four programs of four megabytes")
 	}
 	c := vitB()
 	m, err := c.Masker()
@@ -244,7 +245,7 @@ func TestFullSizeStep(t *testing.T) {
 		}
 		activations := 0
 		for _, transposed := range got.transposes {
-			// Weights and their gradients go to the order of the pairs and back: axes of 2.
+			// Weights and their gradients are put into the order of the pairs and back: axes of 2.
 			if !strings.Contains(transposed, "x2x") {
 				activations++
 			}
@@ -261,8 +262,9 @@ func TestFullSizeStep(t *testing.T) {
 		mean, probability = mean+s.Probability*image, probability+s.Probability
 	}
 
-	// The usual count, 135 GFLOP an image, takes every block of a predictor on all its tokens. The first one here makes queries, keys
-	// and values once for all target blocks, and the last one computes nothing behind its attention for context tokens.
+	// The usual count, 135 GFLOP an image, runs every block of a predictor on all its tokens. Here
+	// the first one computes queries, keys and values once for all target blocks, and the last one
+	// nothing after its attention for context tokens.
 	const documented = 135e9
 	var left float64
 	for _, s := range shapes {
@@ -280,8 +282,8 @@ func TestFullSizeStep(t *testing.T) {
 	}
 }
 
-// Where plain attention is wanted there is no call of the device's own, and its products are bf16 too.
-func TestPlainAttention(t *testing.T) {
+// Plain attention has no call of the device's own, and its products are bf16 too.
+func TestPlainAttentionCallsNothing(t *testing.T) {
 	c := vitB()
 	c.PlainAttention = true
 	got := takeCensus(t, gpuPrograms(t, c, []mask.Shape{{Target: 35, Context: 48}})[0])

@@ -46,8 +46,8 @@ func TestGoldenSchedules(t *testing.T) {
 	}
 }
 
-// Short runs have no warm-up, or nothing after it; no rate may be NaN or outside the schedule's own bounds.
-func TestScheduleEdges(t *testing.T) {
+// Short runs have no warm-up, or nothing after it. No learning rate is NaN or out of bounds.
+func TestShortSchedulesStayInBounds(t *testing.T) {
 	for _, c := range []struct{ total, warmup int64 }{{1, 0}, {1, 1}, {2, 1}, {3, 3}, {10, 0}, {40, 1}} {
 		s := Schedule{Total: c.total, Warmup: c.warmup, Start: 0.1, Peak: 1, Final: 0.01, StartMomentum: 0.9, EndMomentum: 1}
 		for k := int64(1); k <= c.total+1; k++ {
@@ -67,9 +67,9 @@ func TestScheduleEdges(t *testing.T) {
 	}
 }
 
-// With the post's depths 1..11 and two rows every pathway but the deepest is trained in a fifth of the steps, and each of
-// the 45 pairs comes alike often.
-func TestSampleDepthsIsUniform(t *testing.T) {
+// With the post's depths 1..11 and two rows every pathway but the deepest is trained in a fifth of
+// the steps, and all 45 pairs are equally frequent.
+func TestSampledPairsAreUniform(t *testing.T) {
 	depths := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	const steps = 45_000
 	pairs := map[[2]int]int{}
@@ -90,7 +90,7 @@ func TestSampleDepthsIsUniform(t *testing.T) {
 	}
 }
 
-func TestSampleDepths(t *testing.T) {
+func TestSampledDepthsAscendAndRepeat(t *testing.T) {
 	sparse := []int{0, 3, 7, 11}
 	for rows := range 4 {
 		s := SampleDepths(sparse, rows, 9, 123)

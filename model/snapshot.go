@@ -10,26 +10,27 @@ import (
 	"github.com/cijepa/cijepa/model/safetensors"
 )
 
-// Snapshot copies the state. A device with memory of its own copies it there, which takes milliseconds; steps can go on, and the copy
-// comes to the host beside them. Where there is no room for it, the state comes to the host at once.
+// Snapshot copies the state; later steps do not change the parts. A device with memory of its own
+// copies there, which takes milliseconds, and the copy comes to the host while steps go on. If
+// there is no room for the copy, the state comes to the host before Snapshot returns.
 func (l *Learner) Snapshot() (parts []Part, err error) {
 	defer recovered(&err, "taking a snapshot")
 	if l.lost != nil {
 		return nil, fmt.Errorf("taking a snapshot: the state was lost before: %w", l.lost)
 	}
-	portions, copied := l.files(l.Config), false
+	files, copied := l.files(l.Config), false
 	if l.device.client != nil {
 		copies, err := l.copies()
 		switch {
 		case err == nil:
-			portions, copied = copies, true
+			files, copied = copies, true
 		case !ranOut(err):
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
 	}
 	var fetches []func() error
-	for _, p := range portions {
-		part, fetch, err := p.part(l.device)
+	for _, f := range files {
+		part, fetch, err := f.part(l.device)
 		if err != nil {
 			return nil, fmt.Errorf("taking a snapshot: %w", err)
 		}
@@ -40,13 +41,13 @@ func (l *Learner) Snapshot() (parts []Part, err error) {
 		for i, fetch := range fetches {
 			errs = append(errs, fetch())
 			if copied {
-				errs = append(errs, portions[i].group.free())
+				errs = append(errs, files[i].group.free())
 			}
 		}
 		return errors.Join(errs...)
 	}
 	if copied {
-		go fetch() // what fails there, Part.Write tells
+		go fetch() // Part.Write returns its error
 		return parts, nil
 	}
 	if err := fetch(); err != nil {
@@ -55,7 +56,7 @@ func (l *Learner) Snapshot() (parts []Part, err error) {
 	return parts, nil
 }
 
-// CompileSnapshot builds the programs with which Snapshot copies, ahead of their first use.
+// CompileSnapshot builds the programs of Snapshot ahead of their first use.
 func (l *Learner) CompileSnapshot() (err error) {
 	defer recovered(&err, "compiling the snapshot")
 	if l.device.client == nil {
@@ -71,7 +72,8 @@ func (l *Learner) CompileSnapshot() (err error) {
 	return nil
 }
 
-// copyArrays is a program that returns what it is given: its results are arrays of their own, unless they are donated.
+// copyArrays is a program that returns its inputs. Unless they are donated, the results are arrays
+// of their own.
 func copyArrays(nodes []*graph.Node) []*graph.Node {
 	copies := make([]*graph.Node, len(nodes))
 	for i, node := range nodes {
@@ -80,34 +82,35 @@ func copyArrays(nodes []*graph.Node) []*graph.Node {
 	return copies
 }
 
-// copies are the portions of the state in other arrays on the device.
+// copies are the files of the state, with other arrays on the device.
 func (l *Learner) copies() (list []stateFile, err error) {
-	for _, p := range l.files(l.Config) {
+	for _, f := range l.files(l.Config) {
 		var arguments []any
-		for _, st := range p.stacked() {
-			arguments = append(arguments, st.device)
+		for _, t := range f.stacked() {
+			arguments = append(arguments, t.tensor)
 		}
 		outputs, err := l.programs.copyExec.Call(arguments...)
 		if err != nil {
-			for _, p := range list {
-				err = errors.Join(err, p.group.free())
+			for _, f := range list {
+				err = errors.Join(err, f.group.free())
 			}
-			return nil, fmt.Errorf("copying %s on the device: %w", p.name, err)
+			return nil, fmt.Errorf("copying %s on the device: %w", f.name, err)
 		}
-		g := &paramGroup{arrays: p.group.arrays, updates: p.group.updates}
+		g := &paramGroup{arrays: f.group.arrays, updates: f.group.updates}
 		n := len(g.arrays)
 		if g.params = outputs[:n]; len(outputs) > n {
 			g.m, g.v = outputs[n:2*n], outputs[2*n:]
 		}
-		list = append(list, stateFile{p.name, p.prefix, g})
+		list = append(list, stateFile{f.name, f.prefix, g})
 	}
 	return list, nil
 }
 
-// part is a portion as a file, whose Write waits until fetch has brought the arrays to the host, and gives the error if it could not.
-func (p stateFile) part(d *Device) (part Part, fetch func() error, err error) {
-	stacks := p.stacked()
-	arrays := p.arrays(stacks)
+// part is the file as a Part. Its Write waits until fetch has downloaded the arrays, and returns
+// fetch's error if there was one.
+func (f stateFile) part(d *Device) (part Part, fetch func() error, err error) {
+	stacked := f.stacked()
+	arrays := f.arrays(stacked)
 	header, err := safetensors.Header(arrays, formatMetadata)
 	if err != nil {
 		return Part{}, nil, err
@@ -116,26 +119,26 @@ func (p stateFile) part(d *Device) (part Part, fetch func() error, err error) {
 	for _, a := range arrays {
 		size += a.Size()
 	}
-	arrived, failed := make(chan struct{}), error(nil)
+	fetched, failed := make(chan struct{}), error(nil)
 	fetch = func() (err error) {
 		defer func() {
 			failed = err
-			close(arrived)
+			close(fetched)
 		}()
-		defer recovered(&err, p.name)
-		for i, st := range stacks {
-			if stacks[i].data, err = d.download(st.device); err != nil {
-				return fmt.Errorf("%s%s: %w", st.prefix, st.name, err)
+		defer recovered(&err, f.name)
+		for i, t := range stacked {
+			if stacked[i].data, err = d.download(t.tensor); err != nil {
+				return fmt.Errorf("%s%s: %w", t.prefix, t.name, err)
 			}
 		}
-		arrays = p.arrays(stacks)
+		arrays = f.arrays(stacked)
 		return nil
 	}
 	write := func(w io.Writer) error {
-		if <-arrived; failed != nil {
+		if <-fetched; failed != nil {
 			return failed
 		}
 		return safetensors.Write(w, arrays, formatMetadata)
 	}
-	return Part{p.name, size, write}, fetch, nil
+	return Part{f.name, size, write}, fetch, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// A device with memory of its own keeps a snapshot until it has come to the host: steps do not wait for that, and do not change
-// it. Where it has no room for the copy, the snapshot is the same.
+// A device with memory of its own holds a snapshot until it has come to the host. Steps neither
+// wait for that nor change it. Without room for the copy the snapshot is the same.
 func TestSnapshotComesBesideSteps(t *testing.T) {
 	path, _ := buildPlugin(t)
 	t.Setenv("PLUGIN_KEEP", "1")
@@ -74,7 +74,7 @@ func TestSnapshotComesBesideSteps(t *testing.T) {
 	}
 }
 
-// atMost asks until the answer is no more than that, for a second.
+// atMost polls for a second until the answer is at most `want`.
 func atMost(want int64, ask func() int64) (got int64) {
 	for range 100 {
 		if got = ask(); got <= want {
@@ -85,7 +85,7 @@ func atMost(want int64, ask func() int64) (got int64) {
 	return got
 }
 
-// What cannot be read from the device is an error of whoever writes the part, and nothing is left on the device.
+// A failed download is the error of Part.Write, and nothing stays on the device.
 func TestSnapshotThatCannotBeRead(t *testing.T) {
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})

@@ -9,8 +9,7 @@ import (
 
 // stepGraph is a step in one program.
 func (n network) stepGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers, s := in.batch(), in.numbers(n.stepNumbers()), in.state(n.Config)
+	b, numbers, s := n.stepNodes(nodes)
 	var predictors [][]*Node
 	for _, p := range s.predictors {
 		predictors = append(predictors, p.params)
@@ -25,9 +24,7 @@ func (n network) stepGraph(nodes []*Node) []*Node {
 
 // gradGraph adds the gradients of one micro-batch, times its share, to those of the passes before.
 func (n network) gradGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	b, numbers := in.batch(), in.numbers(n.gradNumbers())
-	params, gradAccum := in.params(n.Config), in.gradAccum(n.Config)
+	b, numbers, params, gradAccum := n.gradNodes(nodes)
 	rows := numbers.rows(n.Config)
 	first, share := ConvertDType(numbers.get(inputFirstPass), dtypes.Bool), numbers.get(inputPassShare)
 	summary, gradients := n.differentiate(b, rows, *params)
@@ -42,8 +39,7 @@ func (n network) gradGraph(nodes []*Node) []*Node {
 
 // applyGraph updates the state with the accumulated gradients.
 func (n network) applyGraph(nodes []*Node) []*Node {
-	in := &inputs{nodes}
-	numbers, gradients, s := in.numbers(n.applyNumbers()), in.gradAccum(n.Config), in.state(n.Config)
+	numbers, gradients, s := n.applyNodes(nodes)
 	ok := finite(gradients)
 	summary := verdict(ok)
 	after := n.applyUpdate(s, gradients, ok, numbers)
@@ -52,7 +48,9 @@ func (n network) applyGraph(nodes []*Node) []*Node {
 
 // differentiate builds the objective and its gradients, stacked as the arrays are. The summary is
 // the table of MSE, row after row, then the loss: [RL + 1].
-func (n network) differentiate(b batch[*Node], rows rowInputs, p stepParams[*Node]) (summary *Node, gradients byNetwork[*Node]) {
+func (n network) differentiate(
+	b batch[*Node], rows rowInputs, p stepParams[*Node],
+) (summary *Node, gradients byNetwork[*Node]) {
 	student, teacher := newParams(n.encoderArrays(), p.student), newParams(n.encoderArrays(), p.teacher)
 	var predictors []params
 	for _, stacked := range p.predictors {
@@ -74,7 +72,9 @@ func (n numberNodes) rows(c Config) rowInputs {
 
 // applyUpdate is AdamW on the student and on the predictors in the slots, then the teacher's
 // moving average over the updated student. If a gradient is not finite, all stays as it was.
-func (n network) applyUpdate(s *stepState[*Node], gradients byNetwork[*Node], ok *Node, numbers numberNodes) *stepState[*Node] {
+func (n network) applyUpdate(
+	s *stepState[*Node], gradients byNetwork[*Node], ok *Node, numbers numberNodes,
+) *stepState[*Node] {
 	scalars, emaWeights := numbers.get(inputAdamW), numbers.get(inputEMA)
 	update := func(arrays []array, before trained[*Node], network int) (after trained[*Node]) {
 		own := Reshape(Slice(scalars, AxisElem(network)), adamWScalarCount)

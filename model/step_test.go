@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// nodes are the nodes of the graph of a step in one piece, or of the gradients of a micro-batch.
+// nodes are those of the graph of a step, or with micro-batches of a pass.
 func nodes(t *testing.T, c Config) []*graph.Node {
 	t.Helper()
 	d := testDevice(t)
@@ -28,8 +28,8 @@ func nodes(t *testing.T, c Config) []*graph.Node {
 	return g.Nodes()
 }
 
-// In bf16 every matrix product, forward and backward, takes bf16; every sum, mean, maximum, exponential and root, and all
-// that goes into the state, is float32.
+// In bf16 every matrix product, forward and backward, has bf16 operands. Every sum, mean, maximum,
+// exponential and root, and all that enters the state, is float32.
 func TestPrecisionInTheGraph(t *testing.T) {
 	c := tiny()
 	for precision, want := range map[string]dtypes.DType{BFloat16: dtypes.BFloat16, Float32: dtypes.Float32} {
@@ -77,15 +77,15 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 	c.Batch = 8
 	wide := newTestLearner(t, c)
 	c.Precision = BFloat16
-	narrow := newTestLearner(t, c)
+	bf16 := newTestLearner(t, c)
 	var first, last, worst float64
 	for step := range int64(50) {
 		// The same images all along, so that there is something to learn.
-		want, got := stepInput(t, wide, 0), stepInput(t, narrow, 0)
+		want, got := stepInput(t, wide, 0), stepInput(t, bf16, 0)
 		want.Sources = SampleDepths(c.Depths, c.IntermediateRows, 7, step)
 		got.Sources = want.Sources
 		want.LR, got.LR = 5e-3, 5e-3
-		a, b := take(t, wide, want), take(t, narrow, got)
+		a, b := take(t, wide, want), take(t, bf16, got)
 		difference := math.Abs(b.Loss/a.Loss - 1)
 		if worst = max(worst, difference); difference > 0.02 {
 			t.Errorf("step %d: loss %g in bf16, %g in float32", step, b.Loss, a.Loss)
@@ -100,8 +100,9 @@ func TestBFloat16TrainsAsFloat32(t *testing.T) {
 	t.Logf("loss %.4f to %.4f; bf16 at most %.2g away", first, last, worst)
 }
 
-// Computing blocks again makes the program larger: barriers stand before and behind every block that is trained, and what
-// is inside stands there once more. (The graph may name it twice; equal nodes are one in the program.)
+// Activation checkpointing makes the program larger: there are barriers before and after every
+// trained block, and its inside occurs once more. (Equal nodes of the graph are one in the
+// program.)
 func TestRematComputesBlocksAgain(t *testing.T) {
 	count := func(c Config) (gelus, barriers int) {
 		for _, node := range nodes(t, c) {
@@ -124,7 +125,7 @@ func TestRematComputesBlocksAgain(t *testing.T) {
 	}
 }
 
-// What a pass keeps goes with its micro-batch: the insides of the MLPs, for one, are as many times smaller.
+// What a pass stores scales with its micro-batch, as the hidden layers of the MLPs show.
 func TestMicroBatchesKeepLess(t *testing.T) {
 	inside := func(micro int) (elements int) {
 		c := tiny()

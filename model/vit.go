@@ -18,17 +18,17 @@ import (
 //	D width of the network    H attention heads        A = D/H width of a head
 //	P width of a predictor    L collected depths       R source depths of a step
 
-// Variances get an epsilon: of the norms in the blocks, and of the norm of the targets, which is PyTorch's default.
+// The epsilons that norms add to a variance.
 const (
-	normEpsilon   = 1e-6
-	targetEpsilon = 1e-5
+	normEpsilon   = 1e-6 // of the blocks
+	targetEpsilon = 1e-5 // of the targets: PyTorch's default
 )
 
 // network builds the graphs of encoder and predictors.
 type network struct {
 	Config
 	matmulDType dtypes.DType // of the operands of matrix products
-	flash       bool         // attention as one call of the device's own
+	flash       bool         // attention is one call of the device's own
 }
 
 func newNetwork(c Config, d *Device) network {
@@ -39,8 +39,9 @@ func newNetwork(c Config, d *Device) network {
 	return n
 }
 
-// patches cuts images into tokens [B, N, 3 patch patch], in the order of the kernel's weights: channel, row, column.
-// Images are bytes [B, S, S, 3], normalised here with the mean and deviation of ImageNet, or already normalised floats.
+// patches cuts images into tokens [B, N, 3 patch patch], in the order of the kernel's weights:
+// channel, row, column. Images are bytes [B, S, S, 3], which are normalised here with the mean and
+// standard deviation of ImageNet, or already normalised floats.
 func (n network) patches(images *Node) *Node {
 	g, b, grid, p := images.Graph(), images.Shape().Dim(0), n.Grid(), n.Patch
 	images.AssertDims(b, n.Image, n.Image, 3)
@@ -54,51 +55,54 @@ func (n network) patches(images *Node) *Node {
 	return Reshape(x, b, grid*grid, 3*p*p)
 }
 
-// encode runs tokens [B, T, 3 patch patch] that lie at the given places [B, T] of the grid (nil: all, in order) through
-// the encoder. It returns what comes out of every block up to the deepest collected depth, [B, T, D] each.
-func (n network) encode(w params, patches, places *Node) []*Node {
+// encode runs tokens [B, T, 3 patch patch] at the given positions [B, T] of the grid (nil: all, in
+// order) through the encoder. It returns the output of every block up to the deepest collected
+// depth, [B, T, D] each.
+func (n network) encode(w params, patches, positions *Node) []*Node {
 	kernel := Reshape(w.get("patch_embed.proj.weight"), n.Width, -1)
 	x := n.affine(patches, kernel, w.get("patch_embed.proj.bias")) // [B, T, D]
-	turns := newRopeCosSin(x.Graph(), x.Shape().Dim(0), n.Grid(), n.Width, n.Heads, n.RopeTheta, places)
+	rope := newRopeCosSin(x.Graph(), x.Shape().Dim(0), n.Grid(), n.Width, n.Heads, n.RopeTheta, positions)
 	hidden := make([]*Node, n.deepest()+1)
 	for i := range hidden {
 		if n.Remat {
 			x = x.Checkpoint()
 		}
 		block := w.in("blocks.%d", i)
-		x = n.block(block, x, n.qkv(block, x, n.Heads), n.Heads, turns, 0)
+		x = n.block(block, x, n.qkv(block, x, n.Heads), n.Heads, rope, 0)
 		hidden[i] = x
 		if n.Remat {
-			hidden[i] = x.StopCheckpoint() // or whatever is built on this exit would be computed twice too
+			// Otherwise rematerialisation would also compute the predictor on this exit again.
+			hidden[i] = x.StopCheckpoint()
 		}
 	}
 	return hidden
 }
 
-// block is a pre-norm transformer block on x [B, T, D], whose queries, keys and values are there. It returns the tokens from the
-// given one on: the others serve as keys and values only.
-func (n network) block(w params, x, qkv *Node, heads int, turns ropeCosSin, from int) *Node {
-	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, turns, from))
+// block is a pre-norm transformer block on x [B, T, D], given its queries, keys and values. It
+// returns the tokens from `from` on; those before serve as keys and values only.
+func (n network) block(w params, x, qkv *Node, heads int, rope ropeCosSin, from int) *Node {
+	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, rope, from))
 	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
 	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
 	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
 }
 
-// qkv are the queries, keys and values of a block, not turned yet, with the pairs first: x [B, T, D] -> [B, T, 3D].
+// qkv are the queries, keys and values of a block before the rotation, with the pairs first (see
+// rope.go): x [B, T, D] -> [B, T, 3D].
 func (n network) qkv(w params, x *Node, heads int) *Node {
 	weight, bias := folded(w.in("norm1"), w.in("attn.qkv"))
 	return n.affine(layerNorm(x), pairsFirst(weight, heads), pairsFirst(bias, heads))
 }
 
-// attention is self-attention on qkv [B, T, 3D], for the queries of the tokens from the given one on.
-func (n network) attention(w params, qkv *Node, heads int, turns ropeCosSin, from int) *Node {
+// attention is self-attention on qkv [B, T, 3D], for the queries of the tokens from `from` on.
+func (n network) attention(w params, qkv *Node, heads int, rope ropeCosSin, from int) *Node {
 	b, t, width := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2)/3
 	head := width / heads
 	part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*width, (i+1)*width)) }
 	u, v := part(0), part(1) // [B, T, D]: of queries, then of keys
 	halves := []*Node{
-		Reshape(Sub(Mul(u, turns.cos), Mul(v, turns.sin)), b, t, 2, heads, head/2),
-		Reshape(Add(Mul(v, turns.cos), Mul(u, turns.sin)), b, t, 2, heads, head/2),
+		Reshape(Sub(Mul(u, rope.cos), Mul(v, rope.sin)), b, t, 2, heads, head/2),
+		Reshape(Add(Mul(v, rope.cos), Mul(u, rope.sin)), b, t, 2, heads, head/2),
 	}
 	qk := ConvertDType(Concatenate(halves, -1), n.matmulDType) // [B, T, 2, H, A]
 	q := Reshape(Slice(qk, AxisRange(), AxisRange(), AxisElem(0)), b, t, heads, head)
@@ -112,13 +116,14 @@ func (n network) attention(w params, qkv *Node, heads int, turns ropeCosSin, fro
 	} else {
 		scores := dot(tokensFrom(q, from), k, []int{3}, []int{0, 2}, []int{3}, []int{0, 2}) // [B, H, T-from, T]
 		shares := Softmax(ConvertDType(scores, dtypes.Float32), -1)
-		y = dot(ConvertDType(shares, n.matmulDType), values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
+		shares = ConvertDType(shares, n.matmulDType)
+		y = dot(shares, values, []int{3}, []int{0, 1}, []int{1}, []int{0, 2}) // [B, H, T-from, A]
 		y = TransposeAllAxes(y, 0, 2, 1, 3)
 	}
 	return n.linear(w.in("proj"), Reshape(y, b, t-from, width))
 }
 
-// tokensFrom drops the tokens before the given one: [B, T, ...] -> [B, T-from, ...].
+// tokensFrom drops the tokens before `from`: [B, T, ...] -> [B, T-from, ...].
 func tokensFrom(x *Node, from int) *Node {
 	if from == 0 {
 		return x
@@ -126,14 +131,16 @@ func tokensFrom(x *Node, from int) *Node {
 	return Slice(x, AxisRange(), AxisRange(from))
 }
 
-// layerNorm normalises the features of float32 tokens [B, T, D]. Gain and bias of the norm are in the layer behind it, see folded.
+// layerNorm normalises the features of float32 tokens [B, T, D]. The norm's gain and bias are
+// folded into the next layer.
 func layerNorm(x *Node) *Node {
-	return nn.LayerNorm(x, []int{-1}, normEpsilon, nil, nil, nil) // one operation on the Go backend
+	return nn.LayerNorm(x, []int{-1}, normEpsilon, nil, nil, nil) // fused on the Go backend
 }
 
-// folded are the weight [out, in] and bias [out] of a linear layer behind a norm with the norm's gain g and bias b in them:
-// W (g x + b) + c = (W g) x + (W b + c). There are more tokens than weights: this spares a pass over all tokens forward, and the
-// sums over all tokens that are the gradients of g and b.
+// folded are the weight [out, in] and bias [out] of a linear layer behind a norm with gain g and
+// bias b, with the norm's parameters folded in: W (g x + b) + c = (W g) x + (W b + c). There are
+// more tokens than weights, so this saves a pass over all tokens forward, and the sums over all
+// tokens that are the gradients of g and b.
 func folded(norm, layer params) (w, b *Node) {
 	w = layer.get("weight")
 	row := func(name string) *Node { return Reshape(norm.get(name), 1, -1) }
@@ -153,18 +160,19 @@ func (n network) linear(w params, x *Node) *Node {
 	return n.affine(x, w.get("weight"), w.get("bias"))
 }
 
-// affine is x w' + b in float32, the product taken in the narrow type: x [B, T, in], w [out, in], b [out] -> [B, T, out].
-// The bias is added in float32, because the gradient of its broadcast is a sum over all tokens.
+// affine is x w' + b in float32, with the product in matmulDType: x [B, T, in], w [out, in], b
+// [out] -> [B, T, out]. The bias is added in float32, because the gradient of its broadcast is a
+// sum over all tokens.
 func (n network) affine(x, w, b *Node) *Node {
 	if n.matmulDType == dtypes.Float32 {
-		return nn.Dense(x, w, b, compute.DenseLayoutOutputsInput) // one operation on the Go backend
+		return nn.Dense(x, w, b, compute.DenseLayoutOutputsInput) // fused on the Go backend
 	}
 	y := dot(ConvertDType(x, n.matmulDType), ConvertDType(w, n.matmulDType), []int{2}, nil, []int{1}, nil)
 	return Add(ConvertDType(y, dtypes.Float32), Reshape(b, 1, 1, -1))
 }
 
-// dot is a general product. Without its accumulator type, which GoMLX sets for narrow types, the products of the
-// backward pass stay narrow too; devices accumulate in float32 all the same.
+// dot is a general product without the accumulator type that GoMLX sets for bfloat16, which would
+// make the products of the backward pass float32. Devices accumulate in float32 all the same.
 func dot(a, b *Node, aContract, aBatch, bContract, bBatch []int) *Node {
 	return Dot(a, b).WithAccumulatorDType(dtypes.InvalidDType).General(aContract, aBatch, bContract, bBatch)
 }
@@ -174,9 +182,9 @@ func gelu(x *Node) *Node {
 	return Mul(x, MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5))
 }
 
-// gatherTokens picks tokens x[b, places[b, i]]: x [B, N, D], places [B, K] -> [B, K, D].
-func gatherTokens(x, places *Node) *Node {
-	b, k := places.Shape().Dim(0), places.Shape().Dim(1)
+// gatherTokens picks tokens x[b, positions[b, i]]: x [B, N, D], positions [B, K] -> [B, K, D].
+func gatherTokens(x, positions *Node) *Node {
+	b, k := positions.Shape().Dim(0), positions.Shape().Dim(1)
 	image := Iota(x.Graph(), shapes.Make(dtypes.Int32, b, k, 1), 0)
-	return Gather(x, Concatenate([]*Node{image, InsertAxes(places, -1)}, -1))
+	return Gather(x, Concatenate([]*Node{image, InsertAxes(positions, -1)}, -1))
 }

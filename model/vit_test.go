@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// TestFormsOfAttention: taken apart in bfloat16, and as one operation of the device, attention and its gradients are those of
-// float32, at the lengths and widths of ViT-B/16: all tokens, contexts, and contexts with targets. On a GPU the one operation is
+// Plain attention in bfloat16, and attention as one operation of the device, give the results and
+// gradients of float32, at the lengths and widths of ViT-B/16. On a GPU the one operation is
 // cuDNN's flash attention; the Go backend has it in float32.
 func TestFormsOfAttention(t *testing.T) {
 	d := testDevice(t)
@@ -37,15 +37,15 @@ func TestFormsOfAttention(t *testing.T) {
 		}
 		qkv, upstream := values(sequences, k.tokens, 3*width), values(sequences, k.tokens-k.from, width)
 		weight, bias := values(width, width), values(width)
-		attend := func(narrow dtypes.DType, flash bool) (results [][]float64) {
+		attend := func(dtype dtypes.DType, flash bool) (results [][]float64) {
 			exec, err := graph.NewExec(d.backend, func(nodes []*graph.Node) []*graph.Node {
 				qkv, upstream := nodes[0], nodes[1]
 				arrays := []array{{name: "proj.weight", dims: []int{width, width}}, {name: "proj.bias", dims: []int{width}}}
 				w := newParams(arrays, nodes[2:])
-				n := network{matmulDType: narrow, flash: flash}
-				places := graph.Iota(qkv.Graph(), shapes.Make(dtypes.Int32, sequences, k.tokens), 1)
-				turns := newRopeCosSin(qkv.Graph(), sequences, 14, width, k.heads, 10000, places)
-				y := n.attention(w, qkv, k.heads, turns, k.from)
+				n := network{matmulDType: dtype, flash: flash}
+				positions := graph.Iota(qkv.Graph(), shapes.Make(dtypes.Int32, sequences, k.tokens), 1)
+				rope := newRopeCosSin(qkv.Graph(), sequences, 14, width, k.heads, 10000, positions)
+				y := n.attention(w, qkv, k.heads, rope, k.from)
 				return append(graph.Gradient(graph.ReduceAllSum(graph.Mul(y, upstream)), qkv), y)
 			})
 			if err != nil {
@@ -54,7 +54,7 @@ func TestFormsOfAttention(t *testing.T) {
 			defer exec.Finalize()
 			outputs, err := exec.Call(qkv, upstream, weight, bias)
 			if err != nil {
-				t.Fatalf("%+v, %s, as one operation %t: %v", k, narrow, flash, err)
+				t.Fatalf("%+v, %s, as one operation %t: %v", k, dtype, flash, err)
 			}
 			for _, x := range outputs {
 				results = append(results, doubles(t, x))

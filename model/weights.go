@@ -7,18 +7,19 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// array is one stored array of a network. The arrays of like layers are stacked on a leading axis, one row a layer, so
-// that a state is a few large arrays: "blocks.*.attn.qkv.weight" is [depth, 3D, D], and its row 2 is the reference's
-// "blocks.2.attn.qkv.weight". All are in PyTorch's layout (Linear [out, in], convolution [out, in, h, w]).
+// array is one stored array of a network. The arrays of like layers are stacked on a leading axis,
+// one row a layer, so that a state is a few large arrays: "blocks.*.attn.qkv.weight" is
+// [depth, 3D, D], and its row 2 is the reference's "blocks.2.attn.qkv.weight". All are in PyTorch's
+// layout (Linear [out, in], convolution [out, in, h, w]).
 type array struct {
-	name string // with "*" for the row where it is stacked
+	name string // with "*" for the row if it is stacked
 	rows int    // 0 if it is not stacked
 	dims []int  // of one row
 	kind kind
 	idle int // rows at the end that no loss reaches: the blocks after the deepest collected depth
 }
 
-// kind says how an array begins and whether it decays.
+// kind says how an array is initialised, and whether it decays.
 type kind int
 
 const (
@@ -55,8 +56,8 @@ func (a array) names() []string {
 	return names
 }
 
-// trained are the names of the rows that have a gradient. The others stay as they are, decay included: an optimiser that
-// is given no gradient leaves a weight alone.
+// trained are the names of the rows that have a gradient. The others stay as they are, without
+// decay: an optimizer leaves a weight without a gradient alone.
 func (a array) trained() []string {
 	names := a.names()
 	return names[:len(names)-a.idle]
@@ -99,7 +100,7 @@ func blockArrays(name string, depth, width, ratio int) []array {
 	)
 }
 
-// encoderArrays are the arrays of the student, and of the teacher.
+// encoderArrays are the arrays of the student and of the teacher.
 func (c Config) encoderArrays() []array {
 	blocks := blockArrays("blocks", c.Depth, c.Width, c.MLPRatio)
 	for i := range blocks {
@@ -114,7 +115,7 @@ func (c Config) encoderArrays() []array {
 	)
 }
 
-// predictorArrays are the arrays of the predictor of one source depth, its heads included.
+// predictorArrays are the arrays of the predictor of one source depth, with its heads.
 func (c Config) predictorArrays() []array {
 	return join(
 		linearArrays("predictor_embed", 0, c.PredictorWidth, c.Width),
@@ -125,14 +126,15 @@ func (c Config) predictorArrays() []array {
 	)
 }
 
-// params are the weights of one network inside a graph, by the reference's names.
+// params are the parameters of one network inside a graph, by the reference's names.
 type params struct {
 	rows   map[string]*Node
 	prefix string
 }
 
-// newParams takes the stacked arrays, in order, apart into rows. Gradients are taken with respect to the rows: the
-// gradient of a row's slice would be an array of zeros as large as the stack, for every row.
+// newParams splits the stacked arrays, in order, into rows. Gradients are taken with respect to the
+// rows: the gradient of a row's slice would be an array of zeros as large as the stack, for every
+// row.
 func newParams(arrays []array, stacked []*Node) params {
 	w := params{rows: map[string]*Node{}}
 	for i, a := range arrays {
@@ -147,12 +149,12 @@ func newParams(arrays []array, stacked []*Node) params {
 	return w
 }
 
-// in is a part of the network: in("blocks.2").get("norm1.weight") is the weight "blocks.2.norm1.weight".
+// in is a part of the network: in("blocks.2").get("norm1.weight") is "blocks.2.norm1.weight".
 func (w params) in(format string, args ...any) params {
 	return params{w.rows, w.prefix + fmt.Sprintf(format, args...) + "."}
 }
 
-// get returns a weight; asking for one that the network lacks is a fault of the program.
+// get returns a parameter. It panics if the network has none of that name.
 func (w params) get(name string) *Node {
 	node := w.rows[w.prefix+name]
 	if node == nil {

@@ -2,5 +2,6 @@
 
 package model
 
-// With this backend the tests of this package run on an XLA plugin too: CIJEPA_XLA_PLUGIN is its absolute path.
+// With this backend the tests of this package run on an XLA plugin too: CIJEPA_XLA_PLUGIN is its
+// absolute path.
 import _ "github.com/gomlx/go-xla/compute/xla"

@@ -24,12 +24,14 @@ func open(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
 	return mux.OpenBucketURL(ctx, u)
 }
 
-// azure opens containers wherever the URL or the environment says that they are. The driver alone takes four of Azure's domains, and plain HTTP on
-// the machine itself, because some programs get their URLs from strangers. This one gets them from who starts it, who may have a private
-// endpoint, a cloud of another country or an emulator in the next container.
+// azure opens containers at any domain that the URL or the environment names. The driver by itself
+// allows four of Azure's domains, and plain HTTP only on this machine, because some programs take
+// URLs from strangers. This program takes them from its owner, who may have a private endpoint, a
+// national cloud or an emulator in another container.
 type azure struct{}
 
-// OpenBucketURL is the driver's, to which the service is given instead of the parameters that say where it is.
+// OpenBucketURL implements blob.BucketURLOpener. It removes the parameters that say where the
+// service is and gives the driver the service's address.
 func (azure) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
 	o := azureblob.NewDefaultServiceURLOptions()
 	home, _ := azureService(o)
@@ -43,7 +45,8 @@ func (azure) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error
 	}
 	if o.SASToken != "" {
 		if _, err := azureblob.NewServiceURL(o); err != nil && service != home {
-			return nil, fmt.Errorf("a SAS token goes where AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_DOMAIN and AZURE_STORAGE_PROTOCOL say, not to %s: %w", service, err)
+			return nil, fmt.Errorf("a SAS token goes where AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_DOMAIN and "+
+				"AZURE_STORAGE_PROTOCOL say, not to %s: %w", service, err)
 		}
 		service += "?" + o.SASToken
 	}
@@ -58,9 +61,12 @@ func (azure) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error
 	return opener.OpenBucketURL(ctx, &rest)
 }
 
-// azureOverrides moves the parameters that say where a container is from q to o.
+// azureOverrides moves the parameters that say where a container is from a URL's query to the
+// options.
 func azureOverrides(o *azureblob.ServiceURLOptions, q url.Values) error {
-	for name, to := range map[string]*string{"domain": &o.StorageDomain, "protocol": &o.Protocol, "storage_account": &o.AccountName} {
+	for name, to := range map[string]*string{
+		"domain": &o.StorageDomain, "protocol": &o.Protocol, "storage_account": &o.AccountName,
+	} {
 		if q.Has(name) {
 			*to = q.Get(name)
 			q.Del(name)
@@ -79,7 +85,8 @@ func azureOverrides(o *azureblob.ServiceURLOptions, q url.Values) error {
 	return nil
 }
 
-// azureService is the address of a service. An emulator has the account in the path; one on this machine need not be called one.
+// azureService is the URL of a service. An emulator has the account in the path; a service on this
+// machine is always taken for one.
 func azureService(o *azureblob.ServiceURLOptions) (string, error) {
 	protocol := strings.ToLower(cmp.Or(o.Protocol, "https"))
 	domain := strings.ToLower(cmp.Or(o.StorageDomain, "blob.core.windows.net"))

@@ -8,8 +8,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-// Containers are looked for where the URL and the environment say, at the domains that the driver knows and at others.
-func TestAzureServices(t *testing.T) {
+// Containers are found at the domains that the URL and the environment name, at those that the
+// driver takes and at others.
+func TestAzureContainersAreFoundAtAnyDomain(t *testing.T) {
 	key := map[string]string{"AZURE_STORAGE_ACCOUNT": "acme", "AZURE_STORAGE_KEY": "a2V5"}
 	sas := map[string]string{"AZURE_STORAGE_ACCOUNT": "acme", "AZURE_STORAGE_SAS_TOKEN": "sig=abc"}
 	and := func(m map[string]string, more ...string) map[string]string {
@@ -28,7 +29,8 @@ func TestAzureServices(t *testing.T) {
 		{key, "?prefix=a/&storage_account=other", "https://other.blob.core.windows.net/shards"},
 		{key, "?domain=privatelink.blob.core.windows.net", "https://acme.privatelink.blob.core.windows.net/shards"},
 		{and(key, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "", "https://acme.blob.stack.example/shards"},
-		{and(key, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "?domain=z12.blob.storage.azure.net", "https://acme.z12.blob.storage.azure.net/shards"},
+		{and(key, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "?domain=z12.blob.storage.azure.net",
+			"https://acme.z12.blob.storage.azure.net/shards"},
 		{key, "?domain=shards.example&cdn=true", "https://shards.example/shards"},
 		{key, "?protocol=http&domain=127.0.0.1:10000&localemu=true", "http://127.0.0.1:10000/acme/shards"},
 		{key, "?protocol=http&domain=127.0.0.1:10000", "http://127.0.0.1:10000/acme/shards"},
@@ -39,7 +41,8 @@ func TestAzureServices(t *testing.T) {
 		{sas, "", "https://acme.blob.core.windows.net/shards?sig=abc"},
 		{sas, "?domain=blob.core.usgovcloudapi.net", "https://acme.blob.core.usgovcloudapi.net/shards?sig=abc"},
 		{and(sas, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "", "https://acme.blob.stack.example/shards?sig=abc"},
-		{and(sas, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "?domain=blob.stack.example", "https://acme.blob.stack.example/shards?sig=abc"},
+		{and(sas, "AZURE_STORAGE_DOMAIN", "blob.stack.example"), "?domain=blob.stack.example",
+			"https://acme.blob.stack.example/shards?sig=abc"},
 		{sas, "?domain=blob.stack.example", "not to https://acme.blob.stack.example"},
 		{sas, "?protocol=http", "not to http://acme.blob"},
 		{key, "?protocol=ftp", "must be http or https"},
@@ -49,7 +52,8 @@ func TestAzureServices(t *testing.T) {
 		{map[string]string{"AZURE_STORAGE_KEY": "a2V5"}, "", "AccountName is required"},
 	} {
 		t.Run(c.query, func(t *testing.T) {
-			for _, name := range []string{"ACCOUNT", "KEY", "SAS_TOKEN", "DOMAIN", "PROTOCOL", "IS_CDN", "IS_LOCAL_EMULATOR", "CONNECTION_STRING"} {
+			for _, name := range []string{"ACCOUNT", "KEY", "SAS_TOKEN", "DOMAIN", "PROTOCOL", "IS_CDN",
+				"IS_LOCAL_EMULATOR", "CONNECTION_STRING"} {
 				t.Setenv("AZURE_STORAGE_"+name, c.environment["AZURE_STORAGE_"+name])
 			}
 			u, err := url.Parse("azblob://shards" + c.query)

@@ -13,8 +13,9 @@ import (
 	"gocloud.dev/blob"
 )
 
-// Bucket is a bucket of any of the five kinds, made reliable: every operation is retried, has a watchdog, and ends in one of the errors of this
-// package. All methods may be called at once from many goroutines.
+// Bucket is a bucket of any of the five kinds, made reliable: every operation is retried, has a
+// watchdog, and ends in one of the errors of this package. All methods are safe for concurrent use.
+// [Open] makes one.
 type Bucket struct {
 	blob    *blob.Bucket
 	options Options
@@ -23,17 +24,18 @@ type Bucket struct {
 // Close releases the connection. Operations under way fail.
 func (b *Bucket) Close() error { return b.blob.Close() }
 
-// Object names stored bytes: what a manifest or an index keeps of them.
+// Object identifies stored bytes: what a manifest or an index records of them.
 type Object struct {
 	Key    string `json:"key"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"` // hexadecimal
 }
 
-// MaxGetSize is the most that [Bucket.Get] reads into memory.
+// MaxGetSize is the largest object in bytes that [Bucket.Get] reads into memory.
 const MaxGetSize = 256 << 20
 
-// Get returns the bytes of a small object (at most 256 MiB). Nothing is known of their checksum; see [Bucket.Read] for objects with one.
+// Get returns the bytes of an object of at most [MaxGetSize]. They are checked against no checksum:
+// see [Bucket.GetTwice] and [Bucket.Read].
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -55,12 +57,14 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 		return nil, &finalError{fmt.Errorf("larger than %d MiB", MaxGetSize>>20)}
 	}
 	if int64(len(data)) != r.Size() {
-		return nil, io.ErrUnexpectedEOF // some drivers end a body that was cut like one that is whole
+		return nil, io.ErrUnexpectedEOF // some drivers end a cut body with io.EOF
 	}
 	return data, nil
 }
 
-// GetTwice returns the bytes of a small record that nothing else vouches for: two reads in a row have to agree, since a flipped bit passes every driver.
+// GetTwice returns the bytes of a small object whose checksum is recorded nowhere, such as
+// run.json. It reads until two reads in a row agree, because no driver notices a flipped bit; if
+// none do, the error is [ErrCorrupt].
 func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
 	for range maxDisagreements {
@@ -80,7 +84,8 @@ func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 
 const maxDisagreements = 3
 
-// List returns the keys that begin with prefix, in order. Unfinished files of a file:// bucket are left out.
+// List returns the keys that begin with prefix, in order. Temporary files of a file:// bucket are
+// left out.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	entries, err := b.ListEntries(ctx, prefix)
 	if err != nil {
@@ -88,22 +93,24 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	}
 	keys := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !e.unfinished {
+		if !e.temporary {
 			keys = append(keys, e.Key)
 		}
 	}
 	return keys, nil
 }
 
-// Entry is one line of a listing.
+// Entry is one object in a listing.
 type Entry struct {
-	Key        string
-	Size       int64
-	Modified   time.Time // by the store's clock
-	unfinished bool      // a temporary file that a killed writer left in a file:// bucket
+	Key       string
+	Size      int64     // bytes
+	Modified  time.Time // by the store's clock
+	temporary bool      // a file that a killed writer left in a file:// bucket
 }
 
-// ListEntries lists a prefix page by page, each page with its own attempts.
+// ListEntries returns the objects whose keys begin with prefix, in order of their keys. Each page
+// of the listing is retried by itself. Temporary files of a file:// bucket are included, so that
+// retention deletes them.
 func (b *Bucket) ListEntries(ctx context.Context, prefix string) ([]Entry, error) {
 	var all []Entry
 	for token := blob.FirstPageToken; len(token) > 0; {
@@ -114,7 +121,8 @@ func (b *Bucket) ListEntries(ctx context.Context, prefix string) ([]Entry, error
 		p, err := retry(ctx, b.options, listing, prefix, func(a *attempt) (page, error) {
 			objects, next, err := b.blob.ListPage(a.ctx, token, listPageSize, &blob.ListOptions{Prefix: prefix})
 			if err != nil && b.options.dir != "" && classify(err) == classMissing {
-				// fileblob walks the directory and trips over another writer's temporary file that is gone a moment later.
+				// fileblob walks the directory. It fails when another writer's temporary file is
+				// renamed meanwhile.
 				err = fmt.Errorf("a file vanished from the listing: %v", err)
 			}
 			return page{objects, next}, err
@@ -132,7 +140,8 @@ func (b *Bucket) ListEntries(ctx context.Context, prefix string) ([]Entry, error
 
 const listPageSize = 1000
 
-// Delete removes an object. An object that is not there is no error: a deletion whose answer was lost has happened all the same.
+// Delete removes an object. A missing object is no error, because a deletion whose answer was lost
+// has happened.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -147,7 +156,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// checkKey refuses keys that would mean different things to different drivers.
+// checkKey refuses keys that mean different things to different drivers.
 func checkKey(key string) error {
 	switch {
 	case key == "", strings.HasPrefix(key, "/"), strings.HasSuffix(key, "/"), strings.Contains(key, "//"):
@@ -163,7 +172,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// watchedReader tells the watchdog of an attempt about every byte that arrives.
+// watchedReader resets the watchdog of an attempt with every read that brings bytes.
 type watchedReader struct {
 	r io.Reader
 	a *attempt

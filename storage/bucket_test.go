@@ -15,7 +15,9 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-func TestListAndDelete(t *testing.T) {
+// A listing of several pages is complete and in order, without temporary files. A deletion of a
+// missing object is no error.
+func TestListingIsCompleteAndDeletionRepeatable(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		var want []string
 		for i := range storage.ListPageSize + 5 { // two pages
@@ -43,7 +45,8 @@ func TestListAndDelete(t *testing.T) {
 	})
 }
 
-func TestKeysAreChecked(t *testing.T) {
+// Keys that mean different things to different drivers are refused.
+func TestAmbiguousKeysAreRefused(t *testing.T) {
 	b := storagetest.Open(t, "mem://", quick(t))
 	for _, key := range []string{"", "/a", "a/", "a//b", "../a", "a/../b", "a/.", "a\nb", "a\\b", "a\xff"} {
 		if _, err := b.PutBytes(t.Context(), key, nil); err == nil {
@@ -52,9 +55,11 @@ func TestKeysAreChecked(t *testing.T) {
 	}
 }
 
-// A record of which every read is another, and then none comes, is out of reach: nobody knows that it is damaged.
-func TestReadsThatNeverAgree(t *testing.T) {
-	for last, want := range map[storagetest.Fault]error{storagetest.None: storage.ErrCorrupt, storagetest.Refused: storage.ErrUnreachable} {
+// A record of which every read differs, and then none succeeds, is unreachable: nobody knows
+// whether it is damaged.
+func TestReadsThatNeverAgreeAreCorruptOrUnreachable(t *testing.T) {
+	for last, want := range map[storagetest.Fault]error{storagetest.None: storage.ErrCorrupt,
+		storagetest.Refused: storage.ErrUnreachable} {
 		store := storagetest.NewStore(t)
 		b := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
 		if _, err := b.PutBytes(t.Context(), "x", storagetest.RandomBytes(1<<12)); err != nil {

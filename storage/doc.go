@@ -1,41 +1,44 @@
-// Package storage keeps everything that outlives a process: the shards of a data set, the checkpoints of a run and its results, in a bucket of any kind
-// (s3://, gs://, azblob://, file://, mem://). It knows images by their names and first bytes,
-// no pixels and no graph.
+// Package storage makes a bucket of any kind (s3://, gs://, azblob://, file://, mem://) reliable:
+// every operation is retried, has a deadline for progress, and ends in one of a few errors. Bytes
+// that are read are checked against the checksum that their record gives. The drivers of
+// gocloud.dev stay below this package; they differ, and each has faults. It knows keys and bytes,
+// and nothing of what they mean: checkpoints are storage/checkpoint's, datasets storage/shards'.
 //
 // # The bucket
 //
-//	<data prefix>/index.json                          written last: a data set is whole if it has one
-//	<data prefix>/train-000000.tar ... val-000000.tar WebDataset shards (NAME.jpg|jpeg|png + NAME.cls)
+// This is the layout of a bucket that runs and datasets share:
 //
-//	runs/<run>/run.json                               create-if-absent: settings, data fingerprint, seed, versions
-//	runs/<run>/state/<phase>-<step>-<attempt>/<part>  immutable, named once; an attempt never writes into another's folder
-//	runs/<run>/manifest/<sequence, 12 digits>.json    create-if-absent: the commit
-//	runs/<run>/metrics/[<phase>/]<name>-<attempt>-<n> one object per flush
-//	runs/<run>/programs/<key>                         compiled programs: the same kernels for every attempt
-//	runs/<run>/teacher.safetensors, README.md         the final teacher, its card
-//	runs/<run>/result.json                            create-if-absent: the last write
+//	<data prefix>/index.json                       written last: the dataset is whole
+//	<data prefix>/train-000000.tar val-000000.tar  WebDataset: NAME.jpg|jpeg|png + NAME.cls
 //
-// # Checkpoints
+//	runs/<run>/run.json                            created once: settings, fingerprint, seed
+//	runs/<run>/state/<phase>-<step>-<attempt>/...  the parts of a checkpoint, immutable
+//	runs/<run>/manifest/<12 digits>.json           created once: the commit of a checkpoint
+//	runs/<run>/metrics/<name>-<attempt>-<n>        one object per flush
+//	runs/<run>/programs/<key>                      compiled programs, for the same kernels
+//	runs/<run>/teacher.safetensors, README.md      the final teacher, its card
+//	runs/<run>/result.json                         created once: the last write
 //
-// An attempt is one process that works on a run. Its name has a random ending, and in state/ the number of its commit, so that no key is ever
-// written twice, even when a container restarts in its pod or a commit is tried again.
+// # Conditional writes
 //
-// A checkpoint exists if and only if its manifest does. A commit uploads the parts, then creates manifest sequence+1 on the condition that nothing
-// stands there. That create is also the fence between two pods of one run: who loses it has been overtaken and stops. No lease and no clock is needed.
-// The bucket must do the conditional create atomically; s3, gs, azblob and mem do, and for file:// this package does it itself.
+// [Bucket.Create] must be atomic, because a commit is one: of two writers exactly one wins. s3, gs,
+// azblob and mem keep the condition themselves; for file:// this package does. [Bucket.Check] tries
+// it before a run relies on it.
 //
-// A manifest names the checksum of the one before it, every object with size and checksum, and the older checkpoints whose objects are still retained.
-// Every byte that is read is checked against these. A damaged checkpoint is reported, kept as evidence, entered in the next manifest and passed over
-// for the one before; a run whose manifests exist but do not load stops.
+// An upload to S3 that a kill interrupts leaves parts that no listing of objects shows: give the
+// bucket a lifecycle rule that aborts incomplete multipart uploads after a day.
 //
-// # Retention
+// # Files
 //
-// The newest three checkpoints and the ones committed with keep stay. Manifests are a few kilobytes and are never deleted: a number that became free again
-// would let an attempt that slept through many commits create it a second time, and the chain could no longer be checked to its beginning. So the
-// record that lets a checkpoint go is the new manifest, which no longer names it, and its objects are deleted after that manifest is committed, by the
-// attempt that has just committed it. A crash in between leaves objects without a record, never a record without objects. Objects of commits
-// that never happened are deleted by the next commit of the same attempt, or by another attempt's once they are a day old.
-//
-// An upload to S3 that is cut off by a kill leaves parts that no listing of objects shows: give the bucket a lifecycle rule that aborts incomplete
-// multipart uploads after a day.
+//	bucket.go          Bucket: get, list, delete; which keys are allowed
+//	open.go            Open: from a URL to a Bucket
+//	azure.go           Azure containers at domains that the driver does not take
+//	retry.go           Options, the retry loop, the watchdog of an attempt
+//	errors.go          the errors a caller branches on; drivers' errors classified
+//	put.go             Put: an upload that stores all of its bytes or nothing
+//	create.go          Create: create-if-absent; ambiguous answers are read back
+//	read.go            Read: verified reads; Reader, which resumes cut connections
+//	parallelreader.go  a large object read over several connections at once
+//	filebucket.go      what file:// needs: atomic writes by temporary files and links
+//	check.go           Check: tries every right that a run needs
 package storage

@@ -19,23 +19,29 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// The errors a caller branches on. Every other error of this package is wrapped text.
+// The errors a caller branches on, of this package and of those above it. Every other error is
+// wrapped text.
 var (
-	// ErrNotFound: the object, or the bucket itself, does not exist. A refusal that a driver reports as "not found" is ErrDenied here.
+	// ErrNotFound: the object, or the bucket itself, does not exist. A refusal that a driver
+	// reports as "not found" is ErrDenied.
 	ErrNotFound = errors.New("not found")
 	// ErrDenied: the credentials lack a right; the message says which.
 	ErrDenied = errors.New("access denied")
-	// ErrUnreachable: the store did not answer, or answered with its own failures, for as long as [Options].Patience allows; or it has no space left.
+	// ErrUnreachable: the store did not answer, or answered with its own failures, for all of
+	// [Options].RetryTimeout; or it has no space left.
 	ErrUnreachable = errors.New("storage unreachable")
-	// ErrCorrupt: bytes that are there are not the bytes that were written, or something that a record names is gone.
+	// ErrCorrupt: stored bytes differ from those that were written, or an object that a record
+	// names is missing.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrOvertaken: another attempt of the same run has committed what this one wanted to commit.
+	// ErrOvertaken: another attempt of the same run has made the commit that this one tried to
+	// make.
 	ErrOvertaken = errors.New("overtaken by another attempt of this run")
 	// ErrNoFolder: the directory of a file:// bucket is missing, and [Options].MustExist is set.
 	ErrNoFolder = errors.New("the folder does not exist")
-	// ErrUnfit: the source, the shards or the class list cannot make the data set that is asked for.
+	// ErrUnfit: the dataset that is asked for cannot be made of this source, these shards or this
+	// class list.
 	ErrUnfit = errors.New("no such data set can be made")
-	// ErrExists: the object is already there, with other bytes.
+	// ErrExists: the object already exists, with other bytes.
 	ErrExists = errors.New("already exists")
 )
 
@@ -43,7 +49,7 @@ var (
 type class int
 
 const (
-	classTransient class = iota // worth another try
+	classTransient class = iota // another attempt may succeed
 	classMissing
 	classDenied
 	classExists // a condition of the write did not hold
@@ -51,8 +57,9 @@ const (
 	classCorrupt // by the driver's own checksum
 )
 
-// classify decides once what an error of a driver means. It looks at the answer of the store first and at the driver's own code last, because
-// the drivers differ: gcsblob calls a 403 NotFound, azureblob calls an unknown host NotFound, s3blob calls a conflict that wants a retry Unknown.
+// classify decides what an error of a driver means. It tests the answer of the store first and the
+// driver's own code last, because the drivers differ: gcsblob calls a 403 NotFound, azureblob calls
+// an unknown host NotFound, s3blob calls a conflict that wants a retry Unknown.
 func classify(err error) class {
 	var (
 		s3       smithy.APIError
@@ -80,19 +87,20 @@ func classify(err error) class {
 	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return classTransient // of this attempt: the caller's own context is looked at before
+		return classTransient // of this attempt: the retry loop has checked the caller's own context
 	case errors.Is(err, fs.ErrNotExist):
 		return classMissing
 	case errors.Is(err, fs.ErrExist):
 		return classExists
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return classDenied
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT),
+		errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ENOTDIR):
 		return classPermanent
 	case strings.Contains(err.Error(), "no such host"):
 		return classTransient // azureblob calls it NotFound; a pod's name service may come up after the pod
 	case strings.Contains(err.Error(), noCredentials):
-		return classDenied // an identity may come up after the pod as well, but the driver looks for it once
+		return classDenied // an identity may come up after the pod as well, but the driver looks for one only once
 	case strings.Contains(err.Error(), badChecksumS3), strings.Contains(err.Error(), badChecksumGoogle):
 		return classCorrupt
 	}
@@ -109,19 +117,21 @@ func classify(err error) class {
 	return classTransient
 }
 
-// classifyAnswer judges an answer by the store's own code where it has one and by the HTTP status otherwise (status 0: unknown).
+// classifyAnswer classifies an answer of the store by its own code, if it has one, and else by the
+// HTTP status (0: unknown).
 func classifyAnswer(status int, code string) class {
 	switch code {
 	case "NoSuchKey", "NoSuchBucket", "NotFound", "BlobNotFound", "ContainerNotFound":
 		return classMissing
-	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed",
-		"AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions":
+	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+		"AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions":
 		return classDenied
 	case "PreconditionFailed", "BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet":
 		return classExists
-	case "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "InternalError", "ServiceUnavailable",
-		"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch", "IncompleteBody", "NoSuchUpload",
-		"ContainerBeingDeleted", "ServerBusy":
+	case "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown",
+		"InternalError", "ServiceUnavailable", "ContainerBeingDeleted", "ServerBusy",
+		"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch",
+		"IncompleteBody", "NoSuchUpload":
 		return classTransient
 	}
 	switch {
@@ -131,17 +141,20 @@ func classifyAnswer(status int, code string) class {
 		return classDenied
 	case status == http.StatusPreconditionFailed:
 		return classExists
-	case status == 0, status < 400, status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+	case status == 0, status < 400, status >= 500,
+		status == http.StatusConflict, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
 		return classTransient
 	}
 	return classPermanent
 }
 
-// explain turns the last error of an operation into the error a caller sees: the act and the key, a sentinel where one fits, and what to do.
+// explain turns the last error of an operation into the one that its caller sees: the act and the
+// key, a sentinel if one fits, and a remedy.
 func explain(at place, act, key string, err error) error {
 	err = oneLine{err}
-	if IsDiskFull(err) { // another try at once is no use, one after a while is: somebody may make room
-		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w", act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
+	if IsDiskFull(err) { // unreachable, because a later attempt may find free space
+		return fmt.Errorf("%s %s: %w (free space in %s or raise its quota): %w",
+			act, key, ErrUnreachable, cmp.Or(at.dir, "the bucket"), err)
 	}
 	switch classify(err) {
 	case classMissing:
@@ -158,7 +171,8 @@ func explain(at place, act, key string, err error) error {
 	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
 }
 
-// oneLine is an error whose text fits into a log line: Azure's draws boxes, gocloud.dev's adds its call stack in some formats.
+// oneLine is an error whose text fits into a log line: Azure's errors draw boxes, gocloud.dev's add
+// a call stack in some formats.
 type oneLine struct{ err error }
 
 func (e oneLine) Unwrap() error { return e.err }
@@ -167,15 +181,17 @@ func (e oneLine) Error() string {
 	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return strings.Trim(word, "-") == "" }), " ")
 }
 
-// remedy says what to do about a refusal.
+// remedy says what to do when access is denied.
 func remedy(at place, act string, err error) string {
 	switch {
 	case at.scheme == "file" && errors.Is(err, syscall.EROFS):
 		return at.dir + " is mounted read-only: mount it for writing"
 	case at.scheme == "file" && (act == listing || act == reading):
-		return fmt.Sprintf("make %s, and what is in it, readable for uid %d, as which this program runs", at.dir, os.Getuid())
+		return fmt.Sprintf("make %s, and what is in it, readable for uid %d, as which this program runs",
+			at.dir, os.Getuid())
 	case at.scheme == "file":
-		return fmt.Sprintf("make %s, and what is in it, writable for uid %d, as which this program runs", at.dir, os.Getuid())
+		return fmt.Sprintf("make %s, and what is in it, writable for uid %d, as which this program runs",
+			at.dir, os.Getuid())
 	case !badCredentials(err):
 		return rightFor(act)
 	case at.scheme == "":
@@ -184,7 +200,8 @@ func remedy(at place, act string, err error) string {
 	return "check the credentials: " + requirements(at.scheme)
 }
 
-// badCredentials tells a refusal of who asks from one of what is asked for.
+// badCredentials reports whether the store refused the credentials, and not the right to do
+// something.
 func badCredentials(err error) bool {
 	var (
 		s3     smithy.APIError
@@ -203,18 +220,23 @@ func badCredentials(err error) bool {
 		}
 		code = azure.ErrorCode
 	default:
-		return strings.Contains(err.Error(), noCredentials) || strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
+		return strings.Contains(err.Error(), noCredentials) ||
+			strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
 	}
-	return slices.Contains([]string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}, code)
+	return slices.Contains([]string{
+		"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed",
+	}, code)
 }
 
-// What the clients of S3 and Google say of a whole object whose checksum is not the one that the store keeps of it. The errors have no types.
+// Parts of the errors of S3's and Google's clients when the bytes of a whole object differ from the
+// store's checksum. The errors have no types.
 const (
 	badChecksumS3     = "checksum did not match"
 	badChecksumGoogle = "bad CRC on read"
 )
 
-// noCredentials is in the error of every operation of gcsblob when it has found no credentials: it goes on with a key that is none. The error has no type.
+// noCredentials is part of every error of gcsblob when it found no credentials: it goes on with an
+// empty key. The error has no type.
 const noCredentials = "private key should be a PEM"
 
 // rightFor names the right that an act needs, in the words of the three clouds.
@@ -230,7 +252,7 @@ func rightFor(act string) string {
 	return "grant s3:PutObject, storage.objects.create and .delete (to replace), or Storage Blob Data Contributor"
 }
 
-// The acts of this package, as they stand in messages.
+// The operations of this package, as error messages and logs name them.
 const (
 	listing  = "listing"
 	reading  = "reading"
@@ -239,7 +261,8 @@ const (
 	deleting = "deleting"
 )
 
-// WrapReadError wraps an error of reading the file of an object as the operations of a Bucket wrap theirs.
+// WrapReadError wraps an error of reading the local file of an object (see [Bucket.LocalPath]) as
+// the operations of a Bucket wrap theirs: with the key, a sentinel and a remedy.
 func (b *Bucket) WrapReadError(key string, err error) error {
 	return explain(b.options.place, reading, key, err)
 }

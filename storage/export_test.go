@@ -11,7 +11,8 @@ const (
 
 var ErrSilent = errIdle
 
-// WithWaits sets the wait after the first failure and the time without progress after which an attempt is given up.
+// WithWaits sets the wait after the first failure and the time without progress after which an
+// attempt is given up.
 func (o Options) WithWaits(first, idle time.Duration) Options {
 	o.firstWait, o.idleTimeout = first, idle
 	return o

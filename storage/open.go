@@ -16,11 +16,13 @@ import (
 	"gocloud.dev/blob"
 )
 
-// Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or mem://, with the parameters of gocloud.dev's
-// drivers and prefix=P/ to stay below a prefix. The program must import the driver, unless it is Azure's. The directory of a file:// bucket is made when
-// it is missing, unless [Options].MustExist is set.
-// A URL that cannot work, a bucket that does not exist and a store that does not answer are errors. Rights are not looked at, because a
-// data set may be readable but not listable: see [Bucket.Check].
+// Open opens the bucket of a URL: s3://NAME, gs://NAME, azblob://CONTAINER, file:///DIRECTORY or
+// mem://, with the parameters of gocloud.dev's drivers and prefix=P/ to stay below a prefix. The
+// program must import the driver, except Azure's. A missing directory of a file:// bucket is made,
+// unless [Options].MustExist is set.
+//
+// A URL that cannot work, a bucket that does not exist and a store that does not answer are errors.
+// Rights are not checked, because a dataset may be readable but not listable: see [Bucket.Check].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	u, err := checkURL(bucket)
 	if err != nil {
@@ -47,8 +49,8 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	return b, nil
 }
 
-// checkRegion looks at what an S3 client found in the URL, the environment and the configuration file. Without a region it never gets as far as the
-// network, and its own error looks like trouble that may pass.
+// checkRegion refuses an S3 client that found no region in the URL, the environment or the
+// configuration file. Such a client never reaches the network, and its own error looks transient.
 func checkRegion(b *blob.Bucket) error {
 	var client *s3.Client
 	if !b.As(&client) {
@@ -66,7 +68,8 @@ func checkRegion(b *blob.Bucket) error {
 	return nil
 }
 
-// checkURL catches what a user is likely to mistype, in words that the drivers do not have.
+// checkURL parses a bucket URL and refuses likely mistakes, with clearer messages than the drivers
+// have.
 func checkURL(bucket string) (*url.URL, error) {
 	known := slices.Sorted(slices.Values(blob.DefaultURLMux().BucketSchemes()))
 	u, err := url.Parse(bucket)
@@ -78,7 +81,8 @@ func checkURL(bucket string) (*url.URL, error) {
 	case u.Scheme == "":
 		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
-		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s", redacted(bucket), u.Scheme, strings.Join(known, ", "))
+		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s",
+			redacted(bucket), u.Scheme, strings.Join(known, ", "))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
 		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s", bucket, u.Host, u.Path)
 	case u.Scheme == "file" && u.Path == "":
@@ -86,13 +90,16 @@ func checkURL(bucket string) (*url.URL, error) {
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
 		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
 	case u.Query().Get("prefix") != "" && !strings.HasSuffix(u.Query().Get("prefix"), "/"):
-		return nil, fmt.Errorf("bucket URL %q: a prefix that is a folder ends with a slash; write prefix=%s/", redacted(bucket), u.Query().Get("prefix"))
+		return nil, fmt.Errorf("bucket URL %q: a prefix that is a folder ends with a slash; write prefix=%s/",
+			redacted(bucket), u.Query().Get("prefix"))
 	case slices.Contains(strings.Split(u.Query().Get("prefix"), "/"), ".."):
 		return nil, fmt.Errorf("bucket URL %q: a prefix cannot lead out of the bucket", redacted(bucket))
 	case u.Fragment != "":
-		return nil, fmt.Errorf("bucket URL %q: what stands behind # is no part of it; write %%23 for a # in a name", redacted(bucket))
+		return nil, fmt.Errorf("bucket URL %q: what stands behind # is no part of it; write %%23 for a # in a name",
+			redacted(bucket))
 	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
-		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; to stay below a prefix write %s://%s?prefix=%s/",
+		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; "+
+			"to stay below a prefix write %s://%s?prefix=%s/",
 			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
 	}
 	return u, nil
@@ -105,7 +112,7 @@ func absolutePath(path string) string {
 	return path
 }
 
-// redacted hides what stands before an @ and the values of parameters that may be secret.
+// redacted hides the password of a URL and the values of parameters that may be secret.
 func redacted(bucket string) string {
 	u, err := url.Parse(bucket)
 	if err != nil {
@@ -124,7 +131,8 @@ func redacted(bucket string) string {
 	return u.Redacted()
 }
 
-// prepareDirectory makes the directory of a file:// URL unless it must exist, sets the parameters that this package relies on and returns the directory of the keys.
+// prepareDirectory makes the directory of a file:// URL unless it must exist, and sets the
+// parameters that this package relies on. It returns the directory that keys are relative to.
 func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	path := u.Path
 	if u.Host == "." {
@@ -144,7 +152,7 @@ func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 		return "", fmt.Errorf("opening bucket %s: %w; choose a directory that you may write to", u, err)
 	}
 	q := u.Query()
-	q.Set("no_tmp_dir", "1")  // temporary files stand beside their target: a rename across file systems fails
+	q.Set("no_tmp_dir", "1")  // temporary files beside their targets: a rename across file systems fails
 	q.Set("metadata", "skip") // no .attrs file beside each object
 	prefix := q.Get("prefix")
 	u.RawQuery = q.Encode()
@@ -154,16 +162,20 @@ func prepareDirectory(u *url.URL, mustExist bool) (string, error) {
 	return dir, nil
 }
 
-// requirements says what a bucket takes beside its URL. The drivers' own errors do not: azureblob speaks of its option structs, gcsblob of a PEM.
+// requirements says what a kind of bucket needs beside its URL. The drivers' own errors do not say
+// it: azureblob's name its option structs, gcsblob's a PEM.
 func requirements(scheme string) string {
 	switch scheme {
 	case "s3":
-		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
+		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), " +
+			"credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
 			"and endpoint= in the URL where it is not Amazon's"
 	case "gs":
-		return "a gs bucket needs credentials (gcloud auth application-default login, a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
+		return "a gs bucket needs credentials (gcloud auth application-default login, " +
+			"a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
 	case "azblob":
-		return "an azblob container needs AZURE_STORAGE_ACCOUNT, credentials (AZURE_STORAGE_KEY, a SAS token or a workload identity), " +
+		return "an azblob container needs AZURE_STORAGE_ACCOUNT, " +
+			"credentials (AZURE_STORAGE_KEY, a SAS token or a workload identity), " +
 			"and domain= in the URL where it is not Azure's"
 	case "file":
 		return "a file bucket needs a directory that can be written"
@@ -171,13 +183,14 @@ func requirements(scheme string) string {
 	return "see gocloud.dev for the parameters of " + scheme
 }
 
-// openRetryTimeout is shorter than that of a run under way: a mistyped endpoint should be told within a minute.
+// openRetryTimeout is shorter than that of a running job, so that a mistyped endpoint is reported
+// within a minute.
 const openRetryTimeout = time.Minute
 
-// checkReachable finds out whether the bucket is there at all.
+// checkReachable makes sure that the bucket exists and that its store answers.
 func (b *Bucket) checkReachable(ctx context.Context) error {
 	if b.options.dir != "" {
-		return nil // the directory was looked at a moment ago
+		return nil // prepareDirectory has just checked the directory
 	}
 	o := b.options
 	o.RetryTimeout = min(o.RetryTimeout, openRetryTimeout)

@@ -13,6 +13,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// Each row is a mistyped URL and what the error says about it.
 func TestOpenSaysWhatToDo(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -46,9 +47,11 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// An S3 bucket of which nobody knows the region, or whose region is none, can never be opened: that is told at once, and as no trouble of the store's.
-func TestOpenWithoutARegion(t *testing.T) {
-	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+// An S3 bucket without a region, or with an invalid one, is refused at once, and not as
+// unreachable.
+func TestS3WithoutARegionIsRefusedAtOnce(t *testing.T) {
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
 		"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
 		t.Setenv(name, value)
 	}
@@ -61,14 +64,16 @@ func TestOpenWithoutARegion(t *testing.T) {
 		if err == nil {
 			b.Close()
 		}
-		if err == nil || errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) || !strings.Contains(err.Error(), want) {
+		if err == nil || errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrDenied) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
 	}
 }
 
-// A bucket that is only read is not made, and who tries what may be written leaves no folder behind.
-func TestBucketsThatMustExist(t *testing.T) {
+// A file:// bucket that must exist is not made, and FolderCleanup removes the folders that Check
+// has made.
+func TestCheckLeavesNoFolders(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "a", "b")
 	o := quick(t)
@@ -86,7 +91,8 @@ func TestBucketsThatMustExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.PutBytes(t.Context(), "runs/other", nil)
-	if remove(); !slices.Equal(storagetest.FileNames(t, dir), []string{"runs"}) || !slices.Equal(storagetest.FileNames(t, filepath.Join(dir, "runs")), []string{"other"}) {
+	if remove(); !slices.Equal(storagetest.FileNames(t, dir), []string{"runs"}) ||
+		!slices.Equal(storagetest.FileNames(t, filepath.Join(dir, "runs")), []string{"other"}) {
 		t.Errorf("left: %v, %v", storagetest.FileNames(t, dir), storagetest.FileNames(t, filepath.Join(dir, "runs")))
 	}
 	b.Delete(t.Context(), "runs/other")

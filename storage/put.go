@@ -13,16 +13,20 @@ import (
 	"gocloud.dev/blob"
 )
 
-// Upload settings: large objects go in parts of uploadPart bytes, uploadStreams of them in flight, so that parallelParts objects at once stay below
-// 256 MiB of memory (the defaults of s3blob alone take 107 MB an object). An S3 object may have 10,000 parts: 80 GB.
+// Large objects are uploaded in parts of uploadPart bytes, uploadStreams of them at once. Two
+// objects at once, as in a commit, then stay below 256 MiB of memory; the defaults of s3blob take
+// 107 MB an object. An S3 object may have 10,000 parts: 80 GB.
 const (
 	uploadPart    = 8 << 20
 	uploadStreams = 4
 )
 
-// Put writes an object and returns its size and checksum. write produces the bytes; it is called once for each attempt, from another goroutine,
-// and has returned when Put returns. size is the number of bytes that write will produce, or negative when it is not known; another
-// number is an error and nothing is stored. An object that is there already is replaced, except that of a failed attempt nothing is seen.
+// Put writes an object and returns its size and checksum. write produces the bytes: it is called
+// once for each attempt, from another goroutine, and has returned when Put returns. size is the
+// number of bytes that write will produce, or negative when it is not known; if it produces another
+// number, nothing is stored and Put fails.
+//
+// An existing object is replaced as a whole or not at all: a failed attempt leaves nothing to see.
 func (b *Bucket) Put(ctx context.Context, key string, size int64, write func(io.Writer) error) (Object, error) {
 	if err := checkKey(key); err != nil {
 		return Object{}, err
@@ -30,7 +34,7 @@ func (b *Bucket) Put(ctx context.Context, key string, size int64, write func(io.
 	return retry(ctx, b.options, writing, key, func(a *attempt) (Object, error) { return b.put(a, key, size, write) })
 }
 
-// put is one attempt. The driver pulls from one end of a pipe, write fills the other.
+// put is one attempt. write fills one end of a pipe, the driver reads from the other.
 func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) error) (Object, error) {
 	pr, pw := io.Pipe()
 	written := make(chan error, 1)
@@ -41,7 +45,7 @@ func (b *Bucket) put(a *attempt, key string, size int64, write func(io.Writer) e
 	}()
 	body := &uploadBody{r: pr, a: a, size: size, hash: sha256.New()}
 	err := b.store(a, key, body)
-	pr.CloseWithError(errAbandoned) // lets a write return that the driver stopped reading from
+	pr.CloseWithError(errAbandoned) // ends a write whose bytes the driver no longer reads
 	if werr := <-written; werr != nil && !errors.Is(werr, errAbandoned) {
 		return Object{}, &finalError{werr}
 	}
@@ -61,13 +65,16 @@ func (b *Bucket) store(a *attempt, key string, r io.Reader) error {
 	if b.options.dir != "" {
 		return putFile(b.options.dir, key, r)
 	}
-	// Always Upload: below NewWriter and WriteAll azureblob races with itself when a write fails or is cancelled.
-	return b.blob.Upload(a.ctx, key, r, &blob.WriterOptions{ContentType: contentType(key), BufferSize: uploadPart, MaxConcurrency: uploadStreams})
+	// Always Upload: below NewWriter and WriteAll azureblob races with itself when a write fails or
+	// is cancelled.
+	return b.blob.Upload(a.ctx, key, r, &blob.WriterOptions{
+		ContentType: contentType(key), BufferSize: uploadPart, MaxConcurrency: uploadStreams,
+	})
 }
 
 var errAbandoned = errors.New("the upload was abandoned")
 
-// PutBytes writes a small object.
+// PutBytes is [Bucket.Put] of bytes in memory.
 func (b *Bucket) PutBytes(ctx context.Context, key string, data []byte) (Object, error) {
 	return b.Put(ctx, key, int64(len(data)), func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -75,12 +82,13 @@ func (b *Bucket) PutBytes(ctx context.Context, key string, data []byte) (Object,
 	})
 }
 
-// uploadBody is what the driver reads of an upload: it counts, hashes and feeds the watchdog. When its source fails it cancels the attempt before it
-// says so, because a driver that is merely told of the failure closes its writer, and closing commits the torn object.
+// uploadBody is the reader that the driver uploads: it counts and hashes the bytes and resets the
+// watchdog. When its source fails it cancels the attempt before it returns the error, because a
+// driver that only sees an error closes its writer, and closing commits the torn object.
 type uploadBody struct {
 	r     io.Reader
 	a     *attempt
-	size  int64 // negative: not known
+	size  int64 // that the source must produce; negative: not known
 	n     int64
 	hash  hash.Hash
 	ended bool
@@ -114,7 +122,8 @@ func (r *uploadBody) Read(p []byte) (int, error) {
 	return n, r.wrong
 }
 
-// contentType goes by the ending. It is always set: without it the portable layer buffers and guesses.
+// contentType goes by the ending. It is always set, because without it gocloud.dev buffers bytes to
+// guess.
 func contentType(key string) string {
 	switch {
 	case strings.HasSuffix(key, ".json"):

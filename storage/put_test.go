@@ -11,7 +11,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-func TestPutAndRead(t *testing.T) {
+// What is put is read, with and without an announced size.
+func TestReadReturnsWhatWasPut(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 		for _, size := range []int64{int64(len(data)), -1} {
@@ -31,6 +32,7 @@ func TestPutAndRead(t *testing.T) {
 	})
 }
 
+// A source that fails, or writes too little or too much, stores nothing and is not asked again.
 func TestAbandonedPutStoresNothing(t *testing.T) {
 	source := errors.New("the device is gone")
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {

@@ -13,36 +13,37 @@ import (
 	"gocloud.dev/blob"
 )
 
-// Read returns the bytes of an object. A read that is cut goes on where it stopped. The reader's last Read gives [ErrCorrupt] instead of io.EOF
-// when the bytes had another size or checksum than o says: what was read before that must not be used. No driver can be trusted with this check:
-// none notices a flipped bit in a multipart object or a ranged read.
+// Read returns the bytes of an object. When the connection is cut, it goes on where it stopped. The
+// reader's last Read returns [ErrCorrupt] instead of io.EOF if size or checksum of the bytes differ
+// from o's: whatever was read before must then not be used. No driver makes this check: none
+// notices a flipped bit in a multipart object or a ranged read.
 func (b *Bucket) Read(ctx context.Context, o Object) (io.ReadCloser, error) {
 	if err := checkKey(o.Key); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	first := int64(wholeObject)
+	end := int64(wholeObject)
 	if o.Size > readBlock {
-		first = readBlock
+		end = readBlock
 	}
-	s, err := b.openPart(ctx, o.Key, 0, first)
+	first, err := b.openRange(ctx, o.Key, 0, end)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	s.cancel = cancel
-	if s.Size != o.Size {
-		s.Close()
-		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, s.Size, o.Size)
+	first.cancel = cancel
+	if first.size != o.Size {
+		first.Close()
+		return nil, fmt.Errorf("reading %s: %w: it has %d bytes, not %d", o.Key, ErrCorrupt, first.size, o.Size)
 	}
-	var r io.ReadCloser = s
-	if first != wholeObject {
-		r = newParallelReader(ctx, cancel, s)
+	var r io.ReadCloser = first
+	if end != wholeObject {
+		r = newParallelReader(ctx, cancel, first)
 	}
 	return &verifiedReader{r: r, o: o, hash: sha256.New()}, nil
 }
 
-// verifiedReader checks a stream against what is known of it.
+// verifiedReader compares size and checksum of a stream with those of its record.
 type verifiedReader struct {
 	r    io.ReadCloser
 	o    Object
@@ -62,120 +63,129 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 	v.hash.Write(p[:n])
 	if err == io.EOF {
 		if got := hex.EncodeToString(v.hash.Sum(nil)); v.n != v.o.Size || got != v.o.SHA256 {
-			err = fmt.Errorf("reading %s: %w: %d bytes with sha256 %s, expected %d bytes with %s", v.o.Key, ErrCorrupt, v.n, got, v.o.Size, v.o.SHA256)
+			err = fmt.Errorf("reading %s: %w: %d bytes with sha256 %s, expected %d bytes with %s",
+				v.o.Key, ErrCorrupt, v.n, got, v.o.Size, v.o.SHA256)
 		}
 	}
 	v.err = err
 	return n, err
 }
 
-// Reader is an object read from an offset to its end across any number of cut connections.
+// Reader reads an object, or a range of it, and reconnects whenever the connection is cut. It
+// checks no checksum.
 type Reader struct {
 	ctx      context.Context
 	cancel   context.CancelFunc // of ctx; nil when it is the caller's own
-	b        *Bucket
+	bucket   *Bucket
 	key      string
 	offset   int64 // of the next byte
-	end      int64 // of the part that is read, or wholeObject until the size is known
-	Size     int64 // of the whole object
+	end      int64 // of the range, or wholeObject until the size is known
+	size     int64 // of the whole object; -1 before the first connection
 	modified time.Time
 
-	r       *blob.Reader // nil between connections
-	a       *attempt     // of r
-	trouble retryState      // between connections
+	body    *blob.Reader // nil between connections
+	attempt *attempt     // of body
+	retries retryState   // between connections
 }
 
-// wholeObject is the end of a part whose object has an unknown size.
+// wholeObject is the end of a range that goes to the end of an object of unknown size.
 const wholeObject = -1
 
-// OpenAt starts to read an object from an offset on. The caller must close the stream.
+// OpenAt reads an object from an offset in bytes to its end. The caller must close the reader.
 func (b *Bucket) OpenAt(ctx context.Context, key string, offset int64) (*Reader, error) {
-	return b.openPart(ctx, key, offset, wholeObject)
+	return b.openRange(ctx, key, offset, wholeObject)
 }
 
-func (b *Bucket) openPart(ctx context.Context, key string, offset, end int64) (*Reader, error) {
-	s := &Reader{ctx: ctx, b: b, key: key, offset: offset, end: end, Size: -1, trouble: retryState{options: b.options, act: reading, key: key}}
-	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, s.connect() })
+func (b *Bucket) openRange(ctx context.Context, key string, offset, end int64) (*Reader, error) {
+	r := &Reader{
+		ctx: ctx, bucket: b, key: key, offset: offset, end: end, size: -1,
+		retries: retryState{options: b.options, act: reading, key: key},
+	}
+	_, err := retry(ctx, b.options, reading, key, func(*attempt) (struct{}, error) { return struct{}{}, r.connect() })
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return r, nil
 }
 
-// part is another stream of the same object, without a connection yet.
-func (s *Reader) part(offset, end int64) *Reader {
+// Size returns the size of the whole object in bytes.
+func (r *Reader) Size() int64 { return r.size }
+
+// openRange returns a reader of another range of the same object. It connects with its first Read.
+func (r *Reader) openRange(offset, end int64) *Reader {
 	return &Reader{
-		ctx: s.ctx, b: s.b, key: s.key, offset: offset, end: end, Size: s.Size, modified: s.modified,
-		trouble: retryState{options: s.b.options, act: reading, key: s.key},
+		ctx: r.ctx, bucket: r.bucket, key: r.key, offset: offset, end: end, size: r.size, modified: r.modified,
+		retries: retryState{options: r.bucket.options, act: reading, key: r.key},
 	}
 }
 
-// connect opens a connection for the bytes that are left. It refuses an object that is not the one that the stream began with.
-func (s *Reader) connect() error {
-	a := newAttempt(s.ctx, s.b.options, s.b.options.idleTimeout)
+// connect opens a connection for the bytes that are left. It refuses an object that was replaced
+// since the first connection.
+func (r *Reader) connect() error {
+	a := newAttempt(r.ctx, r.bucket.options, r.bucket.options.idleTimeout)
 	length := int64(-1)
-	if s.end != wholeObject && s.end != s.Size {
-		length = s.end - s.offset
+	if r.end != wholeObject && r.end != r.size {
+		length = r.end - r.offset
 	}
-	r, err := s.b.blob.NewRangeReader(a.ctx, s.key, s.offset, length, nil)
+	body, err := r.bucket.blob.NewRangeReader(a.ctx, r.key, r.offset, length, nil)
 	if err != nil {
 		err = a.withCause(err)
 		a.end()
 		return err
 	}
-	if s.Size >= 0 && (r.Size() != s.Size || !r.ModTime().Equal(s.modified)) {
-		r.Close()
+	if r.size >= 0 && (body.Size() != r.size || !body.ModTime().Equal(r.modified)) {
+		body.Close()
 		a.end()
 		return &finalError{fmt.Errorf("%w: the object was replaced while it was read", ErrCorrupt)}
 	}
 	a.pauseWatchdog()
-	s.Size, s.modified, s.r, s.a = r.Size(), r.ModTime(), r, a
-	if s.end == wholeObject || s.end > s.Size {
-		s.end = s.Size
+	r.size, r.modified, r.body, r.attempt = body.Size(), body.ModTime(), body, a
+	if r.end == wholeObject || r.end > r.size {
+		r.end = r.size
 	}
 	return nil
 }
 
-func (s *Reader) disconnect() {
-	if s.r != nil {
-		s.r.Close()
-		s.a.end()
-		s.r, s.a = nil, nil
+func (r *Reader) disconnect() {
+	if r.body != nil {
+		r.body.Close()
+		r.attempt.end()
+		r.body, r.attempt = nil, nil
 	}
 }
 
-// Close ends the reading.
-func (s *Reader) Close() error {
-	s.disconnect()
-	if s.cancel != nil {
-		s.cancel()
+// Close closes the connection. It never fails.
+func (r *Reader) Close() error {
+	r.disconnect()
+	if r.cancel != nil {
+		r.cancel()
 	}
 	return nil
 }
 
-// Read implements io.Reader. It returns io.EOF only at the true end of the object or part.
-func (s *Reader) Read(p []byte) (int, error) {
+// Read implements io.Reader. It returns io.EOF only at the true end of the object or range.
+func (r *Reader) Read(p []byte) (int, error) {
 	for {
-		if s.offset >= s.end {
+		if r.offset >= r.end {
 			return 0, io.EOF
 		}
 		n, err := 0, error(nil)
-		if s.r == nil {
-			err = s.connect()
+		if r.body == nil {
+			err = r.connect()
 		} else {
-			s.a.resetWatchdog()
-			n, err = s.r.Read(p)
-			s.a.pauseWatchdog() // the consumer's own pauses are not the store's silence
-			s.a.transferred(n, 0)
-			if s.offset+int64(n) > s.end {
-				n = int(s.end - s.offset)
+			r.attempt.resetWatchdog()
+			n, err = r.body.Read(p)
+			r.attempt.pauseWatchdog() // while the consumer works, the store is not idle
+			r.attempt.transferred(n, 0)
+			if r.offset+int64(n) > r.end {
+				n = int(r.end - r.offset)
 			}
-			s.offset += int64(n)
+			r.offset += int64(n)
 		}
 		if n > 0 {
-			s.trouble.over()
+			r.retries.reset()
 			if err != nil {
-				s.disconnect()
+				r.disconnect()
 			}
 			return n, nil
 		}
@@ -183,24 +193,26 @@ func (s *Reader) Read(p []byte) (int, error) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			if s.a != nil {
-				err = s.a.withCause(err)
+			if r.attempt != nil {
+				err = r.attempt.withCause(err)
 			}
-			s.disconnect()
-			if err := s.trouble.pause(s.ctx, err); err != nil {
+			r.disconnect()
+			if err := r.retries.wait(r.ctx, err); err != nil {
 				return 0, err
 			}
 		}
 	}
 }
 
-// Revision names the present state of an object: another state has another tag.
+// Revision identifies the present content of an object, by the store's ETag, the size and the time
+// of the last write. An object that is replaced gets another revision.
 func (b *Bucket) Revision(ctx context.Context, key string) (string, error) {
 	return retry(ctx, b.options, reading, key, func(a *attempt) (string, error) {
 		attributes, err := b.blob.Attributes(a.ctx, key)
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s %d %s", attributes.ETag, attributes.Size, attributes.ModTime.UTC().Format("2006-01-02T15:04:05.999999999Z")), nil
+		written := attributes.ModTime.UTC().Format("2006-01-02T15:04:05.999999999Z")
+		return fmt.Sprintf("%s %d %s", attributes.ETag, attributes.Size, written), nil
 	})
 }

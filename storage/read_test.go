@@ -12,7 +12,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A read that is cut again and again goes on from its offset and gives every byte once.
+// A read that is cut again and again resumes at its offset and returns every byte once.
 func TestCutReadsAreResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -63,7 +63,8 @@ func TestCutReadsAreResumed(t *testing.T) {
 	})
 }
 
-// A reader that is closed early leaves no goroutine and no connection behind, however large the object.
+// A reader that is closed early leaves no goroutine and no connection behind, however large the
+// object is.
 func TestReadsCanBeAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := storagetest.NewStore(t).Open(storage.Options{})
@@ -84,7 +85,8 @@ func TestReadsCanBeAbandoned(t *testing.T) {
 	})
 }
 
-func TestReadFindsDamage(t *testing.T) {
+// An object of another size or checksum than its record is corrupt, and a missing one is not found.
+func TestReadComparesSizeAndChecksum(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		o, err := b.PutBytes(t.Context(), "x", []byte("some bytes"))
 		if err != nil {

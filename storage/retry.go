@@ -10,44 +10,50 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Options say how a [Bucket] behaves when its store does not. The zero value is right for a run.
+// Options say how a [Bucket] behaves when its store fails. The zero value is right for a run.
 type Options struct {
 	// Log gets one line for each retry. Nothing is logged when it is nil.
 	Log *slog.Logger
-	// Patience is the time for which one operation is tried again before it fails with [ErrUnreachable]; 10 minutes when zero.
-	// A read that moves on starts its patience anew.
+	// RetryTimeout is how long an operation is retried, counted from its first failure, before it
+	// fails with [ErrUnreachable]; 10 minutes when zero. A read that receives bytes starts it anew.
 	RetryTimeout time.Duration
-	// Silence is how long one attempt may go without any progress before it is given up; 30 seconds when zero.
-	idleTimeout time.Duration
-	// Moved, if not nil, is told of every transfer: how many bytes have come, how many have gone. Many goroutines call it at once.
+	// OnTransfer, if not nil, is called with the number of bytes of every transfer, from many
+	// goroutines at once.
 	OnTransfer func(read, written int)
-	// firstWait is the wait after the first failure; it doubles up to 30 seconds. Half a second when zero.
-	firstWait time.Duration
-	// MustExist refuses a file:// bucket whose directory is missing with [ErrNoFolder]. [Open] makes the directory otherwise, as a writer needs it.
+	// MustExist makes [Open] refuse a file:// bucket whose directory is missing, with
+	// [ErrNoFolder]. Otherwise Open makes the directory.
 	MustExist bool
 
+	// idleTimeout is how long an attempt may go without progress before it is cancelled; 30 seconds
+	// when zero.
+	idleTimeout time.Duration
+	// firstWait is the wait after the first failure; it doubles up to maxWait. Half a second when
+	// zero.
+	firstWait time.Duration
 	place
 }
 
-// place is where a bucket is, for what messages advise. Of a bucket that [New] was given nothing is known.
+// place is where a bucket is. Error messages need it for their advice.
 type place struct {
 	scheme string // of its URL
 	dir    string // of a file:// bucket: the directory that keys are relative to; else empty
 }
 
 const (
-	defaultRetryTimeout  = 10 * time.Minute
-	defaultIdleTimeout   = 30 * time.Second
-	defaultFirstWait = 500 * time.Millisecond
-	maxWait      = 30 * time.Second
+	defaultRetryTimeout = 10 * time.Minute
+	defaultIdleTimeout  = 30 * time.Second
+	defaultFirstWait    = 500 * time.Millisecond
+	maxWait             = 30 * time.Second
 
-	// suspectTries is for failures that another try seldom helps: a fresh pod's identity can take a few seconds to be known everywhere, and a store that
-	// got a flipped bit calls the request invalid.
+	// suspectTries is the number of attempts that end in an error which seldom passes. Some do: a
+	// fresh pod's identity can take a few seconds to be known everywhere, and a store that received
+	// a flipped bit calls the request invalid.
 	suspectTries = 3
 )
 
-// maxIdleFactor is how many times Silence an attempt may go without progress after silent ones: what waits longer notices late that the store is
-// back, and what waits less never gets an upload through a thin line.
+// maxIdleFactor bounds the idle timeout of an attempt that follows idle ones, in units of
+// idleTimeout. A longer one notices late that the store is back; a shorter one never gets an upload
+// through a slow connection.
 func maxIdleFactor(act string) time.Duration {
 	if act == writing {
 		return 8
@@ -71,16 +77,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// errIdle ends an attempt in which the store did nothing for [Options].Silence.
+// errIdle cancels an attempt without progress.
 var errIdle = errors.New("no progress")
 
-// attempt is one try of an operation: a context that ends when the store falls silent.
+// attempt is one attempt at an operation. Its watchdog cancels the context after limit without
+// progress.
 type attempt struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	limit  time.Duration
-	timer  *time.Timer
-	onTransfer  func(read, written int) // may be nil
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	limit      time.Duration
+	timer      *time.Timer
+	onTransfer func(read, written int) // may be nil
 }
 
 func newAttempt(ctx context.Context, o Options, limit time.Duration) *attempt {
@@ -90,17 +97,17 @@ func newAttempt(ctx context.Context, o Options, limit time.Duration) *attempt {
 	return a
 }
 
-// resetWatchdog tells the watchdog that bytes have moved.
+// resetWatchdog restarts the watchdog, because bytes have been transferred.
 func (a *attempt) resetWatchdog() { a.timer.Reset(a.limit) }
 
-// transferred tells who wants to know how many bytes have moved.
+// transferred reports bytes to [Options].OnTransfer.
 func (a *attempt) transferred(read, written int) {
 	if a.onTransfer != nil {
 		a.onTransfer(read, written)
 	}
 }
 
-// pauseWatchdog stops the watchdog until the next alive.
+// pauseWatchdog stops the watchdog until the next resetWatchdog.
 func (a *attempt) pauseWatchdog() { a.timer.Stop() }
 
 func (a *attempt) end() {
@@ -108,7 +115,8 @@ func (a *attempt) end() {
 	a.cancel(context.Canceled)
 }
 
-// withCause replaces the "context canceled" of a driver by the reason for which the attempt was given up.
+// withCause replaces the "context canceled" of a driver by the reason for which the attempt was
+// cancelled.
 func (a *attempt) withCause(err error) error {
 	var final *finalError
 	if err == nil || errors.As(err, &final) {
@@ -120,12 +128,15 @@ func (a *attempt) withCause(err error) error {
 	return err
 }
 
-// retry runs op until it succeeds, fails for good, or patience ends. Every attempt has a watchdog, so a store that accepts a connection and then
-// says nothing costs Silence, not for ever. An attempt after a silent one gets twice the time, within bounds: on a thin line an upload shows no
-// progress while the driver sends what it has buffered. The drivers' own retries run below this one; none of them is enough (s3blob gives up after
-// 4 seconds whatever its settings, gcsblob does not retry plain writes at all).
+// retry runs op until it succeeds, fails for good, or the retry timeout has passed. The watchdog
+// cancels an attempt at a store that accepts a connection and then sends nothing. The attempt after
+// an idle one gets twice the idle timeout, within bounds: on a slow connection an upload shows no
+// progress while the driver sends what it has buffered.
+//
+// The drivers' own retries run below this one. None of them is enough: s3blob gives up after 4
+// seconds whatever its settings, gcsblob does not retry plain writes at all.
 func retry[T any](ctx context.Context, o Options, act, key string, op func(a *attempt) (T, error)) (T, error) {
-	t := retryState{options: o, act: act, key: key}
+	state := retryState{options: o, act: act, key: key}
 	for limit := o.idleTimeout; ; {
 		a := newAttempt(ctx, o, limit)
 		value, err := op(a)
@@ -137,49 +148,51 @@ func retry[T any](ctx context.Context, o Options, act, key string, op func(a *at
 		if errors.Is(err, errIdle) {
 			limit = min(2*limit, maxIdleFactor(act)*o.idleTimeout)
 		}
-		if err := t.pause(ctx, err); err != nil {
+		if err := state.wait(ctx, err); err != nil {
 			return value, err
 		}
-		limit = max(min(limit, t.left()), o.idleTimeout)
+		limit = max(min(limit, state.timeLeft()), o.idleTimeout)
 	}
 }
 
-// retryState is a row of failures without a success between them.
+// retryState counts and times consecutive failures of an operation.
 type retryState struct {
-	options  Options
-	act, key string
-	since    time.Time // of the first failure; zero while all is well
-	waits    *backoff.ExponentialBackOff
-	doubtful int
+	options       Options
+	act, key      string
+	since         time.Time // of the first failure; zero without one
+	waits         *backoff.ExponentialBackOff
+	suspectErrors int // that seldom pass: see suspectTries
 }
 
-// pause waits before the next attempt, or gives the error with which the operation ends. Patience counts from the first failure, not from the
-// beginning: a long upload that fails at its end is worth another one.
-func (t *retryState) pause(ctx context.Context, err error) error {
-	if ctx.Err() != nil || !t.again(err) {
-		return wrapError(ctx, t.options.place, t.act, t.key, err)
+// wait waits before the next attempt, or returns the error with which the operation ends. The retry
+// timeout counts from the first failure, not from the beginning of the operation: a long upload
+// that fails at its end is worth another one.
+func (s *retryState) wait(ctx context.Context, err error) error {
+	if ctx.Err() != nil || !s.retryable(err) {
+		return wrapError(ctx, s.options.place, s.act, s.key, err)
 	}
-	if t.since.IsZero() {
-		t.since, t.waits = time.Now(), t.options.backOff()
+	if s.since.IsZero() {
+		s.since, s.waits = time.Now(), s.options.backOff()
 	}
-	wait := t.waits.NextBackOff()
-	if time.Since(t.since)+wait > t.options.RetryTimeout {
-		return wrapError(ctx, t.options.place, t.act, t.key, err)
+	wait := s.waits.NextBackOff()
+	if time.Since(s.since)+wait > s.options.RetryTimeout {
+		return wrapError(ctx, s.options.place, s.act, s.key, err)
 	}
-	t.options.Log.Warn("storage operation failed, trying again", "act", t.act, "key", t.key, "wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
+	s.options.Log.Warn("storage operation failed, trying again", "act", s.act, "key", s.key,
+		"wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
 	select {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return wrapError(ctx, t.options.place, t.act, t.key, err)
+		return wrapError(ctx, s.options.place, s.act, s.key, err)
 	}
 }
 
-// left is what is left of the patience.
-func (t *retryState) left() time.Duration { return t.options.RetryTimeout - time.Since(t.since) }
+// timeLeft is what is left of the retry timeout.
+func (s *retryState) timeLeft() time.Duration { return s.options.RetryTimeout - time.Since(s.since) }
 
-// again tells whether an error is worth another attempt.
-func (t *retryState) again(err error) bool {
+// retryable reports whether an error is worth another attempt, and counts the suspect ones.
+func (s *retryState) retryable(err error) bool {
 	var final *finalError
 	if errors.As(err, &final) {
 		return false
@@ -188,23 +201,24 @@ func (t *retryState) again(err error) bool {
 	case classTransient:
 		return true
 	case classDenied, classPermanent, classCorrupt:
-		t.doubtful++
-		return t.doubtful < suspectTries
+		s.suspectErrors++
+		return s.suspectErrors < suspectTries
 	}
 	return false
 }
 
-// over ends the trouble.
-func (t *retryState) over() { t.since, t.doubtful = time.Time{}, 0 }
+// reset forgets the failures after a success.
+func (s *retryState) reset() { s.since, s.suspectErrors = time.Time{}, 0 }
 
-// backOff is the sequence of pauses between attempts, spread so that many pods do not come back at once.
+// backOff returns the waits between attempts. They are randomised, so that many pods do not come
+// back at once.
 func (o Options) backOff() *backoff.ExponentialBackOff {
 	w := backoff.NewExponentialBackOff()
 	w.InitialInterval, w.MaxInterval, w.Multiplier, w.RandomizationFactor = o.firstWait, maxWait, 2, 0.5
 	return w
 }
 
-// wrapError gives the error of an ended operation its final form.
+// wrapError turns the error that ends an operation into the one that its caller sees.
 func wrapError(ctx context.Context, at place, act, key string, err error) error {
 	if err == nil {
 		return nil
@@ -222,7 +236,7 @@ func wrapError(ctx context.Context, at place, act, key string, err error) error 
 	return explain(at, act, key, err)
 }
 
-// finalError is a failure that is not the store's: it is neither tried again nor classified.
+// finalError is an error that is not the store's. It is neither retried nor classified.
 type finalError struct{ err error }
 
 func (e *finalError) Error() string { return e.err.Error() }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// A store that never answers is noticed within a minute, whatever is asked of it.
-func TestSilenceIsNoticed(t *testing.T) {
+// Every operation on a store that never answers ends within a minute.
+func TestIdleStoreIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b := store.Open(storage.Options{RetryTimeout: time.Nanosecond})
@@ -36,15 +37,17 @@ func TestSilenceIsNoticed(t *testing.T) {
 		} {
 			start := time.Now()
 			err := call()
-			if took := time.Since(start); !errors.Is(err, storage.ErrUnreachable) || !errors.Is(err, storage.ErrSilent) || took > time.Minute {
+			if took := time.Since(start); !errors.Is(err, storage.ErrUnreachable) ||
+				!errors.Is(err, storage.ErrSilent) || took > time.Minute {
 				t.Errorf("%s: %v after %v", name, err, took)
 			}
 		}
 	})
 }
 
-// On a line so thin that nothing moves for longer than a silent store is given, an upload is given more time until it succeeds.
-func TestThinLineGetsMoreTime(t *testing.T) {
+// On a connection so slow that an upload shows no progress for longer than the idle timeout, later
+// attempts get more time.
+func TestSlowUploadGetsMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b := store.Open(storage.Options{})
@@ -55,7 +58,7 @@ func TestThinLineGetsMoreTime(t *testing.T) {
 	})
 }
 
-// The line of a retry says its wait in seconds, in JSON too.
+// The log line of a retry gives its wait in seconds, in JSON too.
 func TestRetriesAreLoggedInSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -74,8 +77,8 @@ func TestRetriesAreLoggedInSeconds(t *testing.T) {
 	})
 }
 
-// A network that is slow, thin, resets connections or cuts them costs time, not data.
-func TestBadNetwork(t *testing.T) {
+// A network that is slow, resets connections or cuts them costs time and no data.
+func TestBadNetworkCostsTimeOnly(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
 	}
@@ -110,7 +113,8 @@ func TestBadNetwork(t *testing.T) {
 				if got, err := storagetest.ReadAll(t, b, o); err != nil || !bytes.Equal(got, large[:bad.size]) {
 					t.Fatalf("read %d bytes, %v", len(got), err)
 				}
-				if created, err := b.Create(t.Context(), fmt.Sprintf("%s/record-%d", bad.kind, i), large[:1000]); !created || err != nil {
+				if created, err := b.Create(t.Context(), fmt.Sprintf("%s/record-%d", bad.kind, i),
+					large[:1000]); !created || err != nil {
 					t.Fatal(created, err)
 				}
 			}
@@ -119,8 +123,8 @@ func TestBadNetwork(t *testing.T) {
 	}
 }
 
-// Whoever cancels learns from every operation that it was cancelled, and why.
-func TestCancellationIsTold(t *testing.T) {
+// Every cancelled operation returns the cancellation and its cause.
+func TestCancellationReturnsItsCause(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		why := errors.New("SIGTERM")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -148,4 +152,25 @@ func TestCancellationIsTold(t *testing.T) {
 			t.Errorf("cancelled read: %v", err)
 		}
 	})
+}
+
+// A refusal is ErrDenied and names the right, also if the driver reports it as a missing object.
+func TestDeniedIsNotMissing(t *testing.T) {
+	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storagetest.NewStore(t)
+			b := store.Open(storage.Options{})
+			store.Plan(storagetest.From(1, fault))
+			_, get := b.Get(t.Context(), "x")
+			_, list := b.List(t.Context(), "x")
+			_, put := b.PutBytes(t.Context(), "x", nil)
+			for right, err := range map[string]error{"s3:GetObject": get, "s3:ListBucket": list, "s3:PutObject": put,
+				"s3:DeleteObject": b.Delete(t.Context(), "x")} {
+				if !errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrNotFound) ||
+					!strings.Contains(err.Error(), right) {
+					t.Errorf("%s: the right %s is not asked for: %v", fault, right, err)
+				}
+			}
+		})
+	}
 }

@@ -26,8 +26,12 @@ type process struct {
 	command *exec.Cmd
 	code    int
 
-	deleting, shutdown bool // guarded by the node
+	deleting, shutdown bool   // guarded by the node
+	evicted            string // why, if the kubelet has evicted the pod; guarded by the node
 }
+
+// volume is the folder of one of the pod's volumes.
+func (p *process) volume(name string) string { return filepath.Join(p.dir, "volumes", name) }
 
 func (p *process) log() string { return filepath.Join(p.dir, "log") }
 
@@ -54,7 +58,7 @@ func (p *process) start(image string, env []string) error {
 	}
 	volumes := map[string]string{} // by the place where they are mounted
 	for _, m := range p.pod.Spec.Containers[0].VolumeMounts {
-		volume, place := filepath.Join(p.dir, "volumes", m.Name), filepath.Join(root, m.MountPath)
+		volume, place := p.volume(m.Name), filepath.Join(root, m.MountPath)
 		for _, d := range []string{volume, place} {
 			if err := os.MkdirAll(d, 0o755); err != nil {
 				return err

@@ -41,14 +41,22 @@ def compile(program, folder, flags):
 
 
 def watch(folder, begun):
-    size = -1
+    """Waits for the memory plan and for the files that tell reads, which XLA writes seconds later on a busy machine."""
+    wanted, before = ("*-memory-usage-report.txt", "*-buffer-assignment.txt", "*gpu_after_optimizations.txt"), None
     while True:
         time.sleep(1)
-        before, size = size, sum(os.path.getsize(f) for f in glob.glob(os.path.join(folder, "*-memory-usage-report.txt")))
-        if size == before > 0:
+        sizes = [sum(os.path.getsize(f) for f in glob.glob(os.path.join(folder, name))) for name in wanted]
+        if sizes == before and all(sizes) and whole(folder):
             tell(folder)
             print(f"compiled in {time.time() - begun:.0f} s", flush=True)
             os._exit(0)
+        before = sizes
+
+
+def whole(folder):
+    """Whether the optimized program has been written to its end."""
+    with open(glob.glob(os.path.join(folder, "*gpu_after_optimizations.txt"))[0]) as f:
+        return f.read().endswith("}\n\n")
 
 
 def parse(file):

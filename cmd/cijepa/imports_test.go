@@ -11,28 +11,30 @@ const module = "github.com/cijepa/cijepa"
 
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/input", "job/input/pixels", "job/machine", "job/record",
+	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
 		"job/report", "job/settings", "job/sweep", "model", "storage", "storage/checkpoint", "storage/pack", "storage/shards"},
 
 	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
 		"job/settings", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/shards"},
-	"job/alarm":    {"job/record", "job/settings"},
-	"job/bench":    {"job/input", "job/machine", "job/record", "job/settings", "model", "model/draw", "model/mask"},
-	"job/check":    {"job/bench", "job/machine", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
-	"job/machine":  {"job/input", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
-	"job/sweep":    {"job/settings"},
-	"job/settings": {"job/input", "job/live", "job/record", "model", "model/mask", "storage"},
+	"job/alarm":               {"job/record", "job/settings"},
+	"job/bench":               {"job/input", "job/machine", "job/record", "job/settings", "model", "model/draw", "model/mask"},
+	"job/check":               {"job/bench", "job/machine", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
+	"job/machine":             {"job/input", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
+	"job/machine/machinetest": {},
+	"job/sweep":               {"job/settings"},
+	"job/settings":            {"job/input", "job/live", "job/record", "model", "model/mask", "storage"},
 
 	"job/input":        {"job/input/pixels", "model/draw"},
 	"job/input/pixels": {"model/draw"},
 	"job/demo":         {"job/input/pixels", "storage", "storage/pack"},
 
-	"job/record":       {},
-	"job/history":      {"job/record", "storage"},
-	"job/board":        {"job/record", "job/report/chart"},
-	"job/live":         {"job/history", "job/record", "job/report"},
-	"job/report":       {"job/history", "job/record", "job/report/chart", "storage"},
-	"job/report/chart": {},
+	"job/record":              {},
+	"job/history":             {"job/record", "storage"},
+	"job/history/historytest": {"job/record", "storage"},
+	"job/board":               {"job/record", "job/report/chart"},
+	"job/live":                {"job/history", "job/record", "job/report"},
+	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report/chart":        {},
 
 	"model":             {"model/classify", "model/draw", "model/mask", "model/plugin", "model/safetensors"},
 	"model/classify":    {},
@@ -53,6 +55,7 @@ var owners = map[string][]string{
 	"github.com/gomlx/":                    {"model", "model/plugin", "cmd/cijepa"},
 	"gocloud.dev/":                         {"storage", "storage/storagetest", "cmd/cijepa"},
 	"github.com/kelseyhightower/envconfig": {"job/settings"},
+	"github.com/google/renameio/v2":        {"job/machine"},
 	"github.com/aws/":                      {"storage", "storage/storagetest"},
 	"github.com/Azure/":                    {"storage", "storage/storagetest"},
 	"google.golang.org/api":                {"storage", "storage/storagetest"},
@@ -65,6 +68,7 @@ var owners = map[string][]string{
 	"github.com/parquet-go/parquet-go":     {"storage/pack"},
 	"github.com/schollz/progressbar/v3":    {"job", "cmd/cijepa"},
 	"github.com/prometheus/client_golang":  {"job/live"},
+	"gonum.org/v1/plot":                    {"job/report/chart"},
 }
 
 // TestImportsGoDown holds the walls between the rooms.
@@ -99,13 +103,13 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
-// TestEnvironmentIsReadInOnePlace: settings come through job/settings/config.go and nowhere else.
+// TestEnvironmentIsReadInOnePlace: settings come through job/settings/load.go and nowhere else.
 func TestEnvironmentIsReadInOnePlace(t *testing.T) {
 	out, err := exec.Command("git", "-C", "../..", "grep", "-lE", `os\.(Getenv|LookupEnv|Environ)\(`, "--", "*.go", ":!*_test.go", ":!storage/storagetest").CombinedOutput()
 	if err != nil {
 		t.Skipf("no git checkout to search: %v", err)
 	}
-	if got := strings.TrimSpace(string(out)); got != "job/settings/config.go" {
-		t.Errorf("the environment is read in\n%s\nand should be in job/settings/config.go only", got)
+	if got := strings.TrimSpace(string(out)); got != "job/settings/load.go" {
+		t.Errorf("the environment is read in\n%s\nand should be in job/settings/load.go only", got)
 	}
 }

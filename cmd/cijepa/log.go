@@ -35,7 +35,7 @@ func rounded(_ []string, a slog.Attr) slog.Attr {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return slog.Any(a.Key, nil)
 	}
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)  // cannot fail on its own text
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // cannot fail on its own text
 	return slog.Float64(a.Key, v)
 }
 

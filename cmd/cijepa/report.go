@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,14 +11,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/report"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// reportPrefix is where -upload puts a report, beside the runs.
+// reportPrefix is the folder of the bucket to which -upload copies a report.
 const reportPrefix = "report/"
 
-// collect is cijepa report: it reads all runs of a bucket and lays them side by side.
+// collect is cijepa report: it reads all runs of a bucket and writes their report.
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
@@ -30,7 +34,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	defer bucket.Close()
-	r, err := report.Read(ctx, bucket, References())
+	r, err := report.Read(ctx, bucket, references())
 	if err != nil {
 		return err
 	}
@@ -50,26 +54,45 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
 		}
 		if *upload {
-			if _, err := bucket.Put(ctx, reportPrefix+f.Name, int64(len(f.Data)), func(w io.Writer) error { _, err := w.Write(f.Data); return err }); err != nil {
+			if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
 				return fmt.Errorf("uploading the report: %w", err)
 			}
 		}
 	}
-	return summary(out, r, filepath.Join(*folder, "report.html"))
+	return printSummary(out, r, filepath.Join(*folder, "report.html"))
 }
 
-// summary says what the report holds, and what it could not read.
-func summary(out io.Writer, r *report.Report, page string) error {
+// printSummary prints what the report holds, and what could not be read.
+func printSummary(out io.Writer, r *report.Report, page string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.AlarmCount(), page)
+	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
 	for _, u := range r.Unreadable {
 		fmt.Fprintf(&text, "could not be read: %s: %s\n", u.Run, u.Why)
 	}
 	for _, run := range r.Runs {
-		for _, t := range run.Trouble {
-			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, t)
+		for _, problem := range run.Problems {
+			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, problem)
 		}
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
+}
+
+// references are the post's runs, with which a report compares ours.
+func references() []report.Reference {
+	var all []report.Reference
+	for _, p := range settings.Presets() {
+		c := settings.Defaults()
+		p.Apply(&c)
+		var recipe history.Recipe
+		text, err := json.Marshal(c.Recipe)
+		if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
+			panic(err) // they are plain fields
+		}
+		all = append(all, report.Reference{
+			Preset: p.Name, Depths: fmt.Sprint(p.Depths), Epochs: p.Epochs,
+			Alpha: fmt.Sprint(p.AllToLastWeight), Beta: fmt.Sprint(p.LastToLastWeight), Rows: p.IntermediateRows, Recipe: recipe, PostTop1: p.PostTop1,
+		})
+	}
+	return all
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestReportCommand: what cannot be read is told and hides nothing; what makes no sense is a usage error.
-func TestReportCommand(t *testing.T) {
+// TestReportNamesWhatItCannotRead and reports the rest. Wrong arguments are usage errors, and no
+// bucket is created by reading it.
+func TestReportNamesWhatItCannotRead(t *testing.T) {
 	bucket, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
 	for key, text := range map[string]string{
-		"runs/good/run.json":                                `{"version":1,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
+		"runs/good/run.json":                                `{"version":2,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
 		"runs/good/metrics/steps-a-1-000001.jsonl":          `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n",
 		"runs/torn/run.json":                                `{"version":`,
 		"runs/good/state/pretrain-000000000005-a-1/weights": "x",
@@ -61,8 +62,9 @@ func TestReportCommand(t *testing.T) {
 	}
 }
 
-// TestReportKnowsThePresets: a finished run of each preset, left as the post has it, is compared with the post's figure.
-func TestReportKnowsThePresets(t *testing.T) {
+// TestReportComparesEveryPresetWithThePost: a finished run with the settings of a preset and the
+// post's top-1 is within noise.
+func TestReportComparesEveryPresetWithThePost(t *testing.T) {
 	for _, entry := range os.Environ() { // a setting of whoever runs the tests is none of the runs'
 		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "CIJEPA_") {
 			t.Setenv(name, value) // to have it back afterwards

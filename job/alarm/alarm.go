@@ -1,93 +1,84 @@
+// Package alarm holds what a run records of itself against limits that no healthy run reaches. It
+// is pure: the alarms are a function of the lines of the journal, in their order. It knows no log
+// and no bucket.
+//
+//	alarm.go    Rules and State: which lines are evaluated
+//	rules.go    the rules
+//	reading.go  a value against its limit, and when a rule fires
+//	limits.go   the limits, with the figures behind them
 package alarm
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// State is what the judge remembers. It travels in every checkpoint: a restart neither repeats an alarm nor misses one.
+// State is what the rules remember. It travels in every checkpoint, so that a restart neither
+// repeats an alarm nor misses one.
 type State struct {
-	Count   int        `json:"count"`             // alarms so far
-	Ringing []string   `json:"ringing,omitempty"` // states that have been told and last, sorted
-	Skips   []int64    `json:"skips,omitempty"`   // updates among the last skipWindow that were skipped
-	Settled []int64    `json:"settled,omitempty"` // updates by pathway at the first line after the warm-up
-	Judged  int64      `json:"judged"`            // step of the newest line of health that was judged
-	RMS     []*float64 `json:"rms,omitempty"`     // of that line, once the warm-up was over
-	Ranks   []float64  `json:"ranks,omitempty"`   // best of each depth, after the warm-up
-	Top1    float64    `json:"top1"`              // best of the online probe, after the warm-up
+	Count          int        `json:"count"`             // alarms so far
+	Firing         []string   `json:"ringing,omitempty"` // kinds, with their depths, that have fired and not recovered; sorted
+	Skips          []int64    `json:"skips,omitempty"`   // updates among the last skipWindow that were skipped
+	WarmupUpdates  []int64    `json:"settled,omitempty"` // updates by pathway at the first line after the warm-up
+	LastHealthStep int64      `json:"judged"`            // of the newest record.Health that was evaluated
+	RMS            []*float64 `json:"rms,omitempty"`     // of that line, once the warm-up was over
+	BestRanks      []float64  `json:"ranks,omitempty"`   // by depth, after the warm-up
+	BestTop1       float64    `json:"top1"`              // of the online evaluations after the warm-up
 }
 
-// reading is one figure held against its limit. Between bad and well a state stays what it was.
-type reading struct {
-	depth, to *int
-	value     *float64 // nil: not finite
-	limit     float64
-	excess    float64 // the larger, the worse
-	bad, well bool
+// Rules evaluates the lines of one run.
+type Rules struct {
+	depths           []int
+	rows             int   // source depths sampled in an update beside the deepest
+	normed           bool  // targets are normalised
+	warmup, perEpoch int64 // updates
+	state            *State
 }
 
-// atLeast reads a figure that must not fall below a limit.
-func atLeast(limit float64, depth *int, value *float64) reading {
-	if value == nil {
-		return reading{depth: depth, limit: limit, excess: math.Inf(1), bad: true}
-	}
-	return reading{depth: depth, value: value, limit: limit, excess: -*value, bad: *value < limit, well: *value > limit*(1+wellAgain)}
+// New returns the rules of a run: its depths, its sampled source rows, whether targets are
+// normalised, and the updates of its warm-up and of an epoch. The rules read and change state.
+func New(depths []int, rows int, normed bool, warmup, perEpoch int64, state *State) Rules {
+	return Rules{depths: depths, rows: rows, normed: normed, warmup: warmup, perEpoch: perEpoch, state: state}
 }
 
-// above is a figure that must not be large; what is not finite is.
-func above(value *float64) float64 {
-	if value == nil {
-		return math.Inf(1)
-	}
-	return *value
-}
+// warm says whether the warm-up is over.
+func (r Rules) warm(step int64) bool { return step > max(r.warmup, minUpdates) }
 
-func figure(value *float64) string {
-	if value == nil {
-		return "no finite number"
-	}
-	return settings.FormatNumber(*value)
-}
-
-// ring takes note of the readings of one kind. When states are bad that were not before, it returns one alarm for all of
-// them, which shows the worst.
-func (g Rules) ring(kind string, step int64, all []reading, tell func(reading) string) []record.Alarm {
-	m := g.memory
-	var worst *reading
-	var depths []string
-	for i, r := range all {
-		state := kind
-		if r.depth != nil {
-			state = fmt.Sprint(kind, " ", *r.depth)
+// Evaluate returns the alarms that a line of the journal fires.
+func (r Rules) Evaluate(line any) []record.Alarm {
+	switch l := line.(type) {
+	case record.Step:
+		if l.Phase == record.Pretraining {
+			return slices.Concat(r.pathways(l), r.table(l))
 		}
-		at, rings := slices.BinarySearch(m.Ringing, state)
-		switch {
-		case rings && r.well:
-			m.Ringing = slices.Delete(m.Ringing, at, at+1)
-		case !rings && r.bad:
-			m.Ringing = slices.Insert(m.Ringing, at, state)
-			if worst == nil || r.excess > worst.excess {
-				worst = &all[i]
-			}
-			if r.depth != nil {
-				depths = append(depths, fmt.Sprint(*r.depth))
-			}
+	case record.Health:
+		if l.Step > r.state.LastHealthStep {
+			return r.health(l)
+		}
+	case record.Eval:
+		if r.warm(l.Step) { // learning begins with a fall below the untrained encoder
+			return r.eval(l)
 		}
 	}
-	if worst == nil {
-		return nil
+	return nil
+}
+
+// EvaluateUpdate returns the alarms that an update fires; skipped says that its gradient was not
+// finite.
+func (r Rules) EvaluateUpdate(step int64, skipped bool) []record.Alarm {
+	s := r.state
+	s.Skips = slices.DeleteFunc(s.Skips, func(at int64) bool { return at <= step-skipWindow })
+	if skipped {
+		s.Skips = append(s.Skips, step)
 	}
-	m.Count++
-	text := tell(*worst)
-	if len(depths) > 1 {
-		text += "; depths " + strings.Join(depths, ", ") + " are out of bounds"
-	}
-	return []record.Alarm{{
-		Step: step, Epoch: float64(step) / float64(g.perEpoch), Alarm: kind, Depth: worst.depth, To: worst.to, Value: worst.value, Limit: worst.limit, Text: text,
-	}}
+	n := float64(len(s.Skips))
+	one := reading{value: &n, limit: maxSkips, bad: n > maxSkips, good: n == 0}
+	return r.fire(record.AlarmNotFinite, step, []reading{one}, func(reading) string {
+		return fmt.Sprintf("%g of the last %d updates were skipped, because a gradient was not finite; "+
+			"%d in a row end the run: lower %s",
+			n, skipWindow, MaxSkipped, settings.Variable("PeakLR"))
+	})
 }

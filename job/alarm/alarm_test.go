@@ -24,12 +24,10 @@ func span(first, last int) (depths settings.DepthSet) {
 	return depths
 }
 
-// newTestJudge judges a run of the post's table: 247 updates an epoch, a warm-up of 1,235.
-func newTestJudge() Rules {
-	return Rules{depths: span(1, 11), rows: 2, normed: true, warmup: 1235, perEpoch: 247, memory: &State{}}
-}
+// tableRules are those of a run of the post's table: 247 updates an epoch, a warm-up of 1,235.
+func tableRules() Rules { return New(span(1, 11), 2, true, 1235, 247, &State{}) }
 
-// eleven is one figure at every depth.
+// eleven is one value at every depth.
 func eleven(v float64) (all []*float64) {
 	for range 11 {
 		all = append(all, record.Finite(v))
@@ -37,12 +35,12 @@ func eleven(v float64) (all []*float64) {
 	return all
 }
 
-// healthy is a line of health as a run of full size may show it.
+// healthy is a line that a healthy run of full size may write.
 func healthy(epoch int64) record.Health {
 	return record.Health{Step: 247 * epoch, Epoch: epoch, Depths: span(1, 11), Std: eleven(0.5), Rank: eleven(40), RMS: eleven(math.Sqrt(float64(epoch)))}
 }
 
-// stepped is a line of steps in which all pathways have had their share and no pair is predicted worse than 0.7.
+// stepped is a line in which all pathways have had their share and no error is above 0.7.
 func stepped(step int64) record.Step {
 	line := record.Step{Phase: record.Pretraining, Step: step}
 	for i := range 11 {
@@ -55,7 +53,8 @@ func stepped(step int64) record.Step {
 	return line
 }
 
-func looked(epoch int64, top1 float64) record.Eval {
+// evaluated is a line of an online evaluation.
+func evaluated(epoch int64, top1 float64) record.Eval {
 	return record.Eval{Step: 247 * epoch, Epoch: epoch, ProbeTop1: top1, Images: 1000}
 }
 
@@ -71,31 +70,32 @@ type skipped struct{ from, to int64 }
 // fine is an update as it should be.
 type fine int64
 
-// show lets a judge see lines one after the other.
-func show(g Rules, lines []any) (found []record.Alarm) {
+// evaluate gives lines to the rules, one after the other.
+func evaluate(r Rules, lines []any) (found []record.Alarm) {
 	for _, line := range lines {
 		switch l := line.(type) {
 		case skipped:
 			for step := l.from; step <= l.to; step++ {
-				found = append(found, g.EvaluateUpdate(step, true)...)
+				found = append(found, r.EvaluateUpdate(step, true)...)
 			}
 		case fine:
-			found = append(found, g.EvaluateUpdate(int64(l), false)...)
+			found = append(found, r.EvaluateUpdate(int64(l), false)...)
 		default:
-			found = append(found, g.Evaluate(line)...)
+			found = append(found, r.Evaluate(line)...)
 		}
 	}
 	return found
 }
 
-// cases are courses of runs, as lines made up here, and the alarms that they raise, in order, as kind, step and depth.
+// cases are the lines of runs, made up here, and the alarms that they fire, in order: kind, epoch
+// or step, depth.
 var cases = []struct {
 	name  string
 	lines []any
 	want  []string
 }{
-	{"healthy", []any{healthy(0), looked(0, 30), stepped(50), healthy(1), healthy(6), stepped(1500), looked(10, 40), stepped(2500), healthy(20), looked(20, 45), stepped(5000), looked(30, 44)}, nil},
-	{"collapse rings once until it has been healthy", []any{
+	{"healthy", []any{healthy(0), evaluated(0, 30), stepped(50), healthy(1), healthy(6), stepped(1500), evaluated(10, 40), stepped(2500), healthy(20), evaluated(20, 45), stepped(5000), evaluated(30, 44)}, nil},
+	{"collapse fires once until it has been healthy", []any{
 		healthy(6), changed(healthy(7), func(l *record.Health) { l.Std[4] = record.Finite(0.09) }), changed(healthy(8), func(l *record.Health) { l.Std[4] = record.Finite(0.02) }),
 		changed(healthy(9), func(l *record.Health) { l.Std[4] = record.Finite(0.102) }), // not healthy enough to count
 		changed(healthy(10), func(l *record.Health) { l.Std[4] = record.Finite(0.09) }), healthy(11),
@@ -129,41 +129,42 @@ var cases = []struct {
 		changed(stepped(1300), func(l *record.Step) { l.Table[2][9], l.Updates[2] = record.Finite(1.1), 250 }),
 	}, nil},
 	{"gradients that are not finite", []any{skipped{10, 10}, fine(11), skipped{200, 201}, skipped{250, 280}, fine(281), skipped{290, 290}, fine(899), skipped{900, 903}}, []string{"not_finite 250", "not_finite 902"}},
-	{"a falling probe", []any{looked(10, 60), looked(15, 58), looked(20, 52), looked(25, 45), looked(30, 59), looked(35, 50)}, []string{"probe 20", "probe 35"}},
-	{"the untrained encoder is not a best", []any{looked(0, 60), looked(5, 48), looked(10, 50)}, nil},
+	{"a falling probe", []any{evaluated(10, 60), evaluated(15, 58), evaluated(20, 52), evaluated(25, 45), evaluated(30, 59), evaluated(35, 50)}, []string{"probe 20", "probe 35"}},
+	{"the untrained encoder is not a best", []any{evaluated(0, 60), evaluated(5, 48), evaluated(10, 50)}, nil},
 }
 
+// shorthand writes alarms as the cases do.
 func shorthand(all []record.Alarm) (list []string) {
 	for _, a := range all {
-		text := []string{a.Alarm, figure(record.Finite(float64(a.Step)))}
+		text := []string{a.Alarm, format(record.Finite(float64(a.Step)))}
 		if slices.Contains([]string{record.AlarmCollapse, record.AlarmRank, record.AlarmResidual, record.AlarmProbe}, a.Alarm) {
-			text[1] = figure(record.Finite(a.Epoch))
+			text[1] = format(record.Finite(a.Epoch))
 		}
 		if text[1] == "4.94e+04" {
 			text[1] = "49400"
 		}
 		if a.Depth != nil {
-			text = append(text, figure(record.Finite(float64(*a.Depth))))
+			text = append(text, format(record.Finite(float64(*a.Depth))))
 		}
 		if a.To != nil {
-			text[2] += "-" + figure(record.Finite(float64(*a.To)))
+			text[2] += "-" + format(record.Finite(float64(*a.To)))
 		}
 		list = append(list, strings.Join(text, " "))
 	}
 	return list
 }
 
-// TestAlarms: what rings, and when, and that it does not matter where the run was cut: the memory goes through a
-// checkpoint between any two lines.
-func TestAlarms(t *testing.T) {
+// TestAlarmsDoNotDependOnRestarts: each case fires what it should, also when the state goes through
+// a checkpoint between any two lines.
+func TestAlarmsDoNotDependOnRestarts(t *testing.T) {
 	for _, c := range cases {
-		g := newTestJudge()
-		whole := show(g, c.lines)
+		r := tableRules()
+		whole := evaluate(r, c.lines)
 		if d := cmp.Diff(c.want, shorthand(whole), cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s:\n%s", c.name, d)
 		}
-		if g.memory.Count != len(whole) {
-			t.Errorf("%s: %d alarms counted, %d raised", c.name, g.memory.Count, len(whole))
+		if r.state.Count != len(whole) {
+			t.Errorf("%s: %d alarms counted, %d fired", c.name, r.state.Count, len(whole))
 		}
 		for _, a := range whole {
 			if a.Text == "" || strings.Contains(a.Text, "%!") || a.Depth != nil && strings.Contains(a.Text, "0x") {
@@ -171,17 +172,17 @@ func TestAlarms(t *testing.T) {
 			}
 		}
 		for cut := range c.lines {
-			before := newTestJudge()
-			found := show(before, c.lines[:cut])
-			text, err := json.Marshal(before.memory)
+			before := tableRules()
+			found := evaluate(before, c.lines[:cut])
+			text, err := json.Marshal(before.state)
 			if err != nil {
 				t.Fatal(err)
 			}
-			after := newTestJudge()
-			if err := json.Unmarshal(text, after.memory); err != nil {
+			after := tableRules()
+			if err := json.Unmarshal(text, after.state); err != nil {
 				t.Fatal(err)
 			}
-			found = append(found, show(after, c.lines[cut:])...)
+			found = append(found, evaluate(after, c.lines[cut:])...)
 			if d := cmp.Diff(whole, found, cmpopts.EquateEmpty()); d != "" {
 				t.Errorf("%s, cut before line %d:\n%s", c.name, cut, d)
 			}
@@ -189,16 +190,16 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// TestHealthyPathways: the run's own sampling, over whole runs of the table and over the demonstration's, never leaves its
-// share by more than chance, as the judge knows it; a sampler that favours one depth by a tenth does.
-func TestHealthyPathways(t *testing.T) {
+// TestOwnSamplingFiresNoAlarm, over whole runs of the table and of the demonstration. A sampler
+// that favours one depth by a tenth does.
+func TestOwnSamplingFiresNoAlarm(t *testing.T) {
 	for _, c := range []struct {
 		depths      settings.DepthSet
 		rows, total int
 		favoured    bool
 	}{{span(1, 11), 2, 49400, false}, {span(0, 11), 2, 49400, false}, {span(0, 3), 2, 436, false}, {span(0, 3), 1, 5000, false}, {span(1, 11), 0, 5000, false}, {span(1, 4), 3, 5000, false}, {span(11, 11), 0, 5000, false}, {span(1, 11), 2, 49400, true}} {
 		for seed := range uint64(4) {
-			g := Rules{depths: c.depths, rows: c.rows, perEpoch: 247, memory: &State{}}
+			r := Rules{depths: c.depths, rows: c.rows, perEpoch: 247, state: &State{}}
 			updates := make([]int64, len(c.depths))
 			other := rand.New(rand.NewPCG(seed, 0))
 			var found []record.Alarm
@@ -211,7 +212,7 @@ func TestHealthyPathways(t *testing.T) {
 					updates[slices.Index(c.depths, source)]++
 				}
 				if (step+1)%50 == 0 {
-					found = append(found, g.Evaluate(record.Step{Phase: record.Pretraining, Step: step + 1, Updates: slices.Clone(updates)})...)
+					found = append(found, r.Evaluate(record.Step{Phase: record.Pretraining, Step: step + 1, Updates: slices.Clone(updates)})...)
 				}
 			}
 			if c.favoured != (len(found) > 0) || c.favoured && *found[0].Depth != 3 {

@@ -1,7 +1,14 @@
+// Package bench is cijepa bench: the training step alone, timed without data. It knows no bucket
+// and no run.
+//
+//	bench.go      Options and Run: what is measured, in order
+//	steps.go      TimeSteps, for the benchmark and for cijepa check
+//	transfers.go  copies of images to the device, and of the state from it
+//	card.go       the card and its peak
+//	result.go     Result, the line of JSON
 package bench
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,18 +17,16 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
-	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// Options say how a benchmark measures; what it measures, the settings say.
+// Options say how a benchmark measures. What it measures is in the settings.
 type Options struct {
 	Steps   int     // timed steps of each mask shape
 	Warmup  int     // steps before them
@@ -45,21 +50,28 @@ func (o Options) check(cfg model.Config) error {
 	want(o.Warmup >= 0, "-warmup", o.Warmup, "0 or more")
 	want(o.Peak >= 0 && !math.IsInf(o.Peak, 0), "-peak", o.Peak, "a number above 0, or 0: by the card's name")
 	want((o.Target == 0) == (o.Context == 0), "-target", o.Target, "together with -context, or neither")
-	want(o.Target >= 0 && o.Target <= tokens, "-target", o.Target, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
-	want(o.Context >= 0 && o.Context <= tokens, "-context", o.Context, fmt.Sprintf("from 1 to the %d tokens of an image", tokens))
+	lengths := fmt.Sprintf("from 1 to the %d tokens of an image", tokens)
+	want(o.Target >= 0 && o.Target <= tokens, "-target", o.Target, lengths)
+	want(o.Context >= 0 && o.Context <= tokens, "-context", o.Context, lengths)
 	return faults.OrNil()
 }
 
-// Run times the training step of these settings on their device, without data: images are noise, the state begins as a
-// run's does. It writes one line of JSON, a Benchmark. It needs no bucket.
-func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer, log *slog.Logger) error {
+// Run times the training step of these settings on their device. It needs no bucket and no data:
+// images are noise, and the state is a run's initial one. It writes a Result to out, as one line of
+// JSON.
+func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer,
+	log *slog.Logger,
+) error {
 	m := cfg.Model()
 	if err := o.check(m); err != nil {
 		return err
 	}
 	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: machine.NvidiaSMI}
-	b.found = Result{Versions: versions, Preset: cfg.Preset, Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows}
-	// What runs on a device cannot be interrupted; it is left to the end of the process.
+	b.found = Result{
+		Versions: versions, Preset: cfg.Preset,
+		Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows,
+	}
+	// A call of the device cannot be interrupted. After a signal it runs until the process ends.
 	if err := machine.Interruptible(ctx, func() error { return b.run(ctx) }); err != nil {
 		return err
 	}
@@ -83,9 +95,8 @@ type bench struct {
 	found   Result
 
 	learner *model.Learner
-	images  []byte
-	step    int64 // number of the next one
-	gaps    []time.Duration
+	step    int64           // number of the next one
+	gaps    []time.Duration // between steps
 }
 
 // seconds rounds a time to microseconds.
@@ -99,29 +110,28 @@ func (b *bench) run(ctx context.Context) (err error) {
 		clock = time.Now()
 		return seconds(clock.Sub(begin))
 	}
-	var kept *machine.ProgramStore
+	var programs *machine.ProgramStore
 	if b.options.Programs != "" {
-		kept = machine.NewProgramStore(b.options.Programs, b.log)
+		programs = machine.NewProgramStore(b.options.Programs, b.log)
 	}
-	device, err := machine.OpenDevice(b.cfg, kept, b.log) // left to the end of the process, as arrays on it may be
+	device, err := machine.OpenDevice(b.cfg, programs, b.log) // never closed: arrays on it may outlive this function
 	if err != nil {
 		return err
 	}
 	b.found.Device, b.found.OpenSeconds = device.Description(), lap()
-	if b.cfg.MicroBatch == 0 {
+	if b.cfg.MicroBatch == 0 { // as a run would choose it
 		if b.cfg, err = machine.ChooseMicroBatch(ctx, device, b.cfg, nil, false, b.log); err != nil {
 			return err
 		}
 	}
 	b.model, b.found.MicroBatch = b.cfg.Model(), b.cfg.ImagesPerPass()
-	b.lookAtCard(ctx, device.Card())
+	b.findCard(ctx, device.Card())
 	lap()
 	if b.learner, err = model.NewLearner(device, b.model, b.cfg.Seed); err != nil {
 		return fmt.Errorf("making the initial state: %w", &machine.DeviceError{Err: err})
 	}
 	defer func() { err = errors.Join(err, b.learner.Close()) }()
 	b.found.StateSeconds = lap()
-	b.images = Noise(b.model.Batch, b.model.Image*b.model.Image*3)
 	b.found.StateBytes = b.model.StateBytes()
 	shapes, err := b.shapes()
 	if err != nil {
@@ -130,9 +140,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, s := range shapes {
 		lap()
 		if err := b.learner.Compile(s); err != nil {
-			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w", s.Target, s.Context, machine.StepError(b.cfg, err, nil))
+			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w",
+				s.Target, s.Context, machine.StepError(b.cfg, err, nil))
 		}
-		b.found.Shapes = append(b.found.Shapes, Shape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
+		b.found.Shapes = append(b.found.Shapes,
+			Shape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
 	}
 	if err := b.timeUpload(); err != nil {
 		return err
@@ -153,27 +165,31 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// lookAtCard names the card, if the device is one, and finds its peak.
-func (b *bench) lookAtCard(ctx context.Context, card string) {
-	if strings.HasPrefix(b.cfg.Backend, "xla") && strings.Contains(b.cfg.Backend, "cuda") {
-		if first := machine.FirstCard(ctx, b.smi); first != nil {
-			b.found.Driver = &first.Driver
-			card = cmp.Or(card, first.Name)
-		}
+// timeShape times the steps of one mask shape.
+func (b *bench) timeShape(ctx context.Context, s *Shape) error {
+	shape := mask.Shape{Target: s.Target, Context: s.Context}
+	times, err := TimeSteps(ctx, b.learner, Trial{
+		Model: b.model, Shape: shape, Seed: b.cfg.Seed, From: b.step, LR: b.cfg.StartLR(), EMAMomentum: b.cfg.EMAMomentum,
+		Warmup: b.options.Warmup, Steps: b.options.Steps,
+	})
+	if err != nil {
+		return fmt.Errorf("steps of %d images: %w", b.model.Batch, err)
 	}
-	if card != "" {
-		b.found.Card = &card
+	s.FirstSeconds, s.StepSeconds = seconds(times.First), seconds(times.Typical())
+	s.FastestSeconds, s.SlowestSeconds = seconds(slices.Min(times.Counted)), seconds(slices.Max(times.Counted))
+	s.ImagesPerSecond = float64(b.model.Batch) / s.StepSeconds
+	s.FLOPsPerImage = b.model.FLOPs(shape)
+	if b.step == 0 {
+		b.found.FirstLoss = record.Finite(times.FirstLoss)
 	}
-	peak := b.options.Peak
-	if peak == 0 && b.found.Card != nil && b.model.Precision == model.BFloat16 {
-		peak = peakOf(*b.found.Card)
-	}
-	if peak > 0 {
-		b.found.Peak = &peak
-	}
+	b.found.LastLoss = record.Finite(times.LastLoss)
+	b.found.Skipped += times.Skipped
+	b.gaps = append(b.gaps, times.Gaps...)
+	b.step += int64(times.Taken)
+	return nil
 }
 
-// shapes are those of the run, or the one that the options name.
+// shapes returns the mask shapes of the run, or the one that the options name.
 func (b *bench) shapes() ([]mask.Shape, error) {
 	if b.options.Target > 0 {
 		return []mask.Shape{{Target: b.options.Target, Context: b.options.Context, Probability: 1}}, nil
@@ -185,7 +201,7 @@ func (b *bench) shapes() ([]mask.Shape, error) {
 	return masker.Shapes(), nil
 }
 
-// conclude weights the shapes by their probabilities.
+// conclude weights the shapes by their probabilities and adds up.
 func (b *bench) conclude() {
 	f := &b.found
 	for _, s := range f.Shapes {
@@ -202,25 +218,4 @@ func (b *bench) conclude() {
 	f.GapSeconds = seconds(median(b.gaps))
 	seen := b.learner.Inspect()
 	f.Products, f.FusedAttention = seen.Products, seen.FusedAttention
-}
-
-// median of times; of an even number the upper one.
-func median(laps []time.Duration) time.Duration {
-	if len(laps) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(laps))[len(laps)/2]
-}
-
-// Noise is one random image, repeated.
-func Noise(n, size int) []byte {
-	stream := draw.New(0, "check")
-	images := make([]byte, n*size)
-	for i := range size {
-		images[i] = byte(stream.Uint64())
-	}
-	for i := 1; i < n; i++ {
-		copy(images[i*size:], images[:size])
-	}
-	return images
 }

@@ -109,7 +109,8 @@ func TestBenchOfOneShape(t *testing.T) {
 	}
 }
 
-// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to oneself.
+// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to
+// oneself.
 func TestBenchOfALossThatIsNotFinite(t *testing.T) {
 	cfg, o := smallBench()
 	cfg.PeakLR = 1e31
@@ -161,7 +162,7 @@ func TestPeakOf(t *testing.T) {
 		return []byte("NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n"), nil
 	}}
 	b.cfg.Backend = "xla:/plugin/xla_cuda_plugin.so"
-	if b.lookAtCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
+	if b.findCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
 		t.Errorf("found %+v", b.found)
 	}
 }

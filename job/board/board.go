@@ -1,9 +1,15 @@
-// Package board turns the lines of a run into event files for TensorBoard, one object a flush: the figures of both phases
-// by update, the table of errors as a picture, alarms as text, and the settings and final figures for the table of
-// hyperparameters. It knows the lines of package record; no settings, no storage, no model.
+// Package board turns the lines of a run into event files for TensorBoard, one object a flush: the
+// numbers of both phases by update, the table of errors as a picture, alarms as text, and the
+// settings and scores for the table of hyperparameters. It knows the lines of package record; no
+// settings, no storage, no model.
 //
-// TensorBoard reads the files of a folder in the order of their names, so these begin with the time of the attempt. What
-// an attempt computes again it says once more, and the first event of its files voids what was said before.
+// TensorBoard reads the files of a folder in the order of their names, so these begin with the time
+// of the attempt. The first event of an attempt voids the events that an earlier attempt wrote of
+// later updates.
+//
+//	board.go    the lines, and the files made of them
+//	event.go    the encoding of events
+//	session.go  the encoding of hyperparameters
 package board
 
 import (
@@ -16,28 +22,29 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report/chart"
 )
 
-// Board gathers events. The zero Board is ready; one goroutine may add while another takes.
+// Board collects events until they are written. The zero Board is ready. It is safe for concurrent
+// use: one goroutine adds while another writes.
 type Board struct {
-	// Draw makes a PNG of a table of errors, source depth x target depth; nil: no pictures.
-	Draw func(table [][]*float64) ([]byte, error)
-
 	mu       sync.Mutex
 	begun    time.Time // of the first event
 	folders  map[string]*folder
-	table    [][]*float64 // the newest
-	pictures []drawing    // still to be drawn: it takes too long for a training loop
+	draw     func(table [][]*float64) ([]byte, error) // a PNG; nil: no pictures
+	table    [][]*float64                             // the newest
+	pictures []picture                                // to be drawn by Files: it takes too long for the training loop
 }
 
-// folder is one run in TensorBoard's eyes.
+// folder is what TensorBoard calls a run.
 type folder struct {
 	from    int64 // updates that the attempt took over from others
 	started bool  // a file with the first event of this attempt is written
 	data    []byte
 }
 
-type drawing struct {
+// picture is a table of errors that is still to be drawn.
+type picture struct {
 	folder string
 	at     time.Time
 	step   int64
@@ -52,11 +59,26 @@ type File struct {
 	taken  int // bytes of the folder's data in it
 }
 
-// root is the folder of what is not about a step. Its metrics and hyperparameters hold for the folders below it, one for
-// each phase.
+// root is the folder of what is not about an update. TensorBoard applies its hyperparameters and
+// scores to the folders below it, one for each phase.
 const root = ""
 
-// Resume says that an attempt takes a phase up after so many updates, with a table of errors as it was then.
+// Describe adds the run's settings (numbers, booleans and strings). From then on the table of
+// errors is drawn, with the collected depths as headings.
+func (b *Board) Describe(run string, depths []int, settings map[string]any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.add(root, now, sessionStart(now, settings))
+	b.draw = func(table [][]*float64) ([]byte, error) {
+		var png bytes.Buffer
+		err := chart.ByDepth(depths, table).PNG(&png, run)
+		return png.Bytes(), err
+	}
+}
+
+// Resume sets where an attempt begins: after so many updates of a phase, with the table of errors
+// as it was then.
 func (b *Board) Resume(phase string, updates int64, table [][]*float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +88,7 @@ func (b *Board) Resume(phase string, updates int64, table [][]*float64) {
 	}
 }
 
-// Line takes a line of the journal, which nobody changes any more.
+// Line adds a line of the journal. The caller must not change it any more.
 func (b *Board) Line(line any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,47 +96,50 @@ func (b *Board) Line(line any) {
 	switch l := line.(type) {
 	case record.Step:
 		add := b.scalars(l.Phase, now, l.Step)
-		add("loss", l.Loss)
-		add("learning_rate", &l.LR)
-		add("images_per_second", &l.ImagesPerSecond)
-		add("data_wait", &l.DataWait)
-		add("bad_samples", count(l.Bad))
-		if len(l.Table) > 0 { // of pretraining
-			add("ema_momentum", &l.EMAMomentum)
-			add("skipped_updates", count(l.Skipped))
-			add("error/deepest_to_deepest", l.Table[len(l.Table)-1][len(l.Table)-1])
+		for _, s := range record.StepSeries {
+			if s.Tag != "" && (s.Probe || l.Phase == record.Pretraining) {
+				add(s.Tag, s.Of(l))
+			}
+		}
+		if deepest := len(l.Table) - 1; deepest >= 0 {
+			add("error/deepest_to_deepest", l.Table[deepest][deepest])
 			b.table = l.Table
 		}
 	case record.Health:
 		add := b.scalars(record.Pretraining, now, l.Step)
 		for i, depth := range l.Depths {
-			add(fmt.Sprintf("feature_std/depth_%02d", depth), l.Std[i])
-			add(fmt.Sprintf("effective_rank/depth_%02d", depth), l.Rank[i])
-			add(fmt.Sprintf("residual_rms/depth_%02d", depth), l.RMS[i])
+			for _, s := range record.HealthSeries {
+				if s.Tag != "" {
+					add(fmt.Sprintf("%s/depth_%02d", s.Tag, depth), s.Of(l)[i])
+				}
+			}
 		}
-		if b.Draw != nil && len(b.table) > 1 { // one cell is no picture
-			b.pictures = append(b.pictures, drawing{record.Pretraining, now, l.Step, b.table})
+		if b.draw != nil && len(b.table) > 1 { // one cell is no picture
+			b.pictures = append(b.pictures, picture{record.Pretraining, now, l.Step, b.table})
 		}
 	case record.Eval:
 		add := b.scalars(record.Pretraining, now, l.Step)
-		add("eval/probe_top1", &l.ProbeTop1)
-		add("eval/knn_top1", l.KNNTop1)
+		for _, s := range record.EvalSeries {
+			if s.Tag != "" {
+				add(s.Tag, s.Of(l))
+			}
+		}
 	case record.Alarm:
 		b.add(record.Pretraining, now, note(now, l.Step, "alarms/"+l.Alarm, l.Text))
 	}
 }
 
-// Finish takes what the run found: percentages of the validation split. The profile's steps are depths.
-func (b *Board) Finish(f record.Metrics) {
+// Finish adds the scores of the run. The steps of the profile are depths.
+func (b *Board) Finish(m record.Metrics) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	add := b.scalars(root, now, f.Updates)
-	add("result/probe_top1", &f.Top1)
-	add("result/probe_top5", &f.Top5)
-	add("result/untrained_probe_top1", &f.UntrainedTop1)
-	add("result/knn_top1", f.KNNTop1)
-	for _, d := range f.Depths {
+	add := b.scalars(root, now, m.Updates)
+	add("result/probe_top1", &m.Top1)
+	add("result/probe_top5", &m.Top5)
+	add("result/untrained_probe_top1", &m.UntrainedTop1)
+	add("result/knn_top1", m.KNNTop1)
+	for _, d := range m.Depths {
 		add := b.scalars(root, now, int64(d.Depth))
 		add("profile/probe_top1_by_depth", &d.Top1)
 		add("profile/untrained_probe_top1_by_depth", &d.UntrainedTop1)
@@ -122,15 +147,7 @@ func (b *Board) Finish(f record.Metrics) {
 	b.add(root, now, sessionEnd(now))
 }
 
-// Describe takes the run's settings: numbers, truth values and words.
-func (b *Board) Describe(settings map[string]any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Now()
-	b.add(root, now, sessionStart(now, settings))
-}
-
-// scalars gives a function that adds figures of a step; those that are not there, or were not finite, it passes over.
+// scalars returns a function that adds numbers of an update, except those that are not known.
 func (b *Board) scalars(name string, at time.Time, step int64) func(tag string, value *float64) {
 	return func(tag string, value *float64) {
 		if value != nil {
@@ -157,14 +174,15 @@ func (b *Board) folder(name string) *folder {
 	return b.folders[name]
 }
 
-// Files draws what is to be drawn and gives what has not been written yet. A picture that cannot be drawn is left out.
+// Files draws the pictures and returns what has not been written yet. A picture that cannot be
+// drawn is left out: the error is of the last such one, and the files are complete but for these.
 func (b *Board) Files() (files []File, err error) {
 	b.mu.Lock()
-	pictures := b.pictures
+	pictures, draw := b.pictures, b.draw
 	b.pictures = nil
 	b.mu.Unlock()
 	for _, p := range pictures {
-		event, failed := b.draw(p)
+		event, failed := p.event(draw)
 		if failed != nil {
 			err = failed
 			continue
@@ -194,8 +212,9 @@ func (b *Board) Files() (files []File, err error) {
 	return files, err
 }
 
-func (b *Board) draw(p drawing) ([]byte, error) {
-	text, err := b.Draw(p.table)
+// event draws a picture as an event.
+func (p picture) event(draw func(table [][]*float64) ([]byte, error)) ([]byte, error) {
+	text, err := draw(p.table)
 	if err != nil {
 		return nil, fmt.Errorf("drawing the table of errors of step %d: %w", p.step, err)
 	}
@@ -203,19 +222,14 @@ func (b *Board) draw(p drawing) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the drawn table of errors of step %d: %w", p.step, err)
 	}
-	return picture(p.at, p.step, "error/table", size.Width, size.Height, text), nil
+	return imageEvent(p.at, p.step, "error/table", size.Width, size.Height, text), nil
 }
 
-// Written takes a file off what is to be written.
+// Written marks a file of Files as written.
 func (b *Board) Written(f File) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	folder := b.folders[f.folder]
 	folder.started = true
 	folder.data = bytes.Clone(folder.data[f.taken:])
-}
-
-func count(n int64) *float64 {
-	v := float64(n)
-	return &v
 }

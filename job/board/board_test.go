@@ -126,9 +126,10 @@ func files(t *testing.T, b *Board) map[string]File {
 	return byFolder
 }
 
-// TestFiles: each flush is a file of its own that begins with the version; the first of an attempt voids what follows the
-// updates that it took over; what could not be written comes again, together with what has come since.
-func TestFiles(t *testing.T) {
+// TestEventsAreWrittenOnce: each flush is a file that begins with the version, and the first of an
+// attempt voids what follows the updates that it took over. Events that could not be written are in
+// the next file.
+func TestEventsAreWrittenOnce(t *testing.T) {
 	b := &Board{}
 	b.Resume(record.Pretraining, 20, nil)
 	b.Line(step(25, .5))
@@ -167,15 +168,15 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestFigures: figures that are not there, or were not finite, are passed over; the others have their tags.
-func TestFigures(t *testing.T) {
+// TestEveryKnownNumberHasItsTag; the others are left out.
+func TestEveryKnownNumberHasItsTag(t *testing.T) {
 	b := &Board{}
 	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Table: [][]*float64{{nil}}})
 	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2)})
 	b.Line(record.Health{Step: 1, Depths: []int{3, 11}, Std: []*float64{at(.5), nil}, Rank: []*float64{at(7), at(8)}, RMS: []*float64{nil, nil}})
 	b.Line(record.Eval{Step: 1, ProbeTop1: 40})
 	b.Line(record.Alarm{Step: 1, Alarm: record.AlarmCollapse, Text: "features of depth 3 are the same"})
-	b.Describe(map[string]any{"seed": 3.})
+	b.Describe("r", []int{3, 11}, map[string]any{"seed": 3.})
 	b.Finish(record.Metrics{Updates: 9, Top1: 70, KNNTop1: at(60), Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
 	want := map[string][]string{
 		"pretrain": {"learning_rate", "images_per_second", "data_wait", "bad_samples", "ema_momentum", "skipped_updates",
@@ -200,15 +201,16 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// blank draws a picture without anything.
 func blank(_ [][]*float64) ([]byte, error) {
 	var b bytes.Buffer
 	err := png.Encode(&b, image.NewRGBA(image.Rect(0, 0, 30, 20)))
 	return b.Bytes(), err
 }
 
-// TestPicture: the newest table is drawn once an epoch; one that cannot be drawn costs itself and nothing else.
-func TestPicture(t *testing.T) {
-	b := &Board{Draw: blank}
+// TestTableIsDrawnOnceAnEpoch. A failure costs this picture and nothing else.
+func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
+	b := &Board{draw: blank}
 	b.Line(record.Health{Step: 0}) // there is no table yet
 	b.Line(step(5, .5))
 	b.Line(record.Health{Step: 10})
@@ -222,14 +224,14 @@ func TestPicture(t *testing.T) {
 		t.Errorf("%d pictures", len(pictures))
 	}
 
-	b = &Board{Draw: blank}
+	b = &Board{draw: blank}
 	b.Resume(record.Pretraining, 15, step(15, .5).Table)
 	b.Line(record.Health{Step: 20}) // before the first line: the table is the one of the checkpoint
 	if all, text := read(t, files(t, b)["pretrain"].Data), []byte("\x89PNG"); len(all) != 3 || all[2].step != 20 || !bytes.Contains(all[2].data, text) {
 		t.Errorf("after a restart: %d events", len(all))
 	}
 
-	b = &Board{Draw: func([][]*float64) ([]byte, error) { return nil, errors.New("no ink") }}
+	b = &Board{draw: func([][]*float64) ([]byte, error) { return nil, errors.New("no ink") }}
 	b.Line(step(5, .5))
 	b.Line(record.Health{Step: 10})
 	all, err := b.Files()
@@ -241,8 +243,8 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second computes updates again. It
-// needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
+// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second
+// computes updates again. It needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
 func TestTensorBoardReads(t *testing.T) {
 	python := os.Getenv("CIJEPA_TENSORBOARD")
 	if python == "" {
@@ -266,13 +268,13 @@ func TestTensorBoardReads(t *testing.T) {
 			b.Written(f)
 		}
 	}
-	killed := &Board{Draw: blank}
+	killed := &Board{draw: blank}
 	killed.Line(step(10, .9))
 	write(killed, "1", "a-000001")
 	killed.Line(step(20, .8))
 	killed.Line(step(30, .7))
 	write(killed, "1", "a-000002")
-	again := &Board{Draw: blank}
+	again := &Board{draw: blank}
 	again.Resume(record.Pretraining, 15, step(15, .8).Table)
 	again.Line(step(20, .6))
 	again.Line(record.Health{Step: 20})

@@ -9,10 +9,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The numbers of the fields are those of event.proto, summary.proto and tensor.proto, as TensorBoard 2.21 has them. No Go
-// library that is kept up writes them.
+// The numbers of the fields are those of event.proto, summary.proto and tensor.proto in TensorBoard
+// 2.21. No maintained Go library writes them.
 
-// event is one tensorflow.Event but for its content.
+// event is a tensorflow.Event without content.
 func event(at time.Time, step int64) []byte {
 	b := protowire.AppendTag(nil, 1, protowire.Fixed64Type)
 	b = protowire.AppendFixed64(b, math.Float64bits(float64(at.UnixNano())/1e9))
@@ -23,12 +23,13 @@ func event(at time.Time, step int64) []byte {
 // version is the event that every file begins with.
 func version(at time.Time) []byte { return text(event(at, 0), 3, "brain.Event:2") }
 
-// start is the event that an attempt begins with: what earlier files say of this step and later ones is void.
+// start is the first event of an attempt. It voids the events of earlier files at this step and
+// later ones.
 func start(at time.Time, step int64) []byte {
 	return message(event(at, step), 7, number(nil, 1, 1)) // SessionLog.START
 }
 
-// scalar is one figure.
+// scalar is the event of one number.
 func scalar(at time.Time, step int64, tag string, value float64) []byte {
 	v := text(nil, 1, tag)
 	v = protowire.AppendTag(v, 2, protowire.Fixed32Type)
@@ -36,14 +37,14 @@ func scalar(at time.Time, step int64, tag string, value float64) []byte {
 	return message(event(at, step), 5, message(nil, 1, v))
 }
 
-// picture is an image as PNG.
-func picture(at time.Time, step int64, tag string, width, height int, png []byte) []byte {
-	image := number(number(number(nil, 1, uint64(height)), 2, uint64(width)), 3, 4) // 4: RGBA
-	image = message(image, 4, png)
-	return message(event(at, step), 5, message(nil, 1, message(text(nil, 1, tag), 4, image)))
+// imageEvent is the event of a PNG.
+func imageEvent(at time.Time, step int64, tag string, width, height int, png []byte) []byte {
+	body := number(number(number(nil, 1, uint64(height)), 2, uint64(width)), 3, 4) // 4: RGBA
+	body = message(body, 4, png)
+	return message(event(at, step), 5, message(nil, 1, message(text(nil, 1, tag), 4, body)))
 }
 
-// note is a text in Markdown.
+// note is the event of a text in Markdown.
 func note(at time.Time, step int64, tag, markdown string) []byte {
 	const strings = 7 // DT_STRING
 	tensor := message(number(nil, 1, strings), 2, message(nil, 2, number(nil, 1, 1)))
@@ -51,13 +52,14 @@ func note(at time.Time, step int64, tag, markdown string) []byte {
 	return plugin(at, step, tag, "text", nil, tensor)
 }
 
-// hparams is a message of the plugin of that name, which carries its data beside an empty tensor.
+// hparams is an event of TensorBoard's plugin hparams: its data, and an empty tensor.
 func hparams(at time.Time, tag string, data []byte) []byte {
 	const floats = 1 // DT_FLOAT
 	empty := message(number(nil, 1, floats), 2, message(nil, 2, nil))
 	return plugin(at, 0, "_hparams_/"+tag, "hparams", data, empty)
 }
 
+// plugin is an event that a plugin of TensorBoard shows.
 func plugin(at time.Time, step int64, tag, name string, data, tensor []byte) []byte {
 	const tensors = 2 // DATA_CLASS_TENSOR
 	metadata := message(nil, 1, message(text(nil, 1, name), 2, data))
@@ -78,7 +80,8 @@ func number(b []byte, field protowire.Number, n uint64) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// frame appends an event to a file as TFRecord has it: length, masked CRC of the length, event, masked CRC of the event.
+// frame appends an event to a file in the TFRecord format: length, masked CRC of the length, event,
+// masked CRC of the event.
 func frame(file, event []byte) []byte {
 	masked := func(b []byte) uint32 {
 		c := crc32.Checksum(b, castagnoli)

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// sessionStart is what TensorBoard's table of hyperparameters knows a run by. The numbers of the fields are those of
-// plugin_data.proto of its plugin hparams.
+// sessionStart is the event with the hyperparameters of a run. The numbers of the fields are those
+// of plugin_data.proto of the plugin hparams.
 func sessionStart(at time.Time, settings map[string]any) []byte {
 	var info []byte
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
@@ -20,7 +20,7 @@ func sessionStart(at time.Time, settings map[string]any) []byte {
 	return hparams(at, "session_start_info", message(nil, 3, seconds(info, 5, at)))
 }
 
-// sessionEnd says that a run has come to its end.
+// sessionEnd is the event of a finished run.
 func sessionEnd(at time.Time) []byte {
 	const success = 1
 	return hparams(at, "session_end_info", message(nil, 4, seconds(number(nil, 1, success), 2, at)))
@@ -37,6 +37,8 @@ func value(v any) []byte {
 	return text(nil, 3, fmt.Sprint(v))
 }
 
+// seconds appends a time, in seconds since 1970.
 func seconds(b []byte, field protowire.Number, at time.Time) []byte {
-	return protowire.AppendFixed64(protowire.AppendTag(b, field, protowire.Fixed64Type), math.Float64bits(float64(at.UnixNano())/1e9))
+	b = protowire.AppendTag(b, field, protowire.Fixed64Type)
+	return protowire.AppendFixed64(b, math.Float64bits(float64(at.UnixNano())/1e9))
 }

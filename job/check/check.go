@@ -1,3 +1,13 @@
+// Package check is cijepa check: what a run would need, tried before it begins. It opens what a run
+// opens, through job/machine, and begins nothing.
+//
+//	check.go    Run, and how findings are written
+//	bucket.go   rights in the bucket, and the rate of an upload
+//	data.go     the data, its shards and their cache
+//	run.go      where the run stands
+//	device.go   the device and its memory
+//	steps.go    what an update takes, from timed steps
+//	predict.go  the hours of the run, and what a preemption costs
 package check
 
 import (
@@ -17,25 +27,26 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// A check is to end within a minute, but where it compiles for a GPU: so much of it goes to a bucket that does not answer, and to measuring
-// steps.
+// A check ends within a minute, unless it compiles for a GPU.
 const (
-	checkPatience = 15 * time.Second
-	checkBudget   = 40 * time.Second
+	retryTimeout = 15 * time.Second // of a bucket that does not answer
+	stepsBudget  = 40 * time.Second // for timing steps
 )
 
-// Run tries, before money is spent, what a run with these settings would need, and writes one line a finding to out:
-// rights in the bucket, where the run stands, the data, the cache's space, the device, its memory, the time that the run
-// would take and what a preemption would cost. It does not begin the run, and what it writes below the run's prefix it
-// deletes again. All faults come back in one error: a *SettingsError for what can never work, joined with what is out of
-// reach now or damaged; nil when nothing stands in the way.
+// Run tries what a run with these settings would need, before money is spent. It writes a line a
+// finding to out: rights in the bucket, where the run stands, the data, the cache's space, the
+// device, its memory, the time that the run would take, and what a preemption would cost. It does
+// not begin the run, and it deletes what it writes below the run's prefix.
+//
+// All faults come back in one error: a *settings.Error for what can never work, joined with what is
+// damaged or out of reach now; nil if there is none.
 func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) error {
-	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: checkBudget, smi: machine.NvidiaSMI}
+	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: stepsBudget, smi: machine.NvidiaSMI}
 	return c.run(ctx)
 }
 
-// check is one examination of the settings. What one part finds out, later ones build on; where a part fails they do
-// without it.
+// check is one check of the settings. Each part builds on what the parts before it found, and does
+// without what they could not find.
 type check struct {
 	cfg    settings.Config
 	out    io.Writer
@@ -43,29 +54,30 @@ type check struct {
 	budget time.Duration                             // of measuring steps
 	smi    func(ctx context.Context) ([]byte, error) // what nvidia-smi prints of the cards
 
-	bucket *storage.Bucket     // nil: cannot be used
-	tidy   func()              // removes folders that the check has made; nil: none
-	data   *shards.Dataset     // nil: cannot be read
-	theirs *settings.Recipe    // of the run, if it has begun
-	done   bool                // the run has its result
-	at     checkpoint.Position // of the newest checkpoint
-	device *model.Device       // nil: cannot be opened
-	rate   float64             // bytes a second of an upload; 0: not known
-	update float64             // seconds of an update; 0: not known
+	bucket   *storage.Bucket     // nil: cannot be used
+	tidy     func()              // removes folders that the check made; nil: none
+	data     *shards.Dataset     // nil: cannot be read
+	recorded *settings.Recipe    // of the run, if it has begun
+	done     bool                // the run has its result
+	at       checkpoint.Position // of the newest checkpoint
+	device   *model.Device       // nil: cannot be opened
+	rate     float64             // of an upload, in bytes a second; 0: not known
+	update   float64             // of an update, in seconds; 0: not known
 
-	settings settings.Error
-	errs     []error // faults that no setting mends
+	faults   settings.Error // of the settings
+	errs     []error        // other faults
 	oks      int
 	warnings int
-	writing  error // of out
+	writeErr error // of out
 }
 
-// run examines everything in turn.
+// run checks everything in turn.
 func (c *check) run(ctx context.Context) error {
 	c.ok("settings", "preset %s, run %s, seed %d: all can be read and fit together", c.cfg.Preset, c.cfg.Run, c.cfg.Seed)
 	defer c.close()
 	for _, part := range []func(context.Context){
-		c.lookAtBucket, c.lookAtData, c.lookAtRun, c.lookAtCache, c.lookAtDevice, c.lookAtMemory, c.timeUpload, c.timeSteps, c.tellTime, c.tellPreemption,
+		c.checkBucket, c.checkData, c.checkRun, c.checkCache, c.checkDevice, c.checkMemory,
+		c.timeUpload, c.timeSteps, c.reportTime, c.reportPreemption,
 	} {
 		if part(ctx); ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -79,37 +91,37 @@ func (c *check) run(ctx context.Context) error {
 
 // conclude prints the summary and returns all faults.
 func (c *check) conclude() error {
-	faults := len(c.settings.Faults) + len(c.errs)
+	n := len(c.faults.Faults) + len(c.errs)
 	verdict := "nothing that was looked at stands in the way of this run"
-	if faults > 0 {
+	if n > 0 {
 		verdict = "this run cannot work as things are"
 	}
-	c.printf("\nok: %d, warnings: %d, faults: %d; %s\n", c.oks, c.warnings, faults, verdict)
+	c.printf("\nok: %d, warnings: %d, faults: %d; %s\n", c.oks, c.warnings, n, verdict)
 	switch {
-	case c.writing != nil:
-		return fmt.Errorf("printing what was found: %w", c.writing)
-	case faults == 0:
+	case c.writeErr != nil:
+		return fmt.Errorf("printing what was found: %w", c.writeErr)
+	case n == 0:
 		return nil
 	case len(c.errs) == 0:
-		return &c.settings
-	case len(c.settings.Faults) == 0:
+		return &c.faults
+	case len(c.faults.Faults) == 0:
 		return errors.Join(c.errs...)
 	}
-	return allFaults(append([]error{&c.settings}, c.errs...))
+	return allFaults(append([]error{&c.faults}, c.errs...))
 }
 
-// allFaults are faults of settings and others, told in one list.
+// allFaults lists faults of settings and others in one message.
 type allFaults []error
 
-// Unwrap gives the faults: the first is a *SettingsError.
+// Unwrap returns the faults. The first is a *settings.Error.
 func (e allFaults) Unwrap() []error { return e }
 
 // Error lists the faults, one a line.
 func (e allFaults) Error() string {
 	var lines []string
 	for _, err := range e {
-		if settings := (*settings.Error)(nil); errors.As(err, &settings) {
-			for _, f := range settings.Faults {
+		if wrong := (*settings.Error)(nil); errors.As(err, &wrong) {
+			for _, f := range wrong.Faults {
 				lines = append(lines, f.String())
 			}
 			continue
@@ -119,6 +131,8 @@ func (e allFaults) Error() string {
 	return fmt.Sprintf("%d things stand in the way:\n  %s", len(lines), strings.Join(lines, "\n  "))
 }
 
+// close removes what the check made and closes the bucket. The device stays open until the end of
+// the process, because a trial may still use it.
 func (c *check) close() {
 	if c.tidy != nil {
 		c.tidy()
@@ -130,47 +144,43 @@ func (c *check) close() {
 	}
 }
 
+// ok writes a finding that stands in no way.
 func (c *check) ok(subject, format string, args ...any) {
 	c.oks++
 	c.line("ok", subject, fmt.Sprintf(format, args...))
 }
 
+// warn writes a finding that a user should know of.
 func (c *check) warn(subject, format string, args ...any) {
 	c.warnings++
 	c.line("warning", subject, fmt.Sprintf(format, args...))
 }
 
-// fault takes an error as Run would return it. What a stop made fail is none.
+// fault writes an error that would end the run, and keeps it. After ctx has ended it does nothing.
 func (c *check) fault(ctx context.Context, subject string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	var settings *settings.Error
-	if !errors.As(err, &settings) {
+	var wrong *settings.Error
+	if !errors.As(err, &wrong) {
 		c.errs = append(c.errs, err)
 		c.line("fault", subject, err.Error())
 		return
 	}
-	for _, f := range settings.Faults {
-		c.settings.Faults = append(c.settings.Faults, f)
+	for _, f := range wrong.Faults {
+		c.faults.Faults = append(c.faults.Faults, f)
 		c.line("fault", subject, f.String())
 	}
 }
 
-// wrong is a fault of one setting.
-func (c *check) wrong(ctx context.Context, subject, field string, value any, format string, args ...any) {
-	e := &settings.Error{}
-	e.Add(settings.Variable(field), value, fmt.Sprintf(format, args...))
-	c.fault(ctx, subject, e)
-}
-
+// line writes one line: level, subject, text.
 func (c *check) line(level, subject, text string) {
 	c.printf("%-8s %-10s %s\n", level, subject, strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 }
 
-// printf keeps the first error: one line is as good as another to find out that nobody reads.
+// printf writes to out and keeps the first error.
 func (c *check) printf(format string, args ...any) {
-	if _, err := fmt.Fprintf(c.out, format, args...); c.writing == nil {
-		c.writing = err
+	if _, err := fmt.Fprintf(c.out, format, args...); c.writeErr == nil {
+		c.writeErr = err
 	}
 }

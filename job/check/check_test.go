@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,21 +14,28 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/gomlx/compute/gobackend"
-	_ "gocloud.dev/blob/fileblob"
-
 	"github.com/cijepa/cijepa/job/machine"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
-	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/shards"
 	"github.com/cijepa/cijepa/storage/storagetest"
+	_ "github.com/gomlx/compute/gobackend"
+	_ "gocloud.dev/blob/fileblob"
 )
 
-// packNoise writes images of noise: 64 training images in 4 shards, and 16 validation images if there are labels.
+// TestMain unsets all variables with the prefix, such as those that choose slow tests:
+// settings.Load refuses what is no setting.
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, settings.Prefix+"_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// packNoise writes splits of noise: 64 images in 4 shards, then 16 in one.
 func packNoise(t *testing.T, bucket *storage.Bucket, prefix string, splits ...string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -61,7 +64,7 @@ func packNoise(t *testing.T, bucket *storage.Bucket, prefix string, splits ...st
 	}
 }
 
-// smallRun gives the settings of a run that two cores step through in milliseconds, and its bucket with data.
+// smallRun returns the settings of a run whose steps take milliseconds, and its bucket with data.
 func smallRun(t *testing.T) (settings.Config, *storage.Bucket) {
 	t.Helper()
 	url := "file://" + filepath.ToSlash(t.TempDir())
@@ -73,23 +76,12 @@ func smallRun(t *testing.T) (settings.Config, *storage.Bucket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket := openTest(t, url)
+	bucket := storagetest.Open(t, url, storage.Options{})
 	packNoise(t, bucket, "noise", machine.TrainSplit, machine.ValidationSplit)
 	return cfg, bucket
 }
 
-func openTest(t *testing.T, url string) *storage.Bucket {
-	t.Helper()
-	bucket, err := storage.Open(t.Context(), url, storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { bucket.Close() })
-	return bucket
-}
-
-func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
-
+// put creates an object.
 func put(t *testing.T, bucket *storage.Bucket, key string, text []byte) {
 	t.Helper()
 	if _, err := bucket.Create(t.Context(), key, text); err != nil {
@@ -97,25 +89,7 @@ func put(t *testing.T, bucket *storage.Bucket, key string, text []byte) {
 	}
 }
 
-// begunRun writes the run.json that a run with these settings would have.
-func begunRun(t *testing.T, bucket *storage.Bucket, cfg settings.Config) {
-	t.Helper()
-	data, err := shards.OpenDataset(t.Context(), bucket, cfg.Data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, bucket, "runs/r/run.json", text)
-}
-
-// onePart is a part of a checkpoint.
-func onePart() checkpoint.Part {
-	return checkpoint.Part{Name: "x", Size: 1, Write: func(w io.Writer) error { _, err := w.Write([]byte("x")); return err }}
-}
-
+// keys lists all objects of a bucket.
 func keys(t *testing.T, bucket *storage.Bucket) []string {
 	t.Helper()
 	all, err := bucket.List(t.Context(), "")
@@ -125,12 +99,20 @@ func keys(t *testing.T, bucket *storage.Bucket) []string {
 	return all
 }
 
+// failing returns the URL of a bucket that behaves as planned.
+func failing(t *testing.T, plan func(storagetest.Call) storagetest.Fault) string {
+	t.Helper()
+	store := storagetest.NewStore(t)
+	store.Plan(plan)
+	return store.URL()
+}
+
 // TestCheckPredictsAGoodRun: nothing is wrong, hours are predicted, and the bucket is as before.
 func TestCheckPredictsAGoodRun(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	before := keys(t, bucket)
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, &out, testLog(t)); err != nil {
+	if err := Run(t.Context(), cfg, &out, storagetest.Log(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &out)
@@ -150,88 +132,16 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	}
 }
 
-// TestCheckMakesNoBucket: a folder that is missing is told and not made. For the bucket of runs alone that is no fault: the run makes it.
-func TestCheckMakesNoBucket(t *testing.T) {
-	cfg, _ := smallRun(t)
-	missing := filepath.Join(t.TempDir(), "missing")
-	for _, c := range []struct {
-		bucket, data string
-		fault        string
-		says         string
-	}{
-		{"file://" + missing, cfg.DataBucket, "", "the folder does not exist: " + missing + "; a run would make it"},
-		{"file://" + missing, "file://" + missing, "CIJEPA_BUCKET", "the folder does not exist: " + missing},
-		{cfg.Bucket, "file://" + missing, "CIJEPA_DATA_BUCKET", "the folder does not exist: " + missing},
-	} {
-		changed := cfg
-		changed.Bucket, changed.DataBucket = c.bucket, c.data
-		var out bytes.Buffer
-		k := &check{cfg: changed, out: &out, log: testLog(t)}
-		k.lookAtBucket(t.Context())
-		k.lookAtData(t.Context())
-		k.close()
-		var faults []string
-		for _, f := range k.settings.Faults {
-			faults = append(faults, f.Variable)
-		}
-		if strings.Join(faults, " ") != c.fault || len(k.errs) > 0 || !strings.Contains(out.String(), c.says) {
-			t.Errorf("faults %v %v, want %q, in\n%s", faults, k.errs, c.fault, &out)
-		}
-		if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
-			t.Fatalf("it was made: %v", err)
-		}
-	}
-}
-
-// TestCheckTellsWhereTheRunStands: begun, under way, done.
-func TestCheckTellsWhereTheRunStands(t *testing.T) {
-	cfg, bucket := smallRun(t)
-	tell := func(want string) {
-		t.Helper()
-		var out bytes.Buffer
-		c := &check{cfg: cfg, out: &out, log: testLog(t), bucket: bucket}
-		if c.lookAtRun(t.Context()); !strings.Contains(out.String(), want) || len(c.errs)+len(c.settings.Faults) > 0 {
-			t.Errorf("no %q in %s", want, &out)
-		}
-	}
-	begunRun(t, bucket, cfg)
-	tell("it starts at its first update")
-	run := checkpoint.OpenRun(bucket, "r", "a", testLog(t))
-	if _, err := run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{onePart()}); err != nil {
-		t.Fatal(err)
-	}
-	tell("goes on from checkpoint 1: phase pretrain, update 7")
-	result, err := json.Marshal(settings.Result{Version: record.Version, Recipe: cfg.Recipe})
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, bucket, "runs/r/result.json", result)
-	tell("r is done already")
-
-	var out bytes.Buffer
-	if err := (&check{cfg: cfg, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI}).run(t.Context()); err != nil {
-		t.Error(err)
-	}
-	for _, beyond := range []string{"goes on", "in all", "memory"} {
-		if strings.Contains(out.String(), beyond) {
-			t.Errorf("of a run that is done it says %q in\n%s", beyond, &out)
-		}
-	}
-}
-
-// TestCheckFindsFaults: what cannot work is a settings error that names the variable; what is missing, damaged or out of reach
-// is the error that Run would end with.
-func TestCheckFindsFaults(t *testing.T) {
+// TestCheckReturnsTheErrorsOfARun: what cannot work is a settings error that names the variable.
+// What is missing, damaged or out of reach is the error that a run would end with.
+func TestCheckReturnsTheErrorsOfARun(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	packNoise(t, bucket, "trainonly", machine.TrainSplit)
 	packNoise(t, bucket, "holed", machine.TrainSplit, machine.ValidationSplit)
 	if err := bucket.Delete(t.Context(), "holed/train-000003.tar"); err != nil {
 		t.Fatal(err)
 	}
-	bare(t, bucket)
+	packUnlabelled(t, bucket)
 	begunRun(t, bucket, cfg)
 	put(t, bucket, "runs/torn/run.json", []byte("{"))
 	put(t, bucket, "runs/lost/manifest/000000000001.json", []byte("{}"))
@@ -271,7 +181,7 @@ func TestCheckFindsFaults(t *testing.T) {
 			changed := cfg
 			c.change(&changed)
 			var out bytes.Buffer
-			k := &check{cfg: changed, out: &out, log: testLog(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI} // no time is predicted
+			k := &check{cfg: changed, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI} // no time is predicted
 			err := k.run(t.Context())
 			if err == nil || !c.is(err) {
 				t.Fatalf("returned %v\n%s", err, &out)
@@ -291,42 +201,8 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 }
 
-// TestCheckListsAllFaults: one list, whatever the faults are.
-func TestCheckListsAllFaults(t *testing.T) {
-	var out bytes.Buffer
-	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
-	c.settings.Add("CIJEPA_X", 7, "something else")
-	err := c.conclude()
-	if want := "3 things stand in the way:\n  CIJEPA_X=7: something else\n  opening: " + storage.ErrDenied.Error() + "\n  a; b"; err.Error() != want {
-		t.Errorf("it says\n%v\ninstead of\n%s", err, want)
-	}
-	if settings := (*settings.Error)(nil); !errors.As(err, &settings) || !errors.Is(err, storage.ErrDenied) {
-		t.Error("who asks for its kinds does not find them")
-	}
-}
-
-// failing gives the URL of a bucket that behaves as planned.
-func failing(t *testing.T, plan func(storagetest.Call) storagetest.Fault) string {
-	t.Helper()
-	store := storagetest.NewStore(t)
-	store.Plan(plan)
-	return store.URL()
-}
-
-// TestCheckWarnsOfWhatStays: a bucket from which nothing can be deleted keeps old checkpoints, and a run can do without.
-func TestCheckWarnsOfWhatStays(t *testing.T) {
-	cfg, _ := smallRun(t)
-	cfg.Bucket = failing(t, storagetest.Always(storagetest.Denied, storagetest.Delete))
-	var out bytes.Buffer
-	c := &check{cfg: cfg, out: &out, log: testLog(t)}
-	if c.lookAtBucket(t.Context()); len(c.errs) > 0 || c.warnings != 1 || !strings.Contains(out.String(), "not deleted") {
-		t.Errorf("%v\n%s", c.errs, &out)
-	}
-	c.close()
-}
-
-// bare writes the index of a data set in which every second image has no label.
-func bare(t *testing.T, bucket *storage.Bucket) {
+// packUnlabelled writes the index of a data set in which every second image has no label.
+func packUnlabelled(t *testing.T, bucket *storage.Bucket) {
 	t.Helper()
 	shard := func(name string) []shards.Shard {
 		return []shards.Shard{{Name: name, Size: 10, SHA256: strings.Repeat("0", 64),
@@ -340,69 +216,17 @@ func bare(t *testing.T, bucket *storage.Bucket) {
 	put(t, bucket, "bare/"+shards.IndexName, text)
 }
 
-// TestCheckHoldsTheCacheAgainstTheShards: a bucket that is not a folder needs a cache.
-func TestCheckHoldsTheCacheAgainstTheShards(t *testing.T) {
-	bucket := storagetest.Memory(t)
-	packNoise(t, bucket, "noise", machine.TrainSplit, machine.ValidationSplit)
-	data, err := shards.OpenDataset(t.Context(), bucket, "noise")
-	if err != nil {
-		t.Fatal(err)
+// TestAllFaultsAreInOneList, whatever their kinds.
+func TestAllFaultsAreInOneList(t *testing.T) {
+	var out bytes.Buffer
+	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
+	c.faults.Add("CIJEPA_X", 7, "something else")
+	err := c.conclude()
+	if want := "3 things stand in the way:\n  CIJEPA_X=7: something else\n  opening: " + storage.ErrDenied.Error() + "\n  a; b"; err.Error() != want {
+		t.Errorf("it says\n%v\ninstead of\n%s", err, want)
 	}
-	size := data.Index.Splits[machine.TrainSplit][0].Size
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name   string
-		dir    string
-		size   int64
-		window int
-		says   string
-		fault  bool
-	}{
-		{"all fits", t.TempDir(), 0, 4, "0 bytes of them here already", false},
-		{"less than all", t.TempDir(), 4 * size, 2, "are fetched again in every epoch", false},
-		{"less than a window", t.TempDir(), 3 * size, 4, "CIJEPA_CACHE_SIZE", true},
-		{"less than a shard", t.TempDir(), size / 2, 1, "CIJEPA_CACHE_SIZE", true},
-		{"no folder", filepath.Join(file, "below"), 0, 1, "CIJEPA_CACHE_DIR", true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			cfg := settings.Defaults()
-			cfg.DataBucket, cfg.CacheDir, cfg.CacheSize, cfg.Window = "mem://", c.dir, settings.Bytes(c.size), c.window
-			var out bytes.Buffer
-			k := &check{cfg: cfg, out: &out, log: testLog(t), data: data}
-			k.lookAtCache(t.Context())
-			if !strings.Contains(out.String(), c.says) || (len(k.settings.Faults) == 1) != c.fault || strings.Count(out.String(), "\n") != 1 {
-				t.Errorf("no %q, or not one fault, in\n%s", c.says, &out)
-			}
-		})
-	}
-}
-
-// TestCheckKnowsTheCard holds the estimate against what nvidia-smi says.
-func TestCheckKnowsTheCard(t *testing.T) {
-	for _, c := range []struct {
-		backend, smi, says string
-		micro              int
-	}{
-		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\nNVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n", "ok       card       NVIDIA H100 80GB HBM3, 85.52 GB, driver 580.1", 128},
-		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA L4, 23034 MiB, 580.1\n", "lower CIJEPA_MICRO_BATCH", 512},
-		{"xla:/plugin/xla_cuda_plugin.so", "NVIDIA L4, 23034 MiB, 580.1\n", "looks for the largest CIJEPA_MICRO_BATCH that fits", 0},
-		{"go:parallelism=64", "NVIDIA L4, 23034 MiB, 580.1\n", "CIJEPA_BACKEND=go:parallelism=64 does not use it", 512},
-		{"go:parallelism=64", "", "an estimate", 512},
-		{"go:parallelism=64", "NVIDIA-SMI has failed", "an estimate", 512},
-	} {
-		cfg := settings.Defaults()
-		cfg.Backend, cfg.MicroBatch = c.backend, c.micro
-		var out bytes.Buffer
-		k := &check{cfg: cfg, out: &out, log: testLog(t), smi: func(context.Context) ([]byte, error) { return []byte(c.smi), nil }}
-		if k.lookAtMemory(t.Context()); !strings.Contains(out.String(), c.says) {
-			t.Errorf("no %q in\n%s", c.says, &out)
-		}
-		if cards := strings.Count(out.String(), " card "); cards > 1 || cards == 1 && !strings.Contains(c.smi, "MiB") {
-			t.Errorf("%q is no card:\n%s", c.smi, &out)
-		}
+	if settings := (*settings.Error)(nil); !errors.As(err, &settings) || !errors.Is(err, storage.ErrDenied) {
+		t.Error("its kinds cannot be found")
 	}
 }
 
@@ -418,7 +242,7 @@ func TestCheckEndsWhenStopped(t *testing.T) {
 			}
 			return len(p), nil
 		})
-		if err := Run(ctx, cfg, out, testLog(t)); !errors.Is(err, errStop) {
+		if err := Run(ctx, cfg, out, storagetest.Log(t)); !errors.Is(err, errStop) {
 			t.Errorf("stopped at %s: returned %v", subject, err)
 		}
 	}
@@ -430,126 +254,3 @@ func TestCheckEndsWhenStopped(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
-
-// TestCheckGivesUpOnSlowSteps: where no step ends in time nothing is predicted, and nothing is waited for.
-func TestCheckGivesUpOnSlowSteps(t *testing.T) {
-	cfg, _ := smallRun(t)
-	var out bytes.Buffer
-	c := &check{cfg: cfg, out: &out, log: testLog(t), budget: time.Nanosecond, smi: machine.NvidiaSMI}
-	if err := c.run(t.Context()); err != nil || !strings.Contains(out.String(), "no step ended within 1ns") || strings.Contains(out.String(), "pretraining ") {
-		t.Errorf("returned %v\n%s", err, &out)
-	}
-}
-
-// TestCheckTellsWhatAPreemptionCosts: by the checkpoint's size, the upload's rate and the update's time.
-func TestCheckTellsWhatAPreemptionCosts(t *testing.T) {
-	for _, c := range []struct {
-		rate, update float64
-		says         string
-	}{
-		{1e9, 0.2, "fits CIJEPA_STOP_GRACE=15s after the update in flight (0.2 s)"},
-		{1e8, 0.2, "does not fit CIJEPA_STOP_GRACE=15s"},
-		{1e6, 0.2, "longer than CIJEPA_SAVE_EVERY=5m0s"},
-		{1e9, 60, "the update in flight takes 60.0 s before that"},
-		{1e9, 0, "SIGTERM costs no update"},
-	} {
-		var out bytes.Buffer
-		k := &check{cfg: settings.Defaults(), out: &out, rate: c.rate, update: c.update}
-		if k.tellPreemption(t.Context()); !strings.Contains(out.String(), c.says) {
-			t.Errorf("no %q in\n%s", c.says, &out)
-		}
-	}
-}
-
-// TestCheckCountsTheDefaults: the figures of model/reference/METHOD.md, section 11.
-func TestCheckCountsTheDefaults(t *testing.T) {
-	c := &check{cfg: settings.Defaults()}
-	s, shape := c.cfg.Model(), c.meanShape()
-	if got := s.StateBytes(); got != 4*(3*241_797_888+85_645_056) || math.Round(float64(got)/1e7) != 324 {
-		t.Errorf("%d bytes of state", got)
-	}
-	// The 135 there are of the mean shape, with the first and the last block of each predictor taken on all its tokens.
-	first := 6 * (s.Masks.TargetBlocks*(shape.Context+shape.Target) - shape.Context - 1)
-	last := s.Masks.TargetBlocks * shape.Context * (2 + 4*s.MLPRatio)
-	left := 3 * float64(s.Slots()*(first+last)*s.PredictorWidth*s.PredictorWidth)
-	if got := (c.operations() + left) / 1e9; math.Abs(got-135) > 3 {
-		t.Errorf("%.1f GFLOP an image and step, not 135", got)
-	}
-}
-
-// TestCheckCountsTheState: the bytes are those of the arrays that a snapshot holds, blocks that nothing trains included.
-func TestCheckCountsTheState(t *testing.T) {
-	cfg := settings.Defaults()
-	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 32, 4, 4
-	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
-	cfg.Depths, cfg.Batch = settings.DepthSet{0, 1, 2}, 1
-	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
-	learner, err := model.NewLearner(device, cfg.Model(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer learner.Close()
-	parts, err := learner.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var held int64
-	for _, part := range parts {
-		n, err := arrayBytes(part)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held += n
-	}
-	if got := cfg.Model().StateBytes(); got != held {
-		t.Errorf("%d bytes of state, but a snapshot holds %d", got, held)
-	}
-}
-
-// arrayBytes counts the bytes of the arrays of a safetensors file, without the optimiser's step counts.
-func arrayBytes(part model.Part) (n int64, err error) {
-	var file bytes.Buffer
-	if err := part.Write(&file); err != nil {
-		return 0, err
-	}
-	header := file.Next(8)
-	var arrays map[string]json.RawMessage
-	if err := json.NewDecoder(io.LimitReader(&file, int64(binary.LittleEndian.Uint64(header)))).Decode(&arrays); err != nil {
-		return 0, fmt.Errorf("%s: %w", part.Name, err)
-	}
-	for name, text := range arrays {
-		var a struct {
-			Offsets [2]int64 `json:"data_offsets"`
-		}
-		if name == "__metadata__" || strings.HasPrefix(name, "adam.step/") {
-			continue
-		}
-		if err := json.Unmarshal(text, &a); err != nil {
-			return 0, fmt.Errorf("%s: %w", part.Name, err)
-		}
-		n += a.Offsets[1] - a.Offsets[0]
-	}
-	return n, nil
-}
-
-// TestCheckScalesABlock: one block stands for a large network by its operations.
-func TestCheckScalesABlock(t *testing.T) {
-	c := &check{cfg: settings.Defaults()}
-	part := oneBlock(c.cfg.Model())
-	if err := part.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	if share := c.share(part); share < 0.05 || share > 0.1 {
-		t.Errorf("one block is %g of the operations", share)
-	}
-	if share := c.share(c.cfg.Model()); share != 1 {
-		t.Errorf("the whole is %g of the operations", share)
-	}
-	if got := extrapolate(timing{images: 4, seconds: 3}, timing{images: 16, seconds: 9}, 64); got != 33 {
-		t.Errorf("3 s for 4 images and 9 s for 16 make %g s for 64, not 33", got)
-	}
-}

@@ -18,24 +18,28 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/job/report"
 )
 
 func number(v float64) *float64 { return &v }
 
-// told is a View to which everything there is has been told.
-func told() (*View, Options) {
+// filled is a View with every kind of report of a run.
+func filled() (*View, Options) {
 	v := new(View)
 	v.Doing("compiling")
 	v.Transferred(1000, 20)
-	v.Before(&report.Run{Name: "r", Attempts: make([]report.Attempt, 3)})
+	v.Before(&history.Run{Name: "r", Attempts: make([]history.Attempt, 3)})
 	v.Stepped("pretrain", 40, 100)
 	v.Stepped("pretrain", 41, 100)
 	v.Stepped("pretrain", 42, 100)
-	v.Line(record.Health{Step: 40, Depths: []int{1, 11}, Std: []*float64{number(0.5), number(0.25)}, Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)}})
+	v.Line(record.Health{
+		Step: 40, Depths: []int{1, 11}, Std: []*float64{number(0.5), number(0.25)},
+		Rank: []*float64{number(30), nil}, RMS: []*float64{number(1), number(2)},
+	})
 	v.Line(record.Step{
-		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996, ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
+		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996,
+		ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
 		Table: [][]*float64{{number(0.9), number(0.8)}, {nil, number(0.7)}},
 	})
 	v.Line(record.Eval{ProbeTop1: 41, KNNTop1: number(40)})
@@ -49,15 +53,16 @@ func told() (*View, Options) {
 	v.Stepped("probe", 1, 10)
 	v.Line(record.Step{Phase: "probe", Step: 1, Epoch: 0.1, Loss: number(4.6), LR: 3e-3, ImagesPerSecond: 900, DataWait: 0.5})
 	return v, Options{
-		Identity: Identity{Run: "r", Preset: "demo", Versions: record.Versions{Program: "v1", Commit: "c", Go: "go1", GoMLX: "g", Compute: "c", GoXLA: "x"}, Depths: []int{1, 11}},
+		Run: "r", Preset: "demo", Depths: []int{1, 11},
+		Versions: record.Versions{Program: "v1", Commit: "c", Go: "go1", GoMLX: "g", Compute: "c", GoXLA: "x"},
 		Limit:    time.Minute, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
-// TestMetrics: every figure that a run tells is there, under a name that promlint has nothing against.
-func TestMetrics(t *testing.T) {
-	v, o := told()
-	problems, err := testutil.GatherAndLint(v.registry(o.Identity))
+// TestEveryNumberOfARunIsAMetric, under a name that promlint accepts.
+func TestEveryNumberOfARunIsAMetric(t *testing.T) {
+	v, o := filled()
+	problems, err := testutil.GatherAndLint(v.registry(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +104,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestHealth: each kind of progress puts the fault off by the whole limit, and nothing else does.
-func TestHealth(t *testing.T) {
+// TestHealthFailsWithoutProgress: each kind of progress restarts the limit, and nothing else does.
+func TestHealthFailsWithoutProgress(t *testing.T) {
 	kinds := map[string]func(*View){
 		"a stage":      func(v *View) { v.Doing("opening the data") },
 		"a part":       (*View).Moved,
@@ -122,7 +127,7 @@ func TestHealth(t *testing.T) {
 			get(t, h, "/healthz", http.StatusOK)
 			time.Sleep(time.Second)
 			v.Line(record.Alarm{Alarm: "collapse"})
-			v.Before(&report.Run{})
+			v.Before(&history.Run{})
 			got := get(t, h, "/healthz", http.StatusServiceUnavailable)
 			if !strings.HasPrefix(got, "no progress for 1m1s") {
 				t.Errorf("after %s: %s", name, got)
@@ -136,8 +141,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestWatch: a run that moves is watched for ever, one that hangs until its limit, also before its first word.
-func TestWatch(t *testing.T) {
+// TestWatchEndsARunThatHangs, also before its first report, and no other.
+func TestWatchEndsARunThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, moves := range []int{0, 1, 200} {
 			v, done, start := new(View), make(chan error, 1), time.Now()
@@ -163,8 +168,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestSilence: a run that hangs before its first word is found too.
-func TestSilence(t *testing.T) {
+// TestHealthFailsBeforeTheFirstReport of a run that hangs.
+func TestHealthFailsBeforeTheFirstReport(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,19 +181,26 @@ func TestSilence(t *testing.T) {
 	get(t, v.handler(o), "/healthz", http.StatusServiceUnavailable)
 }
 
-// TestPage: the page has the charts of all that earlier attempts and this process have told, with a word each, and how far the run is. It
-// has them too when nothing of earlier attempts is known, and before the first line.
-func TestPage(t *testing.T) {
-	v, o := told()
-	v.Before(&report.Run{
-		Name: "r", Attempts: []report.Attempt{{Name: "a", Phase: "pretrain"}}, Begun: record.RunRecord[report.Recipe]{Recipe: report.Recipe{"Depths": []byte("[1,11]")}},
-		Steps:  []record.Step{{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}}, {Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)}},
-		Health: []record.Health{{Step: 20, Depths: []int{1, 11}, Std: []*float64{number(0.6), number(0.6)}, Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)}}},
+// TestPageShowsEarlierAttemptsAndThisOne: all their charts, each with its text, and how far the run
+// is. There is a page also without earlier attempts, and before the first line.
+func TestPageShowsEarlierAttemptsAndThisOne(t *testing.T) {
+	v, o := filled()
+	v.Before(&history.Run{
+		Name: "r", Attempts: []history.Attempt{{Name: "a", Phase: "pretrain"}},
+		Record: record.RunRecord[history.Recipe]{Recipe: history.Recipe{"Depths": []byte("[1,11]")}},
+		Steps: []record.Step{
+			{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}},
+			{Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)},
+		},
+		Health: []record.Health{{
+			Step: 20, Depths: []int{1, 11}, Std: []*float64{number(0.6), number(0.6)},
+			Rank: []*float64{number(9), number(9)}, RMS: []*float64{number(1), number(1)},
+		}},
 	})
 	page := get(t, v.handler(o), "/", http.StatusOK)
 	for _, want := range []string{
 		"probe, update 1 of 10", "Loss. loss over epoch: a line from 0.9 at 0.5 to 0.75 at 1.5.", "Learning rate. ", "Throughput. ", "Waiting for images. ",
-		"Effective rank of the teacher&#39;s features. ", "Spread of the teacher&#39;s features. ", "Residual stream. ", "Online probe and kNN. ", "Loss of the linear probe. ",
+		"Effective rank of the teacher&#39;s features. ", "Standard deviation of the teacher&#39;s features. ", "Residual stream. ", "Online probe and kNN. ", "Loss of the linear probe. ",
 		`class="heat" aria-label="Error by source and target depth. `, `"epoch":1.5`, "Attempts over ", "<progress ",
 	} {
 		if !strings.Contains(page, want) {
@@ -198,7 +210,7 @@ func TestPage(t *testing.T) {
 	if strings.Contains(page, "98765") {
 		t.Error("what an earlier attempt wrote of an update stands where this one has written of it")
 	}
-	v, o = told()
+	v, o = filled()
 	v.Before(nil)
 	if page := get(t, v.handler(o), "/", http.StatusOK); !strings.Contains(page, "<svg ") || !strings.Contains(page, "cI-JEPA run r") {
 		t.Error("without anything of earlier attempts there is no page")
@@ -208,10 +220,10 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestLooksAreNoProgress: who looks at a run that hangs does not keep it from being found.
-func TestLooksAreNoProgress(t *testing.T) {
+// TestRequestsAreNoProgress: whoever watches a run that hangs does not hide that.
+func TestRequestsAreNoProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, o := told()
+		v, o := filled()
 		h := v.handler(o)
 		time.Sleep(o.Limit + time.Second)
 		for _, path := range []string{"/", "/metrics"} {
@@ -221,17 +233,18 @@ func TestLooksAreNoProgress(t *testing.T) {
 	})
 }
 
-// TestTrail: a trail keeps its newest line and its order, is thinned out evenly, and leaves what a reader holds as it is.
-func TestTrail(t *testing.T) {
-	var held trail[int]
+// TestDownsampledLinesAreEvenlySpaced, in order, with the newest, and what a reader holds does not
+// change.
+func TestDownsampledLinesAreEvenlySpaced(t *testing.T) {
+	var held downsampled[int]
 	var at []int
-	for i := range 10*mostLines + 7 {
+	for i := range 10*maxLines + 7 {
 		before := held
 		held = held.with(i)
-		if *held.newest() != i || len(held.lines) > mostLines {
+		if *held.newest() != i || len(held.lines) > maxLines {
 			t.Fatalf("after %d the newest is %d of %d", i, *held.newest(), len(held.lines))
 		}
-		if i == 3*mostLines+1 {
+		if i == 3*maxLines+1 {
 			at = before.lines
 		}
 	}
@@ -239,17 +252,17 @@ func TestTrail(t *testing.T) {
 	for i := 1; i < len(held.lines)-1; i++ {
 		widest = max(widest, held.lines[i]-held.lines[i-1])
 	}
-	if held.lines[0] != 0 || widest != held.stride || len(held.lines) < mostLines/2 {
+	if held.lines[0] != 0 || widest != held.stride || len(held.lines) < maxLines/2 {
 		t.Errorf("%d lines, at most %d apart, with a stride of %d", len(held.lines), widest, held.stride)
 	}
-	if at[len(at)-1] != 3*mostLines || !slices.IsSorted(at) {
+	if at[len(at)-1] != 3*maxLines || !slices.IsSorted(at) {
 		t.Errorf("what a reader held has become %d at its end", at[len(at)-1])
 	}
 }
 
-// TestReadersAndWriters is for the race detector, and sees to it that no step waits for a reader.
-func TestReadersAndWriters(t *testing.T) {
-	v, o := told()
+// TestNoStepWaitsForAReader. It is for the race detector too.
+func TestNoStepWaitsForAReader(t *testing.T) {
+	v, o := filled()
 	h := v.handler(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
@@ -278,9 +291,9 @@ func TestReadersAndWriters(t *testing.T) {
 	}
 }
 
-// TestStopIsQuick: a reader that asks and never listens, or never asks, holds no exit up.
-func TestStopIsQuick(t *testing.T) {
-	v, o := told()
+// TestReadersDoNotDelayTheExit, even one that sends half a request.
+func TestReadersDoNotDelayTheExit(t *testing.T) {
+	v, o := filled()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -306,19 +319,11 @@ func TestStopIsQuick(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // until the server has it
 	start := time.Now()
 	stop()
-	if took := time.Since(start); took > 4*farewell {
+	if took := time.Since(start); took > 4*shutdownTimeout {
 		t.Errorf("stopping took %s", took)
 	}
 	if _, err := http.Get(url + "/healthz"); err == nil {
 		t.Error("it answers after its end")
-	}
-}
-
-func TestCheckAddress(t *testing.T) {
-	for address, ok := range map[string]bool{":9090": true, "127.0.0.1:0": true, "[::1]:9090": true, "9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false} {
-		if got := CheckAddress(address); (got == nil) != ok {
-			t.Errorf("%q: %v", address, got)
-		}
 	}
 }
 

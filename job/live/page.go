@@ -3,31 +3,31 @@ package live
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
 )
 
-// fresh is for how long a drawn page is good enough for the next reader: drawing takes processor time from training.
-const fresh = 5 * time.Second
+// pageAge is how long a drawn page is served again: drawing takes processor time from training.
+const pageAge = 5 * time.Second
 
-// page shows the run in progress to people, with the charts of a report. It is made of what the run has told, so reading it
-// moves no byte from or to a bucket, and no look at a run makes it seem to move.
-func (v *View) page(who Identity, log *slog.Logger) http.HandlerFunc {
+// page serves the report of the run in progress. It is made of what the run has reported, so a
+// request moves no byte from or to a bucket, and does not count as progress.
+func (v *View) page(o Options) http.HandlerFunc {
 	var mu sync.Mutex // one page is drawn at a time
 	var drawn time.Time
 	var text []byte
 	return func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		if now := time.Now(); text == nil || now.Sub(drawn) > fresh {
+		if now := time.Now(); text == nil || now.Sub(drawn) > pageAge {
 			var b bytes.Buffer
-			if err := v.report(who, now).HTML(&b); err != nil {
-				log.Warn("the page of the run could not be drawn", "error", err)
+			if err := v.report(o, now).HTML(&b); err != nil {
+				o.Log.Warn("the page of the run could not be drawn", "error", err)
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
@@ -35,31 +35,35 @@ func (v *View) page(who Identity, log *slog.Logger) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(text) // a reader who left
+		_, _ = w.Write(text) // the only error is a reader that has left
 	}
 }
 
-// report is what is known of the run now: what earlier attempts have left in the bucket, and what this process has told.
-func (v *View) report(who Identity, now time.Time) *report.Report {
+// report is the report of the run now: what earlier attempts have left in the bucket, and the lines
+// of this process.
+func (v *View) report(o Options, now time.Time) *report.Report {
 	s := v.state()
 	run := s.before
 	if run == nil {
-		depths, _ := json.Marshal(who.Depths) // whole numbers
-		run = &report.Run{Name: who.Run, Preset: who.Preset, Begun: record.RunRecord[report.Recipe]{Recipe: report.Recipe{"Depths": depths}, Versions: who.Versions}}
+		depths, _ := json.Marshal(o.Depths) // whole numbers
+		run = &history.Run{Name: o.Run, Preset: o.Preset, Record: record.RunRecord[history.Recipe]{
+			Recipe: history.Recipe{"Depths": depths}, Versions: o.Versions,
+		}}
 	}
-	moved, doing := v.pulse(now)
-	watch := &report.Watch{Doing: doing, Idle: now.Sub(moved)}
+	moved, doing := v.progress(now)
+	progress := &report.Progress{Doing: doing, Idle: now.Sub(moved)}
 	for _, p := range s.phases {
 		if p.name == s.doing {
-			watch.Done, watch.Total = p.done, p.total
+			progress.Done, progress.Total = p.done, p.total
 			if p.computed > 0 {
-				watch.Remaining = time.Duration(float64(p.moved.Sub(p.began)) / float64(p.computed) * float64(p.total-p.done))
+				perUpdate := float64(p.moved.Sub(p.began)) / float64(p.computed)
+				progress.Remaining = time.Duration(perUpdate * float64(p.total-p.done))
 			}
 		}
 	}
-	lines := report.Lines{Health: s.healths.lines, Online: s.onlines.lines, Alarms: s.alarms.lines}
+	current := history.Current{Health: s.healths.lines, Evals: s.evals.lines, Alarms: s.alarms.lines}
 	for _, phase := range s.steps {
-		lines.Steps = append(lines.Steps, phase.lines...)
+		current.Steps = append(current.Steps, phase.lines...)
 	}
-	return &report.Report{Read: now.UTC(), Watch: watch, Runs: []*report.Run{run.With(lines)}}
+	return &report.Report{Read: now.UTC(), Progress: progress, Runs: []*history.Run{run.With(current)}}
 }

@@ -5,42 +5,36 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
-// CheckAddress says whether an address can be listened on at all: a host or nothing, and a port.
-func CheckAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	return err
-}
-
-// Options say what a View serves.
+// Options are the constant part of what a View serves.
 type Options struct {
-	Identity
-	Limit time.Duration // without progress, after which /healthz answers 503
-	Log   *slog.Logger
+	Run, Preset string
+	Versions    record.Versions
+	Depths      []int         // collected ones, the rows and columns of a line's table
+	Limit       time.Duration // without progress, after which /healthz answers 503
+	Log         *slog.Logger
 }
 
 const (
-	slowest    = 30 * time.Second       // for a request to be read and answered: a reader that hangs is let go
-	farewell   = 250 * time.Millisecond // for answers in flight when the run ends
-	fewScrapes = 4                      // at once; more are answered 503
+	requestTimeout  = 30 * time.Second       // to read and answer a request
+	shutdownTimeout = 250 * time.Millisecond // for answers in flight when the run ends
+	maxScrapes      = 4                      // at once; more are answered 503
 )
 
-// Serve answers on a listener until the returned function is called, which takes 250 ms at most.
+// Serve answers requests until the returned function is called, which takes 250 ms at most.
 func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
-	v.Doing("beginning") // health counts from here: what comes before a run's first word may hang too
+	v.Doing("beginning") // the time without progress counts from here
 	errors := slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)
 	server := &http.Server{
 		Handler:     v.handler(o),
-		ReadTimeout: slowest, WriteTimeout: slowest, IdleTimeout: 2 * slowest, MaxHeaderBytes: 16 << 10,
-		ErrorLog: errors,
+		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 2 * requestTimeout,
+		MaxHeaderBytes: 16 << 10, ErrorLog: errors,
 	}
 	done := make(chan struct{})
 	go func() {
@@ -50,7 +44,7 @@ func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
 		}
 	}()
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			server.Close()
@@ -59,13 +53,13 @@ func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
 	}
 }
 
-// handler has the three places that there are.
+// handler serves the three paths.
 func (v *View) handler(o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(v.registry(o.Identity), promhttp.HandlerOpts{
-		EnableOpenMetrics: true, MaxRequestsInFlight: fewScrapes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	mux.Handle("GET /metrics", promhttp.HandlerFor(v.registry(o), promhttp.HandlerOpts{
+		EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
 	mux.HandleFunc("GET /healthz", v.healthz(o.Limit))
-	mux.HandleFunc("GET /{$}", v.page(o.Identity, o.Log))
+	mux.HandleFunc("GET /{$}", v.page(o))
 	return mux
 }

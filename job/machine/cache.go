@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// OpenCache opens the shard cache and checks that it has room for a window of each split. A folder that
-// cannot be written and a limit that is too small are *settings.Error.
+// OpenCache opens the shard cache and checks that it has room for a window of each split. A folder
+// that cannot be written and a limit that is too small are *settings.Error.
 func OpenCache(c settings.Config, data *shards.Dataset, log *slog.Logger) (*shards.Cache, error) {
 	if !data.InPlace() {
 		if err := makeWritable(c.CacheDir); err != nil {

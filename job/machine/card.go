@@ -36,5 +36,6 @@ func FirstCard(ctx context.Context, nvidiaSMI func(context.Context) ([]byte, err
 func NvidiaSMI(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	return exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader").Output()
+	query := []string{"--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"}
+	return exec.CommandContext(ctx, "nvidia-smi", query...).Output()
 }

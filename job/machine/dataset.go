@@ -22,7 +22,8 @@ func OpenDataset(ctx context.Context, c settings.Config, bucket *storage.Bucket)
 	switch {
 	case err == nil:
 		return data, nil
-	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrCorrupt), ctx.Err() != nil:
+	case errors.Is(err, storage.ErrUnreachable), errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrCorrupt),
+		ctx.Err() != nil:
 		return nil, fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.Data, err)
 	}
 	return nil, settings.NewError("Data", c.Data, err.Error())
@@ -42,7 +43,8 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 		}
 	}
 	for _, split := range []string{TrainSplit, ValidationSplit} {
-		want(index.Counts[split] > 0, "it has no images in split %s; pretraining needs %s, the probe both it and %s", split, TrainSplit, ValidationSplit)
+		want(index.Counts[split] > 0, "it has no images in split %s; pretraining needs %s, the probe both it and %s",
+			split, TrainSplit, ValidationSplit)
 		unlabelled := 0
 		for _, shard := range index.Splits[split] {
 			for _, label := range shard.Samples.Labels {
@@ -51,7 +53,8 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 				}
 			}
 		}
-		want(unlabelled == 0, "%d of the %d images of split %s have no class, and the probe needs one", unlabelled, index.Counts[split], split)
+		want(unlabelled == 0, "%d of the %d images of split %s have no class, and the probe needs one",
+			unlabelled, index.Counts[split], split)
 	}
 	want(len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
 	if n := index.Counts[TrainSplit]; n > 0 {

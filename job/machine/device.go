@@ -38,9 +38,10 @@ func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*m
 	return nil, fmt.Errorf("%s: %w", settings.Variable("Backend"), &DeviceError{err})
 }
 
-// Interruptible runs f, which cannot be cancelled, such as a compiler. When ctx ends first, it returns
-// the cause and leaves the goroutine running until the end of the process, which is near then. So f
-// must not write to what the caller reads after an error, and nothing that f uses may be closed.
+// Interruptible runs f, which cannot be cancelled, such as a compiler. When ctx ends first, it
+// returns the cause and leaves the goroutine running until the end of the process, which is near
+// then. So f must not write to what the caller reads after an error, and nothing that f uses may be
+// closed.
 func Interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

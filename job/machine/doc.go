@@ -1,6 +1,7 @@
 // Package machine opens what a run needs of the machine and of storage, for the run itself and for
-// cijepa check, so that both report the same error. Any error that is not denied access, damaged data
-// or an unreachable server is a fault of the settings (*settings.Error). It knows no phase of a run.
+// cijepa check, so that both report the same error. Any error that is not denied access, damaged
+// data or an unreachable server is a fault of the settings (*settings.Error). It knows no phase of
+// a run.
 //
 //	bucket.go        the buckets
 //	dataset.go       the data, and whether both phases can use it

@@ -16,14 +16,16 @@ import (
 
 // ChooseMicroBatch returns cfg with the micro-batch of the run, and finds out whether its largest
 // step fits into the memory of the device. The micro-batch decides the last bits of a run, so a run
-// that has begun keeps the one of its recipe on every device. Otherwise, unless it is set, it is the
-// largest divisor of the batch for which model.Try says that a step fits with room for a second
+// that has begun keeps the one of its recipe on every device. Otherwise, unless it is set, it is
+// the largest divisor of the batch for which model.Try says that a step fits with room for a second
 // temporary block; the whole batch is 0.
 //
 // On a device that does not report its memory nothing is tried, and the choice is the whole batch.
 // With all, the steps of all mask shapes are compiled beside the largest one: a compiler keeps few
 // cores busy, and the run will need them.
-func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Config, recorded *settings.Recipe, all bool, log *slog.Logger) (settings.Config, error) {
+func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Config, recorded *settings.Recipe, all bool,
+	log *slog.Logger,
+) (settings.Config, error) {
 	candidates := []int{cfg.MicroBatch}
 	switch {
 	case cfg.MicroBatch > 0:
@@ -62,7 +64,8 @@ func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Co
 		case errors.As(err, &tooLarge):
 			tried.Warn("the largest step does not fit", "error", err)
 		default:
-			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w", shapes[0].Target, StepError(cfg, err, recorded))
+			return cfg, fmt.Errorf("trying a step for targets of %d tokens: %w",
+				shapes[0].Target, StepError(cfg, err, recorded))
 		}
 	}
 	return cfg, memoryFault(cfg, recorded, len(candidates) > 1, tooLarge)
@@ -102,7 +105,8 @@ func memoryFault(cfg settings.Config, recorded *settings.Recipe, chosen bool, er
 	micro, remat := settings.Variable("MicroBatch"), settings.Variable("Remat")
 	switch {
 	case recorded != nil:
-		return &DeviceError{fmt.Errorf("this run was begun with passes of %d images, and here %w; give it a device with more memory, or begin another %s with a smaller %s",
+		return &DeviceError{fmt.Errorf("this run was begun with passes of %d images, and here %w; "+
+			"give it a device with more memory, or begin another %s with a smaller %s",
 			cfg.ImagesPerPass(), err, settings.Variable("Run"), micro)}
 	case err.Err != nil && !chosen:
 		return &DeviceError{fmt.Errorf("%w; free the device, set %s below %d, or %s=true", err, micro, cfg.ImagesPerPass(), remat)}
@@ -112,8 +116,8 @@ func memoryFault(cfg settings.Config, recorded *settings.Recipe, chosen bool, er
 		return settings.NewError("Remat", cfg.Remat,
 			fmt.Sprintf("not even one image at a time fits: %v; set it to true, or take a smaller network", err))
 	}
-	return settings.NewError("MicroBatch", cfg.MicroBatch,
-		fmt.Sprintf("%v; set it to a divisor of %s=%d below %d, or %s=true", err, settings.Variable("Batch"), cfg.Batch, cfg.ImagesPerPass(), remat))
+	return settings.NewError("MicroBatch", cfg.MicroBatch, fmt.Sprintf("%v; set it to a divisor of %s=%d below %d, or %s=true",
+		err, settings.Variable("Batch"), cfg.Batch, cfg.ImagesPerPass(), remat))
 }
 
 // StepError is the error of a step's program. If it comes from cuDNN, which serves for attention
@@ -127,7 +131,8 @@ func StepError(c settings.Config, err error, recorded *settings.Recipe) *DeviceE
 	if recorded != nil {
 		with = " in another " + settings.Variable("Run")
 	}
-	return &DeviceError{fmt.Errorf("%w; if it is cuDNN's attention that fails, %s=true does without it%s", err, settings.Variable("PlainAttention"), with)}
+	return &DeviceError{fmt.Errorf("%w; if it is cuDNN's attention that fails, %s=true does without it%s",
+		err, settings.Variable("PlainAttention"), with)}
 }
 
 // cuDNN matches the names that cuDNN's part of XLA goes by in errors.

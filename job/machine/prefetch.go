@@ -18,9 +18,10 @@ type DeviceBatch struct {
 }
 
 // Prefetch yields batches with their images on the device. A goroutine copies them ahead: one waits
-// for its step, and the next one is copied. A copy that begins during a step may have to wait on the
-// device until the step ends, so the images of a step must be there before it. The goroutine, and the
-// context that batches is called with, end with the iteration. The receiver frees the images.
+// for its step, and the next one is copied. A copy that begins during a step may have to wait on
+// the device until that step ends, so it is the batch after the next that is copied then. The
+// goroutine, and the context that batches is called with, end with the iteration. The receiver
+// frees the images.
 func Prefetch(ctx context.Context, learner *model.Learner, batches func(context.Context) iter.Seq2[*input.Batch, error],
 ) iter.Seq2[DeviceBatch, error] {
 	return func(yield func(DeviceBatch, error) bool) {

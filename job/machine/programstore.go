@@ -19,9 +19,9 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// ProgramStore keeps the programs that XLA has compiled. One copy lies in a folder of this machine, so
-// that the next attempt here begins sooner. Another lies beside the run's checkpoints, so that an
-// attempt on another machine runs the same kernels and is exact to the bit. The run's copy comes
+// ProgramStore keeps the programs that XLA has compiled. One copy lies in a folder of this machine,
+// so that the next attempt here begins sooner. Another lies beside the run's checkpoints, so that
+// an attempt on another machine runs the same kernels and is exact to the bit. The run's copy comes
 // first, because two machines that compile the same program may choose different kernels.
 //
 // A failure to read or write is only logged: the program is compiled then.
@@ -60,9 +60,11 @@ func NewProgramStore(folder string, log *slog.Logger) *ProgramStore {
 	return &ProgramStore{folder: folder, log: log}
 }
 
-// NewRunProgramStore keeps programs in a folder of this machine and beside the checkpoints of a run.
-// Transfers end with ctx, which is the attempt's.
-func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Bucket, run *checkpoint.Run, log *slog.Logger) *ProgramStore {
+// NewRunProgramStore keeps programs in a folder of this machine and beside the checkpoints of a
+// run. Transfers end with ctx, which is the attempt's.
+func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Bucket, run *checkpoint.Run,
+	log *slog.Logger,
+) *ProgramStore {
 	return &ProgramStore{folder: folder, log: log, ctx: ctx, bucket: bucket, run: run}
 }
 
@@ -77,8 +79,8 @@ func (p *ProgramStore) UsesLocalPrograms() bool {
 	return p.local
 }
 
-// Get returns a program from the run, else from the folder, else nil. It copies what it finds to the
-// other place.
+// Get returns a program from the run, else from the folder, else nil. It copies what it finds to
+// the other place.
 func (p *ProgramStore) Get(key string) []byte {
 	here, err := os.ReadFile(filepath.Join(p.folder, key))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -107,8 +109,8 @@ func (p *ProgramStore) Get(key string) []byte {
 	return here
 }
 
-// Put keeps a program in both places. Where Get has found one in the run, the compiler could not use
-// it, and this one replaces it.
+// Put keeps a program in both places. Where Get has found one in the run, the compiler could not
+// use it, and this one replaces it.
 func (p *ProgramStore) Put(key string, program []byte) {
 	p.keep(key, program)
 	if p.bucket != nil {
@@ -168,8 +170,8 @@ func (p *ProgramStore) keep(key string, program []byte) {
 	}
 }
 
-// sweep removes the oldest files beyond keptPrograms, and so in time the temporary files of a process
-// that was killed.
+// sweep removes the oldest files beyond keptPrograms, and so in time the temporary files of a
+// process that was killed.
 func (p *ProgramStore) sweep() error {
 	entries, err := os.ReadDir(p.folder)
 	if err != nil || len(entries) <= keptPrograms {

@@ -62,9 +62,10 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	}
 }
 
-// TestTheRunsProgramStays: the first program that a run has is what later attempts run. One that cannot be read, and one that
-// another attempt has stored meanwhile, is not written over, and the attempt knows that it runs its own; one that is of no
-// use, as the compiler says by putting another in its place, is.
+// TestTheRunsProgramStays: the first program that a run has is what later attempts run. One that
+// cannot be read, and one that another attempt has stored meanwhile, is not written over, and the
+// attempt knows that it runs its own; one that is of no use, as the compiler says by putting
+// another in its place, is.
 func TestTheRunsProgramStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})
@@ -120,7 +121,8 @@ func TestProgramsNeverFail(t *testing.T) {
 	}
 }
 
-// TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the oldest.
+// TestProgramsFolderStaysSmall: the newest stay, and what a kill left half written goes with the
+// oldest.
 func TestProgramsFolderStaysSmall(t *testing.T) {
 	p := &ProgramStore{folder: t.TempDir(), log: storagetest.Log(t)}
 	torn := filepath.Join(p.folder, ".aaaaaaaa-1")

@@ -59,8 +59,8 @@ func buildHash() string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// VectorUnit names the widest vector unit of this processor that GoMLX's Go backend uses, or is empty.
-// Sums over another width have other last bits.
+// VectorUnit names the widest vector unit of this processor that GoMLX's Go backend uses, or is
+// empty. Sums over another width have other last bits.
 func VectorUnit() string {
 	switch {
 	case cpu.X86.HasAVX512F:

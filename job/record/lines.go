@@ -2,8 +2,9 @@ package record
 
 import "time"
 
-// The files of metrics/ by name; an object is <name>-<attempt>-<n>.jsonl, one a flush. After a kill the next attempt
-// writes the lines of the updates that it computes again: of lines with the same step the newest attempt's holds.
+// The files of metrics/ by name. An object is <name>-<attempt>-<n>.jsonl, one for each flush. After
+// a kill the next attempt computes some updates again and writes their lines again: of two lines
+// with the same step, the newer attempt's counts.
 const (
 	Steps    = "steps"
 	Healths  = "health"
@@ -18,7 +19,8 @@ const (
 	Probing     = "probe"
 )
 
-// Step is one line of steps: an update as it was seen when a log line was due. A figure that was not finite is null.
+// Step is one line of steps: the update at which a log line was due. A number that was not finite
+// is null. StepSeries says how its numbers are shown.
 type Step struct {
 	Phase           string       `json:"phase"`
 	Step            int64        `json:"step"` // updates done in the phase
@@ -31,20 +33,22 @@ type Step struct {
 	Skipped         int64        `json:"skipped_updates"`
 	Bad             int64        `json:"bad_samples"`
 	Updates         []int64      `json:"pathway_updates,omitempty"` // by source depth, since the run began
-	Table           [][]*float64 `json:"table,omitempty"`           // last seen MSE, source depth x target depth; null: not seen yet
+	Table           [][]*float64 `json:"table,omitempty"`           // last seen MSE, [source depth][target depth]; null: none yet
 }
 
-// Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected depth.
+// Health is one line of health: the teacher on a fixed batch at the end of an epoch, by collected
+// depth. HealthSeries says how its numbers are shown.
 type Health struct {
 	Step   int64      `json:"step"`
 	Epoch  int64      `json:"epoch"`
 	Depths []int      `json:"depths"`
-	Std    []*float64 `json:"feature_std"`    // over images, of the pooled feature after LayerNorm; healthy 0.3 to 1, to 0 = collapse
+	Std    []*float64 `json:"feature_std"`    // over images, of the pooled features; healthy 0.3 to 1, 0 = collapse
 	Rank   []*float64 `json:"effective_rank"` // of the pooled features
 	RMS    []*float64 `json:"residual_rms"`   // of the residual stream
 }
 
-// Eval is one line of online: a quick probe and a kNN on the teacher's deepest features in the middle of pretraining, in percent.
+// Eval is one line of eval: a short linear probe and a kNN on the teacher's deepest features during
+// pretraining, in percent. EvalSeries says how its numbers are shown.
 type Eval struct {
 	Step      int64    `json:"step"`
 	Epoch     int64    `json:"epoch"`
@@ -52,12 +56,12 @@ type Eval struct {
 	KNNTop1   *float64 `json:"knn_top1"`        // null when the settings ask for no neighbours
 	Bank      int      `json:"bank"`            // training images that both learn from
 	Images    int      `json:"images"`          // held-out images that both are scored on
-	Seconds   float64  `json:"seconds"`         // that training stood still for it
-	Solving   float64  `json:"solving_seconds"` // of the host, beside training
+	Seconds   float64  `json:"seconds"`         // for which training was paused
+	Solving   float64  `json:"solving_seconds"` // on the host, while training went on
 }
 
-// Alarm is one line of alarms: a figure that has left what is healthy. A state that lasts rings once, and again only after
-// it has been healthy in between.
+// Alarm is one line of alarms: a number that is out of its healthy range. A lasting fault is
+// written once, and again only after the number has been healthy in between.
 type Alarm struct {
 	Time  time.Time `json:"time"`
 	Step  int64     `json:"step"`
@@ -67,13 +71,13 @@ type Alarm struct {
 	To    *int      `json:"target,omitempty"` // target depth, where it is about a pair
 	Value *float64  `json:"value"`            // null: not finite
 	Limit float64   `json:"limit"`
-	Text  string    `json:"text"` // one plain sentence with the figures and what to do
+	Text  string    `json:"text"` // one sentence with the numbers and what to do
 }
 
 // The kinds of alarms.
 const (
 	AlarmCollapse  = "collapse"   // features of a depth are nearly the same for all images
-	AlarmRank      = "rank"       // features of a depth differ in few directions
+	AlarmRank      = "rank"       // features of a depth have a low effective rank
 	AlarmResidual  = "residual"   // the residual stream grows out of bounds
 	AlarmPathway   = "pathway"    // a source depth is sampled too often or too seldom
 	AlarmTable     = "table"      // a pair is predicted worse than by zero, after the warm-up
@@ -81,21 +85,23 @@ const (
 	AlarmProbe     = "probe"      // the online probe falls
 )
 
-// Attempt is one line of attempt: an attempt writes one when it begins and, if it can, one when it ends before the run does.
+// Attempt is one line of attempt. An attempt writes one when it begins and, if it can, one when it
+// ends before the run does.
 type Attempt struct {
 	Time  time.Time `json:"time"`
 	Phase string    `json:"phase"`
 	From  int64     `json:"from"`            // updates done in the phase when the attempt began
 	Step  int64     `json:"step"`            // updates done now
-	Saved *int64    `json:"saved,omitempty"` // at the end: those of them that it began from or committed
+	Saved *int64    `json:"saved,omitempty"` // at the end: updates in the checkpoint that it began from or last committed
 	How   string    `json:"how,omitempty"`   // at the end: see below
 
-	// Manifest is the number of the newest manifest that the attempt knows: attempts of machines whose clocks differ are told apart by it.
+	// Manifest is the number of the newest manifest that the attempt knows. It orders attempts of
+	// machines whose clocks differ. It is 0 for a run without checkpoints.
 	Manifest int64 `json:"manifest,omitempty"`
 }
 
 // How an attempt ends before the run does.
 const (
-	Stopped   = "stopped"   // it was told to
+	Stopped   = "stopped"   // by a signal
 	Overtaken = "overtaken" // another attempt has committed since, and goes on
 )

@@ -1,6 +1,12 @@
-// Package record is the paper that a run leaves in its folder of the bucket beside its weights: run.json, the lines of
-// metrics/, result.json. Package job writes it, job/report reads it. It knows the fields and what they mean, not how they
-// came about nor where they lie.
+// Package record is what a run writes into its folder of the bucket beside its weights: run.json,
+// the lines of metrics/, result.json. It holds the fields and what they mean. It does not know how
+// they are computed, nor how a bucket is read or written. Package job writes them, package history
+// reads them.
+//
+//	record.go  run.json
+//	lines.go   the lines of metrics/
+//	series.go  the numbers of these lines, and the names under which readers see them
+//	result.go  result.json
 package record
 
 import (
@@ -12,8 +18,9 @@ import (
 // Version is the version of run.json and result.json.
 const Version = 2
 
-// RunRecord is run.json: what a run is, written once when it begins. Recipe and Fingerprint bind every attempt; the rest is
-// information. R is the recipe: job's own type, or a map for a reader that takes the settings as they come.
+// RunRecord is run.json: what a run is, written once when it begins. Every attempt must have its
+// Recipe and Fingerprint; the rest is information. R is the recipe: the type of package settings,
+// or a map for a reader that takes any setting.
 type RunRecord[R any] struct {
 	Version     int       `json:"version"`
 	Preset      string    `json:"preset"`
@@ -36,8 +43,8 @@ type Versions struct {
 	Driver  string `json:"driver,omitempty"` // of NVIDIA
 }
 
-// Spans writes ascending numbers as they are typed: 0,3,5-7.
-func Spans(values []int) string {
+// Ranges writes ascending numbers as a setting takes them: 0,3,5-7.
+func Ranges(values []int) string {
 	var words []string
 	for i := 0; i < len(values); {
 		k := i

@@ -2,8 +2,8 @@ package record
 
 import "time"
 
-// Result is result.json, the last write of a run. Figures that a preemption may not change stand in Figures; what it
-// may, in Course. R is the recipe, as in Begun.
+// Result is result.json, the last write of a run. Metrics are the same however often the run was
+// preempted; Stats are not. R is the recipe, as in RunRecord.
 type Result[R any] struct {
 	Version  int      `json:"version"`
 	Run      string   `json:"run"`
@@ -11,13 +11,13 @@ type Result[R any] struct {
 	Recipe   R        `json:"recipe"`
 	Data     Data     `json:"data"`
 	Metrics  Metrics  `json:"metrics"`
-	PostTop1 *float64 `json:"post_top1"` // the post's figure for the preset, when the data is what the post used
+	PostTop1 *float64 `json:"post_top1"` // the post's top-1 of the preset, if the data is what the post used
 	Stats    RunStats `json:"stats"`
 	Versions Versions `json:"versions"`
 	Device   string   `json:"device"`
 }
 
-// Data says on what a run was computed.
+// Data is the data set of a run.
 type Data struct {
 	Fingerprint       string `json:"fingerprint"` // sha256 of index.json
 	Classes           int    `json:"classes"`
@@ -26,7 +26,7 @@ type Data struct {
 	ValidationSamples int    `json:"validation_samples"`
 }
 
-// Metrics are what a run found, in percent where not said otherwise.
+// Metrics are the scores of a run, in percent where not said otherwise.
 type Metrics struct {
 	Top1          float64        `json:"top1"` // linear probe on the deepest depth of the frozen teacher
 	Top5          float64        `json:"top5"`
@@ -35,8 +35,8 @@ type Metrics struct {
 	KNNTop1       *float64       `json:"knn_top1"`
 	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
 	Depths        []DepthMetrics `json:"depths"`
-	Loss          *float64       `json:"loss"` // of the last update; the target moves, so it ranks nothing
-	Table         [][]*float64   `json:"table"`
+	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
+	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]
 	Updates       int64          `json:"updates"`
 	PathwayCounts []int64        `json:"pathway_updates"`
 	Skipped       int64          `json:"skipped_updates"`
@@ -57,13 +57,13 @@ type RunStats struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
 	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
-	Attempts        int       `json:"attempts"`     // starts of the program that came as far as taking the run up, this one among them
-	UpdatesLost     int64     `json:"updates_lost"` // made in vain before a stop, a kill or an overtaking, as far as the metrics tell
+	Attempts        int       `json:"attempts"`     // starts of the program that began or restored the run, this one too
+	UpdatesLost     int64     `json:"updates_lost"` // computed and not committed, as far as the metrics tell
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`             // undecodable images of the train split, each counted once
 	Alarms          int       `json:"alarms"`                  // lines of alarms
-	PretrainSeconds float64   `json:"pretrain_seconds"`        // of computing that counted
-	PretrainDevice  float64   `json:"pretrain_device_seconds"` // of them, in programs of the device
+	PretrainSeconds float64   `json:"pretrain_seconds"`        // of updates that were committed
+	PretrainDevice  float64   `json:"pretrain_device_seconds"` // of these, in programs of the device
 	ProbeSeconds    float64   `json:"probe_seconds"`
 	ProbeDevice     float64   `json:"probe_device_seconds"`
 	ScoreSeconds    float64   `json:"score_seconds"` // of probes and kNN on the validation split

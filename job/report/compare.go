@@ -8,51 +8,52 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/history"
 )
 
-// Row holds our runs of one of the post's presets against the post's.
+// Row is one of the post's runs with ours beside it.
 type Row struct {
 	Reference
 	Runs       int      // of ours that the mean is of
 	Mean       *float64 // top-1 of ours, percent
-	Error      *float64 // its standard error: of the validation images, and of the seeds when there are several
-	Difference *float64 // ours - the post's, points; nil when the two are not of one kind
+	Error      *float64 // its standard error: of the validation images, and of the seeds if there are several
+	Difference *float64 // ours - the post's, points; nil if the recipe or the data is another
 	Noise      *float64 // standard error of the difference
 	Word       string   // the verdict, short
-	Verdict    string   // in plain sentences
+	Verdict    string   // in sentences
 }
 
 // postImages is the size of the post's validation set.
 const postImages = 5000
 
-// Rows is the post's table with our runs beside it. A preset is only where a run's settings begin: the mean is of the runs that
-// kept the post's recipe and data, and of the others only where there is none of these.
+// Rows is the post's table with our runs beside it. A run may start from a preset and change its
+// settings: the mean is of the runs with the post's recipe and data, and of the others only if
+// there are none.
 func (r *Report) Rows() []Row {
 	var rows []Row
 	for _, reference := range r.References {
-		var alike, other []*Run
+		var same, other []*history.Run
 		var why []string
 		for _, run := range r.Runs {
 			if run.Result == nil || run.Preset != reference.Preset {
 				continue
 			}
-			departs := run.departs(reference)
-			if len(departs) == 0 {
-				alike = append(alike, run)
+			changes := changesFrom(reference, run)
+			if len(changes) == 0 {
+				same = append(same, run)
 				continue
 			}
 			other = append(other, run)
-			for _, what := range departs {
-				if !slices.Contains(why, what) {
-					why = append(why, what)
+			for _, change := range changes {
+				if !slices.Contains(why, change) {
+					why = append(why, change)
 				}
 			}
 		}
 		row := Row{Reference: reference}
 		switch {
-		case len(alike) > 0:
-			row.compare(alike)
+		case len(same) > 0:
+			row.compare(same)
 			if n := len(other); n > 0 {
 				row.Verdict += fmt.Sprintf(" Left out: %d with %s.", n, strings.Join(why, ", "))
 			}
@@ -66,50 +67,60 @@ func (r *Report) Rows() []Row {
 	return rows
 }
 
-// The settings that may differ between runs of one recipe: those that change the last bits of a run, by the memory of the device that
-// it began on, and those that the post does not name.
+// The settings that may differ between runs of one recipe: those that change the last bits of a
+// run, by the memory of the device that it began on, and those that the post does not name.
 var (
 	lastBits = []string{"MicroBatch", "Remat", "PlainAttention"}
-	leftOpen = append([]string{"Seed", "Data", "Batch", "PeakLR", "FinalLR", "Precision", "Window", "KNNK", "KNNBank"}, lastBits...)
+	unnamed  = []string{"Seed", "Data", "Batch", "PeakLR", "FinalLR", "Precision", "Window", "KNNK", "KNNBank"}
 )
 
 // postsNames are what the post calls some settings.
-var postsNames = map[string]string{"Epochs": "epochs", "Depths": "depths", "AllToLastWeight": "alpha", "LastToLastWeight": "beta", "IntermediateRows": "rows"}
-
-// departs says what of the run is not as in the post. A setting that an older program did not have yet is as it was.
-func (r *Run) departs(from Reference) (what []string) {
-	posts := &Run{Begun: record.RunRecord[Recipe]{Recipe: from.Recipe}}
-	for _, name := range slices.Sorted(maps.Keys(from.Recipe)) {
-		_, has := r.Begun.Recipe[name]
-		if ours, theirs := r.Setting(name), posts.Setting(name); has && ours != theirs && !slices.Contains(leftOpen, name) {
-			what = append(what, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], name), ours, theirs))
-		}
-	}
-	if r.Result.PostTop1 == nil {
-		what = append(what, "other data")
-	}
-	return what
+var postsNames = map[string]string{
+	"Epochs": "epochs", "Depths": "depths", "IntermediateRows": "rows",
+	"AllToLastWeight": "alpha", "LastToLastWeight": "beta",
 }
 
-// compare sets runs that are of the post's kind against it.
-func (row *Row) compare(runs []*Run) {
+// changesFrom says in what a finished run is not as in the post. A setting that its program did not
+// have yet counts as unchanged.
+func changesFrom(reference Reference, run *history.Run) (changes []string) {
+	for _, name := range slices.Sorted(maps.Keys(reference.Recipe)) {
+		if slices.Contains(lastBits, name) || slices.Contains(unnamed, name) {
+			continue
+		}
+		_, has := run.Record.Recipe[name]
+		if ours, theirs := run.Setting(name), reference.Recipe.Setting(name); has && ours != theirs {
+			changes = append(changes, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], name), ours, theirs))
+		}
+	}
+	if run.Result.PostTop1 == nil {
+		changes = append(changes, "other data")
+	}
+	return changes
+}
+
+// compare sets runs with the post's recipe and data against it.
+func (row *Row) compare(runs []*history.Run) {
 	row.average(runs)
 	difference := *row.Mean - row.PostTop1
 	noise := math.Hypot(*row.Error, binomialError(row.PostTop1, postImages))
 	row.Difference, row.Noise = &difference, &noise
+	size := math.Abs(difference)
 	switch {
-	case math.Abs(difference) <= 2*noise:
+	case size <= 2*noise:
 		row.Word = "within noise"
-		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", math.Abs(difference), 2*noise)
+		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).",
+			size, 2*noise)
 	case difference > 0:
 		row.Word = "above the post's"
-		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.", difference, difference/noise)
+		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.",
+			size, size/noise)
 	default:
 		row.Word = "below the post's"
-		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.", -difference, -difference/noise)
+		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.",
+			size, size/noise)
 	}
 	var more []string
-	for _, d := range settings(runs) {
+	for _, d := range settingDifferences(runs) {
 		if d.Setting != "Seed" && !slices.Contains(lastBits, d.Setting) {
 			more = append(more, d.Setting)
 		}
@@ -120,28 +131,65 @@ func (row *Row) compare(runs []*Run) {
 }
 
 // average fills in the mean and its standard error.
-func (row *Row) average(runs []*Run) {
-	g := group{runs: runs}
-	mean, noise := g.top1()
+func (row *Row) average(runs []*history.Run) {
+	mean, noise := recipe{runs: runs}.top1()
 	row.Runs, row.Mean, row.Error = len(runs), &mean, &noise
 }
 
-// binomialError is the standard error of a share in percent, of so many images.
+// binomialError is the standard error, in percent, of a percentage of so many images.
 func binomialError(percent, images float64) float64 {
 	share := percent / 100
 	return 100 * math.Sqrt(share*(1-share)/images)
 }
 
-// meanAndDeviation gives the mean and the sample's standard deviation, 0 for one value.
-func meanAndDeviation(values []float64) (mean, deviation float64) {
-	for _, v := range values {
-		mean += v / float64(len(values))
-	}
-	if len(values) < 2 {
-		return mean, 0
-	}
-	for _, v := range values {
-		deviation += (v - mean) * (v - mean)
-	}
-	return mean, math.Sqrt(deviation / float64(len(values)-1))
+// Difference is a setting in which runs differ, with the value of each run.
+type Difference struct {
+	Setting string
+	Values  []string
 }
+
+// Differences are the settings that are not the same in all runs, in alphabetical order, and last
+// the data and the program.
+func (r *Report) Differences() []Difference {
+	all := settingDifferences(r.Runs)
+	all = appendDifference(all, "Data, sha256", r.Runs, func(run *history.Run) string {
+		return prefix(run.Record.Fingerprint, 12)
+	})
+	return appendDifference(all, "Program", r.Runs, func(run *history.Run) string {
+		return strings.TrimSpace(run.Record.Versions.Program + " " + prefix(run.Record.Versions.Commit, 8))
+	})
+}
+
+func settingDifferences(runs []*history.Run) (all []Difference) {
+	for _, name := range settingNames(runs) {
+		all = appendDifference(all, name, runs, func(run *history.Run) string { return run.Setting(name) })
+	}
+	return all
+}
+
+// settingNames are the settings of all runs, in alphabetical order.
+func settingNames(runs []*history.Run) []string {
+	names := map[string]bool{}
+	for _, run := range runs {
+		for name := range run.Record.Recipe {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// appendDifference appends a Difference unless all runs have one value.
+func appendDifference(
+	all []Difference, name string, runs []*history.Run, value func(*history.Run) string,
+) []Difference {
+	d := Difference{Setting: name}
+	for _, run := range runs {
+		d.Values = append(d.Values, value(run))
+	}
+	if len(slices.Compact(slices.Clone(d.Values))) < 2 {
+		return all
+	}
+	return append(all, d)
+}
+
+func prefix(s string, n int) string { return s[:min(len(s), n)] }

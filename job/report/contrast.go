@@ -7,88 +7,99 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/cijepa/cijepa/job/history"
 )
 
-// group is finished runs that differ in nothing but their seed and their last bits.
-type group struct {
+// recipe is finished runs that differ in nothing but their seed and what changes their last bits.
+type recipe struct {
 	name string
-	data string // their fingerprint of it
-	runs []*Run
+	data string // fingerprint of the data set
+	runs []*history.Run
 }
 
-// top1 is the mean in percent and its standard error. Seeds share their validation images, so more seeds do not lessen what the
-// choice of images leaves open.
-func (g group) top1() (mean, noise float64) {
+// top1 is the mean in percent and its standard error. Seeds share their validation images, so more
+// seeds do not lessen the error that the choice of images makes.
+func (r recipe) top1() (mean, noise float64) {
 	var tops []float64
 	images := math.Inf(1)
-	for _, run := range g.runs {
+	for _, run := range r.runs {
 		tops = append(tops, run.Result.Metrics.Top1)
 		images = min(images, float64(run.Result.Data.ValidationSamples))
 	}
-	mean, spread := meanAndDeviation(tops)
-	return mean, math.Hypot(binomialError(mean, images), spread/math.Sqrt(float64(len(tops))))
+	mean = stat.Mean(tops, nil)
+	noise = binomialError(mean, images)
+	if n := float64(len(tops)); n > 1 {
+		noise = math.Hypot(noise, stat.StdErr(stat.StdDev(tops, nil), n))
+	}
+	return mean, noise
 }
 
-// groups sorts the finished runs by recipe and data, in the order of the runs. A group is called after its preset, and after its first
-// run where presets alone do not tell groups apart.
-func (r *Report) groups() []*group {
-	var all []*group
-	byRecipe, ofPreset := map[string]*group{}, map[string]int{}
+// recipes sorts the finished runs by recipe and data, in the order of the runs. A recipe is named
+// after its preset, or after its first run if several recipes start from that preset.
+func (r *Report) recipes() []*recipe {
+	var all []*recipe
+	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
 	for _, run := range r.Runs {
 		if run.Result == nil {
 			continue
 		}
-		recipe := maps.Clone(run.Begun.Recipe)
-		for _, name := range append([]string{"Seed"}, lastBits...) {
-			delete(recipe, name)
+		settings := maps.Clone(run.Record.Recipe)
+		delete(settings, "Seed")
+		for _, name := range lastBits {
+			delete(settings, name)
 		}
-		text, _ := json.Marshal(recipe) // it was JSON before
-		key := run.Begun.Fingerprint + string(text)
-		if byRecipe[key] == nil {
-			byRecipe[key] = &group{data: run.Begun.Fingerprint}
-			all = append(all, byRecipe[key])
+		text, _ := json.Marshal(settings) // it was JSON before
+		key := run.Record.Fingerprint + string(text)
+		if byKey[key] == nil {
+			byKey[key] = &recipe{data: run.Record.Fingerprint}
+			all = append(all, byKey[key])
 			ofPreset[run.Preset]++
 		}
-		byRecipe[key].runs = append(byRecipe[key].runs, run)
+		byKey[key].runs = append(byKey[key].runs, run)
 	}
-	for _, g := range all {
-		first := g.runs[0]
-		if g.name = first.Preset; ofPreset[first.Preset] > 1 {
-			g.name = first.Name
+	for _, of := range all {
+		first := of.runs[0]
+		if of.name = first.Preset; ofPreset[first.Preset] > 1 {
+			of.name = first.Name
 		}
 	}
 	return all
 }
 
-// Contrasts says of the best recipe on each data set and of every other one there whether the gap is more than noise.
+// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
+// more than noise.
 func (r *Report) Contrasts() []string {
-	byData := map[string][]*group{}
+	byData := map[string][]*recipe{}
 	var order []string
-	for _, g := range r.groups() {
-		if byData[g.data] == nil {
-			order = append(order, g.data)
+	for _, of := range r.recipes() {
+		if byData[of.data] == nil {
+			order = append(order, of.data)
 		}
-		byData[g.data] = append(byData[g.data], g)
+		byData[of.data] = append(byData[of.data], of)
 	}
 	var sentences []string
 	for _, data := range order {
-		best := slices.MaxFunc(byData[data], func(a, b *group) int {
+		best := slices.MaxFunc(byData[data], func(a, b *recipe) int {
 			x, _ := a.top1()
 			y, _ := b.top1()
 			return cmp.Compare(x, y)
 		})
 		top, topNoise := best.top1()
-		for _, g := range byData[data] {
-			if g == best {
+		for _, other := range byData[data] {
+			if other == best {
 				continue
 			}
-			mean, noise := g.top1()
+			mean, noise := other.top1()
 			gap, noise := top-mean, math.Hypot(noise, topNoise)
 			word := "more than noise"
 			if gap <= 2*noise {
 				word = "within noise"
 			}
-			sentences = append(sentences, fmt.Sprintf("%s is %.2f ± %.2f points above %s: %s.", best.name, gap, noise, g.name, word))
+			sentences = append(sentences, fmt.Sprintf("%s is %.2f ± %.2f points above %s: %s.",
+				best.name, gap, noise, other.name, word))
 		}
 	}
 	return sentences

@@ -3,47 +3,79 @@ package report
 import (
 	"encoding/csv"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
+
+	"github.com/cijepa/cijepa/job/history"
 )
 
-// CSV writes a line for each run, with every setting, for other programs. What a run does not have is empty.
-func (r *Report) CSV(w io.Writer) error {
-	settings := map[string]bool{}
-	for _, run := range r.Runs {
-		for name := range run.Begun.Recipe {
-			settings[name] = true
+// columns are those of runs.csv, before the settings.
+var columns = []struct {
+	name  string
+	value func(run *history.Run) string
+}{
+	{"run", func(r *history.Run) string { return r.Name }},
+	{"preset", func(r *history.Run) string { return r.Preset }},
+	{"state", (*history.Run).State},
+	{"top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
+	{"top1_standard_error", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
+	{"top5", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
+	{"untrained_top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
+	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
+	{"post_top1", ofResult(func(r *history.Run) string { return number(r.Result.PostTop1) })},
+	{"updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Updates) })},
+	{"images_per_second", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ImagesPerSecond) })},
+	{"data_wait", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.DataWait) })},
+	{"pretrain_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.PretrainSeconds) })},
+	{"probe_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ProbeSeconds) })},
+	{"attempts", func(r *history.Run) string { return strconv.Itoa(len(r.Attempts)) }},
+	{"updates_lost", func(r *history.Run) string { return whole(r.Lost()) }},
+	{"skipped_updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Skipped) })},
+	{"bad_samples", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.BadSamples) })},
+	{"alarms", func(r *history.Run) string { return strconv.Itoa(len(r.Alarms)) }},
+	{"device", ofResult(func(r *history.Run) string { return r.Result.Device })},
+	{"commit", func(r *history.Run) string { return r.Record.Versions.Commit }},
+	{"data_fingerprint", func(r *history.Run) string { return r.Record.Fingerprint }},
+	{"teacher_sha256", ofResult(func(r *history.Run) string { return r.Result.Metrics.TeacherSHA256 })},
+	{"state_sha256", ofResult(func(r *history.Run) string { return r.Result.Metrics.StateSHA256 })},
+}
+
+// ofResult leaves a column empty for a run without a result.
+func ofResult(value func(*history.Run) string) func(*history.Run) string {
+	return func(r *history.Run) string {
+		if r.Result == nil {
+			return ""
 		}
+		return value(r)
 	}
-	names := slices.Sorted(maps.Keys(settings))
-	out := csv.NewWriter(w)
-	head := []string{"run", "preset", "state", "top1", "top1_standard_error", "top5", "untrained_top1", "knn_top1", "post_top1", "updates", "images_per_second", "data_wait",
-		"pretrain_seconds", "probe_seconds", "attempts", "updates_lost", "skipped_updates", "bad_samples", "alarms", "device", "commit", "data_fingerprint", "teacher_sha256", "state_sha256"}
-	rows := [][]string{append(head, names...)}
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+}
+
+func whole(n int64) string { return strconv.FormatInt(n, 10) }
+
+// number writes a value with all its digits; nil is empty.
+func number(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'g', -1, 64)
+}
+
+// writeCSV writes a line for each run, with every setting, for other programs.
+func (r *Report) writeCSV(w io.Writer) error {
+	settings := settingNames(r.Runs)
+	var head []string
+	for _, c := range columns {
+		head = append(head, c.name)
+	}
+	lines := [][]string{append(head, settings...)}
 	for _, run := range r.Runs {
-		line := make([]string, len(head))
-		line[0], line[1], line[2] = run.Name, run.Preset, run.State()
-		if run.Result != nil {
-			f, c := run.Result.Metrics, run.Result.Stats
-			line[3], line[4], line[5], line[6] = number(f.Top1), number(f.StandardError), number(f.Top5), number(f.UntrainedTop1)
-			if f.KNNTop1 != nil {
-				line[7] = number(*f.KNNTop1)
-			}
-			if run.Result.PostTop1 != nil {
-				line[8] = number(*run.Result.PostTop1)
-			}
-			line[9], line[10], line[11] = strconv.FormatInt(f.Updates, 10), number(c.ImagesPerSecond), number(c.DataWait)
-			line[12], line[13], line[16], line[17] = number(c.PretrainSeconds), number(c.ProbeSeconds), strconv.FormatInt(f.Skipped, 10), strconv.FormatInt(c.BadSamples, 10)
-			line[19], line[22], line[23] = run.Result.Device, f.TeacherSHA256, f.StateSHA256
+		var line []string
+		for _, c := range columns {
+			line = append(line, c.value(run))
 		}
-		line[14], line[15], line[18] = strconv.Itoa(len(run.Attempts)), strconv.FormatInt(run.Lost(), 10), strconv.Itoa(len(run.Alarms))
-		line[20], line[21] = run.Begun.Versions.Commit, run.Begun.Fingerprint
-		for _, name := range names {
+		for _, name := range settings {
 			line = append(line, run.Setting(name))
 		}
-		rows = append(rows, line)
+		lines = append(lines, line)
 	}
-	return out.WriteAll(rows)
+	return csv.NewWriter(w).WriteAll(lines)
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/report/chart"
 )
 
 //go:embed page.html.tmpl
@@ -21,17 +23,11 @@ var pageStyle string
 var pageScript string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"figure": func(v any, digits int) string {
-		switch v := v.(type) {
-		case *float64:
-			if v == nil {
-				return "–"
-			}
-			return fmt.Sprintf("%.*f", digits, *v)
-		case float64:
-			return fmt.Sprintf("%.*f", digits, v)
+	"fixed": func(v any, digits int) string { // a float64 or a pointer to one
+		if v, ok := v.(float64); ok {
+			return fixed(&v, digits)
 		}
-		return fmt.Sprint(v)
+		return fixed(v.(*float64), digits)
 	},
 	"signed": func(v *float64) string {
 		if v == nil {
@@ -40,7 +36,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return strings.Replace(fmt.Sprintf("%+.2f", *v), "-", "−", 1)
 	},
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
-	"where": func(a record.Alarm) string {
+	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:
 			return fmt.Sprintf("depth %d to %d", *a.Depth, *a.To)
@@ -48,12 +44,6 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 			return fmt.Sprintf("depth %d", *a.Depth)
 		}
 		return ""
-	},
-	"given": func(text, otherwise string) string {
-		if text == "" {
-			return otherwise
-		}
-		return text
 	},
 }).Parse(pageText))
 
@@ -63,7 +53,7 @@ type page struct {
 	Style     template.CSS
 	Script    template.JS
 	Compared  []picture
-	AlphaBeta *heatMap
+	AlphaBeta *chart.HeatMap
 	Details   []detail
 }
 
@@ -75,106 +65,42 @@ type picture struct {
 
 // detail is one run's part of the page.
 type detail struct {
-	*Run
+	*history.Run
 	Pictures []picture
-	Heat     *heatMap
+	Heat     *chart.HeatMap
 	Timeline *timeline
 }
 
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
 	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
-	var err error
 	if len(r.Runs) > 1 {
-		if p.Compared, err = pictures(r.compared()); err != nil {
-			return err
+		for _, c := range r.comparisons() {
+			if err := addPicture(&p.Compared, c.Chart); err != nil {
+				return err
+			}
 		}
 	}
 	for _, run := range r.Runs {
-		d := detail{Run: run, Heat: run.table(), Timeline: run.timeline(r.Read)}
-		if d.Pictures, err = pictures(run.charts()); err != nil {
-			return err
+		d := detail{Run: run, Heat: errorTable(run), Timeline: newTimeline(run, r.Read)}
+		for _, c := range charts(run) {
+			if err := addPicture(&d.Pictures, c); err != nil {
+				return err
+			}
 		}
 		p.Details = append(p.Details, d)
 	}
 	return pageTemplate.Execute(w, p)
 }
 
-func pictures(charts []chart) ([]picture, error) {
-	var all []picture
-	for _, c := range charts {
-		svg, err := c.SVG()
-		if err != nil {
-			return nil, fmt.Errorf("drawing %q: %w", c.Title, err)
-		}
-		if svg != "" {
-			all = append(all, picture{c.Title, c.Note, svg})
-		}
+// addPicture draws a chart, unless it is empty.
+func addPicture(to *[]picture, c chart.Chart) error {
+	svg, err := c.SVG()
+	if err != nil {
+		return fmt.Errorf("drawing %q: %w", c.Title, err)
 	}
-	return all, nil
-}
-
-// Hours is how long the run has computed, as it says itself; nil before it has finished.
-func (r *Run) Hours() *float64 {
-	if r.Result == nil {
-		return nil
-	}
-	c := r.Result.Stats
-	hours := (c.PretrainSeconds + c.ProbeSeconds + c.ScoreSeconds) / 3600
-	return &hours
-}
-
-// Speed is the newest throughput in images a second, or the whole run's.
-func (r *Run) Speed() *float64 {
-	if r.Result != nil {
-		return &r.Result.Stats.ImagesPerSecond
-	}
-	if n := len(r.Steps); n > 0 {
-		return &r.Steps[n-1].ImagesPerSecond
+	if svg != "" {
+		*to = append(*to, picture{c.Title, c.Note, svg})
 	}
 	return nil
-}
-
-// Wait is the share of pretraining spent waiting for images, in percent: the whole run's, or the newest.
-func (r *Run) Wait() *float64 {
-	var share float64
-	switch n := len(r.Steps); {
-	case r.Result != nil:
-		share = 100 * r.Result.Stats.DataWait
-	case n > 0:
-		share = 100 * r.Steps[n-1].DataWait
-	default:
-		return nil
-	}
-	return &share
-}
-
-// Lost is how many updates were made in vain, as far as the lines tell.
-func (r *Run) Lost() int64 {
-	if r.Result != nil {
-		return r.Result.Stats.UpdatesLost
-	}
-	var all []record.Attempted
-	for _, a := range r.Attempts {
-		all = append(all, a.known)
-	}
-	return record.Lost(all)
-}
-
-// TroubleCount of the whole report, for its heading.
-func (r *Report) TroubleCount() int {
-	n := len(r.Unreadable)
-	for _, run := range r.Runs {
-		n += len(run.Trouble)
-	}
-	return n
-}
-
-// AlarmCount of the whole report, for its heading.
-func (r *Report) AlarmCount() int {
-	n := 0
-	for _, run := range r.Runs {
-		n += len(run.Alarms)
-	}
-	return n
 }

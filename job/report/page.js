@@ -1,6 +1,6 @@
 "use strict";
-// Tables sort by a click on a heading, or Enter on it.
-function sorting(table) {
+// A click on a heading, or Enter on it, sorts the table by its column.
+function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -16,7 +16,7 @@ function sorting(table) {
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const [x, y] = [value(a), value(b)];
         const [m, n] = [number(x), number(y)];
-        if (Number.isNaN(m) !== Number.isNaN(n)) return Number.isNaN(m) ? 1 : -1; // what is missing stays last
+        if (Number.isNaN(m) !== Number.isNaN(n)) return Number.isNaN(m) ? 1 : -1; // missing values stay last
         const order = Number.isNaN(m) ? x.localeCompare(y) : m - n;
         return up ? order : -order;
       });
@@ -25,7 +25,7 @@ function sorting(table) {
   });
 }
 
-// The tables over time: the slider puts another frame into the cells.
+// The slider of a table over time puts another frame into its cells.
 const stops = ["00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838"]
   .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
 function shade(share) {
@@ -33,7 +33,7 @@ function shade(share) {
   const i = Math.min(Math.floor(place), stops.length - 2);
   return stops[i].map((v, c) => Math.round(v + (place - i) * (stops[i + 1][c] - v)));
 }
-function sliding(box) {
+function addSlider(box) {
   const slider = box.querySelector("input[type=range]");
   if (!slider) return;
   const data = JSON.parse(box.querySelector("script[type='application/json']").textContent);
@@ -55,13 +55,13 @@ function sliding(box) {
   show();
 }
 
-function bring(part) {
-  part.querySelectorAll("table.sort").forEach(sorting);
-  part.querySelectorAll(".heat-box").forEach(sliding);
+function activate(part) {
+  part.querySelectorAll("table.sort").forEach(makeSortable);
+  part.querySelectorAll(".heat-box").forEach(addSlider);
 }
-bring(document);
+activate(document);
 
-// One run at a time: the one chosen, kept in the address so that it can be shared.
+// The page shows one run at a time: the chosen one, which is part of the address.
 const chooser = document.getElementById("run");
 const runs = [...document.querySelectorAll("section.run")];
 function show(name) {
@@ -80,10 +80,10 @@ if (chooser) {
   fromAddress();
 }
 
-// A run in progress: the page asks for itself again, and leaves what its reader has moved or opened as it is. When nobody
-// answers, the last state stays, and says so.
-const every = Number(document.querySelector("main").dataset.renew);
-async function renew() {
+// The page of a run in progress refreshes itself, and keeps what its reader has moved or opened. Without an answer it keeps
+// the last state and says so.
+const every = Number(document.querySelector("main").dataset.refresh);
+async function refresh() {
   if (document.hidden) return;
   const old = document.querySelector("main");
   try {
@@ -94,7 +94,7 @@ async function renew() {
     now.querySelectorAll("details").forEach((d, i) => { d.open = opened[i] ?? d.open; });
     const before = old.querySelector("input[type=range]"), slider = now.querySelector("input[type=range]");
     if (before && slider && before.value !== before.max) slider.value = before.value;
-    bring(now);
+    activate(now);
     old.replaceWith(now);
   } catch {
     const silent = document.getElementById("silent");
@@ -102,4 +102,4 @@ async function renew() {
     silent.textContent ||= `No answer since ${new Date().toLocaleTimeString()}: the run has ended or was stopped, or it is out of reach. This is the last that was heard of it.`;
   }
 }
-if (every) setInterval(renew, every * 1000);
+if (every) setInterval(refresh, every * 1000);

@@ -1,33 +1,42 @@
-// Package report reads what runs have left in a bucket, finished or not, and lays it side by side: a page, a text, a table
-// for other programs, pictures. It reads only, and knows no more of a run than package record says.
+// Package report lays the runs of a bucket side by side: as a page, as text, as a table for other
+// programs, and as pictures. It knows a run as package history reads it, and draws with package
+// chart.
+//
+//	report.go      the runs and the post's runs
+//	compare.go     our runs against the post's, and the settings in which runs differ
+//	contrast.go    our recipes against each other
+//	linecharts.go  charts of one run and of all
+//	heatmaps.go    the tables of errors, and top-1 by alpha and beta
+//	timeline.go    the attempts of a run over time
+//	progress.go    how far a run in progress is
+//	page.go        the page: page.html.tmpl, page.css, page.js
+//	markdown.go    the text
+//	csv.go         the table for other programs
+//	files.go       all of these as files
 package report
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Report is what a bucket's runs have to say.
+// Report is the runs of a bucket.
 type Report struct {
-	Bucket     string // where they were read, for the heading
+	Bucket     string // from where they were read, for the heading
 	Read       time.Time
-	References []Reference // the post's runs, in its order
-	Runs       []*Run      // by preset in the order of the references, then by name
-	Unreadable []Unreadable
-	Watch      *Watch // of a report of one run in progress
+	References []Reference    // the post's runs, in its order
+	Runs       []*history.Run // by preset in the order of the references, then by name
+	Unreadable []history.Unreadable
+	Progress   *Progress // of a report of one run in progress
 }
 
-// Reference is one run of the post (model/reference/METHOD.md, section 5): what ours is compared with.
+// Reference is one run of the post (model/reference/METHOD.md, section 5): what ours is compared
+// with.
 type Reference struct {
 	Preset   string
 	Depths   string
@@ -35,91 +44,33 @@ type Reference struct {
 	Alpha    string
 	Beta     string
 	Rows     int
-	Recipe   Recipe  // of a run that would repeat it
-	PostTop1 float64 // percent
+	Recipe   history.Recipe // of a run that would repeat it
+	PostTop1 float64        // percent
 }
 
-// Unreadable is a run that could not be read at all, and why.
-type Unreadable struct{ Run, Why string }
-
-// readers bounds how many runs are read at once.
-const readers = 16
-
-// Read reads every run of a bucket. A run that cannot be read is listed, and hides no other; the error is of the bucket.
+// Read reads every run of a bucket. A run that cannot be read is listed as such. The error is of
+// the bucket: see history.ReadAll.
 func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (*Report, error) {
-	keys, err := bucket.List(ctx, "runs/")
+	runs, unreadable, err := history.ReadAll(ctx, bucket)
 	if err != nil {
-		return nil, fmt.Errorf("listing the runs: %w", err)
+		return nil, err
 	}
-	byRun := map[string][]string{}
-	for _, key := range keys {
-		if name, rest, ok := strings.Cut(strings.TrimPrefix(key, "runs/"), "/"); ok {
-			byRun[name] = append(byRun[name], rest)
-		}
-	}
-	type outcome struct {
-		run *Run
-		err error
-	}
-	names := slices.Sorted(maps.Keys(byRun))
-	read := make([]outcome, len(names))
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for i, name := range names {
-		group.Go(func() error {
-			read[i].run, read[i].err = readRun(groupContext, bucket, name, byRun[name])
-			return groupContext.Err()
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	r := &Report{Read: time.Now().UTC(), References: references}
-	var denied error
-	for i, o := range read {
-		if errors.Is(o.err, storage.ErrDenied) {
-			denied = o.err
-		}
-		switch {
-		case errors.Is(o.err, storage.ErrUnreachable):
-			return nil, o.err // of the bucket, not of the run
-		case o.err != nil:
-			r.Unreadable = append(r.Unreadable, Unreadable{names[i], o.err.Error()})
-		default:
-			r.Runs = append(r.Runs, o.run)
-		}
-	}
-	if len(r.Runs) == 0 && denied != nil {
-		return nil, denied
-	}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Unreadable: unreadable}
 	r.sort()
 	return r, nil
 }
 
-// ReadRun reads one run, in progress or finished.
-func ReadRun(ctx context.Context, bucket *storage.Bucket, name string) (*Run, error) {
-	prefix := "runs/" + name + "/"
-	keys, err := bucket.List(ctx, prefix)
-	if err != nil {
-		return nil, fmt.Errorf("listing the run %s: %w", name, err)
-	}
-	for i, key := range keys {
-		keys[i] = strings.TrimPrefix(key, prefix)
-	}
-	return readRun(ctx, bucket, name, keys)
-}
-
-// sort puts the runs into the order in which a reader of the post looks for them.
+// sort puts the runs into the order of the post's table.
 func (r *Report) sort() {
-	place := func(run *Run) int {
+	index := func(run *history.Run) int {
 		i := slices.IndexFunc(r.References, func(ref Reference) bool { return ref.Preset == run.Preset })
 		if i < 0 {
 			return len(r.References)
 		}
 		return i
 	}
-	slices.SortFunc(r.Runs, func(a, b *Run) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Preset, b.Preset), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(r.Runs, func(a, b *history.Run) int {
+		return cmp.Or(cmp.Compare(index(a), index(b)), cmp.Compare(a.Preset, b.Preset), cmp.Compare(a.Name, b.Name))
 	})
 }
 
@@ -130,6 +81,24 @@ func (r *Report) Finished() int {
 		if run.Result != nil {
 			n++
 		}
+	}
+	return n
+}
+
+// Problems counts what could not be read, for the heading.
+func (r *Report) Problems() int {
+	n := len(r.Unreadable)
+	for _, run := range r.Runs {
+		n += len(run.Problems)
+	}
+	return n
+}
+
+// Alarms counts the alarms of all runs, for the heading.
+func (r *Report) Alarms() int {
+	n := 0
+	for _, run := range r.Runs {
+		n += len(run.Alarms)
 	}
 	return n
 }

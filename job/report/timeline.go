@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/cijepa/cijepa/job/history"
 )
 
 // timeline is the attempts of a run on one line of time.
@@ -12,49 +14,49 @@ type timeline struct {
 	Spans      []span
 }
 
-// span is an attempt in the timeline: where it lies, in percent of the whole time.
+// span is an attempt in the timeline.
 type span struct {
-	Attempt
-	Left, Width float64
-	Unsure      bool // whether it is at work until the right end, and when it ended
+	history.Attempt
+	Left, Width float64 // percent of the whole time
+	Unsure      bool    // when it ended, or whether it is at work
 	Seconds     float64
-	Lasted      string
+	Duration    string
 }
 
-// timeline lays the attempts out; nil when there are none. Nobody writes down when a killed attempt ended: it lasts, at most, until the
-// next began.
-func (r *Run) timeline(now time.Time) *timeline {
-	if len(r.Attempts) == 0 {
+// newTimeline lays the attempts out; nil without any. The end of a killed attempt is not on record:
+// it lasted, at most, until the next one began.
+func newTimeline(run *history.Run, now time.Time) *timeline {
+	if len(run.Attempts) == 0 {
 		return nil
 	}
-	t := &timeline{Begin: r.Attempts[0].Begun, End: now}
-	if r.Result != nil {
-		t.End = r.Result.Stats.Ended
+	t := &timeline{Begin: run.Attempts[0].Begun, End: now}
+	if run.Result != nil {
+		t.End = run.Result.Stats.Ended
 	}
 	whole := max(t.End.Sub(t.Begin).Seconds(), 1e-3)
-	for i, a := range r.Attempts {
+	for i, a := range run.Attempts {
 		end := t.End
 		switch {
 		case a.Ended != nil:
 			end = *a.Ended
-		case i+1 < len(r.Attempts):
-			end = r.Attempts[i+1].Begun
+		case i+1 < len(run.Attempts):
+			end = run.Attempts[i+1].Begun
 		}
-		s := span{Attempt: a, Seconds: end.Sub(a.Begun).Seconds(), Lasted: lasted(end.Sub(a.Begun))}
+		s := span{Attempt: a, Seconds: end.Sub(a.Begun).Seconds(), Duration: duration(end.Sub(a.Begun))}
 		s.Left = min(max(100*a.Begun.Sub(t.Begin).Seconds()/whole, 0), 100)
 		s.Width = min(max(100*s.Seconds/whole, 0.4), 100-s.Left)
-		switch {
-		case a.How == killed:
-			s.Unsure, s.Lasted = true, "at most "+s.Lasted
-		case a.How == unknown:
-			s.Unsure, s.Lasted = true, "–"
+		switch a.How {
+		case history.Killed:
+			s.Unsure, s.Duration = true, "at most "+s.Duration
+		case history.AtWorkOrKilled:
+			s.Unsure, s.Duration = true, "–"
 		}
 		t.Spans = append(t.Spans, s)
 	}
 	return t
 }
 
-// Alt says what the line of time shows, for those who do not see it.
+// Alt says in words what the timeline shows, for those who do not see it.
 func (t *timeline) Alt() string {
 	counts := map[string]int{}
 	var order []string
@@ -67,11 +69,11 @@ func (t *timeline) Alt() string {
 	for _, how := range order {
 		words = append(words, fmt.Sprintf("%d %s", counts[how], how))
 	}
-	return fmt.Sprintf("Attempts over %s: %s.", lasted(t.End.Sub(t.Begin)), strings.Join(words, ", "))
+	return fmt.Sprintf("Attempts over %s: %s.", duration(t.End.Sub(t.Begin)), strings.Join(words, ", "))
 }
 
-// lasted writes a time with no more digits than it is good for.
-func lasted(d time.Duration) string {
+// duration writes a time in two units at most.
+func duration(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%.0f s", d.Seconds())

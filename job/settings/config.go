@@ -1,5 +1,5 @@
-// Package settings holds all settings of a run: Config, its defaults and presets, and how it is read
-// from the environment. It is the only package that reads the environment. It opens nothing.
+// Package settings holds all settings of a run: Config, its defaults and presets, and how it is
+// read from the environment. It is the only package that reads the environment. It opens nothing.
 //
 //	config.go     Recipe and Config, their defaults, and what follows from them
 //	preset.go     the rows of the post's table, and the demonstration

@@ -7,8 +7,8 @@ import (
 	"github.com/cijepa/cijepa/model/mask"
 )
 
-// TestFaultsOfTheModelNameASetting that the user can change, also where the model's field is a constant
-// of the method.
+// TestFaultsOfTheModelNameASetting that the user can change, also where the model's field is a
+// constant of the method.
 func TestFaultsOfTheModelNameASetting(t *testing.T) {
 	for _, c := range []struct {
 		name   string

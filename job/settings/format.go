@@ -5,12 +5,15 @@ import (
 	"strconv"
 )
 
-// byteUnits are the units of an amount of bytes, the largest decimal one first. "B" ends every other
-// suffix, so it comes last.
+// byteUnits are the units of an amount of bytes, the largest decimal one first. "B" ends every
+// other suffix, so it comes last.
 var byteUnits = []struct {
 	suffix string
 	size   float64
-}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+}{
+	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3},
+	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1},
+}
 
 // FormatBytes writes a number of bytes, rounded, such as 1.50 GB.
 func FormatBytes(bytes float64) string {

@@ -63,8 +63,8 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 // XLAFlags is the environment variable in which XLA reads its flags.
 func XLAFlags() string { return os.Getenv("XLA_FLAGS") }
 
-// StopDeadline is that of Config by the environment, or the default where it cannot be read. The
-// signal handler needs it whether or not the other settings can be read.
+// StopDeadline is that of Config by the environment, or the default where it cannot be read.
+// The signal handler needs it whether or not the other settings can be read.
 func StopDeadline() time.Duration {
 	c := Defaults()
 	for _, f := range fields(reflect.ValueOf(&c).Elem()) {

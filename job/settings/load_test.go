@@ -54,7 +54,8 @@ func TestSettingsOverridePreset(t *testing.T) {
 	}
 }
 
-// TestAllFaultsAtOnce: every kind of fault, in one message, each with its variable, value and what is allowed.
+// TestAllFaultsAtOnce: every kind of fault, in one message, each with its variable, value and what
+// is allowed.
 func TestAllFaultsAtOnce(t *testing.T) {
 	for name, value := range map[string]string{
 		"CIJEPA_EPOCHS": "many", "CIJEPA_HEADS": "7", "CIJEPA_DEPTHS": "3-99", "CIJEPA_ALL_TO_LAST_WEIGHT": "1.5",

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Preset is one row of the post's table (model/reference/METHOD.md, section 5): the settings in which
-// its twelve runs differ.
+// Preset is one row of the post's table (model/reference/METHOD.md, section 5): the settings in
+// which its twelve runs differ.
 type Preset struct {
 	Name             string
 	Depths           DepthSet
@@ -63,8 +63,8 @@ func (c *Config) applyPreset() error {
 	return fmt.Errorf("one of %s, or demo", strings.Join(names, ", "))
 }
 
-// demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow blocks,
-// a fast teacher.
+// demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow
+// blocks, a fast teacher.
 func (c *Config) demo() {
 	c.Data = "fashion-mnist"
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4

@@ -19,14 +19,15 @@ type Result = record.Result[Recipe]
 // errNoRecord is JSON that is no record of this program.
 var errNoRecord = errors.New("it names no version of its format")
 
-// ReadRunRecord reads run.json. The key is for messages. Text that is no record is storage.ErrCorrupt,
-// a record of another version of the format is an *Error.
+// ReadRunRecord reads run.json. The key is for messages. Text that is no record is
+// storage.ErrCorrupt, a record of another version of the format is an *Error.
 func ReadRunRecord(text []byte, key string) (r RunRecord, err error) {
 	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
 		err = errNoRecord
 	}
 	if err != nil {
-		return r, fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s", key, storage.ErrCorrupt, err, Variable("Run"))
+		return r, fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s",
+			key, storage.ErrCorrupt, err, Variable("Run"))
 	}
 	return r, checkVersion(r.Version, key)
 }
@@ -52,13 +53,13 @@ func checkVersion(version int, key string) error {
 	if version == record.Version {
 		return nil
 	}
-	return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): go on with that one, or choose another name",
-		key, version, record.Version))
+	return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): "+
+		"go on with that one, or choose another name", key, version, record.Version))
 }
 
 // Conflicts returns an *Error with every setting of want that differs from the recipe stored under
-// key, and with the data if its fingerprint differs; nil if there is none. An unset micro-batch is no
-// conflict: the run has chosen it.
+// key, and with the data if its fingerprint differs; nil if there is none. An unset micro-batch is
+// no conflict: the run has chosen it.
 func Conflicts(want, stored RunRecord, key string) error {
 	faults := &Error{}
 	if want.Recipe.MicroBatch == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// TestForeignRecordsAreRefused: a record or result that is empty, cut or of another program is corrupt,
-// and the error says what to do. One of another recipe or version is a settings error.
+// TestForeignRecordsAreRefused: a record or result that is empty, cut or of another program is
+// corrupt, and the error says what to do. One of another recipe or version is a settings error.
 func TestForeignRecordsAreRefused(t *testing.T) {
 	recipe := Defaults().Recipe
 	whole, err := json.Marshal(RunRecord{Version: record.Version, Recipe: recipe})

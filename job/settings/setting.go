@@ -16,7 +16,8 @@ type setting struct {
 	variable string
 }
 
-// fields lists the fields of a Config or a Recipe in order, those of an embedded Recipe in its place.
+// fields lists the fields of a Config or a Recipe in order, those of an embedded Recipe in its
+// place.
 func fields(v reflect.Value) []setting {
 	var all []setting
 	for i := range v.NumField() {

@@ -21,7 +21,8 @@ func Usage() string {
 	const header = "| variable | default | what |\n|---|---|---|\n"
 	b.WriteString("What you set:\n\n" + header + yours.String())
 	b.WriteString("\nWhat the method sets; change these to study the method:\n\n" + header + method.String())
-	b.WriteString("\nThe presets:\n\n| preset | depths | epochs | alpha | beta | rows | post's top-1 |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("\nThe presets:\n\n| preset | depths | epochs | alpha | beta | rows | post's top-1 |\n")
+	b.WriteString("|---|---|---|---|---|---|---|\n")
 	for _, p := range Presets() {
 		fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | %g |\n",
 			p.Name, p.Depths, p.Epochs, p.AllToLastWeight, p.LastToLastWeight, p.IntermediateRows, p.PostTop1)
@@ -37,8 +38,8 @@ func code(s string) string {
 	return "`" + s + "`"
 }
 
-// Hyperparameters returns the settings as TensorBoard takes them: float64, bool or string, under the
-// lower-case names of their variables without the prefix.
+// Hyperparameters returns the settings as TensorBoard takes them: float64, bool or string, under
+// the lower-case names of their variables without the prefix.
 func (r Recipe) Hyperparameters() map[string]any {
 	all := map[string]any{}
 	for _, s := range fields(reflect.ValueOf(&r).Elem()) {

@@ -3,10 +3,11 @@ package settings
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"regexp"
+	"strconv"
 
 	"github.com/cijepa/cijepa/job/input"
-	"github.com/cijepa/cijepa/job/live"
 )
 
 // runName matches names that are one folder of a bucket on every store.
@@ -55,11 +56,20 @@ func (c Config) validate(faults *Error) {
 	want(c.RetryTimeout > 0, "RetryTimeout", c.RetryTimeout, "above 0, such as 10m")
 	want(c.LogEvery > 0, "LogEvery", c.LogEvery, "at least 1")
 	want(c.EvalEvery >= 0 && c.EvalEvery <= maxCount, "EvalEvery", c.EvalEvery, "0 to a million")
-	want(c.Listen == "" || live.CheckAddress(c.Listen) == nil, "Listen", c.Listen,
+	want(c.Listen == "" || isAddress(c.Listen), "Listen", c.Listen,
 		"an address such as :9090 or 127.0.0.1:9090")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(c, err)
 	} else if _, err := c.Model().Masker(); err != nil {
 		faults.addModel(c, err)
 	}
+}
+
+// isAddress says whether an address is a host or nothing, a colon, and the number of a port.
+func isAddress(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return err == nil
 }

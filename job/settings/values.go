@@ -44,7 +44,7 @@ func (d *DepthSet) Decode(s string) error {
 }
 
 // String writes the set as Decode reads it.
-func (d DepthSet) String() string { return record.Spans(d) }
+func (d DepthSet) String() string { return record.Ranges(d) }
 
 // Weight is a weight of the objective, or unset (nil), written "-".
 type Weight struct{ Value *float64 }

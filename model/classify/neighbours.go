@@ -16,8 +16,8 @@ import (
 // classes. k is at least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
 func NearestNeighbours(train []float32, trainLabels []int32, test []float32, width, k, classes int) []int32 {
 	n, m := len(trainLabels), len(test)/width
-	// 1 over the norm of each training sample. The norm of a test sample does not change the order of
-	// its neighbours.
+	// 1 over the norm of each training sample. The norm of a test sample does not change the order
+	// of its neighbours.
 	scale := make([]float32, n)
 	for i := range scale {
 		var square float64

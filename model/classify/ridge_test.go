@@ -8,7 +8,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// clouds are labelled features around a centre for each class, each feature with a scale and an offset of its own.
+// clouds are labelled features around a centre for each class, each feature with a scale and an
+// offset of its own.
 func clouds(seed uint64, n, width, classes int, spread float64) (features []float32, labels []int32) {
 	centres, noise := draw.New(1, "centres"), draw.New(seed, "noise")
 	at := make([]float64, classes*width)
@@ -25,8 +26,8 @@ func clouds(seed uint64, n, width, classes int, spread float64) (features []floa
 	return features, labels
 }
 
-// The answers are those of the normal equations, solved here by plain elimination on the features with a column of ones,
-// whose weight bears no penalty.
+// The answers are those of the normal equations, solved here by plain elimination on the features
+// with a column of ones, whose weight bears no penalty.
 func TestRidgeAgainstNormalEquations(t *testing.T) {
 	const n, width, classes = 60, 7, 4
 	train, labels := clouds(2, n, width, classes, 1.5)
@@ -121,7 +122,7 @@ func TestRidgeOnConstantAndNonFiniteFeatures(t *testing.T) {
 	}
 }
 
-// What a look of the online probe solves at full size: 5,000 samples of 100 classes, 1,000 asked.
+// What an online evaluation solves at full size: 5,000 samples of 100 classes, 1,000 queries.
 func BenchmarkRidge(b *testing.B) {
 	train, labels := clouds(2, 5000, 768, 100, 1)
 	test, _ := clouds(3, 1000, 768, 100, 1)

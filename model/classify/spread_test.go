@@ -11,7 +11,8 @@ import (
 func TestRankOfEqualDirectionsIsTheirNumber(t *testing.T) {
 	const width = 24
 	s := draw.New(1, "test")
-	// The rows of a Hadamard-like set: orthogonal directions of mean 0 and variance 1, so LayerNorm leaves them as they are.
+	// The rows of a Hadamard-like set: orthogonal directions of mean 0 and variance 1, so LayerNorm
+	// leaves them as they are.
 	directions := make([][]float32, 8)
 	for d := range directions {
 		directions[d] = make([]float32, width)
@@ -35,7 +36,8 @@ func TestRankOfEqualDirectionsIsTheirNumber(t *testing.T) {
 			t.Errorf("effective rank %v of %d equal directions", got[0], rank)
 		}
 	}
-	// Unequal shares, against the definition: singular values a, b have the rank exp(entropy of a/(a+b), b/(a+b)).
+	// Unequal shares, against the definition: singular values a, b have the rank exp(entropy of
+	// a/(a+b), b/(a+b)).
 	var features []float32
 	for d, copies := range []int{9, 4} { // singular values in the ratio 3 to 2
 		for range copies {
@@ -60,7 +62,8 @@ func TestRankOfEqualDirectionsIsTheirNumber(t *testing.T) {
 	}
 }
 
-// The std of two depths, against the definition in plain loops; scale and shift of an image do not count.
+// The std of two depths, against the definition in plain loops; scale and shift of an image do not
+// count.
 func TestStdAgainstPlainLoops(t *testing.T) {
 	const n, depths, width = 7, 2, 11
 	s := draw.New(2, "test")

@@ -1,10 +1,15 @@
-// Package draw makes every random number of a run: crops, orders, masks, sampled depths, initial weights.
+// Package draw makes every random number of a run: crops, orders, masks, sampled depths, initial
+// weights.
 //
-// A draw is a function of the run's seed, of a purpose and of a position (step, epoch, sample, ...), never of what was
-// drawn before it elsewhere: so a run goes on after a kill, or on another number of workers, as if nothing had happened.
-// Only the raw 64 bits come from the standard library (PCG-DXSM); bounded, uniform and normal draws are made here, of
-// integer arithmetic and of float operations that IEEE 754 fixes to the last bit, so that neither a Go release nor another
-// processor changes a run. The golden vectors in the test hold it. The package imports nothing else.
+// A draw is a function of the run's seed, a purpose and a position (step, epoch, sample, ...),
+// never of earlier draws. So a run goes on after a kill, or with another number of workers, as if
+// nothing had happened. Only the raw 64 bits come from the standard library (PCG-DXSM). Bounded,
+// uniform and normal draws are made here, of integer arithmetic and of float operations that IEEE
+// 754 fixes to the last bit, so neither a Go release nor another processor changes a run. The
+// golden vectors in the test check it. The package imports nothing else.
+//
+//	draw.go       Stream and its draws
+//	logarithm.go  the same natural logarithm on every machine
 package draw
 
 import (
@@ -13,19 +18,21 @@ import (
 	"math/rand/v2"
 )
 
-// Stream is an endless sequence of random numbers. It is not safe for concurrent use; streams of different purposes or
-// positions are independent and may be used side by side.
+// Stream is an endless sequence of random numbers. It is not safe for concurrent use. Streams of
+// different purposes or positions are independent and may be used in parallel.
 type Stream struct {
 	source rand.PCG
-	spare  float64 // the second normal of a pair, where has says so
+	spare  float64 // the second normal of a pair, if has
 	has    bool
 }
 
-// New returns the stream of a purpose at a position: a function of its arguments alone. The purpose is a short constant
-// such as "crop" or "mask"; the position names what the numbers are for, such as (epoch, sample) or (step, image).
+// New returns the stream of a purpose at a position, a function of its arguments alone. The purpose
+// is a short constant such as "crop" or "mask"; the position says what the numbers are for, such as
+// (epoch, sample) or (step, image).
 func New(seed uint64, purpose string, at ...uint64) *Stream {
-	// Two lanes absorb the same words from different beginnings. Each absorption is a bijection of the lane for a given
-	// word and of the word for a given lane, so that neighbouring positions end far apart.
+	// Two lanes absorb the same words from different initial values. Each absorption is a bijection
+	// of the lane for a given word and of the word for a given lane, so neighbouring positions end
+	// far apart.
 	name := uint64(14695981039346656037) // FNV-1a
 	for i := range len(purpose) {
 		name = (name ^ uint64(purpose[i])) * 1099511628211
@@ -46,7 +53,8 @@ func New(seed uint64, purpose string, at ...uint64) *Stream {
 	return s
 }
 
-// mix is SplitMix64's step: a bijection of 64 bits in which every input bit reaches every output bit.
+// mix is SplitMix64's step: a bijection of 64 bits in which every input bit reaches every output
+// bit.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -65,8 +73,8 @@ func (s *Stream) IntN(n int) int {
 	if n < 1 {
 		panic("draw: IntN of a number below 1")
 	}
-	// Lemire, "Fast random integer generation in an interval" (2019): the high word of a product, redrawn in the few
-	// cases in which the low word tells that some results had one preimage more.
+	// Lemire, "Fast random integer generation in an interval" (2019): the high word of a product,
+	// redrawn in the few cases in which the low word tells that some results had one preimage more.
 	bound := uint64(n)
 	high, low := bits.Mul64(s.source.Uint64(), bound)
 	if low < bound {
@@ -87,7 +95,7 @@ func (s *Stream) Perm(n int) []int {
 	return p
 }
 
-// Shuffle puts n things into a uniform order by swapping (Fisher-Yates, from the end).
+// Shuffle puts n elements into a uniform order by swapping (Fisher-Yates, from the end).
 func (s *Stream) Shuffle(n int, swap func(i, j int)) {
 	for i := n - 1; i > 0; i-- {
 		swap(i, s.IntN(i+1))
@@ -100,8 +108,8 @@ func (s *Stream) Normal() float64 {
 		s.has = false
 		return s.spare
 	}
-	// Marsaglia's polar method: a uniform point of the unit disc gives two independent normals. The conversions forbid
-	// the compiler to fuse a product into a sum, which some processors do and others do not.
+	// Marsaglia's polar method: a uniform point of the unit disc gives two independent normals. The
+	// conversions forbid fused multiply-adds, which some processors have and others do not.
 	for {
 		x, y := 2*s.Float64()-1, 2*s.Float64()-1
 		r := float64(x*x) + float64(y*y)

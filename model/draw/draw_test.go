@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// The numbers were computed by a second implementation, in Python, of PCG-DXSM and of what is built on it. A change here
-// changes every run: a stored run could not be resumed.
+// The numbers were computed by a second implementation, in Python. A change here changes every run,
+// so that no stored run could be resumed.
 func TestGoldenVectors(t *testing.T) {
 	for _, want := range []struct {
 		seed    uint64
@@ -97,7 +97,7 @@ func TestGoldenVectors(t *testing.T) {
 }
 
 // Streams whose arguments differ in one place only must not meet.
-func TestStreamsDiffer(t *testing.T) {
+func TestStreamsOfOtherArgumentsDiffer(t *testing.T) {
 	seen := map[uint64]string{}
 	check := func(name string, s *draw.Stream) {
 		t.Helper()
@@ -120,9 +120,9 @@ func TestStreamsDiffer(t *testing.T) {
 	}
 }
 
-// The first word of neighbouring positions, where a weak seeding would show: uniform bytes by a chi-square test, and
-// half of the bits differ from one position to the next.
-func TestNeighbouringPositions(t *testing.T) {
+// The first word of neighbouring positions, where a weak seeding would show: uniform bytes by a
+// chi-square test, and half of the bits differ from one position to the next.
+func TestNeighbouringPositionsAreIndependent(t *testing.T) {
 	const positions = 1 << 16
 	var bytes [8][256]int
 	flips := 0
@@ -167,7 +167,8 @@ func TestIntNIsUniform(t *testing.T) {
 			}
 		}
 	}
-	// Bounds just above a power of two are where a biased method shows: a third of the 64-bit words must be redrawn.
+	// Bounds just above a power of two are where a biased method shows: a third of the 64-bit words
+	// must be redrawn.
 	n, high := 3<<61, 0
 	const draws = 40_000
 	for range draws {
@@ -204,7 +205,7 @@ func TestShuffleIsUniform(t *testing.T) {
 }
 
 // Moments and tails of the normal draws, each within five standard errors.
-func TestNormal(t *testing.T) {
+func TestNormalHasTheRightMomentsAndTails(t *testing.T) {
 	const draws = 400_000
 	s := draw.New(3, "test")
 	var sum, square, fourth, lag float64

@@ -2,11 +2,12 @@ package draw
 
 import "math"
 
-// logarithm is the natural logarithm of a normal x > 0, within one unit of the last place, and the same to the last bit
-// everywhere: math.Log is assembly on some processors and fused multiply-adds on others.
+// logarithm is the natural logarithm of a normal x > 0, within one unit of the last place, and the
+// same to the last bit on every machine: math.Log is assembly on some processors and fused
+// multiply-adds on others.
 //
-// x = 2^k (1 + f) with 1 + f in (sqrt(1/2), sqrt(2)]; with s = f / (2 + f), log(1 + f) = 2 atanh(s) is summed as in
-// FreeBSD's e_log.c, whose minimax coefficients these are.
+// x = 2^k (1 + f) with 1 + f in (sqrt(1/2), sqrt(2)]; with s = f / (2 + f), log(1 + f) = 2 atanh(s)
+// is summed as in FreeBSD's e_log.c, whose minimax coefficients these are.
 func logarithm(x float64) float64 {
 	const (
 		ln2High = 6.93147180369123816490e-01 // k ln2High is exact for every exponent k

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-func TestLogarithm(t *testing.T) {
+// The logarithm is within one unit of the last place of math.Log.
+func TestLogarithmIsWithinOneUlp(t *testing.T) {
 	s := New(0, "test")
 	for range 200_000 {
 		x := s.Float64()

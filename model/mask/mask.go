@@ -2,29 +2,25 @@ package mask
 
 import (
 	"fmt"
-	"math/bits"
 
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// officialGroup is the number of images that the official code collates, and so trims, together.
+// officialGroup is the number of images that the official code collates and trims together.
 const officialGroup = 128
 
-// patience is the number of failures after which one more target block is ignored.
-const patience = 20
-
-// Masks are the cells that the student sees and those that it predicts, for the B images of a step: ascending flat
-// indices row*grid + column.
+// Masks are the cells that the student sees and those that it predicts, for the B images of a
+// step: ascending flat indices row*grid + column.
 type Masks struct {
 	B, C, M, K int     // images, context cells, target blocks of an image, cells of a target block
 	Context    []int32 // [B, C]
 	Targets    []int32 // [B, M, K]
 }
 
-// Shape is a pair of lengths that a step can have.
+// Shape is the pair of lengths of a step's masks.
 type Shape struct {
 	Target, Context int     // cells of a target block and of the context
-	Probability     float64 // of a step having it
+	Probability     float64 // of a step to have it
 }
 
 // Masker draws the masks of a run. It is immutable, so safe for concurrent use.
@@ -36,8 +32,8 @@ type Masker struct {
 	shapes  []Shape   // one per target length, ascending
 }
 
-// New checks the settings against a grid of grid x grid cells and computes the table of context lengths. It fails
-// on settings outside their ranges and where no context would be left beside the targets.
+// New makes a Masker for a grid of grid x grid cells and computes its table of context lengths.
+// It fails with *FieldError if a setting is outside its range, or if the targets leave no context.
 func New(grid int, cfg Config) (*Masker, error) {
 	if err := cfg.Validate(grid); err != nil {
 		return nil, err
@@ -55,20 +51,21 @@ func New(grid int, cfg Config) (*Masker, error) {
 	return m, nil
 }
 
-// Shapes lists the shapes that steps have, one per target length, ascending. With official trimming the context length
-// varies from step to step about the one listed.
+// Shapes lists the shapes of steps, one for each target length, ascending. With official trimming
+// the context length varies from step to step, about the one listed.
 func (m *Masker) Shapes() []Shape {
 	return append([]Shape(nil), m.shapes...)
 }
 
-// Draw returns the masks of a step. Block sizes depend on (seed, step) and are shared by all images; where the blocks of
-// an image lie depends on (seed, step, image index) alone, however the step is cut into micro-batches. With official
-// trimming the first group of 128 images sets the length, and an image of another group that is shorter is drawn again.
+// Draw returns the masks of a step. Block sizes depend on (seed, step) and are shared by all
+// images. The positions of an image's blocks depend on (seed, step, image index) alone, however
+// the step is cut into micro-batches. With official trimming the first group of 128 images sets
+// the context length, and a shorter image of another group is drawn again.
 func (m *Masker) Draw(seed uint64, step int64, batch int) Masks {
 	sizes := draw.New(seed, "mask size", uint64(step))
 	p := m.newPlacer(m.target.at(sizes.Float64()), m.context.at(sizes.Float64()))
 	masks := Masks{B: batch, C: m.contextLength(p.target.cells()), M: m.cfg.TargetBlocks, K: p.target.cells()}
-	group := 0 // images that set the length instead of heeding it
+	group := 0 // images that set the length, and are not drawn again for it
 	if m.cfg.Trim == TrimOfficial {
 		group = min(batch, officialGroup)
 		masks.C = m.grid * m.grid
@@ -102,90 +99,5 @@ func (m *Masker) contextLength(target int) int {
 			return s.Context
 		}
 	}
-	panic(fmt.Sprintf("model: no mask shape with targets of %d cells", target)) // every size of the table has its shape
-}
-
-// placer places the blocks of one image after another; block sizes are those of one step.
-type placer struct {
-	grid            int
-	target, context size
-	targetPlaces    size // how many tops and lefts are drawn
-	contextPlaces   size
-	corners         []corner // of the target blocks
-	rows            []uint64 // the context: bit c of rows[r] is cell (r, c)
-}
-
-type corner struct{ top, left int }
-
-func (m *Masker) newPlacer(target, context size) *placer {
-	return &placer{
-		grid: m.grid, target: target, context: context,
-		targetPlaces:  target.places(m.grid, m.cfg.LastPlace),
-		contextPlaces: context.places(m.grid, m.cfg.LastPlace),
-		corners:       make([]corner, m.cfg.TargetBlocks),
-		rows:          make([]uint64, m.grid),
-	}
-}
-
-// place draws the blocks of an image until the context has the cells that it needs, and returns how many it has. A
-// failure draws the context again, and the targets too if `targetsToo`. After every 20 failures one more target block is
-// ignored when the context is cut, the last one first, as in the official sampler.
-func (p *placer) place(stream *draw.Stream, need int, targetsToo bool) int {
-	for failures := 0; ; failures++ {
-		if failures == 0 || targetsToo {
-			for i := range p.corners {
-				p.corners[i] = p.targetPlaces.corner(stream)
-			}
-		}
-		heeded := max(0, len(p.corners)-failures/patience)
-		if length := p.cut(p.contextPlaces.corner(stream), p.corners[:heeded]); length >= need {
-			return length
-		}
-	}
-}
-
-// cut makes the context: its rectangle without the cells of the given targets. It returns the number of cells.
-func (p *placer) cut(at corner, targets []corner) int {
-	clear(p.rows)
-	columns := (uint64(1)<<p.context.w - 1) << at.left
-	for r := at.top; r < at.top+p.context.h; r++ {
-		p.rows[r] = columns
-	}
-	for _, t := range targets {
-		columns := (uint64(1)<<p.target.w - 1) << t.left
-		for r := t.top; r < t.top+p.target.h; r++ {
-			p.rows[r] &^= columns
-		}
-	}
-	length := 0
-	for _, row := range p.rows {
-		length += bits.OnesCount64(row)
-	}
-	return length
-}
-
-// appendContext appends the first n cells of the context in raster order.
-func (p *placer) appendContext(to []int32, n int) []int32 {
-	for r, row := range p.rows {
-		for ; row != 0; row &= row - 1 {
-			if n == 0 {
-				return to
-			}
-			to = append(to, int32(r*p.grid+bits.TrailingZeros64(row)))
-			n--
-		}
-	}
-	return to
-}
-
-// appendTargets appends the cells of each target block in raster order.
-func (p *placer) appendTargets(to []int32) []int32 {
-	for _, t := range p.corners {
-		for r := t.top; r < t.top+p.target.h; r++ {
-			for c := t.left; c < t.left+p.target.w; c++ {
-				to = append(to, int32(r*p.grid+c))
-			}
-		}
-	}
-	return to
+	panic(fmt.Sprintf("mask: no shape with targets of %d cells", target)) // newShapes has covered the table of sizes
 }

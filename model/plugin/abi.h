@@ -1,12 +1,13 @@
-// The part of PJRT's C interface that this package calls, laid out as in go-xla's pjrt_c_api.h, which stands in no place
-// that a cgo package could include. The interface only ever grows at the ends of its structs; abi_test.go compares.
+// The part of PJRT's C interface that this package calls, laid out as in go-xla's pjrt_c_api.h, which
+// no cgo package can include from where it is. The interface only ever grows at the ends of its
+// structs. abi_test.go compares the two.
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The functions of the table, by their place in it.
+// The functions of the table, by index.
 enum {
   ABI_ERROR_DESTROY = 0,
   ABI_ERROR_MESSAGE = 1,

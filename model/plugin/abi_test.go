@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestABI: a C compiler compares abi.h with go-xla's own header, place by place.
-func TestABI(t *testing.T) {
+// A C compiler compares abi.h with go-xla's own header, offset by offset.
+func TestABIMatchesTheHeaderOfGoXLA(t *testing.T) {
 	compiler, err := exec.LookPath("gcc")
 	if err != nil {
 		t.Skipf("no C compiler: %v", err)
@@ -23,7 +23,8 @@ func TestABI(t *testing.T) {
 		t.Fatal(err)
 	}
 	build := func(more string) (string, error) {
-		c := exec.Command(compiler, "-fsyntax-only", "-I", here, "-I", filepath.Join(strings.TrimSpace(string(module)), "pjrt"), "-x", "c", "-")
+		header := filepath.Join(strings.TrimSpace(string(module)), "pjrt")
+		c := exec.Command(compiler, "-fsyntax-only", "-I", here, "-I", header, "-x", "c", "-")
 		source, err := os.ReadFile(filepath.Join("testdata", "abi.c"))
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +37,6 @@ func TestABI(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := build("FIELD(abi_compile, client, PJRT_Client_Compile_Args, program);\n"); err == nil {
-		t.Errorf("a wrong place was not seen: %s", out)
+		t.Errorf("a wrong offset was not seen: %s", out)
 	}
 }

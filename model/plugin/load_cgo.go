@@ -37,32 +37,33 @@ import (
 	"github.com/gomlx/go-xla/pjrt"
 )
 
-// library is a plugin in this process. It is never unloaded: XLA does not bear that.
+// library is a plugin in this process. XLA cannot be unloaded.
 type library struct {
 	path  string
-	table *C.abi_table  // the plugin's own
-	parts func() []byte // sha256 of its file, and what lies beside it; known a while after it was opened
-	flags string        // XLA_FLAGS as the plugin has read it, which it does once
+	table *C.abi_table // the plugin's own
+	// version hashes the plugin's file and the packages beside it. It may block for a second.
+	version func() []byte
+	flags   string // XLA_FLAGS as the plugin has read it, which it does once
 }
 
-// native is a client on the other side.
+// native is a client on the C side.
 type native struct {
 	library *library
 	client  unsafe.Pointer
 	device  unsafe.Pointer // the first
 }
 
-// What is known of plugins is known to the process, as go-xla's own list of them is, and as the functions below are called
-// without a word of whom they are for.
+// Plugins are global to the process, as in go-xla, and the callbacks below are not told for which
+// Client they are called.
 var (
-	loading   sync.Mutex // from Load to the function that it returns
-	coming    *Client    // whose client is being made
+	loading   sync.Mutex // held from Load to the function that it returns
+	pending   *Client    // whose client go-xla makes next
 	libraries = map[string]*library{}
-	clients   sync.Map // by the plugin's client: *Client
+	clients   sync.Map // *Client by the plugin's client
 )
 
-// Load loads the plugin with an absolute path, unless it is loaded, and makes the next client that go-xla makes of it this
-// one's. The caller calls loaded when go-xla has done so, or has failed.
+// Load loads the plugin at an absolute path, unless it is loaded. The next client that go-xla makes
+// becomes this Client's. The caller calls loaded when go-xla has made it or failed.
 func Load(path string, o Options) (c *Client, loaded func(), err error) {
 	loading.Lock()
 	defer func() {
@@ -77,23 +78,24 @@ func Load(path string, o Options) (c *Client, loaded func(), err error) {
 		}
 		libraries[path] = l
 	}
-	coming = &Client{options: o, native: native{library: l}}
-	return coming, func() {
-		coming = nil
+	pending = &Client{options: o, native: native{library: l}}
+	return pending, func() {
+		pending = nil
 		loading.Unlock()
 	}, nil
 }
 
-// open loads a plugin and gives go-xla a table of its functions with two of ours in it.
+// open loads a plugin and registers a copy of its function table, with two functions of ours, with
+// go-xla.
 func open(path string, o Options) (*library, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("the plugin %s: must be an absolute path", path)
 	}
-	parts, flags, err := read(path, o)
+	version, flags, err := inspect(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("the plugin: %w", err)
 	}
-	if flags != o.Flags { // before the plugin is there: it reads them when it pleases, once
+	if flags != o.Flags { // before the plugin is loaded, which reads them once, at any time
 		if err := os.Setenv("XLA_FLAGS", flags); err != nil {
 			return nil, fmt.Errorf("setting XLA_FLAGS: %w", err)
 		}
@@ -101,7 +103,7 @@ func open(path string, o Options) (*library, error) {
 	openCompanions(path)
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
-	runtime.LockOSThread() // dlerror is the thread's
+	runtime.LockOSThread() // dlerror is per thread
 	defer runtime.UnlockOSThread()
 	var fault *C.char
 	table := C.open_table(name, &fault)
@@ -111,7 +113,8 @@ func open(path string, o Options) (*library, error) {
 	case table == nil:
 		return nil, fmt.Errorf("loading the plugin %s: it has no functions", path)
 	case !bool(C.abi_has(table, C.ABI_LAST)):
-		return nil, fmt.Errorf("loading the plugin %s: its version %d.%d of PJRT is too old", path, table.version.major_version, table.version.minor_version)
+		return nil, fmt.Errorf("loading the plugin %s: its version %d.%d of PJRT is too old",
+			path, table.version.major_version, table.version.minor_version)
 	}
 	own := C.abi_copy(table)
 	if own == nil {
@@ -122,14 +125,15 @@ func open(path string, o Options) (*library, error) {
 	if err := pjrt.RegisterPreloadedPlugin(path, uintptr(unsafe.Pointer(own))); err != nil {
 		return nil, fmt.Errorf("loading the plugin %s: %w", path, err)
 	}
-	return &library{path: path, table: table, parts: parts, flags: flags}, nil
+	return &library{path: path, table: table, version: version, flags: flags}, nil
 }
 
-// openCompanions opens libraries that others beside the plugin ask for by their bare names, without a word of the folder in which all of them
-// lie: where LD_LIBRARY_PATH does not name it, nvrtc does not find its builtins, and cuDNN has no plan for attention. An error is left to
-// who asks.
+// openCompanions opens nvrtc's builtins, which nvrtc opens by their bare name. Unless
+// LD_LIBRARY_PATH names the folder of Python's packages, it would not find them, and cuDNN would
+// have no plan for attention. Errors are ignored: nvrtc reports them if it needs the library.
 func openCompanions(path string) {
-	site := filepath.Join(filepath.Dir(path), "..", "..") // of Python's packages: site/jax_plugins/xla_cuda13/xla_cuda_plugin.so
+	// The plugin is site/jax_plugins/xla_cuda13/xla_cuda_plugin.so.
+	site := filepath.Join(filepath.Dir(path), "..", "..")
 	found, _ := filepath.Glob(filepath.Join(site, "nvidia", "*", "lib", "libnvrtc-builtins.so.*"))
 	for _, library := range found {
 		name := C.CString(library)
@@ -138,10 +142,11 @@ func openCompanions(path string) {
 	}
 }
 
-// read gives what a plugin consists of, for keys, and the flags with the wanted ones that the plugin knows: XLA ends the process at
-// a flag that it does not know, and a plugin that knows one has its name among its strings. CUDA's plugin is 400 MB, whose
-// checksum takes a second: it is computed while the plugin is loaded and finds its device.
-func read(path string, o Options) (parts func() []byte, flags string, err error) {
+// inspect returns what identifies a plugin in keys, and the flags with the wanted ones that it
+// knows. XLA aborts the process at an unknown flag; a plugin that knows one has its name among its
+// strings. CUDA's plugin is 400 MB, and its checksum takes a second, so it is computed while the
+// plugin loads.
+func inspect(path string, o Options) (version func() []byte, flags string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, "", err
@@ -152,7 +157,7 @@ func read(path string, o Options) (parts func() []byte, flags string, err error)
 		return nil, "", err
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil, "", fmt.Errorf("%s is not a file with something in it", path)
+		return nil, "", fmt.Errorf("%s is not a file, or empty", path)
 	}
 	text, err := syscall.Mmap(int(file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
 	if err != nil {
@@ -160,32 +165,32 @@ func read(path string, o Options) (parts func() []byte, flags string, err error)
 	}
 	flags = o.Flags
 	for _, flag := range o.Wanted {
-		name := nameOf(flag)
-		named := slices.ContainsFunc(strings.Fields(flags), func(f string) bool { return nameOf(f) == name })
+		name := flagName(flag)
+		named := slices.ContainsFunc(strings.Fields(flags), func(f string) bool { return flagName(f) == name })
 		if !named && bytes.Contains(text, []byte(name+"\x00")) {
 			flags = strings.TrimSpace(flags + " " + flag)
 		}
 	}
-	parts = sync.OnceValue(func() []byte {
+	version = sync.OnceValue(func() []byte {
 		defer syscall.Munmap(text)
 		sum := sha256.Sum256(text)
-		return append(sum[:], beside(path)...)
+		return append(sum[:], cudaPackages(path)...)
 	})
-	go parts()
-	return parts, flags, nil
+	go version()
+	return version, flags, nil
 }
 
-// nameOf is the name of a flag of XLA.
-func nameOf(flag string) string {
+// flagName is the name of an XLA flag.
+func flagName(flag string) string {
 	name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
 	return name
 }
 
-// beside names the packages of CUDA's libraries that lie where Python's installer puts them: a program is compiled for those, and may
-// hold plans of cuDNN.
-func beside(path string) []byte {
+// cudaPackages names the installed Python packages of CUDA's libraries, with their versions.
+// Programs are compiled for those, and may contain plans of cuDNN.
+func cudaPackages(path string) []byte {
 	site := filepath.Dir(filepath.Dir(filepath.Dir(path)))
-	found, _ := filepath.Glob(filepath.Join(site, "nvidia_*.dist-info")) // the pattern is a good one
+	found, _ := filepath.Glob(filepath.Join(site, "nvidia_*.dist-info")) // fails for malformed patterns only
 	var names []byte
 	for _, f := range found {
 		names = append(names, filepath.Base(f)+"\n"...)
@@ -195,7 +200,7 @@ func beside(path string) []byte {
 
 //export cijepaCreate
 func cijepaCreate(args unsafe.Pointer) unsafe.Pointer {
-	c := coming
+	c := pending
 	l := c.native.library
 	if fault := C.abi_call(l.table, C.ABI_CLIENT_CREATE, args); fault != nil {
 		return fault
@@ -206,8 +211,8 @@ func cijepaCreate(args unsafe.Pointer) unsafe.Pointer {
 	return nil
 }
 
-// describe asks for the platform's version and the kind of the first device. They are part of keys; where the plugin does not
-// tell, they are empty.
+// describe asks for the platform's version and the kind of the first device, which are part of
+// keys. If the plugin does not tell, they are empty.
 func (c *Client) describe() {
 	l := c.native.library
 	text := func(function C.int, of unsafe.Pointer) string {
@@ -219,7 +224,8 @@ func (c *Client) describe() {
 	}
 	c.version = text(C.ABI_CLIENT_PLATFORM_VERSION, c.native.client)
 	devices := C.abi_devices{client: c.native.client}
-	if l.call(C.ABI_CLIENT_ADDRESSABLE_DEVICES, unsafe.Pointer(&devices), unsafe.Sizeof(devices)) != nil || devices.num_devices == 0 {
+	err := l.call(C.ABI_CLIENT_ADDRESSABLE_DEVICES, unsafe.Pointer(&devices), unsafe.Sizeof(devices))
+	if err != nil || devices.num_devices == 0 {
 		return
 	}
 	c.native.device = *devices.devices
@@ -229,7 +235,7 @@ func (c *Client) describe() {
 	}
 }
 
-// call calls a function of the plugin, whose arguments begin with their size.
+// call calls a function of the plugin. Its arguments begin with their size, which call sets.
 func (l *library) call(function C.int, args unsafe.Pointer, size uintptr) error {
 	if !bool(C.abi_has(l.table, function)) {
 		return fmt.Errorf("the plugin %s has no function %d", l.path, function)
@@ -238,7 +244,7 @@ func (l *library) call(function C.int, args unsafe.Pointer, size uintptr) error 
 	return l.fault(C.abi_call(l.table, function, args))
 }
 
-// fault makes an error of the plugin's.
+// fault turns a plugin's error into one of Go, and frees it.
 func (l *library) fault(fault unsafe.Pointer) error {
 	if fault == nil {
 		return nil
@@ -251,7 +257,8 @@ func (l *library) fault(fault unsafe.Pointer) error {
 	return err
 }
 
-// Versions are what the plugin tells of itself: the version of PJRT that it speaks, that of its platform, and its attributes.
+// Versions describe the plugin: the version of PJRT that it speaks, that of its platform, and its
+// attributes.
 func (c *Client) Versions() string {
 	loaded, err := pjrt.GetPlugin(c.native.library.path)
 	if err != nil {
@@ -272,10 +279,13 @@ func (c *Client) Versions() string {
 // Flags are XLA_FLAGS as the plugin has read them.
 func (c *Client) Flags() string { return c.native.library.flags }
 
-// Memory of the device now, or nil where the plugin does not tell.
+// Memory of the device now, or nil if the plugin does not report it.
 func (c *Client) Memory() *DeviceMemory {
+	if c.native.device == nil {
+		return nil
+	}
 	args := C.abi_memory{device: c.native.device}
-	if c.native.device == nil || c.native.library.call(C.ABI_DEVICE_MEMORY_STATS, unsafe.Pointer(&args), unsafe.Sizeof(args)) != nil {
+	if c.native.library.call(C.ABI_DEVICE_MEMORY_STATS, unsafe.Pointer(&args), unsafe.Sizeof(args)) != nil {
 		return nil
 	}
 	m := &DeviceMemory{InUse: int64(args.in_use)}
@@ -314,7 +324,7 @@ func cijepaCompile(args unsafe.Pointer) unsafe.Pointer {
 	}
 	executable, err := l.executable(a.executable)
 	if err != nil {
-		c.warn("nothing can be known of a program", program.Key, err)
+		c.warn("a program cannot be inspected", program.Key, err)
 		c.add(program, begun)
 		return nil
 	}
@@ -348,11 +358,13 @@ func bytesOf(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.
 
 func (c *Client) key(a *C.abi_compile) string {
 	p := a.program
-	return keyOf(c.native.library.parts(), []byte(c.version), []byte(c.kind), []byte(c.native.library.flags), bytesOf(p.format, p.format_size),
-		bytesOf(p.code, p.code_size), bytesOf(a.options, a.options_size))
+	l := c.native.library
+	return keyOf(l.version(), []byte(c.version), []byte(c.kind), []byte(l.flags),
+		bytesOf(p.format, p.format_size), bytesOf(p.code, p.code_size), bytesOf(a.options, a.options_size))
 }
 
-// load makes an executable of a stored program, and sees to it that go-xla can ask of it what it is going to ask.
+// load makes an executable of a stored program, and makes the calls that go-xla will make of it, so
+// that a program that fails them is compiled again.
 func (c *Client) load(stored []byte) (executable unsafe.Pointer, memory *ProgramMemory, err error) {
 	program, err := unseal(stored)
 	if err != nil {
@@ -371,7 +383,7 @@ func (c *Client) load(stored []byte) (executable unsafe.Pointer, memory *Program
 		outputs := C.abi_num_outputs{executable: inner}
 		if err = l.call(C.ABI_EXECUTABLE_NUM_OUTPUTS, unsafe.Pointer(&outputs), unsafe.Sizeof(outputs)); err == nil {
 			if memory = l.memory(inner); memory == nil {
-				err = fmt.Errorf("the plugin tells nothing of its memory")
+				err = fmt.Errorf("the plugin does not report its memory")
 			}
 		}
 	}
@@ -382,7 +394,7 @@ func (c *Client) load(stored []byte) (executable unsafe.Pointer, memory *Program
 	return args.executable, memory, nil
 }
 
-// executable is what of a loaded executable can be asked; the caller destroys it.
+// executable is the inner executable, which answers questions. The caller destroys it.
 func (l *library) executable(loaded unsafe.Pointer) (unsafe.Pointer, error) {
 	args := C.abi_get{from: loaded}
 	err := l.call(C.ABI_LOADED_EXECUTABLE_GET_EXECUTABLE, unsafe.Pointer(&args), unsafe.Sizeof(args))
@@ -391,7 +403,7 @@ func (l *library) executable(loaded unsafe.Pointer) (unsafe.Pointer, error) {
 
 func (l *library) destroy(function C.int, executable unsafe.Pointer) {
 	args := C.abi_destroy{executable: executable}
-	_ = l.call(function, unsafe.Pointer(&args), unsafe.Sizeof(args)) // there is nothing to be done about it
+	_ = l.call(function, unsafe.Pointer(&args), unsafe.Sizeof(args)) // a leak, at worst
 }
 
 func (l *library) memory(executable unsafe.Pointer) *ProgramMemory {
@@ -399,11 +411,13 @@ func (l *library) memory(executable unsafe.Pointer) *ProgramMemory {
 	if l.call(C.ABI_EXECUTABLE_GET_COMPILED_MEMORY_STATS, unsafe.Pointer(&args), unsafe.Sizeof(args)) != nil {
 		return nil
 	}
-	return &ProgramMemory{Code: int64(args.code), Arguments: int64(args.arguments), Outputs: int64(args.outputs),
-		Aliased: int64(args.aliased), Temporary: int64(args.temporary), Peak: int64(args.peak)}
+	return &ProgramMemory{
+		Code: int64(args.code), Arguments: int64(args.arguments), Outputs: int64(args.outputs),
+		Aliased: int64(args.aliased), Temporary: int64(args.temporary), Peak: int64(args.peak),
+	}
 }
 
-// serialize gives the stored form of a program.
+// serialize returns the stored form of a program.
 func (l *library) serialize(executable unsafe.Pointer) ([]byte, error) {
 	args := C.abi_serialize{executable: executable}
 	if err := l.call(C.ABI_EXECUTABLE_SERIALIZE, unsafe.Pointer(&args), unsafe.Sizeof(args)); err != nil {

@@ -6,7 +6,7 @@ import "errors"
 
 type native struct{}
 
-// Load fails: without cgo this program cannot load a plugin.
+// Load fails: without cgo there is no dlopen.
 func Load(string, Options) (*Client, func(), error) {
 	return nil, nil, errors.New("this program was built without cgo and cannot load a plugin")
 }

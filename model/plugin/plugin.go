@@ -1,7 +1,13 @@
-// Package plugin gives a PJRT plugin, through which go-xla reaches XLA, what go-xla lacks: compiled programs that outlive the
-// process, and a look at the memory of the device and of each program. It does so between the two: it loads the plugin,
-// copies the table of its functions, puts its own in the place of those that make a client and compile, and hands that
-// table to go-xla. It knows no graph, no bucket and no folder. Without cgo there is no XLA, and Load does nothing.
+// Package plugin loads PJRT plugins, through which go-xla reaches XLA, and adds what go-xla lacks:
+// compiled programs that outlive the process, and the memory of the device and of each program. It
+// copies the plugin's function table, replaces the functions that make a client and compile by its
+// own, and hands that table to go-xla. It knows no graph, no bucket and no folder. Without cgo
+// there is no XLA, and Load fails.
+//
+//	plugin.go      what is asked and told; the frame and the key of a stored program
+//	load_cgo.go    loads plugins, intercepts clients and compilations
+//	abi.h          the part of PJRT's C interface that is called
+//	load_plain.go  instead of it without cgo
 package plugin
 
 import (
@@ -13,56 +19,57 @@ import (
 	"time"
 )
 
-// Store keeps compiled programs. Its methods may be called by several compilations at once; what fails there they tell a log, as
-// a program that is not there is compiled.
+// Store keeps compiled programs. Several compilations may call it at once. It logs its failures
+// itself: a program that it does not have is compiled.
 type Store interface {
-	// Get returns what Put stored under a key, or nil. It need not be whole.
+	// Get returns what Put stored under a key, or nil. It may be damaged.
 	Get(key string) []byte
-	// Put keeps a program under a key, in the place of what is there.
+	// Put stores a program under a key and replaces what is there.
 	Put(key string, program []byte)
 }
 
-// Options say what a plugin is given beside its own options.
+// Options are given to a plugin beside its own options.
 type Options struct {
 	Programs Store        // nil: every program is compiled
 	Flags    string       // the value of XLA_FLAGS: it changes what is compiled
-	Wanted   []string     // flags, such as "--xla_gpu_x=true", to add to it where the plugin knows them and it does not name them
+	Wanted   []string     // more flags, "--xla_gpu_x=true", if the plugin knows them and Flags lacks them
 	Log      *slog.Logger // nil: none
 }
 
-// Program is one that was compiled, or that the store had.
+// Program is a program that was compiled, or that came from the store.
 type Program struct {
 	Key     string
 	Stored  bool // it came from the store
-	Bytes   int  // of its stored form; 0: it has none
+	Bytes   int  // size of its stored form; 0: it has none
 	Seconds float64
-	Memory  *ProgramMemory // nil: the plugin does not tell
+	Memory  *ProgramMemory // nil: not reported
 }
 
-// ProgramMemory is the memory of the device that a program takes, in bytes, as the compiler planned it.
+// ProgramMemory is the device memory of a program, in bytes, by the compiler's plan.
 type ProgramMemory struct {
 	Code      int64 `json:"code"`
 	Arguments int64 `json:"arguments"`
 	Outputs   int64 `json:"outputs"`
-	Aliased   int64 `json:"aliased"` // of the outputs, in the place of arguments
+	Aliased   int64 `json:"aliased"` // outputs in the memory of arguments
 	Temporary int64 `json:"temporary"`
-	Peak      int64 `json:"peak"` // 0: not told
+	Peak      int64 `json:"peak"` // 0: not reported
 }
 
-// Total is what a call of the program has on the device: its code, arguments, outputs and what it works in.
+// Total is what a call of the program has on the device: code, arguments, outputs and temporary
+// arrays.
 func (m ProgramMemory) Total() int64 {
 	return m.Code + m.Arguments + m.Outputs - m.Aliased + m.Temporary
 }
 
-// DeviceMemory is the memory of the device, in bytes; 0 is what the plugin does not tell.
+// DeviceMemory is the memory of the device, in bytes; 0: not reported.
 type DeviceMemory struct {
 	InUse int64 `json:"in_use"`
 	Peak  int64 `json:"peak"`
 	Limit int64 `json:"limit"`
 }
 
-// A stored program is its frame, then what the plugin made of it: a program that is damaged must not reach the plugin, which
-// trusts what it reads.
+// frame begins a stored program, followed by the sha256 of the rest. The plugin trusts what it
+// reads, so a damaged program must not reach it.
 const frame = "cijepa program 1\n"
 
 func seal(program []byte) []byte {
@@ -70,7 +77,7 @@ func seal(program []byte) []byte {
 	return append(append([]byte(frame), sum[:]...), program...)
 }
 
-// unseal takes a stored program out of its frame.
+// unseal checks and removes the frame.
 func unseal(stored []byte) ([]byte, error) {
 	if len(stored) < len(frame)+sha256.Size || string(stored[:len(frame)]) != frame {
 		return nil, fmt.Errorf("%d bytes that are no stored program", len(stored))
@@ -82,7 +89,7 @@ func unseal(stored []byte) ([]byte, error) {
 	return program, nil
 }
 
-// keyOf names a program by all that decides what is compiled: the program, the options, the flags, the plugin, the card.
+// keyOf is a hash of all that decides what is compiled.
 func keyOf(parts ...[]byte) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -92,7 +99,7 @@ func keyOf(parts ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Client is what a plugin's client has compiled, and where.
+// Client is a client of a plugin: one device, and what was compiled for it.
 type Client struct {
 	options Options
 	kind    string // of the device

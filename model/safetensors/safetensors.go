@@ -1,3 +1,7 @@
+// Package safetensors writes and reads float32 arrays in the safetensors format, in one pass, from
+// and into the caller's memory: the length of a header in 8 bytes, little-endian; the header, a
+// JSON object from names to types, shapes and offsets; then the arrays, little-endian, back to
+// back. It knows no network.
 package safetensors
 
 import (
@@ -11,10 +15,7 @@ import (
 	"slices"
 )
 
-// The safetensors format: the length of a header in 8 bytes, little-endian; the header, a JSON object from names to types,
-// shapes and places; then the arrays, little-endian, back to back. A file is written and read in one pass.
-
-// ErrFormat is a file that can be read and does not hold the arrays of the network, in float32.
+// ErrFormat is a readable file that does not hold the arrays asked for, in float32.
 var ErrFormat = errors.New("other arrays than this network's")
 
 // Array is one float32 array of a file.
@@ -24,7 +25,7 @@ type Array struct {
 	Data []byte // little-endian
 }
 
-// Size is the array's in bytes.
+// Size is the array's size in bytes.
 func (a Array) Size() int64 {
 	n := int64(4)
 	for _, d := range a.Dims {
@@ -33,20 +34,20 @@ func (a Array) Size() int64 {
 	return n
 }
 
-// headerEntry is an array in the header of a file.
+// headerEntry is an array in the header.
 type headerEntry struct {
 	DType   string   `json:"dtype"`
 	Shape   []int    `json:"shape"`
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// metadataKey is the name in the header that is no array, but strings about the file.
+// metadataKey names strings about the file, in the place of an array.
 const metadataKey = "__metadata__"
 
-// maxHeader is what the format allows a header to be.
+// maxHeader is the format's limit of a header, in bytes.
 const maxHeader = 100 << 20
 
-// Header builds the first bytes of a file, padded so that the arrays begin at a multiple of 8.
+// Header returns the first bytes of a file, padded so that the arrays begin at a multiple of 8.
 func Header(arrays []Array, metadata map[string]string) ([]byte, error) {
 	header := map[string]any{}
 	if len(metadata) > 0 {
@@ -83,8 +84,9 @@ func Write(w io.Writer, arrays []Array, metadata map[string]string) error {
 	return nil
 }
 
-// Read reads a file into the given arrays. It must hold them all, alike in shape, and no others, and end where
-// its header says: then all of r has been read, up to its io.EOF.
+// Read reads a file into the given arrays. The file must hold exactly these, of these shapes, and
+// end where its header says; then r has been read up to its io.EOF. A file that does not is
+// ErrFormat.
 func Read(r io.Reader, arrays []Array) error {
 	entries, order, err := readHeader(r)
 	if err != nil {
@@ -103,10 +105,12 @@ func Read(r io.Reader, arrays []Array) error {
 			return fmt.Errorf("reading safetensors: %w: unknown array %s", ErrFormat, name)
 		}
 		if entry.DType != "F32" || !slices.Equal(entry.Shape, a.Dims) {
-			return fmt.Errorf("reading safetensors: %w: %s is %s %v instead of F32 %v", ErrFormat, name, entry.DType, entry.Shape, a.Dims)
+			return fmt.Errorf("reading safetensors: %w: %s is %s %v instead of F32 %v",
+				ErrFormat, name, entry.DType, entry.Shape, a.Dims)
 		}
 		if size := entry.Offsets[1] - entry.Offsets[0]; size != int64(len(a.Data)) {
-			return fmt.Errorf("reading safetensors: %w: %s has %d bytes instead of %d", ErrFormat, name, size, len(a.Data))
+			return fmt.Errorf("reading safetensors: %w: %s has %d bytes instead of %d",
+				ErrFormat, name, size, len(a.Data))
 		}
 		if _, err := io.ReadFull(r, a.Data); err != nil {
 			return fmt.Errorf("reading %s: %w", name, tooShort(err))
@@ -121,7 +125,8 @@ func Read(r io.Reader, arrays []Array) error {
 	return nil
 }
 
-// tooShort makes ErrFormat of a file that ends before it should. What a reader says of a file that was cut is another error.
+// tooShort makes ErrFormat of a file that ends too early. A reader that knows of a cut returns an
+// error of its own.
 func tooShort(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
@@ -129,8 +134,8 @@ func tooShort(err error) error {
 	return err
 }
 
-// readHeader reads the header of a file. The order is that of the arrays in the file, which follow each other
-// without gaps.
+// readHeader reads the header of a file. The order is that of the arrays in the file, which follow
+// each other without gaps.
 func readHeader(r io.Reader) (entries map[string]headerEntry, order []string, err error) {
 	var length uint64
 	if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
@@ -161,7 +166,8 @@ func readHeader(r io.Reader) (entries map[string]headerEntry, order []string, er
 	var end int64
 	for _, name := range order {
 		if at := entries[name].Offsets; at[0] != end || at[1] < end {
-			return nil, nil, fmt.Errorf("reading a safetensors header: %w: %s lies at %v, not behind the array before it", ErrFormat, name, at)
+			return nil, nil, fmt.Errorf("reading a safetensors header: %w: %s is at %v, not right after the array before it",
+				ErrFormat, name, at)
 		}
 		end = entries[name].Offsets[1]
 	}

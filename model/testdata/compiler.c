@@ -1,11 +1,15 @@
-// A PJRT plugin that computes nothing: it writes every program that it is given to the folder in PLUGIN_PROGRAMS, if there is
-// one, as StableHLO text, and answers just enough for go-xla to believe in a device, in compiled programs and in their
-// results, which are ones, or copies of inputs where a program returns those. So the programs of a GPU can be looked at where
-// there is none, and what they cost the host can be timed. A program is nothing but the types of its inputs and outputs and what
-// it returns; that is also what it is stored as. With PLUGIN_MEMORY, a number of bytes, it tells of so much memory; with
-// PLUGIN_MEMORY_LEFT it runs out of it where the inputs and outputs of a call take more, and with PLUGIN_TEMPORARY it plans so much of it for an
-// image of a batch. PLUGIN_STEP and PLUGIN_READ are
-// microseconds: of a call that takes a batch, and of an array on its way to the host, which "fails" makes fail. With PLUGIN_KEEP its arrays are what it was given.
+// A PJRT plugin that computes nothing. It answers just enough for go-xla to believe in a device, in
+// compiled programs and in their results, which are ones, or copies of inputs if a program returns
+// those. So the programs of a GPU can be inspected without one, and their cost on the host can be
+// timed. A program is the types of its inputs and outputs and what it returns; it is stored as that.
+//
+// PLUGIN_PROGRAMS     a folder: every program is written to it as StableHLO text
+// PLUGIN_MEMORY       bytes: the memory that the device reports
+// PLUGIN_MEMORY_LEFT  bytes: a call whose inputs and outputs take more runs out of memory
+// PLUGIN_TEMPORARY   bytes that a program plans for each image of a batch
+// PLUGIN_STEP         microseconds that a call with a batch takes
+// PLUGIN_READ         microseconds that a download takes; "fails" makes it fail
+// PLUGIN_KEEP         its arrays are what was uploaded
 #define _GNU_SOURCE
 #include <stdbool.h>
 #include <stdint.h>

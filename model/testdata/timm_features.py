@@ -1,18 +1,13 @@
 """timm_features.py ENCODER IMAGES SIZES: loads an exported encoder into timm and prints its features as JSON.
 
 ENCODER is the exported safetensors file, IMAGES a file of normalised float32 images [B, 3, S, S], SIZES a JSON object.
-Exits with 3 where Python lacks timm or safetensors.
 """
 import json
 import sys
 
-try:
-    import torch
-    from safetensors.torch import load_file
-    from timm.models.eva import Eva
-except ImportError as missing:
-    print(missing)
-    sys.exit(3)
+import torch
+from safetensors.torch import load_file
+from timm.models.eva import Eva
 
 encoder, images, sizes = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 model = Eva(

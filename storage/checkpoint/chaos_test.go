@@ -28,7 +28,8 @@ const (
 	chaosPauseMost = 1500 * time.Millisecond
 )
 
-// chaosParts are the parts of a worker's checkpoint: their content is a function of the step, so that whoever restores it can check it.
+// chaosParts returns the parts of a worker's checkpoint. Their content is a function of the step,
+// so that any process can check it.
 func chaosParts(step int64) []Part {
 	random := rand.New(rand.NewPCG(uint64(step), 1))
 	data := make([]byte, 1000+random.IntN(20000))
@@ -57,8 +58,8 @@ func loadChaos(c Checkpoint) error {
 	return nil
 }
 
-// TestChaosWorker is not a test: it is the process that TestChaos starts, pauses and kills. It commits one step after the other, says so on its
-// standard output, and leaves with 76 when it is overtaken.
+// TestChaosWorker is no test: it is the process that TestChaos starts, pauses and kills. It commits
+// step after step, prints each commit, and exits with 76 when it is overtaken.
 func TestChaosWorker(t *testing.T) {
 	url := os.Getenv(chaosBucket)
 	if url == "" {
@@ -74,7 +75,7 @@ func TestChaosWorker(t *testing.T) {
 	for err == nil {
 		p, err = r.Commit(ctx, "pretrain", p.Step+1, p.Step%50 == 0, chaosParts(p.Step+1))
 		if err == nil {
-			fmt.Printf("committed %d %s\n", p.Sequence, r.chain.sum)
+			fmt.Printf("committed %d %s\n", p.Sequence, r.chain.checksum)
 			time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
 		}
 	}
@@ -84,7 +85,7 @@ func TestChaosWorker(t *testing.T) {
 	t.Fatal(err)
 }
 
-// chaos is a set of worker processes and what they said.
+// chaos is a set of worker processes and what they printed.
 type chaos struct {
 	t   *testing.T
 	url string
@@ -116,7 +117,7 @@ func (c *chaos) start() {
 	c.all.Go(func() { c.follow(worker, output, &problem) })
 }
 
-// follow notes what a worker says and how it ends.
+// follow records what a worker prints and how it ends.
 func (c *chaos) follow(worker *exec.Cmd, output io.Reader, problem *bytes.Buffer) {
 	var other strings.Builder
 	for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -168,11 +169,11 @@ func (c *chaos) hurt(random *rand.Rand, kill bool) bool {
 	return true
 }
 
-// Four processes work on one run at once and are killed and paused at random. Afterwards the chain of manifests is whole, every acknowledged commit is
-// in it, and every retained checkpoint loads.
+// Four processes work on one run at once and are killed and paused at random. Afterwards the chain
+// of manifests is whole, every acknowledged commit is in it, and every retained checkpoint loads.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("not with -short: it takes seconds")
 	}
 	t.Run("file", func(t *testing.T) { testChaos(t, "file://"+t.TempDir()) })
 	for _, kind := range storagetest.Kinds() {
@@ -212,7 +213,8 @@ func testChaos(t *testing.T, url string) {
 	c.mu.Unlock()
 	c.all.Wait()
 	manifests := auditChain(t, storagetest.Open(t, url, storagetest.Options(t)), c.acknowledged)
-	t.Logf("%d kills, %d pauses, %d workers of which %d were overtaken, %d manifests, %d acknowledged", kills, pauses, c.started, c.overtaken, manifests, len(c.acknowledged))
+	t.Logf("%d kills, %d pauses, %d workers of which %d were overtaken, %d manifests, %d acknowledged", kills,
+		pauses, c.started, c.overtaken, manifests, len(c.acknowledged))
 	if manifests == 0 || kills == 0 {
 		t.Error("nothing happened")
 	}
@@ -228,12 +230,13 @@ func auditChain(t *testing.T, b *storage.Bucket, acknowledged map[int64]string) 
 	}
 	before, lost := "", 0
 	for sequence := int64(1); sequence <= p.Sequence; sequence++ {
-		m, sum, err := r.manifest(t.Context(), sequence)
+		m, sum, err := r.readManifest(t.Context(), sequence)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if m.Previous != before || m.Step != sequence {
-			t.Errorf("broken link: manifest %d, step %d, names %s, the one before is %s", sequence, m.Step, m.Previous, before)
+			t.Errorf("broken link: manifest %d, step %d, names %s, the one before is %s", sequence, m.Step,
+				m.Previous, before)
 		}
 		if said, ok := acknowledged[sequence]; ok && said != sum {
 			lost++

@@ -9,22 +9,25 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Part is one object of a checkpoint, such as student.safetensors.
+// Part is one object of a checkpoint to commit, such as student.safetensors.
 type Part struct {
 	Name string
 	Size int64 // bytes that Write produces
-	// Write produces the bytes, the same ones each time. It is called again when an upload has to be tried again, and from another goroutine.
+	// Write produces the bytes, the same ones each time. It is called from another goroutine, once
+	// for each attempt at the upload.
 	Write func(io.Writer) error
 }
 
-// Position says where a run stands. Sequence is the number of the checkpoint's manifest, 0 when there is none.
+// Position says where a run stands: after a step of a phase. Sequence is the number of the
+// checkpoint's manifest, 0 if there is none.
 type Position struct {
 	Phase    string
 	Step     int64
 	Sequence int64
 }
 
-// Checkpoint is a committed checkpoint that is being loaded. It is valid while the load function of [Run.Restore] runs.
+// Checkpoint is a committed checkpoint that is being loaded. It is valid until the load function of
+// [Run.Restore] returns.
 type Checkpoint struct {
 	Position
 
@@ -34,8 +37,9 @@ type Checkpoint struct {
 	objects []storage.Object
 }
 
-// Open reads a part. Damage shows as [ErrCorrupt], at the latest where io.EOF would have stood: an io.ReadAll that succeeds has read what was
-// written. A part that the checkpoint never had is [ErrNotFound].
+// Open reads a part. If the part is damaged, Open or the reader fails with [storage.ErrCorrupt], at
+// the latest in place of io.EOF: an io.ReadAll that succeeds has read what was written. A part that
+// the checkpoint never had is [storage.ErrNotFound].
 func (c Checkpoint) Open(part string) (io.ReadCloser, error) {
 	for _, o := range c.objects {
 		if o.Key != part {
@@ -44,7 +48,8 @@ func (c Checkpoint) Open(part string) (io.ReadCloser, error) {
 		o.Key = c.folder + "/" + part
 		r, err := c.bucket.Read(c.ctx, o)
 		if errors.Is(err, storage.ErrNotFound) {
-			return nil, fmt.Errorf("reading %s: %w: its manifest names it, but it is gone: %v", o.Key, storage.ErrCorrupt, err)
+			return nil, fmt.Errorf("reading %s: %w: its manifest names it, but it is gone: %v",
+				o.Key, storage.ErrCorrupt, err)
 		}
 		return r, err
 	}

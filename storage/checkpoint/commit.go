@@ -12,54 +12,62 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// parallelParts is the number of parts of a checkpoint that are uploaded at once; see uploadPart for the memory this takes.
+// parallelParts is the number of parts of a checkpoint that are uploaded at once. Two stay below
+// 256 MiB of upload buffers.
 const parallelParts = 2
 
-// Commit stores a checkpoint: the parts, in parallel, into a folder of this attempt's own, and then the manifest that makes it exist. When Commit returns
-// nil the checkpoint is never lost again; when it fails, the checkpoint does not count, except that an unreachable store may have stored the
-// manifest after all, which the next Commit or Restore finds out. [ErrOvertaken] says that another attempt has committed since this one's Restore: this
-// attempt must stop. keep exempts the checkpoint from retention for ever. Restore must have been called before.
+// Commit stores a checkpoint: the parts, in parallel, in a folder of their own, and then the
+// manifest that makes the checkpoint exist. keep exempts it from retention for ever. Restore must
+// have been called before.
+//
+// After Commit has returned nil the checkpoint is durable. After an error it does not exist, with
+// one exception: an unreachable store may have stored the manifest after all, which the next Commit
+// or Restore finds out. [storage.ErrOvertaken] says that another attempt has committed since this
+// one's Restore: this attempt must stop.
 func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, parts []Part) (Position, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.chain == nil {
 		return Position{}, errors.New("Commit before Restore: the attempt does not know which checkpoint comes before")
 	}
-	if r.failed != nil {
-		return Position{}, r.failed
+	if r.overtaken != nil {
+		return Position{}, r.overtaken
 	}
-	r.commits++
-	folder := fmt.Sprintf("state/%s-%012d-%s.%d", phase, step, r.attempt, r.commits)
+	r.foldersNamed++
+	folder := fmt.Sprintf("state/%s-%012d-%s.%d", phase, step, r.attempt, r.foldersNamed)
 	objects, err := r.upload(ctx, folder, parts)
 	if err != nil {
-		r.discard(ctx, folder)
+		r.discardFailed(ctx, folder)
 		return Position{}, err
 	}
-	dropped, err := r.seal(ctx, &manifest{
-		Version: manifestVersion, Phase: phase, Step: step, Attempt: r.attempt, Folder: folder, Keep: keep, Objects: objects,
+	dropped, err := r.writeManifest(ctx, &manifest{
+		Version: manifestVersion, Phase: phase, Step: step, Attempt: r.attempt,
+		Folder: folder, Keep: keep, Objects: objects,
 	})
 	if err != nil {
 		r.garbage = append(r.garbage, folder)
 		return Position{}, err
 	}
-	r.newestKnown.Store(r.chain.sequence)
+	r.newestSequenceKnown.Store(r.chain.sequence)
 	r.garbage = append(r.garbage, dropped...)
-	r.sweep(ctx, folder)
+	r.collectGarbage(ctx, folder)
 	return Position{Phase: phase, Step: step, Sequence: r.chain.sequence}, nil
 }
 
-// discard deletes the parts of a commit that failed before its manifest, if that is quickly done: they may fill the disk that the next commit needs.
-// What cannot be deleted now, or comes late because it was stored and reported failed, goes after the next commit.
-func (r *Run) discard(ctx context.Context, folder string) {
+// discardFailed deletes the parts of a commit that failed before its manifest, because they may
+// fill the disk that the next commit needs. It takes at most discardTimeout. Parts that it cannot
+// delete, or that appear later because a failed upload stored them after all, are deleted after the
+// next commit.
+func (r *Run) discardFailed(ctx context.Context, folder string) {
 	r.garbage = append(r.garbage, folder)
-	ctx, cancel := context.WithTimeout(ctx, discardPatience)
+	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
 	defer cancel()
 	if entries, err := r.bucket.ListEntries(ctx, r.root+folder+"/"); err == nil {
-		r.remove(ctx, folder, entries)
+		r.deleteFolder(ctx, folder, entries)
 	}
 }
 
-const discardPatience = 5 * time.Second
+const discardTimeout = 5 * time.Second
 
 // upload stores the parts. The first failure cancels the others.
 func (r *Run) upload(ctx context.Context, folder string, parts []Part) ([]storage.Object, error) {
@@ -82,12 +90,12 @@ func (r *Run) upload(ctx context.Context, folder string, parts []Part) ([]storag
 	return objects, g.Wait()
 }
 
-// seal creates the manifest after the newest one known. It fills in the manifest's place in the chain and returns the folders that the manifest
-// no longer retains.
-func (r *Run) seal(ctx context.Context, m *manifest) (dropped []string, err error) {
+// writeManifest fills in the manifest's place in the chain, after the newest one known, and creates
+// it. It returns the folders that the manifest no longer retains.
+func (r *Run) writeManifest(ctx context.Context, m *manifest) (dropped []string, err error) {
 	for {
 		c := r.chain
-		m.Sequence, m.Previous, m.Damaged = c.sequence+1, c.sum, c.damaged
+		m.Sequence, m.Previous, m.Damaged = c.sequence+1, c.checksum, c.damaged
 		m.Retained, dropped = retain(c.retained)
 		data, err := m.encode()
 		if err != nil {
@@ -98,16 +106,17 @@ func (r *Run) seal(ctx context.Context, m *manifest) (dropped []string, err erro
 			return nil, err
 		}
 		if created {
-			c.add(m, sha256Hex(data))
+			c.extend(m, sha256Hex(data))
 			return dropped, nil
 		}
-		// The number is taken: by an earlier commit of this attempt whose answer never came, or by another attempt.
-		there, sum, err := r.manifest(ctx, m.Sequence)
+		// The number is taken: by an earlier commit of this attempt whose answer was lost, or by
+		// another attempt.
+		there, sum, err := r.readManifest(ctx, m.Sequence)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return nil, err
 		}
 		if err == nil && there.Folder == m.Folder { // this very commit
-			c.add(there, sum)
+			c.extend(there, sum)
 			return dropped, nil
 		}
 		if err != nil || there.Attempt != r.attempt {
@@ -115,11 +124,12 @@ func (r *Run) seal(ctx context.Context, m *manifest) (dropped []string, err erro
 			if err == nil {
 				by = there.Attempt
 			}
-			r.failed = fmt.Errorf("committing %s: %w: taken by attempt %s", r.manifestKey(m.Sequence), storage.ErrOvertaken, by)
-			return nil, r.failed
+			r.overtaken = fmt.Errorf("committing %s: %w: taken by attempt %s",
+				r.manifestKey(m.Sequence), storage.ErrOvertaken, by)
+			return nil, r.overtaken
 		}
 		r.log.Warn("an earlier commit was stored after all", "sequence", there.Sequence, "step", there.Step)
-		c.add(there, sum)
+		c.extend(there, sum)
 		r.garbage = slices.DeleteFunc(r.garbage, func(folder string) bool { return folder == there.Folder })
 	}
 }

@@ -15,22 +15,24 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// manifest is the commit of a checkpoint. Manifests form a chain: each names the checksum of the one before it, the numbers have no gap, and none is
-// ever replaced or deleted.
+// manifest is the record that commits a checkpoint. Manifests form a chain: each names the checksum
+// of the one before it, the numbers have no gap, and none is ever replaced or deleted.
 type manifest struct {
-	Version  int              `json:"version"`
-	Sequence int64            `json:"sequence"`
-	Phase    string           `json:"phase"`
-	Step     int64            `json:"step"`
-	Attempt  string           `json:"attempt"`
-	Previous string           `json:"previous"` // sha256 of the bytes of the manifest before; empty in the first, and where these bytes could not be read
-	Folder   string           `json:"folder"`   // state/<phase>-<step>-<attempt>, relative to the run
+	Version  int    `json:"version"`
+	Sequence int64  `json:"sequence"`
+	Phase    string `json:"phase"`
+	Step     int64  `json:"step"`
+	Attempt  string `json:"attempt"`
+	// Previous is the sha256 of the bytes of the manifest before; empty in the first manifest, and
+	// when those bytes could not be read.
+	Previous string           `json:"previous"`
+	Folder   string           `json:"folder"` // state/<phase>-<step>-<attempt>, relative to the run
 	Keep     bool             `json:"keep"`
 	Objects  []storage.Object `json:"objects"` // Key is the name below Folder, so that a copied run still loads
-	// Retained are the older checkpoints whose objects are still there, oldest first. What the manifest before names and this one does not may be deleted
-	// once this one is committed.
+	// Retained are the older checkpoints whose objects still exist, oldest first. Checkpoints that
+	// the manifest before names and this one does not may be deleted once this one is committed.
 	Retained []retained `json:"retained"`
-	// Damaged are checkpoints that did not load. Their objects are evidence and stay.
+	// Damaged are checkpoints that could not be loaded. Their objects stay, as evidence.
 	Damaged []retained `json:"damaged,omitempty"`
 }
 
@@ -44,8 +46,9 @@ type retained struct {
 
 const manifestVersion = 1
 
-// sealed is a manifest as it is stored, with a checksum of itself: the newest one is named by no other.
-type sealed struct {
+// envelope is a manifest as it is stored, with its own checksum, because no later manifest names
+// that of the newest.
+type envelope struct {
 	Manifest json.RawMessage `json:"manifest"`
 	SHA256   string          `json:"sha256"`
 }
@@ -55,18 +58,19 @@ func sha256Hex(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// encode gives the bytes of a manifest; equal manifests have equal bytes.
+// encode returns the bytes of a manifest; equal manifests have equal bytes.
 func (m *manifest) encode() ([]byte, error) {
 	inner, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(sealed{inner, sha256Hex(inner)})
+	return json.Marshal(envelope{inner, sha256Hex(inner)})
 }
 
-// decodeManifest is strict: whatever encode would not have written is damage, and so every flipped bit is.
+// decodeManifest returns [storage.ErrCorrupt] for all bytes that encode would not have written, so
+// that every flipped bit is found.
 func decodeManifest(data []byte) (*manifest, error) {
-	var s sealed
+	var s envelope
 	if err := json.Unmarshal(data, &s); err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrCorrupt, err)
 	}
@@ -90,9 +94,9 @@ func (r *Run) manifestKey(sequence int64) string {
 	return fmt.Sprintf("%smanifest/%012d.json", r.root, sequence)
 }
 
-// newest finds the highest sequence number of the run, 0 if there is none. The listing is a hint only, for it may be stale: the number after the
-// highest one listed is asked for until it is not there.
-func (r *Run) newest(ctx context.Context) (int64, error) {
+// newestSequence returns the highest sequence number of the run, 0 if there is none. The listing
+// may be stale, so the numbers after the highest one listed are read until one is missing.
+func (r *Run) newestSequence(ctx context.Context) (int64, error) {
 	prefix := r.root + "manifest/"
 	keys, err := r.bucket.List(ctx, prefix)
 	if err != nil {
@@ -110,16 +114,17 @@ func (r *Run) newest(ctx context.Context) (int64, error) {
 		if errors.Is(err, storage.ErrNotFound) {
 			return highest, nil
 		}
-		if err != nil && !errors.Is(err, storage.ErrCorrupt) { // a damaged one is there
+		if err != nil && !errors.Is(err, storage.ErrCorrupt) { // a damaged one exists
 			return 0, err
 		}
 		highest++
 	}
 }
 
-// manifest reads the manifest of a sequence number and the checksum of its bytes. Damage is looked at twice, since bits flip on the way as well.
-// When the manifest is damaged the checksum is still returned: the next manifest names it.
-func (r *Run) manifest(ctx context.Context, sequence int64) (m *manifest, sum string, err error) {
+// readManifest returns the manifest of a sequence number and the checksum of its bytes. A damaged
+// one is read twice, because bits also flip in transfer. Its checksum is returned too: the next
+// manifest names it.
+func (r *Run) readManifest(ctx context.Context, sequence int64) (m *manifest, sum string, err error) {
 	key := r.manifestKey(sequence)
 	for range 2 {
 		data, gerr := r.bucket.Get(ctx, key)
@@ -142,19 +147,20 @@ func (r *Run) manifest(ctx context.Context, sequence int64) (m *manifest, sum st
 	return nil, sum, err
 }
 
-// chain is what an attempt knows of the manifests: where the next one goes and what it has to say.
+// chain is what an attempt knows of the manifests: the number of the next one and what it must
+// contain.
 type chain struct {
 	sequence int64  // of the newest manifest; 0: none
-	sum      string // of its bytes
+	checksum string // of its bytes
 	retained []retained
 	damaged  []retained
 
-	fallbacks int // damaged checkpoints that the restore of this attempt was the first to find
+	fallbacks int // damaged checkpoints that this attempt's restore found first
 }
 
-// add enters a committed manifest.
-func (c *chain) add(m *manifest, sum string) {
-	c.sequence, c.sum = m.Sequence, sum
+// extend adds a committed manifest to the chain.
+func (c *chain) extend(m *manifest, sum string) {
+	c.sequence, c.checksum = m.Sequence, sum
 	c.retained = append(slices.Clone(m.Retained), retained{m.Sequence, sum, m.Folder, m.Keep})
 	c.damaged = slices.Clone(m.Damaged)
 }

@@ -10,14 +10,16 @@ import (
 
 func exampleManifest() *manifest {
 	return &manifest{
-		Version: manifestVersion, Sequence: 7, Phase: "pretrain", Step: 1200, Attempt: "pod-1f2e3d4c", Previous: sha256Hex(nil), Folder: "state/pretrain-000000001200-pod-1f2e3d4c.1",
-		Objects:  []storage.Object{{Key: "student.safetensors", Size: 3, SHA256: sha256Hex([]byte("abc"))}},
-		Retained: []retained{{Sequence: 6, SHA256: sha256Hex(nil), Folder: "state/pretrain-000000001100-pod-1f2e3d4c.0", Keep: true}},
+		Version: manifestVersion, Sequence: 7, Phase: "pretrain", Step: 1200, Attempt: "pod-1f2e3d4c",
+		Previous: sha256Hex(nil), Folder: "state/pretrain-000000001200-pod-1f2e3d4c.1",
+		Objects: []storage.Object{{Key: "student.safetensors", Size: 3, SHA256: sha256Hex([]byte("abc"))}},
+		Retained: []retained{{Sequence: 6, SHA256: sha256Hex(nil),
+			Folder: "state/pretrain-000000001100-pod-1f2e3d4c.0", Keep: true}},
 	}
 }
 
-// The format is on disks and in buckets: this text must stay readable. A change of it is a new version.
-func TestManifestFormat(t *testing.T) {
+// Manifests of this format are in buckets. A change of it is a new version.
+func TestStoredManifestsStayReadable(t *testing.T) {
 	const stored = `{"manifest":{"version":1,"sequence":7,"phase":"pretrain","step":1200,"attempt":"pod-1f2e3d4c","previous":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",` +
 		`"folder":"state/pretrain-000000001200-pod-1f2e3d4c.1","keep":false,"objects":[{"key":"student.safetensors","size":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}],` +
 		`"retained":[{"sequence":6,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","folder":"state/pretrain-000000001100-pod-1f2e3d4c.0","keep":true}]},` +
@@ -34,8 +36,8 @@ func TestManifestFormat(t *testing.T) {
 	}
 }
 
-// Every single flipped bit of a manifest is damage.
-func TestManifestFlips(t *testing.T) {
+// Every flipped bit makes a manifest corrupt.
+func TestEveryFlippedBitOfAManifestIsFound(t *testing.T) {
 	data, err := exampleManifest().encode()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +53,8 @@ func TestManifestFlips(t *testing.T) {
 	}
 }
 
-func TestManifestOfAnotherVersion(t *testing.T) {
+// A manifest of a newer version is an error, and no damage from which a restore may fall back.
+func TestNewerManifestIsNotDamage(t *testing.T) {
 	m := exampleManifest()
 	m.Version++
 	data, err := m.encode()
@@ -63,7 +66,7 @@ func TestManifestOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// What decodes is what encode writes, byte for byte.
+// Bytes that decode are the bytes that encode writes.
 func FuzzDecodeManifest(f *testing.F) {
 	data, err := exampleManifest().encode()
 	if err != nil {

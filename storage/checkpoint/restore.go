@@ -9,28 +9,33 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Restore finds the newest whole checkpoint and has load read it. Without any manifest it returns the zero Position and does not call load: the run
-// starts from nothing. load must leave its state as it was when it fails. When it fails with an error that wraps [ErrCorrupt], as the readers of
-// [Checkpoint.Open] give on damage, the same checkpoint is tried once more, for bits flip on the wire too, and then the next older one. Manifests
-// of which none loads are ErrCorrupt, never a fresh start. Every other error of load ends the restore as it is.
+// Restore loads the newest whole checkpoint, by calling load. If the run has no manifest it returns
+// the zero Position without calling load: the run starts from nothing. load must leave its state
+// unchanged when it fails.
+//
+// If load fails with an error that wraps [storage.ErrCorrupt], as the readers of [Checkpoint.Open]
+// do on damage, the same checkpoint is tried once more, because bits also flip in transfer, and
+// then the next older one. If none can be loaded Restore fails with ErrCorrupt and never starts
+// from nothing. Every other error of load ends the restore and is returned as it is.
 func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Position, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		newest, err := r.newest(ctx)
+		newest, err := r.newestSequence(ctx)
 		if err != nil {
 			return Position{}, err
 		}
 		c, position, err := r.restore(ctx, newest, load)
 		if err == nil && c.fallbacks == 0 {
-			r.keep(c)
+			r.setChain(c)
 			return position, nil
 		}
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return Position{}, err
 		}
-		// Something was damaged or gone. Another attempt that commits meanwhile deletes what it no longer retains: then nothing is wrong with this run.
-		if now, nerr := r.newest(ctx); nerr != nil {
+		// Something was damaged or missing. If another attempt has committed meanwhile, it may have
+		// deleted the checkpoint as no longer retained, and nothing is damaged.
+		if now, nerr := r.newestSequence(ctx); nerr != nil {
 			return Position{}, nerr
 		} else if now > newest {
 			r.log.Warn("another attempt committed during the restore, starting over", "sequence", now)
@@ -39,22 +44,22 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 		if err != nil {
 			return Position{}, err
 		}
-		r.keep(c)
+		r.setChain(c)
 		return position, nil
 	}
 }
 
-// keep is the chain from which the attempt goes on.
-func (r *Run) keep(c *chain) {
+// setChain sets the chain that the attempt's commits extend.
+func (r *Run) setChain(c *chain) {
 	r.chain = c
-	r.newestKnown.Store(c.sequence)
+	r.newestSequenceKnown.Store(c.sequence)
 }
 
 // restore loads the newest checkpoint that can be loaded, given the highest sequence number.
 func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) error) (*chain, Position, error) {
 	c := &chain{sequence: newest}
 	if newest == 0 {
-		return c, Position{}, r.lookForRemains(ctx)
+		return c, Position{}, r.warnOfOrphans(ctx)
 	}
 	if err := r.readChain(ctx, c); err != nil {
 		return nil, Position{}, err
@@ -75,36 +80,40 @@ func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) e
 		"restore the bucket's objects or start a run under another name", r.root, storage.ErrCorrupt, newest)
 }
 
-// lookForRemains warns of parts of checkpoints without any manifest. An attempt that was killed during its first upload leaves such; so does
-// somebody who deletes the manifests, and the objects that they named go a day after the next commit.
-func (r *Run) lookForRemains(ctx context.Context) error {
+// warnOfOrphans warns of parts of checkpoints if there is no manifest. An attempt that was killed
+// during its first upload leaves such parts. So does somebody who deletes the manifests: then the
+// objects that they named are deleted a day after the next commit.
+func (r *Run) warnOfOrphans(ctx context.Context) error {
 	entries, err := r.bucket.ListEntries(ctx, r.root+"state/")
 	if err == nil && len(entries) > 0 {
-		r.log.Warn("there is no checkpoint, but parts of some: if manifests were deleted, stop this run and put them back; if an earlier attempt was killed during its first upload, all is well",
+		r.log.Warn("there is no checkpoint, but parts of some: "+
+			"if manifests were deleted, stop this run and put them back; "+
+			"if an earlier attempt was killed during its first upload, all is well",
 			"manifests", r.root+"manifest/", "objects", len(entries), "first", entries[0].Key)
 	}
 	return err
 }
 
-// readChain fills c from the newest readable manifest. Unreadable ones above it count as damaged checkpoints.
+// readChain fills c from the newest readable manifest. Unreadable manifests after it count as
+// damaged checkpoints.
 func (r *Run) readChain(ctx context.Context, c *chain) error {
 	var unreadable []retained
 	for sequence := c.sequence; sequence > 0; sequence-- {
-		m, sum, err := r.manifest(ctx, sequence)
+		m, sum, err := r.readManifest(ctx, sequence)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return err
 		}
 		if sequence == c.sequence {
-			c.sum = sum
+			c.checksum = sum
 		}
 		if err != nil {
 			r.log.Error("manifest is damaged, falling back to the one before", "sequence", sequence, "error", err)
 			unreadable = append(unreadable, retained{Sequence: sequence, SHA256: sum})
 			continue
 		}
-		top, topSum := c.sequence, c.sum
-		c.add(m, sum)
-		c.sequence, c.sum = top, topSum
+		top, topSum := c.sequence, c.checksum
+		c.extend(m, sum)
+		c.sequence, c.checksum = top, topSum
 		c.damaged = append(c.damaged, unreadable...)
 		c.fallbacks = len(unreadable)
 		return nil
@@ -112,21 +121,22 @@ func (r *Run) readChain(ctx context.Context, c *chain) error {
 	return fmt.Errorf("restoring %s: %w: none of its %d manifests can be read", r.root, storage.ErrCorrupt, c.sequence)
 }
 
-// fallBack moves a checkpoint from the retained to the damaged ones.
+// fallBack moves a checkpoint from the retained to the damaged ones and counts it.
 func (c *chain) fallBack(damaged retained) {
 	c.retained = slices.DeleteFunc(c.retained, func(x retained) bool { return x.Sequence == damaged.Sequence })
 	c.damaged = append(c.damaged, damaged)
 	c.fallbacks++
 }
 
-// loadCheckpoint has load read one checkpoint, twice if the first time shows damage.
+// loadCheckpoint calls load with one checkpoint, and a second time if the first finds damage.
 func (r *Run) loadCheckpoint(ctx context.Context, candidate retained, load func(Checkpoint) error) (*manifest, error) {
-	m, sum, err := r.manifest(ctx, candidate.Sequence)
+	m, sum, err := r.readManifest(ctx, candidate.Sequence)
 	if err != nil {
 		return nil, err
 	}
 	if sum != candidate.SHA256 {
-		return nil, fmt.Errorf("reading %s: %w: sha256 %s, expected %s", r.manifestKey(candidate.Sequence), storage.ErrCorrupt, sum, candidate.SHA256)
+		return nil, fmt.Errorf("reading %s: %w: sha256 %s, expected %s",
+			r.manifestKey(candidate.Sequence), storage.ErrCorrupt, sum, candidate.SHA256)
 	}
 	checkpoint := Checkpoint{
 		Position: Position{Phase: m.Phase, Step: m.Step, Sequence: m.Sequence},

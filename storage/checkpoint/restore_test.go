@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,11 +15,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-func flipBit(data []byte) []byte {
-	data[len(data)/2] ^= 4
-	return data
-}
-
+// A restore skips a damaged checkpoint, counts it once, and keeps its objects as evidence.
 func TestRestoreFallsBackOnDamage(t *testing.T) {
 	for name, test := range map[string]struct {
 		hurt func(t *testing.T, b *storage.Bucket, keys []string) // keys of checkpoint 3: its manifest first
@@ -25,8 +24,14 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 		"part cut short": {func(t *testing.T, b *storage.Bucket, keys []string) {
 			damage(t, b, keys[1], func(p []byte) []byte { return p[:5] })
 		}},
-		"part gone":                 {func(t *testing.T, b *storage.Bucket, keys []string) { b.Delete(t.Context(), keys[1]) }},
-		"flipped bit in a manifest": {func(t *testing.T, b *storage.Bucket, keys []string) { damage(t, b, keys[0], flipBit) }},
+		"part gone": {func(t *testing.T, b *storage.Bucket,
+			keys []string) {
+			b.Delete(t.Context(), keys[1])
+		}},
+		"flipped bit in a manifest": {func(t *testing.T, b *storage.Bucket,
+			keys []string) {
+			damage(t, b, keys[0], flipBit)
+		}},
 		"empty manifest": {func(t *testing.T, b *storage.Bucket, keys []string) {
 			damage(t, b, keys[0], func([]byte) []byte { return nil })
 		}},
@@ -52,7 +57,8 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 				for step := int64(3); step <= 9; step++ {
 					mustCommit(t, r, step, false)
 				}
-				// Nobody forgets and nobody counts twice: the manifests name the damaged one, and what is left of the evidence survives retention.
+				// The manifests name the damaged checkpoint, so it is not counted again, and retention
+				// leaves the rest of its objects.
 				r, p = mustRestore(t, b, "pod-c")
 				if p.Step != 9 || p.Sequence != 10 || r.Fallbacks() != 0 {
 					t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())
@@ -68,6 +74,7 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 	}
 }
 
+// If no checkpoint can be loaded, a restore fails.
 func TestRestoreNeverStartsAfresh(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		r, _ := mustRestore(t, b, "pod-a")
@@ -94,6 +101,7 @@ func TestRestoreNeverStartsAfresh(t *testing.T) {
 	})
 }
 
+// An error of load that is no damage ends the restore.
 func TestLoadErrorsEndTheRestore(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
@@ -112,7 +120,8 @@ func TestLoadErrorsEndTheRestore(t *testing.T) {
 	}
 }
 
-func TestDamageOnTheWireIsReadAgain(t *testing.T) {
+// A checkpoint that is damaged in its first reading only is loaded.
+func TestDamageInTransferIsReadAgain(t *testing.T) {
 	b := storagetest.Open(t, "mem://", storagetest.Options(t))
 	r, _ := mustRestore(t, b, "pod-a")
 	mustCommit(t, r, 1, false)
@@ -138,9 +147,9 @@ func TestDamageOnTheWireIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestRestorePassesOverWhatTheDriverRefuses: bytes that no longer have the checksum that the store keeps of them do not come at all. A bit that flipped on
-// the way is another matter: the next try has it right.
-func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
+// The driver refuses bytes whose checksum is not the store's own. The next read gets them right if
+// a bit flipped in transfer; if none does, the manifest is damaged.
+func TestRestoreSkipsWhatTheDriverRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
 		b := store.Open(storagetest.Options(t))
@@ -174,7 +183,8 @@ func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
 			return refuse(c)
 		})
 		if r, p := mustRestore(t, b, "pod-e"); p.Step != 2 || r.Fallbacks() != 1 || r.Newest() != 3 {
-			t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(), r.Newest())
+			t.Errorf("behind a stale listing restored step %d after %d fallbacks, newest %d", p.Step, r.Fallbacks(),
+				r.Newest())
 		}
 		store.Plan(refuse)
 		mustCommit(t, r, 3, false)
@@ -187,8 +197,8 @@ func TestRestorePassesOverWhatTheDriverRefuses(t *testing.T) {
 	})
 }
 
-// TestRemainsAreTold: who has deleted the manifests hears of it while the objects are still there.
-func TestRemainsAreTold(t *testing.T) {
+// If somebody has deleted the manifests, a restore warns while the objects still exist.
+func TestPartsWithoutManifestsAreWarnedOf(t *testing.T) {
 	b := storagetest.Memory(t)
 	var log bytes.Buffer
 	warned := func() bool {
@@ -209,5 +219,99 @@ func TestRemainsAreTold(t *testing.T) {
 	}
 	if !warned() {
 		t.Errorf("no warning in %q", log.String())
+	}
+}
+
+// A restarted attempt restores the last commit and goes on.
+func TestRunGoesOnWhereItStopped(t *testing.T) {
+	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
+		r := OpenRun(b, "test", "pod-a", nil)
+		p, err := r.Restore(t.Context(), func(Checkpoint) error { return errors.New("load was called without a checkpoint") })
+		if err != nil || p != (Position{}) {
+			t.Fatalf("restore of nothing: %+v, %v", p, err)
+		}
+		for step := int64(10); step <= 50; step += 10 {
+			if p := mustCommit(t, r, step, false); p.Sequence != step/10 {
+				t.Fatalf("step %d got sequence %d", step, p.Sequence)
+			}
+		}
+		r, p = mustRestore(t, b, "pod-a") // the same pod, restarted
+		if want := (Position{"pretrain", 50, 5}); p != want {
+			t.Fatalf("restored %+v, want %+v", p, want)
+		}
+		if p := mustCommit(t, r, 50, false); p.Sequence != 6 {
+			t.Fatalf("committed sequence %d, want 6", p.Sequence)
+		}
+		if n := r.Fallbacks(); n != 0 {
+			t.Errorf("%d fallbacks in a run without damage", n)
+		}
+	})
+}
+
+// A checkpoint that another attempt deletes during its loading is not damaged: the restore starts
+// over with the newest.
+func TestRestoreStartsOverWhenAnotherCommits(t *testing.T) {
+	b := storagetest.Open(t, "mem://", storagetest.Options(t))
+	writer, _ := mustRestore(t, b, "writer")
+	mustCommit(t, writer, 1, false)
+	step := int64(1)
+	r := OpenRun(b, "test", "reader", nil)
+	p, err := r.Restore(t.Context(), func(c Checkpoint) error {
+		for ; step < 6; step++ {
+			mustCommit(t, writer, step+1, false)
+		}
+		return readParts(t)(c)
+	})
+	if err != nil || p.Step != 6 || r.Fallbacks() != 0 {
+		t.Errorf("%+v, %v, %d fallbacks", p, err, r.Fallbacks())
+	}
+}
+
+// 2,000 flips of one bit anywhere in a checkpoint or its manifest are found.
+func TestEveryFlippedBitOfACheckpointIsFound(t *testing.T) {
+	store := storagetest.NewStore(t)
+	b := store.Open(storage.Options{})
+	r, _ := mustRestore(t, b, "pod")
+	mustCommit(t, r, 1, false)
+	keys := slices.Sorted(maps.Keys(store.Objects()))
+	total := 0
+	for _, data := range store.Objects() {
+		total += len(data)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		at, bit := random.IntN(total), byte(1)<<random.IntN(8)
+		var key string
+		for _, key = range keys {
+			if n := len(store.Objects()[key]); at >= n {
+				at -= n
+			} else {
+				break
+			}
+		}
+		flip := func(data []byte) []byte { data[at] ^= bit; return data }
+		store.Corrupt(key, flip)
+		if p, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), readParts(t)); !errors.Is(err,
+			storage.ErrCorrupt) {
+			t.Fatalf("%s, byte %d, bit %d: restored %+v, %v", key, at, bit, p, err)
+		}
+		store.Corrupt(key, flip)
+	}
+	mustRestore(t, b, "pod")
+}
+
+// A restore that may not read fails and does not start from nothing, also if the driver reports a
+// refusal as a missing object.
+func TestRestoreWithoutTheRightToReadFails(t *testing.T) {
+	for _, fault := range []storagetest.Fault{storagetest.Denied, storagetest.DeniedAsMissing} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storagetest.NewStore(t)
+			b := store.Open(storage.Options{})
+			store.Plan(storagetest.From(1, fault))
+			r := OpenRun(b, "test", "pod", nil)
+			if _, err := r.Restore(t.Context(), readParts(t)); !errors.Is(err, storage.ErrDenied) {
+				t.Errorf("%s: a run that may not read started afresh: %v", fault, err)
+			}
+		})
 	}
 }

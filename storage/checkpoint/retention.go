@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	// newestKept is the number of newest checkpoints that stay, the one being committed included.
-	newestKept = 3
-	// orphanAge is how long the objects of another attempt's unfinished commit stay. No commit could name them any more as soon as a newer one
-	// is there; a day leaves a human the time to look.
+	// keepNewest is the number of newest checkpoints that stay, including the one being committed.
+	keepNewest = 3
+	// orphanAge is how long the objects of another attempt's unfinished commit stay. After a newer
+	// commit no manifest can name them any more; a day leaves people the time to look at them.
 	orphanAge = 24 * time.Hour
 )
 
-// retain splits the older checkpoints, given oldest first, into those that the next manifest still names and the folders of the others.
+// retain splits the older checkpoints, given oldest first, into those that the next manifest names
+// and the folders of the dropped ones.
 func retain(older []retained) (kept []retained, dropped []string) {
 	for i, x := range older {
-		if x.Keep || i > len(older)-newestKept {
+		if x.Keep || i > len(older)-keepNewest {
 			kept = append(kept, x)
 		} else {
 			dropped = append(dropped, x.Folder)
@@ -30,11 +31,14 @@ func retain(older []retained) (kept []retained, dropped []string) {
 	return kept, dropped
 }
 
-// sweep deletes what the manifest just committed has let go: the record comes first, so a crash in here leaves objects that no manifest names,
-// never a manifest that retains what is gone. Since each manifest retains a subset of what the one before did, plus itself, nothing that this
-// attempt may delete can be retained by a manifest that others have committed since, however long this process was paused before the
-// deletion. A failure here does not fail the commit.
-func (r *Run) sweep(ctx context.Context, own string) {
+// collectGarbage deletes the objects that the manifest just committed no longer names. own is the
+// folder of that manifest. A crash in here leaves objects that no manifest names, never a manifest
+// whose objects are missing. A failure does not fail the commit.
+//
+// This process may have been paused for long between its commit and the deletions. They are still
+// safe: each manifest retains a subset of what the one before retained, plus its own checkpoint. So
+// no manifest that others have committed since can retain anything that this one dropped.
+func (r *Run) collectGarbage(ctx context.Context, own string) {
 	entries, err := r.bucket.ListEntries(ctx, r.root+"state/")
 	if err != nil {
 		r.log.Warn("retention could not list the checkpoints", "error", err)
@@ -48,24 +52,24 @@ func (r *Run) sweep(ctx context.Context, own string) {
 		}
 	}
 	live := make(map[string]bool)
-	nameless := false // evidence that looks like an orphan: the manifest that names its folder cannot be read
+	nameless := false // a damaged manifest hides which folder it names: that folder looks like an orphan, and is evidence
 	for _, x := range slices.Concat(r.chain.retained, r.chain.damaged) {
 		live[x.Folder] = true
 		nameless = nameless || x.Folder == ""
 	}
-	committed := newestOf(folders[own]) // by the store's clock, as all the others
+	committed := lastModified(folders[own]) // by the store's clock, as the times of the orphans are
 	for folder, objects := range folders {
-		orphan := !nameless && !committed.IsZero() && committed.Sub(newestOf(objects)) >= orphanAge
+		orphan := !nameless && !committed.IsZero() && committed.Sub(lastModified(objects)) >= orphanAge
 		if live[folder] || !orphan && !slices.Contains(r.garbage, folder) {
 			continue
 		}
-		if !r.remove(ctx, folder, objects) {
+		if !r.deleteFolder(ctx, folder, objects) {
 			return
 		}
 	}
 }
 
-func newestOf(entries []storage.Entry) (newest time.Time) {
+func lastModified(entries []storage.Entry) (newest time.Time) {
 	for _, e := range entries {
 		if e.Modified.After(newest) {
 			newest = e.Modified
@@ -74,11 +78,12 @@ func newestOf(entries []storage.Entry) (newest time.Time) {
 	return newest
 }
 
-// remove deletes the objects of a folder.
-func (r *Run) remove(ctx context.Context, folder string, objects []storage.Entry) bool {
+// deleteFolder deletes the objects of a folder and reports whether it could.
+func (r *Run) deleteFolder(ctx context.Context, folder string, objects []storage.Entry) bool {
 	for _, o := range objects {
 		if err := r.bucket.Delete(ctx, o.Key); err != nil {
-			r.log.Warn("retention could not delete an object; it is tried again after the next commit", "key", o.Key, "error", err)
+			r.log.Warn("retention could not delete an object; it is tried again after the next commit",
+				"key", o.Key, "error", err)
 			return false
 		}
 	}

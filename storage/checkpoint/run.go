@@ -16,27 +16,29 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Run is one attempt's view of one training run: everything below runs/<name>/. Its methods may be called at once from several goroutines;
-// commits happen one after the other.
+// Run is one attempt's access to one training run: everything below runs/<name>/. Its methods are
+// safe for concurrent use; commits happen one after the other.
 type Run struct {
 	bucket  *storage.Bucket
 	root    string // "runs/<name>/"
 	attempt string
 	log     *slog.Logger
 
-	mu       sync.Mutex // held through a Restore and a Commit; guards what follows
-	chain    *chain     // nil before Restore
-	commits  int        // folders named so far
-	failed   error      // ErrOvertaken, once it has happened
-	garbage  []string   // folders that may be deleted after the next commit: of failed commits, and what retention has let go
+	mu           sync.Mutex // held through a Restore and a Commit; guards what follows
+	chain        *chain     // nil before Restore
+	foldersNamed int        // by commits so far
+	overtaken    error      // ErrOvertaken, once it has happened
+	garbage      []string   // folders to delete after the next commit, of failed commits and of dropped checkpoints
+
 	appendMu sync.Mutex // guards appended
 	appended map[string]int
 
-	newestKnown atomic.Int64 // chain.sequence, for who must not wait for a commit
+	newestSequenceKnown atomic.Int64 // chain.sequence, readable while a commit holds mu
 }
 
-// OpenRun gives access to a run as one of its attempts. It touches nothing yet. attempt names the process, such as its pod: a random ending is added,
-// so that a container that is started again in the same pod is another attempt.
+// OpenRun gives access to a run as one of its attempts. It reads and writes nothing. attempt names
+// the process, such as its pod: a random ending is added, so that a container that is started again
+// in the same pod is another attempt.
 func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -52,12 +54,13 @@ func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
 	}
 }
 
-// Key is the whole key of one of the run's objects, for messages.
+// Key returns the whole key of one of the run's objects, for messages.
 func (r *Run) Key(name string) string { return r.root + name }
 
-// Record returns the record of the run, run.json, or [ErrNotFound] when the run has not begun. A run that has manifests and no record is
-// [ErrCorrupt]: with another record, checkpoints of one recipe would go on with another. Before that it checks that the attempt has every
-// right that it is going to need: see [Bucket.Check].
+// Record returns the record of the run, run.json, or [storage.ErrNotFound] if the run has not
+// begun. A run that has manifests but no record is [storage.ErrCorrupt]: with a new record,
+// checkpoints of one recipe would go on with another. First it checks that the attempt has every
+// right that it will need: see [storage.Bucket.Check].
 func (r *Run) Record(ctx context.Context) ([]byte, error) {
 	if err := r.bucket.Check(ctx, r.root); err != nil {
 		return nil, err
@@ -67,14 +70,15 @@ func (r *Run) Record(ctx context.Context) ([]byte, error) {
 	if !errors.Is(missing, storage.ErrNotFound) {
 		return record, missing
 	}
-	newest, err := r.newest(ctx)
+	newest, err := r.newestSequence(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if newest == 0 {
 		return nil, missing
 	}
-	// The record is a run's first write, so no kill leaves manifests without one. But another attempt may have begun since it was asked for.
+	// The record is a run's first write, so no kill leaves manifests without one. But another
+	// attempt may have written it since the read above.
 	if record, err = r.bucket.GetTwice(ctx, key); errors.Is(err, storage.ErrNotFound) {
 		err = fmt.Errorf("reading %s: %w: it is gone, but there are %d manifests of checkpoints, whose settings it held; "+
 			"put it back from a copy, or begin another run (CIJEPA_RUN)", key, storage.ErrCorrupt, newest)
@@ -82,7 +86,8 @@ func (r *Run) Record(ctx context.Context) ([]byte, error) {
 	return record, err
 }
 
-// Begin stores the record of the run, run.json, unless there is one, and returns the one that is there. The caller compares.
+// Begin creates the record of the run, run.json, unless it exists, and returns the stored one. The
+// caller compares them.
 func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err error) {
 	key := r.root + "run.json"
 	created, err := r.bucket.Create(ctx, key, record)
@@ -95,23 +100,25 @@ func (r *Run) Begin(ctx context.Context, record []byte) (stored []byte, err erro
 	return r.bucket.GetTwice(ctx, key)
 }
 
-// Newest is the number of the newest manifest that this attempt knows: of those that Restore found and Commit has added. 0: of none.
-func (r *Run) Newest() int64 { return r.newestKnown.Load() }
+// Newest returns the number of the newest manifest that this attempt knows, from its Restore or its
+// last Commit; 0 if it knows none. It does not wait for a commit under way.
+func (r *Run) Newest() int64 { return r.newestSequenceKnown.Load() }
 
-// Append stores one flush of a log that grows, as an object of its own: an object store cannot append. The key is
-// metrics/<name>-<attempt>-<n> with the ending of name at its end.
+// Append stores one flush of a growing log as an object of its own, because an object store cannot
+// append. Its key is metrics/<name>-<attempt>-<n>, with the ending of name moved to its end.
 func (r *Run) Append(ctx context.Context, name string, data []byte) error {
 	r.appendMu.Lock()
 	r.appended[name]++
 	n := r.appended[name]
 	r.appendMu.Unlock()
 	ending := path.Ext(name)
-	_, err := r.bucket.PutBytes(ctx, fmt.Sprintf("%smetrics/%s-%s-%06d%s", r.root, strings.TrimSuffix(name, ending), r.attempt, n, ending), data)
+	key := fmt.Sprintf("%smetrics/%s-%s-%06d%s", r.root, strings.TrimSuffix(name, ending), r.attempt, n, ending)
+	_, err := r.bucket.PutBytes(ctx, key, data)
 	return err
 }
 
-// Put stores one of the run's results beside its state, such as teacher.safetensors. It is written anew by every attempt that gets there before the
-// run has finished; after that it is refused with [ErrOvertaken].
+// Put stores one of the run's results, such as teacher.safetensors. Every attempt that gets there
+// before the run has finished replaces it; after that Put fails with [storage.ErrOvertaken].
 func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Writer) error) (storage.Object, error) {
 	switch _, err := r.Result(ctx); {
 	case err == nil:
@@ -122,12 +129,13 @@ func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Wr
 	return r.bucket.Put(ctx, r.root+name, size, write)
 }
 
-// Result returns the run's result, or [ErrNotFound] while there is none.
+// Result returns the run's result, or [storage.ErrNotFound] if there is none yet.
 func (r *Run) Result(ctx context.Context) ([]byte, error) {
 	return r.bucket.GetTwice(ctx, r.root+"result.json")
 }
 
-// Finish stores the result, the last write of a run. A run has one result: when another attempt has stored a different one, it is [ErrOvertaken].
+// Finish creates the result, the last write of a run. A run has one result: if another attempt has
+// stored a different one, Finish fails with [storage.ErrOvertaken].
 func (r *Run) Finish(ctx context.Context, result []byte) error {
 	created, err := r.bucket.Create(ctx, r.root+"result.json", result)
 	if err == nil && !created {
@@ -136,8 +144,8 @@ func (r *Run) Finish(ctx context.Context, result []byte) error {
 	return err
 }
 
-// Fallbacks is the number of damaged checkpoints that this attempt's Restore passed over. Later attempts do not count them again: the next manifest
-// names them as damaged.
+// Fallbacks returns the number of damaged checkpoints that this attempt's Restore skipped. Later
+// attempts do not count them again, because the next manifest records them as damaged.
 func (r *Run) Fallbacks() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

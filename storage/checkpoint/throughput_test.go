@@ -17,7 +17,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// pattern is a source of n bytes that costs no time to make.
+// pattern makes parts of any size at no cost.
 type pattern struct{ block []byte }
 
 func (p pattern) part(name string, size int64) Part {
@@ -33,7 +33,8 @@ func (p pattern) part(name string, size int64) Part {
 	}}
 }
 
-// A checkpoint of 3.3 GB, beside a plain copy of the same bytes with their checksum on the same disk.
+// Saving and loading 3.3 GB, compared with a plain copy of the same bytes with their checksums on
+// the same disk, stays within 256 MiB of memory.
 func TestCheckpointThroughput(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
@@ -99,7 +100,8 @@ func TestCheckpointThroughput(t *testing.T) {
 	}
 }
 
-// bareUpload is what the driver does by itself with its own settings: no checksum of ours, no watchdog, as many parts at once as Commit.
+// bareUpload uploads with the driver's own settings: without our checksum and watchdog, with as
+// many parts at once as Commit.
 func bareUpload(t *testing.T, url string, parts []Part) {
 	b, err := blob.OpenBucket(t.Context(), url)
 	if err != nil {
@@ -112,7 +114,8 @@ func bareUpload(t *testing.T, url string, parts []Part) {
 		g.Go(func() error {
 			pr, pw := io.Pipe()
 			go func() { pw.CloseWithError(part.Write(pw)) }()
-			return b.Upload(t.Context(), "bare/"+part.Name, pr, &blob.WriterOptions{ContentType: "application/octet-stream"})
+			return b.Upload(t.Context(), "bare/"+part.Name, pr,
+				&blob.WriterOptions{ContentType: "application/octet-stream"})
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -141,7 +144,8 @@ func plainCopy(t *testing.T, parts []Part, rate func(func()) float64) (save, loa
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.CopyBuffer(struct{ io.Writer }{sha256.New()}, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
+			if _, err := io.CopyBuffer(struct{ io.Writer }{sha256.New()}, struct{ io.Reader }{f},
+				make([]byte, 1<<20)); err != nil {
 				t.Fatal(err)
 			}
 			f.Close()

@@ -15,42 +15,46 @@ import (
 	"time"
 )
 
-// Cache holds shards of a dataset on the local disk and fetches them in the order in which they will be used: what its splits are told
-// by Ahead is fetched in the background, what View waits for comes before that. When the limit is reached the shard that is needed last
-// gives way. Whoever goes through windows of shards asks Require first whether one fits.
+// Cache holds shards of a dataset on the local disk and fetches them in the order of their use:
+// first those that a [Split.View] waits for, then, in the background, those of the plans that
+// [Split.Ahead] sets. At the limit the shard with the latest next use is evicted. Call
+// [Split.Require] first to check that a window of shards fits.
 //
-// Shards of a file:// bucket are read where they lie; they take no space and are not evicted. Every shard is checked against its
-// SHA-256 before its first use in this process. The files are named by their checksums, so processes and datasets may share a
-// directory; the limit is that of one process.
+// Shards of a file:// bucket are read where they are; they take no space and are not evicted. Every
+// shard is checked against its SHA-256 before its first use in this process. The files are named by
+// their checksums, so processes and datasets may share a directory; the limit is that of one
+// process.
 type Cache struct {
 	dataset *Dataset
 	dir     string
 	log     *slog.Logger
 	splits  map[string]*Split
-	buffers sync.Pool // of *[]byte: the encoded images that Views are looking at
+	buffers sync.Pool // of *[]byte: the encoded images of Views
 
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 
 	mu              sync.Mutex // guards everything below and the state of every cachedShard
-	changed         *sync.Cond // a shard's state, a plan, the room or closed
+	changed         *sync.Cond // signals a change of a shard's state, of a plan, of limit, used or closed
 	limit           int64      // of used; math.MaxInt64 without one
-	used            int64      // bytes of the shards that are here or on their way, those read in place apart
-	window          int64      // bytes of the largest window that somebody relies on
-	evictionBlocked bool       // a fetch waits until some shard is neither looked at nor waited for
-	thrashed        bool       // the warning has been given
+	used            int64      // bytes of the shards on disk or being fetched, except those read in place
+	window          int64      // bytes of the largest window that Require has checked
+	evictionBlocked bool       // a fetcher waits for a shard that is pinned or waited for
+	thrashed        bool       // the warning has been logged
 	closed          bool
 
-	// For the one line that says that the data is here.
+	// For the one log line about the pulled data.
 	began  time.Time // of the first fetch
 	pulled int64     // bytes of the shards fetched so far; -1 after that line
 }
 
-// fetchers is how many shards are on their way at once: one S3 stream seldom gives 100 MB/s.
+// fetchers is the number of shards that are fetched at once, because one S3 connection seldom gives
+// 100 MB/s.
 const fetchers = 8
 
-// NewCache starts a cache of d's shards in dir, which is made if it is missing and may hold the shards of earlier processes. limit is
-// the most bytes that it keeps there; 0 or less means all that is needed. The caller must Close it.
+// NewCache starts a cache of d's shards in dir. It makes the directory if it is missing, and uses
+// the shards that earlier processes left in it. limit is the most bytes that it keeps there; 0 or
+// less means no limit. The caller must Close it.
 func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, error) {
 	if limit <= 0 {
 		limit = math.MaxInt64
@@ -65,7 +69,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	for name, shards := range d.Index.Splits {
 		split := &Split{cache: c, name: name}
 		for i := range shards {
-			shard := &cachedShard{Shard: &shards[i], split: split, next: unplanned}
+			shard := &cachedShard{Shard: &shards[i], split: split, nextUse: unplanned}
 			if !inPlace {
 				shard.diskSize = shard.Size
 			}
@@ -78,19 +82,20 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 	}
 	if !inPlace {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, fmt.Errorf("making the cache: %w; choose a directory on a local disk that this process may write to", err)
+			return nil, fmt.Errorf("making the cache: %w; "+
+				"choose a directory on a local disk that this process may write to", err)
 		}
 		c.findOnDisk()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	for range fetchers {
-		c.workers.Go(func() { c.work(ctx) })
+		c.workers.Go(func() { c.fetchLoop(ctx) })
 	}
 	return c, nil
 }
 
-// findOnDisk takes stock of what earlier processes have left.
+// findOnDisk finds the shards that earlier processes have left.
 func (c *Cache) findOnDisk() {
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
@@ -102,19 +107,21 @@ func (c *Cache) findOnDisk() {
 	}
 }
 
-// shardPath is the name of a shard's file.
+// shardPath returns the path of a shard's file.
 func (c *Cache) shardPath(shard *Shard) string { return filepath.Join(c.dir, shard.SHA256+".tar") }
 
-// Split returns the named split. It is the same for every call, with one plan; so two loops at once over one split need two caches.
+// Split returns the named split. Every call returns the same one, with one plan, so two loops over
+// one split at once need two caches.
 func (c *Cache) Split(name string) (*Split, error) {
 	if split, ok := c.splits[name]; ok {
 		return split, nil
 	}
-	return nil, fmt.Errorf("the dataset has no split %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(c.splits)), ", "))
+	return nil, fmt.Errorf("the dataset has no split %q; it has %s",
+		name, strings.Join(slices.Sorted(maps.Keys(c.splits)), ", "))
 }
 
-// Close ends all fetching and closes the files once no View is running. Whole shards and parts of shards stay in the directory
-// for the next process. Later Views fail.
+// Close stops all fetching, waits for the Views under way and closes the files. Whole shards and
+// parts of shards stay in the directory for the next process. Later Views fail.
 func (c *Cache) Close() error {
 	c.cancel()
 	c.mu.Lock()
@@ -144,13 +151,15 @@ func (c *Cache) Close() error {
 }
 
 func (c *Cache) tooSmall(what string, bytes int64) error {
-	return fmt.Errorf("the cache may hold %s, but %s needs %s: raise the cache size or use a smaller window", megabytes(c.limit), what, megabytes(bytes))
+	return fmt.Errorf("the cache may hold %s, but %s needs %s: raise the cache size or use a smaller window",
+		megabytes(c.limit), what, megabytes(bytes))
 }
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// A shard is absent until a worker takes it, fetching while it comes, and then ready or failed. It is resting instead of absent when an
-// earlier process has left it on the disk, where it takes space but has not been checked.
+// A shard is absent until a fetcher takes it, then fetching, and then ready or failed. It is onDisk
+// instead of absent if an earlier process left its file: the file takes space, and has not been
+// checked in this process.
 type shardState int
 
 const (
@@ -161,39 +170,40 @@ const (
 	failed
 )
 
-// unplanned is the next use of a shard that is in no plan.
+// unplanned is the nextUse of a shard that is in no plan.
 const unplanned = math.MaxInt
 
-// cachedShard is what the cache knows of one shard. The cache's mutex guards it, apart from the bytes of file, which a pin keeps.
+// cachedShard is the cache's record of one shard. The cache's mutex guards it. A pin keeps its file
+// open, so that Views read without the mutex.
 type cachedShard struct {
 	*Shard
 	split    *Split
-	diskSize int64 // bytes of the limit that it takes: its size, or nothing where it is read in place
+	diskSize int64 // bytes that count against the limit: its size, or 0 if it is read in place
 
 	state   shardState
 	file    *shardFile // of a ready shard
 	err     error      // of a failed one
-	next    int        // place in the split's plan
-	pins    int        // Views looking at it
-	waiting int        // Views waiting for it
+	nextUse int        // position in the split's plan
+	pins    int        // Views that read it
+	waiters int        // Views that wait for it
 }
 
-// before tells which of two shards is needed first.
-func (s *cachedShard) before(other *cachedShard) bool {
-	if (s.waiting > 0) != (other.waiting > 0) {
-		return s.waiting > 0
+// neededBefore reports whether s is needed before other.
+func (s *cachedShard) neededBefore(other *cachedShard) bool {
+	if (s.waiters > 0) != (other.waiters > 0) {
+		return s.waiters > 0
 	}
-	return s.next < other.next
+	return s.nextUse < other.nextUse
 }
 
 var errCacheClosed = errors.New("the cache is closed")
 
-// pin waits until the shard is ready and keeps it from being evicted.
+// pin waits until the shard is ready, and keeps it from being evicted until unpin.
 func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if shard.state != ready {
-		if err := c.await(ctx, shard); err != nil {
+		if err := c.waitFor(ctx, shard); err != nil {
 			return err
 		}
 	}
@@ -204,8 +214,8 @@ func (c *Cache) pin(ctx context.Context, shard *cachedShard) error {
 	return nil
 }
 
-// await has the shard fetched before all others and waits for it.
-func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
+// waitFor makes the fetchers take the shard before all others, and waits until it is ready.
+func (c *Cache) waitFor(ctx context.Context, shard *cachedShard) error {
 	stop := context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -215,10 +225,10 @@ func (c *Cache) await(ctx context.Context, shard *cachedShard) error {
 	if shard.state == failed {
 		shard.state, shard.err = absent, nil
 	}
-	shard.waiting++
+	shard.waiters++
 	defer func() {
-		shard.waiting--
-		c.evictionMayGoOn(shard)
+		shard.waiters--
+		c.unblockEviction(shard)
 	}()
 	c.changed.Broadcast()
 	for shard.state != ready {
@@ -239,12 +249,12 @@ func (c *Cache) unpin(shard *cachedShard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shard.pins--
-	c.evictionMayGoOn(shard)
+	c.unblockEviction(shard)
 }
 
-// evictionMayGoOn lets a fetch look for room again that found this shard in use.
-func (c *Cache) evictionMayGoOn(shard *cachedShard) {
-	if c.evictionBlocked && shard.pins == 0 && shard.waiting == 0 {
+// unblockEviction wakes the fetchers that could evict nothing, if this shard is no longer in use.
+func (c *Cache) unblockEviction(shard *cachedShard) {
+	if c.evictionBlocked && shard.pins == 0 && shard.waiters == 0 {
 		c.evictionBlocked = false
 		c.changed.Broadcast()
 	}

@@ -1,23 +1,27 @@
 package shards
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"gocloud.dev/blob/fileblob"
 	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// Every sample is read as it is stored, and again by a process that needs no bucket.
 func TestCacheServesEverySample(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
@@ -44,7 +48,9 @@ func TestCacheServesEverySample(t *testing.T) {
 	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
 }
 
-func TestCacheMapsFileBucketsInPlace(t *testing.T) {
+// Shards of a file:// bucket are read in place, and what happens to their files is found before the
+// next use.
+func TestFileBucketsAreReadInPlace(t *testing.T) {
 	root, dir := t.TempDir(), filepath.Join(t.TempDir(), "unused")
 	b, err := storage.Open(t.Context(), "file://"+root, storage.Options{})
 	if err != nil {
@@ -59,7 +65,7 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 		t.Errorf("the cache folder was made: %v", err)
 	}
 
-	// A flipped byte in the place is found before the first use.
+	// A flipped byte is found before the first use.
 	name := filepath.Join(root, "d", "train-000001.tar")
 	data := []byte(stored["d/train-000001.tar"])
 	data[700] ^= 1
@@ -72,7 +78,7 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 		t.Errorf("error %v, want ErrCorrupt and the file's name", err)
 	}
 
-	// And one that flips while the shard is in use, at the next.
+	// A byte that flips while the shard is in use is found at the next use.
 	second := trainSplit(t, c)
 	look := func() error {
 		return second.View(t.Context(), 2, 0, func(string, int, []byte) error { return nil })
@@ -98,11 +104,12 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := look(); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "train-000002.tar was changed while it was in use") {
+	if err := look(); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(),
+		"train-000002.tar was changed while it was in use") {
 		t.Errorf("error %v, want ErrCorrupt for what was changed in place", err)
 	}
 
-	// A shard that is cut short while it is in use.
+	// A shard that is truncated while it is in use.
 	third := trainSplit(t, second.cache)
 	look = func() error {
 		return third.View(t.Context(), 3, 9, func(string, int, []byte) error { return nil })
@@ -117,7 +124,7 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 		t.Errorf("error %v, want ErrCorrupt for a shard cut short", err)
 	}
 
-	// A pipe in a shard's place, which nobody will ever write to.
+	// A pipe in a shard's place, to which nobody writes.
 	pipe := filepath.Join(root, "d", "train-000004.tar")
 	if err := errors.Join(os.Remove(pipe), unix.Mkfifo(pipe, 0o666)); err != nil {
 		t.Fatal(err)
@@ -128,105 +135,8 @@ func TestCacheMapsFileBucketsInPlace(t *testing.T) {
 	}
 }
 
-// A disk that does not give a file's bytes is trouble and no damage.
-func TestDiskThatCannotBeRead(t *testing.T) {
-	b, d := packed(t, 50)
-	c := newCache(t, d, t.TempDir(), 0)
-	s := trainSplit(t, c)
-	look := func() error {
-		return s.View(t.Context(), 1, 0, func(string, int, []byte) error { return nil })
-	}
-	if err := look(); err != nil {
-		t.Fatal(err)
-	}
-	file := s.shards[1].file
-	if err := file.read(make([]byte, 10), file.size-5); !errors.Is(err, errUnreadable) { // as of a mount that gives less than there is
-		t.Errorf("a read that ends early: %v", err)
-	}
-	if err := file.file.Close(); err != nil { // reads fail from now on
-		t.Fatal(err)
-	}
-	if err := look(); !errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrCorrupt) {
-		t.Errorf("error %v, want ErrUnreachable", err)
-	}
-	if err := file.check(); !errors.Is(err, errUnreadable) {
-		t.Errorf("checked: %v", err)
-	}
-	c.mu.Lock()
-	s.shards[1].file, s.shards[1].state = nil, absent
-	c.mu.Unlock()
-
-	// What is no copy at all gives way to one.
-	whole := c.shardPath(s.shards[1].Shard)
-	if err := errors.Join(os.Remove(whole), os.Mkdir(whole, 0o777)); err != nil {
-		t.Fatal(err)
-	}
-	viewAll(t, s, storagetest.Snapshot(t, b))
-}
-
-// A shard that its index names and that is gone is damage, of which every message says what to do; a comparison with a listing finds it beforehand.
-func TestShardsThatAreGone(t *testing.T) {
-	inPlace, err := storage.Open(t.Context(), "file://"+t.TempDir(), storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer inPlace.Close()
-	for name, b := range map[string]*storage.Bucket{"in place": inPlace, "in a cache": storagetest.Memory(t)} {
-		t.Run(name, func(t *testing.T) {
-			putPacked(t, b, 50)
-			d := mustOpenDataset(t, b)
-			if err := d.CheckSizes(t.Context()); err != nil {
-				t.Errorf("a whole data set: %v", err)
-			}
-			if err := b.Delete(t.Context(), "d/train-000003.tar"); err != nil {
-				t.Fatal(err)
-			}
-			storagetest.PutAll(t, b, map[string]string{"d/train-000001.tar": "short"})
-			s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
-			for shard, says := range map[int]string{1: "d/train-000001.tar", 3: "d/train-000003.tar: corrupt: the index names it, but it is gone"} {
-				err := s.View(t.Context(), shard, 0, func(string, int, []byte) error { return nil })
-				if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), repairAdvice) {
-					t.Errorf("shard %d: %v, want ErrCorrupt, %q and what to do", shard, err, says)
-				}
-			}
-			err := d.CheckSizes(t.Context())
-			if want := "2 of 6 shards of d/index.json: corrupt: train-000001.tar has 5 bytes, not "; !errors.Is(err, storage.ErrCorrupt) ||
-				!strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "train-000003.tar is gone; "+repairAdvice) {
-				t.Errorf("compared: %v", err)
-			}
-		})
-	}
-}
-
-// A data set whose folder and shards are links is whole: a run reads through them.
-func TestLinkedDataset(t *testing.T) {
-	root, elsewhere := t.TempDir(), t.TempDir()
-	b, err := storage.Open(t.Context(), "file://"+root, storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	putPacked(t, b, 30)
-	stored := storagetest.Snapshot(t, b)
-	folder, shard := filepath.Join(root, "d"), "train-000001.tar"
-	if err := errors.Join(os.Rename(filepath.Join(folder, shard), filepath.Join(elsewhere, "shard")), os.Symlink(filepath.Join(elsewhere, "shard"), filepath.Join(folder, shard)),
-		os.Rename(folder, filepath.Join(elsewhere, "d")), os.Symlink(filepath.Join(elsewhere, "d"), folder)); err != nil {
-		t.Fatal(err)
-	}
-	d := mustOpenDataset(t, b)
-	if err := d.CheckSizes(t.Context()); err != nil {
-		t.Error(err)
-	}
-	viewAll(t, trainSplit(t, newCache(t, d, t.TempDir(), 0)), stored)
-	if err := os.Truncate(filepath.Join(elsewhere, "shard"), 1000); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.CheckSizes(t.Context()); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), shard+" has 1000 bytes") {
-		t.Errorf("compared: %v", err)
-	}
-}
-
-func TestViewPassesErrorsOn(t *testing.T) {
+// View returns the error of its function as it is, and an error for a sample that does not exist.
+func TestViewReturnsTheErrorOfItsFunction(t *testing.T) {
 	_, d := packed(t, 20)
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
 	own := errors.New("own")
@@ -240,76 +150,8 @@ func TestViewPassesErrorsOn(t *testing.T) {
 	}
 }
 
-func TestAheadFetchesInOrder(t *testing.T) {
-	_, d := packed(t, 100)
-	c := newCache(t, d, t.TempDir(), 0)
-	s := trainSplit(t, c)
-	s.Ahead([]int{7, 3, 9, 0})
-	local := func() (shards []int) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for i, shard := range s.shards {
-			if shard.state == ready {
-				shards = append(shards, i)
-			}
-		}
-		return shards
-	}
-	eventually(t, "the planned shards are here", func() bool { return len(local()) == 4 })
-	if got := local(); !slices.Equal(got, []int{0, 3, 7, 9}) {
-		t.Errorf("shards %v are here", got)
-	}
-}
-
-func TestCacheEvictsWhatIsNeededLast(t *testing.T) {
-	b, d := packed(t, 100)
-	dir := t.TempDir()
-	size := d.Index.Splits["train"][0].Size
-	c := newCache(t, d, dir, 4*size)
-	s := trainSplit(t, c)
-	local := func() []int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		var shards []int
-		for i, shard := range s.shards {
-			if shard.state == ready {
-				shards = append(shards, i)
-			}
-		}
-		return shards
-	}
-	s.Ahead([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
-	eventually(t, "the first four are here", func() bool { return slices.Equal(local(), []int{0, 1, 2, 3}) })
-	if n := len(storagetest.FileNames(t, dir)); n != 4 {
-		t.Errorf("%d files in the cache", n)
-	}
-	// The window 0, 1 is done; 1 comes again soon, 0 late, and 2 and 3 are next.
-	s.Ahead([]int{2, 3, 1, 4, 5, 6, 7, 8, 9, 0})
-	eventually(t, "4 has taken the place of 0", func() bool { return slices.Equal(local(), []int{1, 2, 3, 4}) })
-	viewAll(t, s, storagetest.Snapshot(t, b))
-	here := slices.DeleteFunc(storagetest.FileNames(t, dir), func(name string) bool { return strings.HasSuffix(name, ".etag") }) // of a download on its way
-	if len(here) > 4 {
-		t.Errorf("the cache, which may hold 4 files, has %v", here)
-	}
-}
-
-func TestCacheTooSmall(t *testing.T) {
-	_, d := packed(t, 100)
-	size := d.Index.Splits["train"][0].Size
-	if _, err := NewCache(d, t.TempDir(), size-1, nil); err == nil || !strings.Contains(err.Error(), "raise the cache size") {
-		t.Errorf("a cache smaller than a shard: %v", err)
-	}
-	c := newCache(t, d, t.TempDir(), 4*size)
-	s := trainSplit(t, c)
-	if err := s.Require(4); err != nil {
-		t.Error(err)
-	}
-	if err := s.Require(5); err == nil || !strings.Contains(err.Error(), "a window of 5 shards") {
-		t.Errorf("a cache smaller than a window: %v", err)
-	}
-}
-
-func TestViewIsCancelled(t *testing.T) {
+// A View whose context ends stops waiting.
+func TestCancelledViewStopsWaiting(t *testing.T) {
 	store, _, d := storePacked(t, 20)
 	store.Plan(storagetest.Always(storagetest.Silent, storagetest.Read))
 	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
@@ -321,22 +163,7 @@ func TestViewIsCancelled(t *testing.T) {
 	}
 }
 
-// A shard that could not be had is asked for again by the next View.
-func TestViewAfterFailure(t *testing.T) {
-	store, b, d := storePacked(t, 20)
-	stored := storagetest.Snapshot(t, b)
-	key := "d/" + d.Index.Splits["train"][0].Name
-	nothing := func([]byte) []byte { return nil }
-	store.Corrupt(key, nothing)
-	s := trainSplit(t, newCache(t, d, t.TempDir(), 0))
-	err := s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
-	if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), key) {
-		t.Errorf("an emptied shard: %v, want ErrCorrupt and its key", err)
-	}
-	store.Corrupt(key, func([]byte) []byte { return []byte(stored[key]) })
-	viewAll(t, s, stored)
-}
-
+// A second pass over cached shards makes no call to the store.
 func TestSecondEpochNeedsNoNetwork(t *testing.T) {
 	store, b, d := storePacked(t, 100)
 	stored := storagetest.Snapshot(t, b)
@@ -351,51 +178,9 @@ func TestSecondEpochNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-func TestChoose(t *testing.T) {
-	_, d := packed(t, 60)
-	c, err := NewCache(d, t.TempDir(), 3*d.Index.Splits["train"][0].Size, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil { // the fetchers are gone: the test makes their choices
-		t.Fatal(err)
-	}
-	s := trainSplit(t, c)
-	choice := func() int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return slices.Index(s.shards, c.choose())
-	}
-	if got := choice(); got != -1 {
-		t.Errorf("without a plan shard %d is fetched", got)
-	}
-	s.Ahead([]int{4, 2, 0, 4, 5})
-	s.shards[3].waiting = 1
-	if got := choice(); got != 3 {
-		t.Errorf("shard %d is fetched, want 3, which is waited for", got)
-	}
-	s.shards[3].waiting = 0
-	for _, want := range []int{4, 2, 0} {
-		if got := choice(); got != want {
-			t.Errorf("shard %d is fetched, want %d, by the plan", got, want)
-		}
-		s.shards[want].state = fetching
-		c.used += s.shards[want].diskSize
-	}
-	if got := choice(); got != -1 {
-		t.Errorf("shard %d is fetched into a full cache", got)
-	}
-	s.shards[5].waiting = 1
-	if got := choice(); got != -1 {
-		t.Errorf("shard %d is fetched while nothing can give way", got)
-	}
-	if c.evictionBlocked = false; choice() != -1 || c.evictionBlocked {
-		t.Error("shards on their way are no reason to wait for a View")
-	}
-}
-
-// With room for one or three shards and eight goroutines that each want another, every View still gets its own bytes.
-func TestViewsAtOnce(t *testing.T) {
+// With space for one or three shards and eight goroutines that want different ones, every View gets
+// its own bytes.
+func TestConcurrentViewsGetTheirOwnBytes(t *testing.T) {
 	for _, room := range []int64{1, 3} {
 		b, d := packed(t, 100)
 		c := newCache(t, d, t.TempDir(), room*d.Index.Splits["train"][0].Size)
@@ -428,31 +213,127 @@ func TestViewsAtOnce(t *testing.T) {
 	}
 }
 
-// A file of the cache that somebody writes to is trouble with the disk, which another attempt mends: it downloads the shard again.
-func TestCacheFileThatIsChanged(t *testing.T) {
+// Damaged files of the cache are downloaded again.
+func TestDamagedCacheIsRepaired(t *testing.T) {
 	b, d := packed(t, 50)
 	dir := t.TempDir()
+	stored := storagetest.Snapshot(t, b)
 	c := newCache(t, d, dir, 0)
-	s := trainSplit(t, c)
-	look := func(s *Split) error {
-		return s.View(t.Context(), 0, 0, func(string, int, []byte) error { return nil })
-	}
-	if err := look(s); err != nil {
+	viewAll(t, trainSplit(t, c), stored)
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(20 * time.Millisecond) // the clock of a file system is coarse
-	file, err := os.OpenFile(c.shardPath(s.shards[0].Shard), os.O_WRONLY, 0)
+	for i, name := range storagetest.FileNames(t, dir) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch i {
+		case 0:
+			data[len(data)-1] ^= 1
+		case 1:
+			data = data[:1000]
+		case 2:
+			data = append(data, 0)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), stored)
+}
+
+// Shards that an earlier process has left count against the limit and are evicted.
+func TestShardsOfEarlierProcessesCountAndAreEvicted(t *testing.T) {
+	b, d := packed(t, 100)
+	dir := t.TempDir()
+	stored := storagetest.Snapshot(t, b)
+	c := newCache(t, d, dir, 0)
+	viewAll(t, trainSplit(t, c), stored)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(storagetest.FileNames(t, dir)); n != 10 {
+		t.Fatalf("%d files", n)
+	}
+	c = newCache(t, d, dir, 3*d.Index.Splits["train"][0].Size)
+	s := trainSplit(t, c)
+	s.Ahead([]int{4, 5, 6, 7, 8, 9, 0, 1, 2, 3})
+	eventually(t, "the first three are ready", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return s.shards[4].state == ready && s.shards[5].state == ready && s.shards[6].state == ready && c.used <= c.limit
+	})
+	if n := len(storagetest.FileNames(t, dir)); n != 3 {
+		t.Errorf("%d files in a cache for 3", n)
+	}
+	viewAll(t, s, stored)
+}
+
+// cacheOf makes the test binary a process of TestProcessesShareACache, which reads all samples from
+// a shared cache.
+var cacheOf = flag.String("cache-of", "", "be the process of TestProcessesShareACache with this bucket directory")
+
+// Several processes share a cache directory, and one of them is killed.
+func TestProcessesShareACache(t *testing.T) {
+	if *cacheOf != "" {
+		// Opened by the driver, a directory is a bucket like any other: its shards are downloaded.
+		bucket, err := fileblob.OpenBucket(filepath.Join(*cacheOf, "bucket"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := storagetest.Wrap(t, bucket, storage.Options{})
+		d := mustOpenDataset(t, b)
+		stored := storagetest.Snapshot(t, b)
+		c := newCache(t, d, filepath.Join(*cacheOf, "cache"), 5*d.Index.Splits["train"][0].Size)
+		s := trainSplit(t, c)
+		order := rand.Perm(len(s.shards))
+		s.Ahead(order)
+		for range 3 {
+			viewAll(t, s, stored)
+		}
+		return
+	}
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "bucket"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := fileblob.OpenBucket(filepath.Join(root, "bucket"),
+		&fileblob.Options{Metadata: fileblob.MetadataDontWrite, NoTempDir: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.WriteAt([]byte{1}, 700); err != nil {
+	b := storagetest.Wrap(t, bucket, storage.Options{})
+	defer b.Close()
+	putPacked(t, b, 120)
+
+	const processes = 5
+	var running []*exec.Cmd
+	var outputs []*bytes.Buffer
+	for range processes {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestProcessesShareACache$", "-test.timeout=60s", "-cache-of="+root)
+		output := &bytes.Buffer{}
+		cmd.Stdout, cmd.Stderr = output, output
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		running, outputs = append(running, cmd), append(outputs, output)
+	}
+	// One is killed in the middle of its work.
+	time.Sleep(60 * time.Millisecond)
+	if err := running[0].Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
+	for i, cmd := range running {
+		if err := cmd.Wait(); err != nil && i > 0 {
+			t.Errorf("process %d: %v\n%s", i, err, outputs[i])
+		}
 	}
-	if err := look(s); !errors.Is(err, storage.ErrUnreachable) || errors.Is(err, storage.ErrCorrupt) {
-		t.Errorf("error %v, want ErrUnreachable", err)
+	// Everything left is whole, except what the killed process was writing.
+	d := mustOpenDataset(t, b)
+	c := newCache(t, d, filepath.Join(root, "cache"), 0)
+	viewAll(t, trainSplit(t, c), storagetest.Snapshot(t, b))
+	if n := len(storagetest.FileNames(t, c.dir)); n != 12 {
+		t.Errorf("the cache holds %v, want the 12 shards", storagetest.FileNames(t, c.dir))
 	}
-	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), storagetest.Snapshot(t, b))
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// noise is a source of images of one size that cannot be compressed and cost no time to make.
+// noise is a pack.Source of incompressible images of one size that cost no time to make.
 type noise struct {
 	block          []byte
 	images, length int
@@ -39,8 +39,8 @@ func (n noise) Read(i int, buf []byte) ([]byte, error) {
 
 func (n noise) Close() error { return nil }
 
-// A gigabyte of shards as large as ImageNet's, from an empty cache until every byte of every image has been looked at, beside rclone on the
-// same server.
+// A gigabyte of shards as large as ImageNet's is read through an empty cache, compared with rclone
+// on the same server.
 func TestCacheThroughput(t *testing.T) {
 	if storagetest.Long() == 0 {
 		t.Skip("only with CIJEPA_TEST_LONG")
@@ -50,11 +50,12 @@ func TestCacheThroughput(t *testing.T) {
 		source.block = append(source.block, byte(random.Uint32()))
 	}
 	const gigabytes = 1.1
-	// The processor time of this process says more than the clock while others use the machine.
+	// While others use the machine, the processor time of this process says more than the clock.
 	rate := func(act func()) string {
 		start, used := time.Now(), processorTime(t)
 		act()
-		return fmt.Sprintf("%.2f GB/s, %.2f processor seconds per GB", gigabytes/time.Since(start).Seconds(), (processorTime(t)-used).Seconds()/gigabytes)
+		return fmt.Sprintf("%.2f GB/s, %.2f processor seconds per GB", gigabytes/time.Since(start).Seconds(),
+			(processorTime(t)-used).Seconds()/gigabytes)
 	}
 	pull := func(b *storage.Bucket) {
 		d, err := shards.OpenDataset(t.Context(), b, "d")
@@ -125,7 +126,7 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// rclone copies the dataset with as many transfers as the cache has.
+// rclone copies the dataset with as many transfers as the cache has fetchers.
 func rclone(t *testing.T, bucket, dir string) {
 	t.Helper()
 	binary, err := exec.LookPath("rclone")
@@ -136,7 +137,8 @@ func rclone(t *testing.T, bucket, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, "copy", "--transfers", fmt.Sprint(shards.Fetchers), "--s3-provider", "Other", "--s3-env-auth",
+	cmd := exec.CommandContext(t.Context(), binary, "copy", "--transfers", fmt.Sprint(shards.Fetchers),
+		"--s3-provider", "Other", "--s3-env-auth",
 		"--s3-endpoint", u.Query().Get("endpoint"), "--s3-region", "us-east-1", ":s3:"+u.Host+"/d", dir)
 	// A bundle of certificates, which this rclone cannot load, is of no use to plain HTTP.
 	cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE=")

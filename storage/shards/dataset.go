@@ -12,7 +12,7 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Dataset is a packed dataset in a bucket: its index and where its shards are. It never changes.
+// Dataset is a packed dataset in a bucket: its index and where its shards are. It is immutable.
 type Dataset struct {
 	// Index is what the dataset holds.
 	Index Index
@@ -22,13 +22,14 @@ type Dataset struct {
 	fingerprint string
 }
 
-// OpenDataset reads the index of the dataset below prefix ("" for the bucket's root). Without an index it is ErrNotFound; an index that
-// cannot be true is ErrCorrupt.
+// OpenDataset reads the index of the dataset below prefix ("" for the bucket's root). Without an
+// index it fails with [storage.ErrNotFound], with an invalid one with [storage.ErrCorrupt].
 func OpenDataset(ctx context.Context, b *storage.Bucket, prefix string) (*Dataset, error) {
 	key := KeyPrefix(prefix) + IndexName
-	data, err := b.GetTwice(ctx, key) // or a bit that flips on the way would make it another dataset
+	data, err := b.GetTwice(ctx, key) // a bit that flips in transfer would make it another dataset
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, or index the shards of another tool with `cijepa index`", err)
+		return nil, fmt.Errorf("there is no dataset here: %w; make one with `cijepa pack`, "+
+			"or index the shards of another tool with `cijepa index`", err)
 	}
 	if err != nil {
 		return nil, err
@@ -40,25 +41,27 @@ func OpenDataset(ctx context.Context, b *storage.Bucket, prefix string) (*Datase
 	return &Dataset{Index: ix, bucket: b, prefix: prefix, fingerprint: Fingerprint(data)}, nil
 }
 
-// InPlace says whether the shards are files that are read where they lie.
+// InPlace reports whether the shards are files of a file:// bucket, which are read where they are
+// and need no cache.
 func (d *Dataset) InPlace() bool {
 	_, ok := d.bucket.LocalPath("")
 	return ok
 }
 
-// Fingerprint is the SHA-256 of the dataset's index.json; see [Fingerprint].
+// Fingerprint returns the SHA-256 of the dataset's index.json; see [Fingerprint].
 func (d *Dataset) Fingerprint() string { return d.fingerprint }
 
-// object is a shard as the bucket knows it.
+// object returns the object of a shard.
 func (d *Dataset) object(s *Shard) storage.Object {
 	return storage.Object{Key: KeyPrefix(d.prefix) + s.Name, Size: s.Size, SHA256: s.SHA256}
 }
 
-// repairAdvice is what to do about a shard that is not the one of the index.
+// repairAdvice says what to do about a shard that differs from its index.
 const repairAdvice = "put the object back, or pack the data again under another prefix"
 
-// CheckSizes holds the index against what a listing, or for files the file system, says of the shards. Those that are gone or have another size are
-// ErrCorrupt, and the error names them. It reads no shard: other bytes of the same length do not show.
+// CheckSizes compares the index with a listing of the bucket, or for files with the file system. If
+// shards are missing or have another size, it fails with [storage.ErrCorrupt] and names them. It
+// reads no shard, so it does not find changed bytes of the same length.
 func (d *Dataset) CheckSizes(ctx context.Context) error {
 	sizes, err := d.sizes(ctx)
 	if err != nil {
@@ -82,11 +85,12 @@ func (d *Dataset) CheckSizes(ctx context.Context) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards, KeyPrefix(d.prefix)+IndexName, storage.ErrCorrupt, Abbreviate(wrong), repairAdvice)
+	return fmt.Errorf("%d of %d shards of %s: %w: %s; %s", len(wrong), shards,
+		KeyPrefix(d.prefix)+IndexName, storage.ErrCorrupt, Abbreviate(wrong), repairAdvice)
 }
 
-// sizes gives the sizes of the objects below the prefix by key. Files are asked one by one: a folder or a shard may be a link, which is read
-// through and not listed.
+// sizes returns the sizes of the objects below the prefix by key. Files are queried one by one,
+// because a folder or a shard may be a symbolic link, which reads follow and listings do not.
 func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 	sizes := map[string]int64{}
 	if !d.InPlace() {
@@ -109,13 +113,14 @@ func (d *Dataset) sizes(ctx context.Context) (map[string]int64, error) {
 	return sizes, nil
 }
 
-// file is a shard's place on the disk, if it is in place.
+// file returns the path of a shard of a dataset in place.
 func (d *Dataset) file(s *Shard) string {
 	path, _ := d.bucket.LocalPath(d.object(s).Key)
 	return path
 }
 
-// KeyPrefix is what all keys of a dataset begin with.
+// KeyPrefix returns what all keys of the dataset below a prefix begin with: the prefix with one
+// slash at its end, or "" for the bucket's root.
 func KeyPrefix(prefix string) string {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix += "/"

@@ -17,25 +17,27 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// IndexVersion is the version of index.json that this package writes and the only one that it reads.
+// IndexVersion is the version of index.json that this package writes and the only one that it
+// reads.
 const IndexVersion = 1
 
-// IndexName is the name of a dataset's index below its prefix. It is the last object that Pack writes, so a dataset is whole
-// if and only if it has one.
+// IndexName is the name of a dataset's index below its prefix. It is the last object that packing
+// writes, so a dataset is whole if and only if it has one.
 const IndexName = "index.json"
 
-// NoLabel is the label of a sample that has none. Such samples serve for pretraining only.
+// NoLabel is the label of a sample without one. Such samples serve for pretraining only.
 const NoLabel = -1
 
-// Index is what index.json holds: every class, every shard and the place of every sample, so that a reader needs neither a
-// listing of the bucket nor a scan of a tar file.
+// Index is the content of index.json: every class, every shard and the place of every sample. With
+// it a reader needs neither a listing of the bucket nor a scan of a tar file.
 type Index struct {
 	Version int `json:"version"`
 	// Classes are the class names in label order: the class of label i is Classes[i].
 	Classes []string `json:"classes"`
-	// Counts are the samples of each split, the sum over its shards.
+	// Counts are the numbers of samples of each split, over all of its shards.
 	Counts map[string]int `json:"counts"`
-	// Splits are the shards of each split ("train", "val"). The order is part of the format: shards are referred to by their place.
+	// Splits are the shards of each split ("train", "val"). Their order is part of the format:
+	// shards are referred to by number.
 	Splits map[string][]Shard `json:"splits"`
 }
 
@@ -48,18 +50,20 @@ type Shard struct {
 	Samples Samples `json:"samples"`
 }
 
-// Samples are the samples of one shard, a column for each property: entry i of every column belongs to sample i. Columns keep
-// the index of 131,689 samples near 4 MB, where an object for each sample would take 10.
+// Samples are the samples of one shard, as columns: entry i of every column belongs to sample i.
+// Columns keep the index of 131,689 samples near 4 MB; an object for each sample would take 10 MB.
 type Samples struct {
 	Keys    []string `json:"keys"`    // the member's name up to the first dot after the last slash
 	Offsets []int64  `json:"offsets"` // of the image's first byte in the shard
 	Lengths []int64  `json:"lengths"` // of the image in bytes
-	Labels  []int32  `json:"labels"`  // place in Index.Classes, or NoLabel
+	Labels  []int32  `json:"labels"`  // position in Index.Classes, or NoLabel
 }
 
-// Len is the number of samples.
+// Len returns the number of samples.
 func (s *Samples) Len() int { return len(s.Keys) }
 
+// Add appends a sample: offset and length of its image in the shard in bytes, and its label or
+// [NoLabel].
 func (s *Samples) Add(key string, offset, length int64, label int32) {
 	s.Keys = append(s.Keys, key)
 	s.Offsets = append(s.Offsets, offset)
@@ -67,8 +71,8 @@ func (s *Samples) Add(key string, offset, length int64, label int32) {
 	s.Labels = append(s.Labels, label)
 }
 
-// ParseIndex reads index.json and checks it whole: whatever it returns can be used to cut slices out of shards of the stated
-// sizes without further checks.
+// ParseIndex parses index.json and validates all of it, so that every offset and length lies within
+// a shard of the stated size.
 func ParseIndex(data []byte) (Index, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -85,7 +89,7 @@ func ParseIndex(data []byte) (Index, error) {
 	return ix, nil
 }
 
-// Encode gives the bytes of index.json; equal indexes give equal bytes.
+// Encode returns the bytes of index.json; equal indexes give equal bytes.
 func (ix Index) Encode() ([]byte, error) {
 	data, err := json.Marshal(ix)
 	if err != nil {
@@ -94,14 +98,14 @@ func (ix Index) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Fingerprint is the SHA-256 of index.json in hexadecimal. It names the exact bytes of every shard, so two runs with one
-// fingerprint have seen the same data.
+// Fingerprint returns the SHA-256 of index.json in hexadecimal. The index holds the checksum of
+// every shard, so two runs with the same fingerprint have seen the same data.
 func Fingerprint(indexJSON []byte) string {
 	sum := sha256.Sum256(indexJSON)
 	return hex.EncodeToString(sum[:])
 }
 
-// Validate reports the first thing in the index that cannot be true.
+// Validate returns an error for the first contradiction in the index.
 func (ix Index) Validate() error {
 	if ix.Version != IndexVersion {
 		return fmt.Errorf("index: version %d; this program reads version %d", ix.Version, IndexVersion)
@@ -170,7 +174,8 @@ func (s *Shard) validate(classes int) error {
 	return nil
 }
 
-// IsRelativePath tells whether name stays below the prefix that it is joined to, in a bucket and as a file name.
+// IsRelativePath reports whether a name, joined to a prefix, stays below it, as a key and as a file
+// name.
 func IsRelativePath(name string) bool {
 	return name != "" && name != "." && path.Clean(name) == name && !path.IsAbs(name) && name != ".." &&
 		!strings.HasPrefix(name, "../") && !strings.ContainsAny(name, "\\\x00")
@@ -188,7 +193,8 @@ func isSHA256(s string) bool {
 	return true
 }
 
-// CreateIndex makes the dataset exist. Another index in its place is ErrExists.
+// CreateIndex stores the index of a dataset, the write that makes it exist. If another index stands
+// there, it fails with [OtherIndexError].
 func CreateIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Index) error {
 	data, err := ix.Encode()
 	if err != nil {
@@ -212,24 +218,28 @@ func CreateIndex(ctx context.Context, dst *storage.Bucket, prefix string, ix Ind
 	return nil
 }
 
-// OtherIndexError is an index that stands in the way. It is the thing to name: shards without one are replaced.
+// OtherIndexError returns the [storage.ErrExists] of an index that another dataset has stored below
+// the prefix. Shards without an index are no obstacle: they are replaced.
 func OtherIndexError(prefix string) error {
-	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; to replace that dataset delete this index "+
-		"(and its shards, of which some names may not come again), to keep it choose another prefix", KeyPrefix(prefix), IndexName, storage.ErrExists)
+	return fmt.Errorf("%s%s: %w: it is the index of a dataset with other images, classes, seed or shards; "+
+		"to replace that dataset delete this index (and its shards, of which some names may not come again), "+
+		"to keep it choose another prefix", KeyPrefix(prefix), IndexName, storage.ErrExists)
 }
 
-// Warnings are what may be a mistake in a data set: a line for each split in which classes have no sample.
+// Warnings returns likely mistakes in a dataset: a line for each split in which some classes have
+// no sample.
 func (ix Index) Warnings() []string {
-	var doubts []string
+	var warnings []string
 	for _, split := range slices.Sorted(maps.Keys(ix.Splits)) {
-		if bare := ix.classesWithoutSample(split); len(bare) > 0 {
-			doubts = append(doubts, fmt.Sprintf("%d of %d classes have no sample in split %s: %s", len(bare), len(ix.Classes), split, Abbreviate(bare)))
+		if missing := ix.classesWithoutSample(split); len(missing) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d of %d classes have no sample in split %s: %s",
+				len(missing), len(ix.Classes), split, Abbreviate(missing)))
 		}
 	}
-	return doubts
+	return warnings
 }
 
-// classesWithoutSample gives the classes that have no sample in a split, in label order.
+// classesWithoutSample returns the classes that have no sample in a split, in label order.
 func (ix Index) classesWithoutSample(split string) []string {
 	seen := make([]bool, len(ix.Classes))
 	for _, shard := range ix.Splits[split] {
@@ -239,19 +249,19 @@ func (ix Index) classesWithoutSample(split string) []string {
 			}
 		}
 	}
-	var bare []string
+	var missing []string
 	for i, class := range ix.Classes {
 		if !seen[i] {
-			bare = append(bare, class)
+			missing = append(missing, class)
 		}
 	}
-	return bare
+	return missing
 }
 
-// maxNamed is how many things of a kind one message names.
+// maxNamed is the number of names in one message.
 const maxNamed = 10
 
-// Abbreviate lists the first of many names.
+// Abbreviate joins names for a message: the first ten, and the number of the others.
 func Abbreviate(names []string) string {
 	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
 	if more := len(names) - maxNamed; more > 0 {

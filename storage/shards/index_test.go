@@ -13,7 +13,8 @@ func testIndex() Index {
 	sum := strings.Repeat("0123456789abcdef", 4)
 	shard := func(name string) Shard {
 		return Shard{Name: name, Size: 4096, SHA256: sum, Samples: Samples{
-			Keys: []string{"00000000", "00000001"}, Offsets: []int64{512, 2048}, Lengths: []int64{100, 2048}, Labels: []int32{1, NoLabel}}}
+			Keys: []string{"00000000", "00000001"}, Offsets: []int64{512, 2048}, Lengths: []int64{100, 2048},
+			Labels: []int32{1, NoLabel}}}
 	}
 	return Index{
 		Version: IndexVersion,
@@ -26,7 +27,8 @@ func testIndex() Index {
 	}
 }
 
-func TestIndexRoundTrip(t *testing.T) {
+// An index that is parsed and encoded again has the same bytes.
+func TestIndexIsReadAsItWasWritten(t *testing.T) {
 	want := testIndex()
 	data, err := want.Encode()
 	if err != nil {
@@ -45,7 +47,7 @@ func TestIndexRoundTrip(t *testing.T) {
 	}
 }
 
-// The index of a set as large as ImageNet-100 is read in one piece at every start.
+// The index of ImageNet-100, which every start reads whole, stays below 5 MB.
 func TestIndexStaysSmall(t *testing.T) {
 	const samples, perShard = 131_689, 1000
 	ix := Index{Version: IndexVersion, Splits: map[string][]Shard{}, Counts: map[string]int{"train": samples}}
@@ -73,7 +75,8 @@ func TestIndexStaysSmall(t *testing.T) {
 	t.Logf("%d bytes", len(data))
 }
 
-func TestIndexValidate(t *testing.T) {
+// Each row is one contradiction in an index.
+func TestContradictionsInAnIndexAreFound(t *testing.T) {
 	first := func(ix *Index) *Shard { return &ix.Splits["train"][0] }
 	for _, test := range []struct {
 		want  string // in the message
@@ -110,6 +113,7 @@ func TestIndexValidate(t *testing.T) {
 	}
 }
 
+// An index that parses needs no further check to cut samples out of its shards.
 func FuzzParseIndex(f *testing.F) {
 	whole, err := testIndex().Encode()
 	if err != nil {

@@ -16,11 +16,13 @@ import (
 // samplesPerShard is the size of the shards of putPacked.
 const samplesPerShard = 10
 
-// putPacked stores a dataset below d/: n training and n/5 validation samples in three classes, in shards of samplesPerShard, all equally
-// large. The images are 1,000 bytes that name the sample; nothing here decodes them.
+// putPacked stores a dataset below d/: n training and n/5 validation samples in three classes, in
+// shards of samplesPerShard, all equally large. The images are 1,000 bytes that name the sample;
+// nothing here decodes them.
 func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 	t.Helper()
-	ix := Index{Version: IndexVersion, Classes: []string{"ant", "bee", "cat"}, Counts: map[string]int{}, Splits: map[string][]Shard{}}
+	ix := Index{Version: IndexVersion, Classes: []string{"ant", "bee", "cat"}, Counts: map[string]int{},
+		Splits: map[string][]Shard{}}
 	for split, total := range map[string]int{"train": n, "val": n / 5} {
 		ix.Counts[split] = total
 		for first := 0; first < total; first += samplesPerShard {
@@ -37,7 +39,8 @@ func putPacked(t *testing.T, b *storage.Bucket, n int) *Dataset {
 	return mustOpenDataset(t, b)
 }
 
-// packShard makes the tar file of the samples first to last-1 of a split, and its entry in the index.
+// packShard makes the tar file of the samples first to last-1 of a split, and its entry in the
+// index.
 func packShard(t *testing.T, split string, first, last int) (Shard, []byte) {
 	t.Helper()
 	var out bytes.Buffer
@@ -108,7 +111,7 @@ func trainSplit(t *testing.T, c *Cache) *Split {
 	return s
 }
 
-// viewAll looks at every sample of a split and compares it with the stored shard.
+// viewAll reads every sample of a split and compares it with the stored shard.
 func viewAll(t *testing.T, s *Split, stored map[string]string) {
 	t.Helper()
 	for i, n := range s.Samples() {

@@ -15,34 +15,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shardFile is a whole shard on the local disk, open for reading. A file of the cache bears a shared lock while it is open, which keeps
-// other processes from evicting it. It is read and not mapped: of a disk that fails and a file that is cut short a read tells, where touching
-// a mapping would end the process.
+// shardFile is a whole shard on the local disk, open for reading. A file of the cache has a shared
+// lock while it is open, which keeps other processes from evicting it. It is read and not mapped
+// into memory: a failing disk or a truncated file gives a read error, and a mapping would crash the
+// process.
 type shardFile struct {
-	name    string
-	file    *os.File
-	size    int64
-	sum     string
-	written atomic.Int64 // by the file system's clock, in nanoseconds: before its bytes were checked
+	name     string
+	file     *os.File
+	size     int64
+	sum      string
+	modified atomic.Int64 // modification time in nanoseconds, from before its bytes were checked
 }
 
 var (
-	// errDamaged: a local file is not the shard that its name says.
+	// errDamaged: a local file has other bytes than its name or its index says.
 	errDamaged = errors.New("damaged")
-	// errUnreadable: the disk, or what stands in for it, does not give a local file's bytes.
+	// errUnreadable: the disk fails to read a local file.
 	errUnreadable = errors.New("unreadable")
 )
 
 // openShard opens a local file and checks its size and checksum.
 func openShard(name string, size int64, sum string) (*shardFile, error) {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // to open a pipe would be to wait for its writer
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // opening a pipe waits for its writer
 		return nil, fmt.Errorf("%s is no regular file: %w", name, errDamaged)
 	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	shard, err := holdShard(file, name, size, sum)
+	shard, err := adoptShard(file, name, size, sum)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +53,11 @@ func openShard(name string, size int64, sum string) (*shardFile, error) {
 	return shard, nil
 }
 
-// holdShard locks an open file of known size and takes it over.
-func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
-	// A process that evicts the file at this moment holds the exclusive lock. The open file then outlives the name, and that is all right.
+// adoptShard locks an open file, checks its size and makes a shardFile of it. It closes the file on
+// errors.
+func adoptShard(file *os.File, name string, size int64, sum string) (*shardFile, error) {
+	// EWOULDBLOCK: another process holds the exclusive lock and is evicting the file. The open file
+	// stays readable after its name is gone.
 	if err := flock(file, unix.LOCK_SH); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -63,14 +66,15 @@ func holdShard(file *os.File, name string, size int64, sum string) (*shardFile, 
 		return nil, errors.Join(err, file.Close())
 	}
 	if info.Size() != size {
-		return nil, errors.Join(fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged), file.Close())
+		err := fmt.Errorf("%s has %d bytes, not %d: %w", name, info.Size(), size, errDamaged)
+		return nil, errors.Join(err, file.Close())
 	}
 	shard := &shardFile{name: name, file: file, size: size, sum: sum}
-	shard.written.Store(info.ModTime().UnixNano())
+	shard.modified.Store(info.ModTime().UnixNano())
 	return shard, nil
 }
 
-// check compares the bytes with the checksum.
+// check compares the file's bytes with the checksum.
 func (f *shardFile) check() error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, io.NewSectionReader(f.file, 0, f.size)); err != nil {
@@ -82,24 +86,26 @@ func (f *shardFile) check() error {
 	return nil
 }
 
-// read fills into with the bytes from an offset on. They are those that were checked.
+// read fills into with the bytes from an offset on, and makes sure that they are the ones that were
+// checked.
 func (f *shardFile) read(into []byte, offset int64) error {
 	_, err := f.file.ReadAt(into, offset)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
-		if changed := f.unchanged(); changed != nil {
-			return changed // it says why the file ends here
+		if changed := f.checkUnchanged(); changed != nil {
+			return changed // says why the file ends here
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	return f.unchanged()
+	return f.checkUnchanged()
 }
 
-// unchanged makes sure that nobody has changed the file since it was checked. Where its time says that somebody has written to it, which some
-// file systems say of a file that nobody has touched, the checksum decides.
-func (f *shardFile) unchanged() error {
+// checkUnchanged returns an error if the file was changed after it was checked. If only its
+// modification time differs, as some file systems report of files that nobody has touched, the
+// checksum is computed again.
+func (f *shardFile) checkUnchanged() error {
 	var now unix.Stat_t
 	for {
 		err := unix.Fstat(int(f.file.Fd()), &now)
@@ -112,21 +118,22 @@ func (f *shardFile) unchanged() error {
 		break
 	}
 	written := now.Mtim.Nano()
-	if now.Size == f.size && written == f.written.Load() {
+	if now.Size == f.size && written == f.modified.Load() {
 		return nil
 	}
 	if now.Size != f.size {
-		return fmt.Errorf("%s was changed while it was in use: it has %d bytes, not %d: %w", f.name, now.Size, f.size, errDamaged)
+		return fmt.Errorf("%s was changed while it was in use: it has %d bytes, not %d: %w",
+			f.name, now.Size, f.size, errDamaged)
 	}
 	if err := f.check(); err != nil {
 		return fmt.Errorf("%s was changed while it was in use: %w", f.name, err)
 	}
-	f.written.Store(written)
+	f.modified.Store(written)
 	return nil
 }
 
-// flock takes or changes the lock of an open file without waiting: unix.EWOULDBLOCK means that another process holds it. A file system
-// without locks grants them all.
+// flock takes or changes the lock of an open file without waiting: unix.EWOULDBLOCK means that
+// another process holds it. On a file system without locks it always succeeds.
 func flock(file *os.File, how int) error {
 	for {
 		err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
@@ -143,13 +150,14 @@ func flock(file *os.File, how int) error {
 // close leaves the file on the disk.
 func (f *shardFile) close() error { return f.file.Close() }
 
-// remove closes the file and deletes it, unless another process has it open: then that one will.
+// remove closes the file and deletes it, unless another process has it open: then that process
+// deletes it.
 func (f *shardFile) remove() error {
 	return errors.Join(removeUnshared(f.file, f.name), f.close())
 }
 
-// removeResting deletes a file that is not open here, unless another process has it open.
-func removeResting(name string) error {
+// removeOnDisk deletes a file that is not open here, unless another process has it open.
+func removeOnDisk(name string) error {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -160,6 +168,8 @@ func removeResting(name string) error {
 	return errors.Join(removeUnshared(file, name), file.Close())
 }
 
+// removeUnshared deletes an open file, unless another process has it open or the name belongs to
+// another file.
 func removeUnshared(file *os.File, name string) error {
 	err := flock(file, unix.LOCK_EX)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -167,7 +177,7 @@ func removeUnshared(file *os.File, name string) error {
 	}
 	same := false
 	if err == nil {
-		same, err = bearsName(file, name)
+		same, err = hasName(file, name)
 	}
 	if same {
 		err = os.Remove(name)
@@ -178,14 +188,16 @@ func removeUnshared(file *os.File, name string) error {
 	return err
 }
 
-// lockPause is the time between two looks at another process's lock; flock itself cannot be given up.
-const lockPause = 50 * time.Millisecond
+// lockPoll is the time between two attempts at a lock that another process holds. A waiting flock
+// could not be cancelled.
+const lockPoll = 50 * time.Millisecond
 
-// lockPart opens and locks the file in which a shard is put together, so that of several processes one downloads it. The lock is gone
-// when the file is closed, also by the death of its process. It returns nil when the file has become a whole shard meanwhile.
+// lockPart opens and locks the part file of a shard, so that only one of several processes
+// downloads it. The lock ends when the file is closed or its process dies. It returns nil if
+// another process has turned the file into a whole shard meanwhile.
 func lockPart(ctx context.Context, name string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
-	if errors.Is(err, os.ErrNotExist) { // somebody has tidied up
+	if errors.Is(err, os.ErrNotExist) { // somebody has deleted the folder
 		if err = os.MkdirAll(filepath.Dir(name), 0o777); err == nil {
 			file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 		}
@@ -198,9 +210,9 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 		if locked != nil && !errors.Is(locked, unix.EWOULDBLOCK) {
 			return nil, errors.Join(locked, file.Close())
 		}
-		// The process that held the lock may have finished the shard. Then this file no longer bears the name, and it stays
-		// locked for as long as that process has it open.
-		same, err := bearsName(file, name)
+		// The process that held the lock may have finished the shard and renamed the file. The file
+		// then stays locked for as long as that process has it open.
+		same, err := hasName(file, name)
 		if err != nil || !same {
 			return nil, errors.Join(err, file.Close())
 		}
@@ -210,13 +222,13 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), file.Close())
-		case <-time.After(lockPause):
+		case <-time.After(lockPoll):
 		}
 	}
 }
 
-// bearsName tells whether an open file is still the one of that name.
-func bearsName(file *os.File, name string) (bool, error) {
+// hasName reports whether the name still belongs to the open file.
+func hasName(file *os.File, name string) (bool, error) {
 	opened, err := file.Stat()
 	if err != nil {
 		return false, err

@@ -9,7 +9,7 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Split is one split of a cached dataset: its samples, readable at any place in any order.
+// Split is one split of a cached dataset. Its samples can be read in any order.
 type Split struct {
 	cache  *Cache
 	name   string
@@ -25,22 +25,24 @@ func (s *Split) Samples() []int {
 	return counts
 }
 
-// Ahead tells the shards that will be used next, in this order; a shard that is used again may appear again. The first ones are those in
-// use now, and a shard that does not appear is taken as not needed. Every call replaces what the last one told. It does not wait.
+// Ahead sets the plan of the split: the numbers of the shards in the order of their use, beginning
+// with those in use now. A shard may appear more than once; one that does not appear is not needed.
+// The plan decides what the cache fetches next and what it evicts first. Each call replaces the
+// plan before, and none waits.
 func (s *Split) Ahead(shards []int) {
 	s.cache.mu.Lock()
 	defer s.cache.mu.Unlock()
 	for _, shard := range s.shards {
-		shard.next = unplanned
+		shard.nextUse = unplanned
 	}
 	for place, shard := range slices.Backward(shards) {
-		s.shards[shard].next = place
+		s.shards[shard].nextUse = place
 	}
 	s.cache.changed.Broadcast()
 }
 
-// Require makes sure that the given number of shards, whichever they are, fit into the cache together. A loop whose window they are
-// would otherwise fetch the same shards again and again.
+// Require returns an error unless the largest window shards of the split fit into the cache
+// together. A loop over windows of shards would otherwise fetch the same shards again and again.
 func (s *Split) Require(window int) error {
 	sizes := make([]int64, len(s.shards))
 	for i, shard := range s.shards {
@@ -60,9 +62,12 @@ func (s *Split) Require(window int) error {
 	return nil
 }
 
-// View calls f with one sample, waiting until its shard is here. label is its place in Index.Classes, or NoLabel. image is valid during f
-// only. An error of f comes back as it is. Any other error means that the shard
-// cannot be had (ErrCorrupt, also where it is gone, ErrUnreachable, a full disk), after all retries; another call tries again.
+// View waits until the shard of a sample is local and calls f with the sample. label is its
+// position in Index.Classes, or [NoLabel]. image is valid until f returns.
+//
+// An error of f is returned as it is. Any other error means that the shard cannot be read, after
+// all retries: [storage.ErrCorrupt] if it is damaged or missing, [storage.ErrUnreachable] if the
+// store or a full disk is the cause. Another call tries again.
 func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, label int, image []byte) error) error {
 	if shard < 0 || shard >= len(s.shards) || sample < 0 || sample >= s.shards[shard].Samples.Len() {
 		return fmt.Errorf("split %s has no sample %d in shard %d", s.name, sample, shard)
@@ -77,10 +82,11 @@ func (s *Split) View(ctx context.Context, shard, sample int, f func(key string, 
 	defer s.cache.buffers.Put(buffer)
 	*buffer = slices.Grow((*buffer)[:0], int(samples.Lengths[sample]))[:samples.Lengths[sample]]
 	if err := viewed.file.read(*buffer, samples.Offsets[sample]); err != nil {
-		if viewed.diskSize > 0 || errors.Is(err, errUnreadable) { // the next attempt fetches a copy again
+		if viewed.diskSize > 0 || errors.Is(err, errUnreadable) { // the next attempt downloads it again
 			return fmt.Errorf("shard %s: %w: %w; start the same run again", viewed.Name, storage.ErrUnreachable, err)
 		}
-		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again", viewed.Name, storage.ErrCorrupt, err)
+		return fmt.Errorf("shard %s: %w: %w; put it back and start the same run again",
+			viewed.Name, storage.ErrCorrupt, err)
 	}
 	return f(samples.Keys[sample], int(samples.Labels[sample]), *buffer)
 }

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountSmall mounts a disk of the given size in bytes on a folder, or skips the test where that is not allowed.
+// MountSmall mounts a disk of the given size in bytes on a folder, or skips the test where that is
+// not allowed.
 func MountSmall(t testing.TB, dir string, size int64) {
 	t.Helper()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {

@@ -11,10 +11,10 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// Op is a kind of call.
+// Op is a kind of call to a Store.
 type Op string
 
-// The kinds of calls.
+// The kinds of calls. Attributes counts as a Read.
 const (
 	List   Op = "list"
 	Read   Op = "read"
@@ -22,7 +22,7 @@ const (
 	Delete Op = "delete"
 )
 
-// Call is one call that a Store receives.
+// Call is one call to a Store.
 type Call struct {
 	N           int // counted from 1
 	Op          Op
@@ -30,21 +30,21 @@ type Call struct {
 	Conditional bool   // of a Write: create-if-absent
 }
 
-// Fault is what happens to a call.
+// Fault is what goes wrong with a call.
 type Fault string
 
-// The faults. Each is one that a driver, a network or a store has.
+// The faults. Real drivers, networks and stores have each of them.
 const (
 	None            Fault = ""
 	Refused         Fault = "refused"           // fails, and nothing has happened
 	Unanswered      Fault = "unanswered"        // a write or deletion happens and is reported as failed
-	UnansweredTwice Fault = "unanswered-twice"  // a create happens, and the driver's own second try reports a failed condition
-	Conflict        Fault = "conflict"          // S3's 409 to a create, which wants another try
+	UnansweredTwice Fault = "unanswered-twice"  // a create happens; the driver's own retry reports a failed condition
+	Conflict        Fault = "conflict"          // S3's 409 to a create, after which it is to be retried
 	Torn            Fault = "torn"              // an upload stops in its middle
 	Cut             Fault = "cut"               // a read ends in its middle with an error
 	CutQuietly      Fault = "cut-quietly"       // a read ends in its middle as if it were whole
 	Flipped         Fault = "flipped"           // a read has one wrong bit and no error
-	BadSum          Fault = "bad-sum"           // a read has one wrong bit, which the driver notices
+	BadSum          Fault = "bad-sum"           // a read fails because the driver notices a wrong bit
 	Stale           Fault = "stale"             // a listing lags behind
 	Denied          Fault = "denied"            // 403
 	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
@@ -54,12 +54,16 @@ const (
 	Thin            Fault = "thin"              // an upload moves nothing for thinness, then all
 )
 
-// Unconditional is a store that ignores the condition of a create. No run can live with it, so it is not among Faults.
+// Unconditional makes a store ignore the condition of a create. No run survives that, so it is not
+// among Faults.
 const Unconditional Fault = "unconditional"
 
-// Faults are the faults that a run survives.
+// Faults returns the faults that a run survives.
 func Faults() []Fault {
-	return []Fault{Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, BadSum, Stale, Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin}
+	return []Fault{
+		Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, BadSum, Stale,
+		Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin,
+	}
 }
 
 const (
@@ -67,7 +71,7 @@ const (
 	thinness = 100 * time.Second
 )
 
-// Applies tells whether a call can have this fault.
+// Applies reports whether a call can have this fault.
 func (f Fault) Applies(c Call) bool {
 	switch f {
 	case Unanswered:
@@ -88,7 +92,7 @@ func (f Fault) Applies(c Call) bool {
 
 var errConnection = errors.New("connection reset by peer")
 
-// before is what a call meets before it can do anything.
+// before carries out the part of a fault that comes before the call takes effect.
 func (f Fault) before(ctx context.Context, c Call) error {
 	switch f {
 	case Refused:
@@ -113,7 +117,7 @@ func (f Fault) before(ctx context.Context, c Call) error {
 	return ctx.Err()
 }
 
-// Nth is a plan: the n-th call has the fault.
+// Nth returns a plan by which the n-th call has the fault.
 func Nth(n int, fault Fault) func(Call) Fault {
 	return func(c Call) Fault {
 		if c.N == n {
@@ -123,7 +127,7 @@ func Nth(n int, fault Fault) func(Call) Fault {
 	}
 }
 
-// Always is a plan: every call of the given kinds has the fault.
+// Always returns a plan by which every call of the given kinds has the fault.
 func Always(fault Fault, ops ...Op) func(Call) Fault {
 	return func(c Call) Fault {
 		if slices.Contains(ops, c.Op) {
@@ -133,7 +137,7 @@ func Always(fault Fault, ops ...Op) func(Call) Fault {
 	}
 }
 
-// From is a plan: every call from the n-th on has the fault, as when the store goes away.
+// From returns a plan by which every call from the n-th on has the fault, as in an outage.
 func From(n int, fault Fault) func(Call) Fault {
 	return func(c Call) Fault {
 		if c.N >= n {

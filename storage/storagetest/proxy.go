@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"context"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -14,7 +15,8 @@ import (
 	"time"
 )
 
-// Proxy is an HTTP proxy in front of a Server that spoils chosen requests, in ways that a proxy of bytes cannot.
+// Proxy is an HTTP proxy in front of a Server. It spoils chosen requests, in ways that a proxy of
+// bytes such as [Toxiproxy] cannot.
 type Proxy struct {
 	server  *httptest.Server
 	closing chan struct{}
@@ -25,15 +27,16 @@ type Proxy struct {
 	hits     int
 }
 
-// Rule spoils the next Times requests whose method is Method (any if empty) and whose URL contains Contains.
+// Rule spoils the next Times requests whose method is Method (any if empty) and whose URL contains
+// Contains.
 type Rule struct {
 	Method, Contains string
 	Times            int     // negative: for ever
 	Share            float64 // of those requests, drawn at random; 0 means all
 	Spoil            Spoil
-	At               int // Truncate, Flip: the byte of the body from which on
-	Status           int // Answer: the status
-	Wait             time.Duration
+	At               int           // of Truncate, Flip and FlipRequest: the byte of the body
+	Status           int           // of Answer
+	Wait             time.Duration // of Delay
 }
 
 // Spoil is what a Proxy does to a request.
@@ -41,7 +44,7 @@ type Spoil int
 
 // The ways to spoil a request.
 const (
-	Answer      Spoil = iota // answers Status without asking the server
+	Answer      Spoil = iota // answers Status without forwarding the request
 	Unanswer                 // forwards the request and cuts the connection instead of answering
 	Truncate                 // cuts the body of the answer at byte At
 	Flip                     // flips one bit of the answer's body, at byte At
@@ -50,8 +53,8 @@ const (
 	Delay                    // forwards after Wait
 )
 
-// NewProxy starts a proxy. It answers nothing before Forward.
-func NewProxy(t testing.TB) *Proxy {
+// newProxy starts a proxy. Forward must be called before its first request.
+func newProxy(t testing.TB) *Proxy {
 	p := &Proxy{closing: make(chan struct{})}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -76,7 +79,7 @@ func NewProxy(t testing.TB) *Proxy {
 			w.WriteHeader(rule.Status)
 			return
 		case Hang:
-			<-p.closing // not the request's context: it does not end before the request's body has been read
+			<-p.closing // not the request's context, which does not end before the request's body has been read
 			return
 		case Delay:
 			time.Sleep(rule.Wait)
@@ -95,24 +98,24 @@ func NewProxy(t testing.TB) *Proxy {
 	return p
 }
 
-// Address is where the proxy listens.
-func (p *Proxy) Address() string { return p.server.Listener.Addr().String() }
+// address returns host:port where the proxy listens.
+func (p *Proxy) address() string { return p.server.Listener.Addr().String() }
 
-// Forward sets the server behind the proxy.
-func (p *Proxy) Forward(s *Server) {
+// forward sets the server behind the proxy.
+func (p *Proxy) forward(s *Server) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.upstream = &url.URL{Scheme: "http", Host: s.Address}
 }
 
-// Spoil replaces the rules; the first that matches a request counts.
+// Spoil replaces the rules. The first that matches a request applies.
 func (p *Proxy) Spoil(rules ...Rule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rules, p.hits = rules, 0
 }
 
-// Hits is the number of requests spoiled since Spoil.
+// Hits returns the number of requests spoiled since the last Spoil.
 func (p *Proxy) Hits() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +131,8 @@ func (p *Proxy) match(r *http.Request) (Rule, bool) {
 	}
 	for i := range p.rules {
 		rule := &p.rules[i]
-		if rule.Times != 0 && (rule.Method == "" || rule.Method == r.Method) && strings.Contains(where, rule.Contains) && (rule.Share == 0 || rand.Float64() < rule.Share) {
+		if rule.Times != 0 && (rule.Method == "" || rule.Method == r.Method) &&
+			strings.Contains(where, rule.Contains) && (rule.Share == 0 || rand.Float64() < rule.Share) {
 			if rule.Times > 0 {
 				rule.Times--
 			}
@@ -137,4 +141,59 @@ func (p *Proxy) match(r *http.Request) (Rule, bool) {
 		}
 	}
 	return Rule{}, false
+}
+
+type ruleKey struct{}
+
+func withRule(ctx context.Context, rule Rule) context.Context {
+	return context.WithValue(ctx, ruleKey{}, rule)
+}
+
+// spoilAnswer carries out the rules that concern the answer. On http.ErrAbortHandler net/http cuts
+// the client's connection.
+func spoilAnswer(answer *http.Response) error {
+	rule, spoiled := answer.Request.Context().Value(ruleKey{}).(Rule)
+	if !spoiled {
+		return nil
+	}
+	switch rule.Spoil {
+	case Unanswer:
+		io.Copy(io.Discard, answer.Body)
+		panic(http.ErrAbortHandler)
+	case Truncate:
+		answer.Body = &truncated{answer.Body, rule.At}
+	case Flip:
+		answer.Body = &flipping{answer.Body, rule.At}
+	}
+	return nil
+}
+
+// truncated cuts the connection after left bytes.
+type truncated struct {
+	io.ReadCloser
+	left int
+}
+
+func (t *truncated) Read(p []byte) (int, error) {
+	if t.left <= 0 {
+		panic(http.ErrAbortHandler)
+	}
+	n, err := t.ReadCloser.Read(p[:min(len(p), t.left)])
+	t.left -= n
+	return n, err
+}
+
+// flipping flips one bit of the byte at position at.
+type flipping struct {
+	io.ReadCloser
+	at int
+}
+
+func (f *flipping) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if 0 <= f.at && f.at < n {
+		p[f.at] ^= 1
+	}
+	f.at -= n
+	return n, err
 }

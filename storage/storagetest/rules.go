@@ -10,17 +10,19 @@ import (
 	"strings"
 )
 
-// rules is what a Store knows of the bucket's rules. It is written from the layout, not from package storage's code:
+// rules is the state that a Store needs to check the rules of the bucket. They are written from the
+// layout, not from the code that keeps them:
 //   - run.json, result.json and manifests are stored once and never replaced or deleted;
 //   - manifest n+1 is created when n is there, and names its checksum, or n as damaged and unreadable;
 //   - every object that a manifest names is there, whole, when the manifest is created;
-//   - an object that a manifest has named is never replaced, and not deleted while the newest manifest retains it.
+//   - an object that a manifest has named is never replaced,
+//     and not deleted while the newest manifest retains it.
 type rules struct {
 	committed map[string]string // object -> folder, of every manifest so far
 	retained  map[string]bool   // folders that the newest manifest keeps
 }
 
-// record is the part of a manifest that the rules speak of.
+// record is the part of a manifest that the rules need.
 type record struct {
 	Sequence int64
 	Previous string
@@ -36,7 +38,8 @@ type record struct {
 	}
 }
 
-// unreadable says that the manifest calls the one before it damaged, and that its bytes did not come.
+// unreadable reports whether the manifest records the one before it as damaged, without the
+// checksum of its bytes.
 func (m record) unreadable() bool {
 	for _, x := range m.Damaged {
 		if x.Sequence == m.Sequence-1 && x.SHA256 == "" && m.Previous == "" {
@@ -51,13 +54,14 @@ func hexSum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// writtenOnce tells the records of a run.
+// writtenOnce reports whether a key is that of a record, which is created once and never replaced
+// or deleted.
 func writtenOnce(key string) bool {
 	name := path.Base(key)
 	return name == "run.json" || name == "result.json" || path.Base(path.Dir(key)) == "manifest"
 }
 
-// checkWrite is called with mu held, before an object is stored.
+// checkWrite checks a write before it takes effect. mu must be held.
 func (s *Store) checkWrite(key string, data []byte) {
 	old, there := s.objects[key]
 	if there && writtenOnce(key) {
@@ -71,7 +75,7 @@ func (s *Store) checkWrite(key string, data []byte) {
 	}
 }
 
-// checkDelete is called with mu held, before an object is deleted.
+// checkDelete checks a deletion before it takes effect. mu must be held.
 func (s *Store) checkDelete(key string) {
 	if writtenOnce(key) {
 		s.t.Errorf("rule broken: %s was deleted", key)

@@ -30,7 +30,8 @@ func TestStoreWatchesTheRules(t *testing.T) {
 	content := []byte("weights")
 	first := manifestText(1, "", "state/a", "student", content)
 	second := manifestText(2, hexSum(first), "state/b", "student", content)
-	const one, two, part = "runs/x/manifest/000000000001.json", "runs/x/manifest/000000000002.json", "runs/x/state/a/student"
+	const one, two, part = "runs/x/manifest/000000000001.json", "runs/x/manifest/000000000002.json",
+		"runs/x/state/a/student"
 	for name, test := range map[string]struct {
 		want string // in the only complaint; empty: none
 		act  func(put func(key string, data []byte), remove func(key string))
@@ -40,11 +41,15 @@ func TestStoreWatchesTheRules(t *testing.T) {
 			put(two, second)
 			remove(part) // no longer retained
 		}},
-		"committed object rewritten": {"was rewritten", func(put func(string, []byte), _ func(string)) { put(part, content) }},
-		"retained object deleted":    {"retains it", func(_ func(string, []byte), remove func(string)) { remove(part) }},
-		"manifest replaced":          {"was replaced", func(put func(string, []byte), _ func(string)) { put(one, first) }},
-		"manifest deleted":           {"was deleted", func(_ func(string, []byte), remove func(string)) { remove(one) }},
-		"data after the manifest":    {"not there as it says", func(put func(string, []byte), _ func(string)) { put(two, second) }},
+		"committed object rewritten": {"was rewritten", func(put func(string, []byte),
+			_ func(string)) {
+			put(part, content)
+		}},
+		"retained object deleted": {"retains it", func(_ func(string, []byte), remove func(string)) { remove(part) }},
+		"manifest replaced":       {"was replaced", func(put func(string, []byte), _ func(string)) { put(one, first) }},
+		"manifest deleted":        {"was deleted", func(_ func(string, []byte), remove func(string)) { remove(one) }},
+		"data after the manifest": {"not there as it says",
+			func(put func(string, []byte), _ func(string)) { put(two, second) }},
 		"other data than named": {"not there as it says", func(put func(string, []byte), _ func(string)) {
 			put("runs/x/state/b/student", []byte("torn"))
 			put(two, second)
@@ -67,7 +72,8 @@ func TestStoreWatchesTheRules(t *testing.T) {
 			b := NewStore(recorded).driver()
 			defer b.Close()
 			put := func(key string, data []byte) {
-				if err := b.Upload(t.Context(), key, bytes.NewReader(data), &blob.WriterOptions{ContentType: "text/plain"}); err != nil {
+				if err := b.Upload(t.Context(), key, bytes.NewReader(data),
+					&blob.WriterOptions{ContentType: "text/plain"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -86,7 +92,8 @@ func TestStoreWatchesTheRules(t *testing.T) {
 	}
 }
 
-// WriteAll and NewWriter are found, and a writer that is closed after a failure commits, as with the real drivers, unless it was cancelled.
+// WriteAll and NewWriter are found, and a writer that is closed after a failure commits, as with
+// the real drivers, unless it was cancelled.
 func TestStoreBehavesAsBadlyAsADriver(t *testing.T) {
 	recorded := &recorder{TB: t}
 	store := NewStore(recorded)

@@ -26,7 +26,7 @@ const (
 	Azure Kind = "azurite"
 )
 
-// Kinds are all kinds.
+// Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{S3, GCS, Azure} }
 
 // The emulators' own published credentials; they open nothing else.
@@ -49,11 +49,14 @@ type Server struct {
 	done    chan struct{}
 }
 
-// Start starts a server, or skips the test when its binary is not there. public is the address under which clients see it, that of a proxy in front
-// of it; empty when there is none.
+// Start starts a server, or skips the test if its binary is missing. public is the address that
+// clients use, that of a proxy in front of it; empty without a proxy.
 func Start(t testing.TB, kind Kind, public string) *Server {
 	t.Helper()
-	s := &Server{Kind: kind, t: t, binary: Binary(t, string(kind)), dir: t.TempDir(), Address: freeAddress(t), public: public}
+	s := &Server{
+		Kind: kind, t: t, binary: binaryPath(t, string(kind)), dir: t.TempDir(),
+		Address: freeAddress(t), public: public,
+	}
 	if public == "" {
 		s.public = s.Address
 	}
@@ -70,7 +73,7 @@ func Start(t testing.TB, kind Kind, public string) *Server {
 		t.Setenv("AZURE_STORAGE_ACCOUNT", azureAccount)
 		t.Setenv("AZURE_STORAGE_KEY", azureKey)
 	}
-	if kind != Azure { // a folder is a bucket
+	if kind != Azure { // for the others a folder is a bucket
 		if err := os.MkdirAll(filepath.Join(s.dir, BucketName), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -83,8 +86,9 @@ func Start(t testing.TB, kind Kind, public string) *Server {
 	return s
 }
 
-// Binary finds a server's binary in the folder that CIJEPA_TEST_SERVERS names, or in .ci/bin. Without it the test is skipped.
-func Binary(t testing.TB, name string) string {
+// binaryPath returns the path of a server's binary in the folder that CIJEPA_TEST_SERVERS names, or in
+// .ci/bin. If it is missing the test is skipped.
+func binaryPath(t testing.TB, name string) string {
 	t.Helper()
 	folder := os.Getenv("CIJEPA_TEST_SERVERS")
 	for dir, _ := os.Getwd(); folder == "" && dir != "/"; dir = filepath.Dir(dir) {
@@ -108,10 +112,11 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// URL is the bucket's URL, through the proxy if there is one.
+// URL returns the bucket's URL, through the proxy if there is one.
 func (s *Server) URL() string { return s.URLThrough(s.public) }
 
-// URLThrough is the bucket's URL at another address, that of a proxy. A GCS server must have been started with it as its public address.
+// URLThrough returns the bucket's URL at another address, that of a proxy. A GCS server must have
+// been started with it as its public address.
 func (s *Server) URLThrough(address string) string {
 	switch s.Kind {
 	case S3:
@@ -128,19 +133,21 @@ func (s *Server) arguments() []string {
 	case S3:
 		return []string{"--port", s.Address, "--quiet", "posix", s.dir}
 	case GCS:
-		return []string{"-scheme", "http", "-host", host, "-port", port, "-backend", "filesystem", "-filesystem-root", s.dir,
-			"-public-host", s.public, "-external-url", "http://" + s.public, "-log-level", "error"}
+		return []string{
+			"-scheme", "http", "-host", host, "-port", port, "-backend", "filesystem", "-filesystem-root", s.dir,
+			"-public-host", s.public, "-external-url", "http://" + s.public, "-log-level", "error",
+		}
 	}
 	return []string{"--blobHost", host, "--blobPort", port, "--location", s.dir, "--skipApiVersionCheck", "--silent"}
 }
 
-// Restart starts the server after a Kill, at its old address and with what it had stored.
+// Restart starts the server again after a Kill, at its old address and with its stored objects.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.process, s.done = launch(s.t, s.Address, s.binary, s.arguments()...)
 }
 
-// Kill stops the server as a power cut would: SIGKILL.
+// Kill stops the server with SIGKILL, as a power cut does.
 func (s *Server) Kill() {
 	s.process.Process.Kill()
 	<-s.done
@@ -182,7 +189,8 @@ func (s *Server) makeContainer() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	client, err := azblob.NewClientWithSharedKeyCredential(fmt.Sprintf("http://%s/%s", s.Address, azureAccount), credential, nil)
+	address := fmt.Sprintf("http://%s/%s", s.Address, azureAccount)
+	client, err := azblob.NewClientWithSharedKeyCredential(address, credential, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -20,14 +20,16 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Store is an object store in memory that plays gocloud.dev's driver. It behaves as badly as the drivers may: a writer that is closed commits what it
-// has unless its context was cancelled, and Faults spoil single calls. It fails the test when the rules of the bucket are broken (see rules.go).
+// Store is an object store in memory, with a driver for gocloud.dev. It behaves as badly as real
+// drivers may: a writer that is closed commits what it has unless its context was cancelled, and a
+// plan of [Fault]s spoils single calls. It fails the test if the rules of the bucket are broken
+// (see rules.go).
 type Store struct {
 	t testing.TB
 
 	mu      sync.Mutex
 	objects map[string]object
-	history [][]driver.ListObject // the listing after each change, for stale ones
+	history [][]driver.ListObject // the listing after each change, for stale listings
 	calls   int
 	plan    func(Call) Fault
 	rules   rules
@@ -40,11 +42,14 @@ type object struct {
 
 // NewStore returns an empty store that reports broken rules to t.
 func NewStore(t testing.TB) *Store {
-	return &Store{t: t, objects: make(map[string]object), rules: rules{committed: make(map[string]string)}, history: [][]driver.ListObject{nil}}
+	return &Store{
+		t: t, objects: make(map[string]object), history: [][]driver.ListObject{nil},
+		rules: rules{committed: make(map[string]string)},
+	}
 }
 
-// Open opens the store, and closes it when the test ends. A store can be opened many times, by the attempts of a run one after the other.
-// Opening meets no fault and is not counted among the calls.
+// Open opens the store and closes it when the test ends. A store can be opened many times, as by
+// the attempts of a run. The calls of opening meet no fault and are not counted.
 func (s *Store) Open(o storage.Options) *storage.Bucket {
 	s.t.Helper()
 	s.mu.Lock()
@@ -59,27 +64,29 @@ func (s *Store) Open(o storage.Options) *storage.Bucket {
 	return Open(s.t, s.URL(), o)
 }
 
-// URL returns a URL by which storage.Open opens the store, with whatever the plan has for its calls.
+// URL returns a URL by which storage.Open opens the store. The plan applies to the calls of opening
+// too.
 func (s *Store) URL() string { return openers.add(s.driver) }
 
-// driver is the store as gocloud.dev sees it.
+// driver returns the store as a bucket of gocloud.dev.
 func (s *Store) driver() *blob.Bucket { return blob.NewBucket(&bucket{s}) }
 
-// Plan sets what goes wrong from now on and counts calls from 1 again. A nil plan is a healthy store.
+// Plan sets which faults the calls from now on have, and counts calls from 1 again. A nil plan is a
+// healthy store.
 func (s *Store) Plan(plan func(Call) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan, s.calls = plan, 0
 }
 
-// Calls is the number of calls since the last Plan.
+// Calls returns the number of calls since the last Plan.
 func (s *Store) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
 }
 
-// Objects is a copy of everything stored.
+// Objects returns a copy of everything stored, by key.
 func (s *Store) Objects() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +97,8 @@ func (s *Store) Objects() map[string][]byte {
 	return all
 }
 
-// Corrupt changes a stored object behind everybody's back.
+// Corrupt changes the bytes of a stored object, as a failing disk does: its time and the rules do
+// not see it.
 func (s *Store) Corrupt(key string, change func([]byte) []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +107,8 @@ func (s *Store) Corrupt(key string, change func([]byte) []byte) {
 	s.objects[key] = o
 }
 
-// call counts a call and decides its fault. Faults that need no help from the call itself are dealt with here.
+// call counts a call and returns its fault. It carries out the faults that act before the call
+// itself.
 func (s *Store) call(ctx context.Context, op Op, key string, conditional bool) (Fault, error) {
 	s.mu.Lock()
 	s.calls++
@@ -140,7 +149,7 @@ func (s *Store) remove(key string) error {
 	return nil
 }
 
-// remember appends the current listing to the history. It is called with mu held.
+// remember appends the current listing to the history. mu must be held.
 func (s *Store) remember() {
 	var all []driver.ListObject
 	for key, o := range s.objects {
@@ -150,7 +159,7 @@ func (s *Store) remember() {
 	s.history = append(s.history, all)
 }
 
-// staleBy is how many changes a stale listing lags behind.
+// staleBy is the number of changes by which a stale listing lags behind.
 const staleBy = 5
 
 // bucket is the driver.
@@ -194,7 +203,8 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	if !there {
 		return nil, coded{gcerrors.NotFound, "no such object"}
 	}
-	return &driver.Attributes{Size: int64(len(o.data)), ModTime: o.modified, ETag: fmt.Sprintf("%q", o.modified.Format(time.RFC3339Nano))}, nil
+	etag := fmt.Sprintf("%q", o.modified.Format(time.RFC3339Nano))
+	return &driver.Attributes{Size: int64(len(o.data)), ModTime: o.modified, ETag: etag}, nil
 }
 
 func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
@@ -222,7 +232,9 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	return page, nil
 }
 
-func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length int64, _ *driver.ReaderOptions) (driver.Reader, error) {
+func (b *bucket) NewRangeReader(
+	ctx context.Context, key string, offset, length int64, _ *driver.ReaderOptions,
+) (driver.Reader, error) {
 	fault, err := b.s.call(ctx, Read, key, false)
 	if err != nil {
 		return nil, err
@@ -237,7 +249,9 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	if length >= 0 {
 		data = data[:min(length, int64(len(data)))]
 	}
-	r := &reader{Reader: bytes.NewReader(data), attributes: driver.ReaderAttributes{ContentType: "application/octet-stream", Size: int64(len(o.data)), ModTime: o.modified}}
+	r := &reader{Reader: bytes.NewReader(data), attributes: driver.ReaderAttributes{
+		ContentType: "application/octet-stream", Size: int64(len(o.data)), ModTime: o.modified,
+	}}
 	switch fault {
 	case Cut:
 		r.Reader = io.MultiReader(bytes.NewReader(data[:len(data)/2]), failing{io.ErrUnexpectedEOF})
@@ -268,7 +282,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// stalled gives nothing until its context ends.
+// stalled blocks until its context ends.
 type stalled struct{ ctx context.Context }
 
 func (s stalled) Read([]byte) (int, error) {
@@ -288,7 +302,9 @@ func (b *bucket) Delete(ctx context.Context, key string, _ *driver.DeleteOptions
 	return err
 }
 
-func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, opts *driver.WriterOptions) (driver.Writer, error) {
+func (b *bucket) NewTypedWriter(
+	ctx context.Context, key, contentType string, opts *driver.WriterOptions,
+) (driver.Writer, error) {
 	fault, err := b.s.call(ctx, Write, key, opts.IfNotExist)
 	if err != nil {
 		return nil, err
@@ -306,7 +322,8 @@ type writer struct {
 	torn       bool
 }
 
-// Write is called below NewWriter and WriteAll, with which azureblob races with itself when a write fails: only Upload may be used.
+// Write is called below NewWriter and WriteAll, with which azureblob races with itself when a write
+// fails: only Upload may be used.
 func (w *writer) Write(p []byte) (int, error) {
 	w.s.t.Errorf("%s is written through NewWriter or WriteAll; azureblob races there", w.key)
 	return w.data.Write(p)
@@ -334,7 +351,7 @@ func (w *writer) Upload(r io.Reader) error {
 	return err
 }
 
-// Close commits, even after a failed Upload.
+// Close commits what was written, even after a failed Upload, as real drivers do.
 func (w *writer) Close() error {
 	if err := w.ctx.Err(); err != nil {
 		return err

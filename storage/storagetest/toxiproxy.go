@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Toxiproxy is a proxy of bytes in front of a Server, which makes a network bad.
+// Toxiproxy is a proxy of bytes in front of a Server that plays a bad network.
 type Toxiproxy struct {
 	Address string // where clients connect
 
@@ -16,12 +16,13 @@ type Toxiproxy struct {
 	api string
 }
 
-// StartToxiproxy starts one, or skips the test when its binary is not there.
+// StartToxiproxy starts a Toxiproxy in front of a server, or skips the test if its binary is
+// missing.
 func StartToxiproxy(t testing.TB, upstream *Server) *Toxiproxy {
 	t.Helper()
 	api := freeAddress(t)
 	host, port, _ := net.SplitHostPort(api)
-	process, done := launch(t, api, Binary(t, "toxiproxy"), "-host", host, "-port", port)
+	process, done := launch(t, api, binaryPath(t, "toxiproxy"), "-host", host, "-port", port)
 	t.Cleanup(func() {
 		process.Process.Kill()
 		<-done
@@ -31,14 +32,16 @@ func StartToxiproxy(t testing.TB, upstream *Server) *Toxiproxy {
 	return p
 }
 
-// Add makes the connections bad in one way, until Reset: kind is one of toxiproxy's toxics, stream "upstream" or "downstream", share the part of
-// the connections that have it.
+// Add adds a toxic to the connections until Reset. kind is one of toxiproxy's toxics, stream
+// "upstream" or "downstream", share the part of the connections that have it.
 func (p *Toxiproxy) Add(kind, stream string, share float64, attributes map[string]any) {
 	p.t.Helper()
-	p.post("/proxies/store/toxics", map[string]any{"name": kind + "-" + stream, "type": kind, "stream": stream, "toxicity": share, "attributes": attributes})
+	p.post("/proxies/store/toxics", map[string]any{
+		"name": kind + "-" + stream, "type": kind, "stream": stream, "toxicity": share, "attributes": attributes,
+	})
 }
 
-// Reset makes all connections good again.
+// Reset removes all toxics.
 func (p *Toxiproxy) Reset() {
 	p.t.Helper()
 	p.post("/reset", nil)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// BuildPlugin compiles model/testdata/compiler.c, a PJRT plugin that computes nothing and reports as
-// much memory as PLUGIN_MEMORY says. It returns the path of the library, under a name that GoMLX
+// BuildPlugin compiles model/testdata/compiler.c, a PJRT plugin that computes nothing and reports
+// as much memory as PLUGIN_MEMORY says. It returns the path of the library, under a name that GoMLX
 // takes for CUDA's. Without gcc the test is skipped.
 func BuildPlugin(t *testing.T) string {
 	t.Helper()

@@ -1,0 +1,140 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// checkData reads the index of the data, and checks that both phases can use it and that its shards
+// are there.
+func (c *check) checkData(ctx context.Context) {
+	bucket := c.bucket
+	if c.cfg.DataBucket != c.cfg.Bucket {
+		var err error
+		if bucket, err = machine.OpenBucket(ctx, "DataBucket", c.cfg.DataBucket, c.storageOptions()); err != nil {
+			c.fault(ctx, "data", err)
+			return
+		}
+		defer func() {
+			if err := bucket.Close(); err != nil {
+				c.log.Warn("closing the bucket of shards", "error", err)
+			}
+		}()
+	}
+	if bucket == nil {
+		return // already reported
+	}
+	data, err := machine.OpenDataset(ctx, c.cfg, bucket)
+	if err != nil {
+		c.fault(ctx, "data", err)
+		return
+	}
+	c.data = data
+	index := data.Index
+	var splits []string
+	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
+		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
+	}
+	c.ok("data", "%s: %d classes; %s; fingerprint %.12s",
+		c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	if err := machine.CheckDataset(c.cfg, index); err != nil {
+		c.fault(ctx, "data", err)
+	}
+	c.checkShards(ctx)
+	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
+		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped",
+			c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
+	}
+}
+
+// checkShards compares the index with a listing. A missing shard would stop the run when its turn
+// comes, perhaps after a day.
+func (c *check) checkShards(ctx context.Context) {
+	err := c.data.CheckSizes(ctx)
+	switch {
+	case errors.Is(err, storage.ErrDenied): // a run can do without listing shards
+		c.warn("data", "whether all shards are there is not known: %v", err)
+	case err != nil:
+		c.fault(ctx, "data", fmt.Errorf("%s=%s: %w", settings.Variable("Data"), c.cfg.Data, err))
+	default:
+		c.ok("data", "all shards are there, in the sizes of the index")
+	}
+}
+
+// updates is the number of updates of pretraining, or 0 if the data could not be read.
+func (c *check) updates() int64 {
+	if c.data == nil {
+		return 0
+	}
+	return int64(c.cfg.Epochs) * int64(c.data.Index.Counts[machine.TrainSplit]/c.cfg.Batch)
+}
+
+// checkCache checks the folder of the shard cache, its limit, and the space of its file system.
+func (c *check) checkCache(ctx context.Context) {
+	if c.data == nil {
+		return
+	}
+	if c.data.InPlace() {
+		c.ok("cache", "not needed: shards of a file:// bucket are read in place")
+		return
+	}
+	cache, err := machine.OpenCache(c.cfg, c.data, c.log)
+	if err != nil {
+		c.fault(ctx, "cache", err)
+		return
+	}
+	if err := cache.Close(); err != nil {
+		c.log.Warn("closing the shard cache", "error", err)
+	}
+	c.checkSpace(ctx)
+}
+
+// checkSpace compares what the cache will take with what the file system has left.
+func (c *check) checkSpace(ctx context.Context) {
+	var total, here int64
+	for _, shards := range c.data.Index.Splits {
+		for i := range shards {
+			total += shards[i].Size
+			file := filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")
+			if info, err := os.Stat(file); err == nil && info.Size() == shards[i].Size {
+				here += info.Size()
+			}
+		}
+	}
+	takes := total
+	if limit := int64(c.cfg.CacheSize); limit > 0 {
+		takes = min(limit, total)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(c.cfg.CacheDir, &fs); err != nil {
+		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
+		return
+	}
+	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
+	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
+		amount(total), amount(here), amount(takes), amount(free+here), c.cfg.CacheDir)
+	switch {
+	case takes > free+here:
+		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,
+			fmt.Sprintf("%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)))
+	case takes < total:
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, amount(total-takes))
+	default:
+		c.ok("cache", "%s", text)
+	}
+}
+
+// amount writes a number of bytes for a message.
+func amount(bytes int64) string { return settings.FormatBytes(float64(bytes)) }

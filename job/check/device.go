@@ -1,0 +1,88 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/settings"
+)
+
+// checkDevice opens the device. Programs are kept where a run on this machine finds them.
+func (c *check) checkDevice(ctx context.Context) {
+	programs := machine.NewProgramStore(machine.ProgramFolder(c.cfg), c.log)
+	device, err := machine.OpenDevice(c.cfg, programs, c.log)
+	if err != nil {
+		c.fault(ctx, "device", err)
+		return
+	}
+	c.device = device
+	c.ok("device", "%s: %s", c.cfg.Backend, device.Description())
+}
+
+// checkMemory estimates what the largest step of the run takes and compares it with the memory of
+// the device, or else of the card. Where the device reports its memory, the step is tried, as a run
+// does before its first update.
+func (c *check) checkMemory(ctx context.Context) {
+	fits := false
+	if c.device != nil && c.device.Memory() != nil {
+		cfg, err := machine.ChooseMicroBatch(ctx, c.device, c.cfg, c.recorded, false, c.log)
+		if err != nil {
+			c.fault(ctx, "memory", err)
+		} else {
+			c.cfg, fits = cfg, true
+		}
+	}
+	shapes, err := machine.LargestFirst(c.cfg)
+	if err != nil {
+		return // settings.Load refuses such settings
+	}
+	need := c.cfg.Model().Need(shapes[0], c.cfg.FusedAttention())
+	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; "+
+		"a step gives back %s of it anew, and a checkpoint copies it, beside it",
+		amount(need.State), amount(need.Results))
+	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: "+
+		"%s in all, an estimate for the largest mask shape",
+		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), amount(need.Total()))
+	c.checkCard(ctx, need.Total(), fits)
+}
+
+// checkCard compares an estimate in bytes with the memory of the device, or else of the first card.
+// fits says that the largest step was tried.
+func (c *check) checkCard(ctx context.Context, estimate int64, fits bool) {
+	first := machine.FirstCard(ctx, c.smi)
+	if first != nil && !strings.HasPrefix(c.cfg.Backend, "xla") {
+		c.warn("card", "%s is here, but %s=%s does not use it", first.Name, settings.Variable("Backend"), c.cfg.Backend)
+		return
+	}
+	card, memory := "", 0.0
+	if first != nil {
+		memory = first.Memory
+		card = fmt.Sprintf("%s, %s, driver %s", first.Name, settings.FormatBytes(memory), first.Driver)
+	}
+	if c.device != nil {
+		if have := c.device.Memory(); have != nil && have.Limit > 0 {
+			memory = float64(have.Limit)
+			card = fmt.Sprintf("%s, of which the program may take %s",
+				cmp.Or(card, c.device.Card()), settings.FormatBytes(memory))
+		}
+	}
+	if memory == 0 {
+		return
+	}
+	share := 100 * float64(estimate) / memory
+	text := fmt.Sprintf("%s: the estimate is %.0f %% of its memory", card, share)
+	switch {
+	case fits:
+		c.ok("card", "%s: the largest step was tried with passes of %d images, and fits; the estimate is %.0f %%",
+			card, c.cfg.ImagesPerPass(), share)
+	case share <= 90:
+		c.ok("card", "%s", text)
+	case c.cfg.MicroBatch == 0:
+		c.warn("card", "%s; a run that begins here looks for the largest %s that fits", text, settings.Variable("MicroBatch"))
+	default:
+		c.warn("card", "%s; lower %s or set %s=true", text, settings.Variable("MicroBatch"), settings.Variable("Remat"))
+	}
+}

@@ -1,0 +1,78 @@
+package check
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
+)
+
+// maxSeconds is the length of a run above which the settings are probably not meant.
+const maxSeconds = 30 * 24 * 3600
+
+// reportTime predicts the hours of what is left of the run.
+func (c *check) reportTime(context.Context) {
+	if c.update == 0 || c.updates() == 0 {
+		return
+	}
+	left := c.updates()
+	switch c.at.Phase {
+	case record.Pretraining:
+		left -= c.at.Step
+	case record.Probing:
+		left = 0
+	}
+	pretrain := float64(left) * c.update
+	index := c.data.Index
+	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
+	reads := c.cfg.ProbeEpochs*train + validation // images through one encoder
+	if c.cfg.KNNK > 0 {
+		bank := train
+		if c.cfg.KNNBank > 0 {
+			bank = min(c.cfg.KNNBank, train)
+		}
+		reads += bank + validation
+	}
+	encode := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderFLOPs() / c.flops() // seconds of an image
+	probe := 2 * float64(reads) * encode
+	report := c.ok
+	if pretrain+probe > maxSeconds {
+		report = c.warn
+	}
+	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
+		"%s in all, while images come as fast as steps take them",
+		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+}
+
+// reportPreemption says what a preemption costs and whether the last checkpoint fits its deadline.
+func (c *check) reportPreemption(context.Context) {
+	if c.rate == 0 {
+		return
+	}
+	bytes := float64(c.cfg.Model().StateBytes())
+	upload, deadline := bytes/c.rate, c.cfg.StopDeadline().Seconds()
+	if upload > c.cfg.SaveEvery.Seconds() {
+		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: "+
+			"checkpoints follow each other without a pause",
+			settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
+	}
+	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
+	setting := fmt.Sprintf("%s=%s", settings.Variable("StopGrace"), c.cfg.StopGrace)
+	lost := max(c.cfg.SaveEvery.Seconds(), c.update) + upload
+	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(lost))
+	switch {
+	case upload > deadline:
+		c.warn("preemption", "%s does not fit %s: SIGTERM costs as much as a kill; %s", last, setting, kill)
+	case c.update > deadline:
+		c.warn("preemption", "%s fits %s, but the update in flight takes %s before that: "+
+			"a pod with a shorter grace period is killed in it; %s",
+			last, setting, settings.FormatSeconds(c.update), kill)
+	case c.update > 0:
+		c.ok("preemption", "%s fits %s after the update in flight (%s): SIGTERM costs no update; %s",
+			last, setting, settings.FormatSeconds(c.update), kill)
+	default:
+		c.ok("preemption", "%s fits %s: SIGTERM costs no update; %s", last, setting, kill)
+	}
+}

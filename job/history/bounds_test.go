@@ -1,0 +1,81 @@
+package history
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cijepa/cijepa/job/history/historytest"
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// TestLinesOutOfBoundsAreDamaged: a number or a table that no run writes is left out and reported,
+// and the other lines are read.
+func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
+	bad := map[string][]string{
+		record.Steps: {
+			`{"phase":"pretrain","step":2,"loss":1e17}`,
+			`{"phase":"pretrain","step":2,"loss":1e400}`,
+			`{"phase":"pretrain","step":2,"epoch":-1e306}`,
+			`{"phase":"pretrain","step":2,"images_per_second":1e13}`,
+			`{"phase":"pretrain","step":2,"table":[[1,1e306],[-1e306,1]]}`,
+			`{"phase":"pretrain","step":2,"table":[[1,2],[3]]}`,
+			`{"phase":"pretrain","step":2,"table":[` + strings.Repeat("[],", 999) + `[]]}`,
+		},
+		record.Healths: {
+			`{"step":2,"depths":[1],"feature_std":[1e13]}`,
+			`{"step":2,"depths":[` + strings.Repeat("1,", 99) + `1]}`,
+			`{"step":2,"epoch":9000000000000000000}`,
+		},
+		record.Evals:  {`{"step":2,"probe_top1":1e13}`, `{"step":2,"epoch":-9000000000000000000}`},
+		record.Alarms: {`{"step":2,"epoch":1e300}`},
+	}
+	f := historytest.New(t)
+	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+	for kind, lines := range bad {
+		good := `{"step":1,"phase":"pretrain","depths":[1]}`
+		f.Put("runs/r/metrics/"+kind+"-a-1-000001.jsonl", []byte(strings.Join(append(lines, good), "\n")))
+	}
+	run, err := Read(t.Context(), f.Open(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Steps) != 1 || len(run.Health) != 1 || len(run.Evals) != 1 || len(run.Alarms) != 1 {
+		t.Errorf("%d steps, %d of health, %d evaluations, %d alarms, want one each", len(run.Steps), len(run.Health), len(run.Evals), len(run.Alarms))
+	}
+	problems := strings.Join(run.Problems, "\n")
+	for kind, lines := range bad {
+		if want := fmt.Sprintf("%s-a-1-000001.jsonl has %d damaged lines", kind, len(lines)); !strings.Contains(problems, want) {
+			t.Errorf("problems %q lack %q", problems, want)
+		}
+	}
+}
+
+// TestResultsOutOfBoundsAreDamaged, and the run is read without a result.
+func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
+	for name, spoil := range map[string]func(*record.Metrics){
+		"no depths":           func(m *record.Metrics) { m.Depths = nil },
+		"too many depths":     func(m *record.Metrics) { m.Depths = make([]record.DepthMetrics, 1000) },
+		"no depth":            func(m *record.Metrics) { m.Depths[0].Depth = -1 },
+		"no percentage":       func(m *record.Metrics) { m.Top1 = 1e17 },
+		"one below zero":      func(m *record.Metrics) { m.Depths[0].UntrainedTop1 = -1 },
+		"too large a table":   func(m *record.Metrics) { m.Table = historytest.Table(1000, 1) },
+		"too large an entry":  func(m *record.Metrics) { m.Table[0][0] = historytest.Value(1e306) },
+		"a table of one line": func(m *record.Metrics) { m.Table = m.Table[:1] },
+	} {
+		f := historytest.New(t)
+		f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+		result := record.Result[Recipe]{Version: record.Version, Metrics: record.Metrics{
+			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
+		}}
+		spoil(&result.Metrics)
+		f.PutJSON("runs/r/result.json", result)
+		run, err := Read(t.Context(), f.Open(), "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Result != nil || !run.Damaged || len(run.Problems) != 1 {
+			t.Errorf("%s: problems %q", name, run.Problems)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package history
+
+import (
+	"slices"
+
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// Current is the lines that a process in progress has written, by kind and in order.
+type Current struct {
+	Steps  []record.Step // of both phases
+	Health []record.Health
+	Evals  []record.Eval
+	Alarms []record.Alarm
+}
+
+// With returns the run with the lines that its newest attempt has written since the run was read.
+// Of two lines with one step these count. The run itself is not changed.
+func (r *Run) With(current Current) *Run {
+	all := *r
+	var pretrain, probe []record.Step
+	for _, s := range current.Steps {
+		if s.Phase == record.Probing {
+			probe = append(probe, s)
+		} else {
+			pretrain = append(pretrain, s)
+		}
+	}
+	all.Steps = renewed(r.Steps, pretrain, func(l record.Step) int64 { return l.Step })
+	all.Probe = renewed(r.Probe, probe, func(l record.Step) int64 { return l.Step })
+	all.Health = renewed(r.Health, current.Health, func(l record.Health) int64 { return l.Step })
+	all.Evals = renewed(r.Evals, current.Evals, func(l record.Eval) int64 { return l.Step })
+	all.Alarms = distinct(slices.Concat(r.Alarms, current.Alarms))
+	if n := len(all.Attempts); n > 0 {
+		all.Attempts = slices.Clone(r.Attempts)
+		all.Attempts[n-1].How = atWork
+		all.setReached(map[string][]record.Step{all.Attempts[n-1].Name: current.Steps})
+	}
+	return &all
+}
+
+// renewed replaces older lines by newer ones of the same step.
+func renewed[T any](older, newer []T, step func(T) int64) []T {
+	byAge := map[string][]T{"older": older, "newer": newer}
+	return merge(byAge, []string{"older", "newer"}, func(l T) (int64, bool) { return step(l), true })
+}

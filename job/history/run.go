@@ -1,0 +1,232 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/storage"
+)
+
+// Run is one run.
+type Run struct {
+	Name     string
+	Preset   string
+	Record   record.RunRecord[Recipe]
+	Result   *record.Result[Recipe] // nil: not finished, or damaged
+	Damaged  bool                   // the run has finished, and its result cannot be read
+	Steps    []record.Step          // of pretraining, by step
+	Probe    []record.Step          // of the probe, by step
+	Health   []record.Health        // by step
+	Evals    []record.Eval          // by step
+	Alarms   []record.Alarm         // by step
+	Attempts []Attempt              // in the order in which they began
+	Problems []string               // objects and lines that could not be read
+}
+
+// read reads the run in a folder.
+func (f folder) read(ctx context.Context) (*Run, error) {
+	r := &Run{Name: f.name}
+	if err := r.readRecord(ctx, f); err != nil {
+		return nil, err
+	}
+	attempts, err := readLines[record.Attempt](ctx, f, r, record.Attempts, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.setAttempts(attempts)
+	steps, err := readLines(ctx, f, r, record.Steps, nil, checkStep)
+	if err != nil {
+		return nil, err
+	}
+	r.setReached(steps)
+	order := r.order()
+	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != record.Probing })
+	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == record.Probing })
+	health, err := readLines(ctx, f, r, record.Healths, nil, checkHealth)
+	if err != nil {
+		return nil, err
+	}
+	r.Health = merge(health, order, func(l record.Health) (int64, bool) { return l.Step, true })
+	evals, err := readLines(ctx, f, r, record.Evals, nil, checkEval)
+	if err != nil {
+		return nil, err
+	}
+	r.Evals = merge(evals, order, func(l record.Eval) (int64, bool) { return l.Step, true })
+	alarms, err := readLines(ctx, f, r, record.Alarms, nil, checkAlarm)
+	if err != nil {
+		return nil, err
+	}
+	for _, lines := range alarms {
+		r.Alarms = append(r.Alarms, lines...)
+	}
+	r.Alarms = distinct(r.Alarms)
+	return r, nil
+}
+
+// readRecord reads run.json and result.json. If the former is missing, the latter stands in for it.
+func (r *Run) readRecord(ctx context.Context, f folder) error {
+	begun, finished := f.has("run.json"), f.has("result.json")
+	switch {
+	case begun:
+		if err := readJSON(ctx, f, "run.json", &r.Record); err != nil {
+			return err
+		}
+		if err := checkVersion(f.key("run.json"), r.Record.Version); err != nil {
+			return err
+		}
+	case !finished:
+		return fmt.Errorf("%s is not there: no run, or one that ended before it began", f.key("run.json"))
+	}
+	if finished {
+		switch err := r.readResult(ctx, f); {
+		case err == nil:
+		case ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) || !begun:
+			return err
+		default:
+			r.Problems, r.Damaged = append(r.Problems, err.Error()), true
+		}
+	}
+	if !begun {
+		of := r.Result
+		r.Record = record.RunRecord[Recipe]{
+			Version: of.Version, Preset: of.Preset, Recipe: of.Recipe,
+			Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Stats.Begun,
+		}
+		r.Problems = append(r.Problems, f.key("run.json")+" is not there: the settings are those in result.json")
+	}
+	r.Preset = r.Record.Preset
+	return nil
+}
+
+// readResult reads the result of a finished run.
+func (r *Run) readResult(ctx context.Context, f folder) error {
+	var result record.Result[Recipe]
+	if err := readJSON(ctx, f, "result.json", &result); err != nil {
+		return err
+	}
+	if err := checkVersion(f.key("result.json"), result.Version); err != nil {
+		return err
+	}
+	if err := checkMetrics(result.Metrics); err != nil {
+		return fmt.Errorf("%s is damaged: %w", f.key("result.json"), err)
+	}
+	r.Result = &result
+	return nil
+}
+
+// readJSON reads one object of the folder.
+func readJSON(ctx context.Context, f folder, name string, to any) error {
+	text, err := f.bucket.Get(ctx, f.key(name))
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("%s is not there", f.key(name))
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("%s is damaged: %w", f.key(name), err)
+	}
+	return nil
+}
+
+func checkVersion(key string, version int) error {
+	if version != record.Version {
+		return fmt.Errorf("%s has version %d, and this program reads %d", key, version, record.Version)
+	}
+	return nil
+}
+
+// Depths are the collected depths.
+func (r *Run) Depths() []int {
+	if len(r.Health) > 0 {
+		return r.Health[len(r.Health)-1].Depths
+	}
+	var depths []int
+	if r.Result != nil {
+		for _, d := range r.Result.Metrics.Depths {
+			depths = append(depths, d.Depth)
+		}
+	} else if json.Unmarshal(r.Record.Recipe["Depths"], &depths) != nil || len(depths) > maxDepths {
+		return nil
+	}
+	return depths
+}
+
+// Table is the newest table of errors, [source depth][target depth]; nil if there is none yet.
+func (r *Run) Table() [][]*float64 {
+	if r.Result != nil {
+		return r.Result.Metrics.Table
+	}
+	for _, s := range slices.Backward(r.Steps) {
+		if s.Table != nil {
+			return s.Table
+		}
+	}
+	return nil
+}
+
+// State says in a few words how far the run is.
+func (r *Run) State() string {
+	if r.Result != nil {
+		return "finished"
+	}
+	if r.Damaged {
+		return "finished, unreadable"
+	}
+	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == record.Probing {
+		return "in the probe"
+	}
+	if n := len(r.Steps); n > 0 {
+		return fmt.Sprintf("epoch %.1f of %s", r.Steps[n-1].Epoch, r.Setting("Epochs"))
+	}
+	return "begun"
+}
+
+// Hours is the computing time of a finished run, as its result says; nil before.
+func (r *Run) Hours() *float64 {
+	if r.Result == nil {
+		return nil
+	}
+	s := r.Result.Stats
+	hours := (s.PretrainSeconds + s.ProbeSeconds + s.ScoreSeconds) / 3600
+	return &hours
+}
+
+// ImagesPerSecond is the throughput of pretraining: of the whole run once it has finished, else the
+// newest.
+func (r *Run) ImagesPerSecond() *float64 {
+	if r.Result != nil {
+		return &r.Result.Stats.ImagesPerSecond
+	}
+	if n := len(r.Steps); n > 0 {
+		return &r.Steps[n-1].ImagesPerSecond
+	}
+	return nil
+}
+
+// DataWait is the share of pretraining spent waiting for images, in percent: of the whole run once
+// it has finished, else the newest.
+func (r *Run) DataWait() *float64 {
+	var percent float64
+	switch n := len(r.Steps); {
+	case r.Result != nil:
+		percent = 100 * r.Result.Stats.DataWait
+	case n > 0:
+		percent = 100 * r.Steps[n-1].DataWait
+	default:
+		return nil
+	}
+	return &percent
+}
+
+// Lost counts the updates that were computed and not committed, as far as the lines tell.
+func (r *Run) Lost() int64 {
+	if r.Result != nil {
+		return r.Result.Stats.UpdatesLost
+	}
+	return Lost(r.Attempts)
+}

@@ -1,0 +1,79 @@
+package chart
+
+import (
+	"cmp"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// label is the name of a line, and where the line ends.
+type label struct {
+	name   string
+	end    plotter.XY
+	colour int
+}
+
+// lineLabels writes the names of lines at their right ends, apart from each other.
+type lineLabels struct {
+	labels  []label
+	style   text.Style
+	colours palette
+}
+
+// Plot implements plot.Plotter.
+func (l lineLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
+	toX, toY := p.Transforms(&canvas)
+	right := toX(p.X.Max)
+	height := l.style.Height("0") * 1.15
+	heights := make([]vg.Length, len(l.labels))
+	order := make([]int, len(l.labels))
+	for i, of := range l.labels {
+		heights[i], order[i] = toY(of.end.Y), i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(heights[a], heights[b]) })
+	spread(heights, order, height, canvas.Min.Y, canvas.Max.Y)
+	for i, of := range l.labels {
+		style := l.style
+		if style.Color = l.colours.series[of.colour]; of.colour >= len(okabeIto) {
+			style.Color = l.colours.ink // letters in a light shade are hard to read
+		}
+		style.XAlign, style.YAlign = text.XLeft, text.YCenter
+		canvas.FillText(style, vg.Point{X: right + vg.Points(5), Y: heights[i]}, of.name)
+		if x := toX(of.end.X); right-x > vg.Points(8) { // a thin line from an end that lies further left
+			thin := draw.LineStyle{Color: l.colours.grid, Width: vg.Points(0.5)}
+			canvas.StrokeLine2(thin, x, toY(of.end.Y), right+vg.Points(3), heights[i])
+		}
+	}
+}
+
+// spread moves heights apart, in the given order, until no two are nearer than gap, and keeps them
+// between bottom and top.
+func spread(heights []vg.Length, order []int, gap, bottom, top vg.Length) {
+	for n, i := range order {
+		floor := bottom
+		if n > 0 {
+			floor = heights[order[n-1]] + gap
+		}
+		heights[i] = max(heights[i], floor)
+	}
+	ceiling := top
+	for _, i := range slices.Backward(order) {
+		heights[i] = min(heights[i], ceiling)
+		ceiling = heights[i] - gap
+	}
+}
+
+// GlyphBoxes implements plot.GlyphBoxer: it keeps room for the names.
+func (l lineLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
+	var boxes []plot.GlyphBox
+	for _, of := range l.labels {
+		width := l.style.Width(of.name) + vg.Points(6)
+		boxes = append(boxes, plot.GlyphBox{X: 1, Y: p.Y.Norm(of.end.Y), Rectangle: vg.Rectangle{Max: vg.Point{X: width}}})
+	}
+	return boxes
+}

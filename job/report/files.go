@@ -1,0 +1,64 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// File is one file of a report.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// image is a picture of the report, and what it shows.
+type image struct {
+	name, alt string
+	write     func(io.Writer) error
+}
+
+// Files is the whole report: report.html, report.md, runs.csv and the charts as PNG.
+func (r *Report) Files() ([]File, error) {
+	images := r.images()
+	all := []image{
+		{name: "report.html", write: r.HTML},
+		{name: "report.md", write: func(w io.Writer) error { return r.writeMarkdown(w, images) }},
+		{name: "runs.csv", write: r.writeCSV},
+	}
+	var files []File
+	for _, file := range append(all, images...) {
+		var b bytes.Buffer
+		if err := file.write(&b); err != nil {
+			return nil, fmt.Errorf("writing %s: %w", file.name, err)
+		}
+		files = append(files, File{file.name, b.Bytes()})
+	}
+	return files, nil
+}
+
+// images are the charts that compare runs, and for each preset the table of errors of its first
+// finished run.
+func (r *Report) images() []image {
+	var all []image
+	for _, c := range r.comparisons() {
+		if !c.Empty() {
+			all = append(all, image{c.name + ".png", c.Alt(), c.PNG})
+		}
+	}
+	if h := r.alphaBeta(); h != nil {
+		draw := func(w io.Writer) error { return h.PNG(w, h.Title) }
+		all = append(all, image{h.Name + ".png", h.Title + ". " + h.Caption, draw})
+	}
+	drawn := map[string]bool{}
+	for _, run := range r.Runs {
+		h := errorTable(run)
+		if h == nil || run.Result == nil || drawn[run.Preset] {
+			continue
+		}
+		drawn[run.Preset] = true
+		draw := func(w io.Writer) error { return h.PNG(w, run.Name+": error by source and target depth") }
+		all = append(all, image{h.Name + ".png", run.Name + ": " + h.Title + ". " + h.Caption, draw})
+	}
+	return all
+}
