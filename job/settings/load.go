@@ -60,6 +60,15 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.OrNil()
 }
 
+// TrainerServer returns where Kubeflow Trainer wants to be told of the progress, as it says in the
+// environment of its pods: the URL, and the files of the CA and of the token. All are empty elsewhere.
+func TrainerServer() (server struct{ URL, CACert, Token string }) {
+	server.URL = os.Getenv("KUBEFLOW_TRAINER_SERVER_URL")
+	server.CACert = os.Getenv("KUBEFLOW_TRAINER_SERVER_CA_CERT")
+	server.Token = os.Getenv("KUBEFLOW_TRAINER_SERVER_TOKEN")
+	return server
+}
+
 // XLAFlags is the environment variable in which XLA reads its flags.
 func XLAFlags() string { return os.Getenv("XLA_FLAGS") }
 
