@@ -162,7 +162,8 @@ type meter struct {
 	bar                *progressbar.ProgressBar
 }
 
-// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows nothing.
+// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows
+// nothing.
 func newMeter(w io.Writer, device *model.Device, phase string, step, total int64) *meter {
 	m := &meter{device: device, busy: device.Busy(), phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
 	if w != nil {
@@ -174,8 +175,8 @@ func newMeter(w io.Writer, device *model.Device, phase string, step, total int64
 	return m
 }
 
-// update counts one step and the time that it waited for its data, and returns the seconds since the one before, and of
-// them those in which programs ran on the device.
+// update counts one step and the time that it waited for its data, and returns the seconds since
+// the one before, and of them those in which programs ran on the device.
 func (m *meter) update(step int64, loss float64, images int, wait time.Duration) (lap, onDevice float64) {
 	lap, onDevice = time.Since(m.last).Seconds(), (m.device.Busy() - m.busy).Seconds()
 	m.last, m.busy = time.Now(), m.device.Busy()

@@ -50,7 +50,8 @@ type Config struct {
 }
 
 // The precisions of matrix products. The residual stream, norms, softmax, loss, parameters, moments
-// and the teacher's average are float32 in both.
+// and the teacher's average are float32 in both. With BFloat16 the gradient of the residual stream
+// is rounded to bfloat16 behind each of its sums.
 const (
 	BFloat16 = "bfloat16"
 	Float32  = "float32"

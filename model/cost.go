@@ -27,10 +27,6 @@ func (n Need) Total() int64 {
 	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
 }
 
-// Roomy adds one more temporary block to Total: fragmentation can stop the allocator from reusing
-// the last step's block.
-func (n Need) Roomy() int64 { return n.Total() + n.Gradients + n.Activations }
-
 // Need estimates the memory of steps. fused says that attention is one operation of the device,
 // which stores no scores.
 //

@@ -32,7 +32,7 @@ type Device struct {
 
 // DeviceOptions are for a device that is an XLA plugin. Other devices ignore them.
 type DeviceOptions struct {
-	Programs Programs     // nil: every program is compiled
+	Programs plugin.Store // of compiled programs; nil: every program is compiled
 	Flags    string       // the value of XLA_FLAGS
 	Log      *slog.Logger // nil: none
 }
@@ -43,14 +43,10 @@ type (
 	ProgramMemory = plugin.ProgramMemory
 )
 
-// Programs keeps compiled programs between processes, by keys that name everything that a program
-// depends on.
-type Programs = plugin.Store
-
 // wantedFlags are set for a GPU unless XLA_FLAGS names the same flag.
 var wantedFlags = []string{
 	// The same bits in every process: no kernel whose sums depend on the order of arrival. The
-	// choice of kernels is part of a compiled program, so the store of Programs keeps it.
+	// choice of kernels is part of a compiled program, so the store keeps it.
 	"--xla_gpu_exclude_nondeterministic_ops=true",
 	// The flag above removes Triton's kernels from the choice, but XLA has already turned every
 	// product into one for Triton by then.

@@ -36,6 +36,8 @@ var (
 	contractForm  = regexp.MustCompile(`lhs_contracting_dimensions = \[([^\]]*)\]`)
 	transposeForm = regexp.MustCompile(`"stablehlo\.transpose"\((%\d+)\) \{ permutation = array<i64: ([^>]*)> \} : \(tensor<([^>]*)>\) -> tensor<([^>]*)>`)
 	resultsForm   = regexp.MustCompile(`(%\d+(?:, %\d+)*)(?::\d+)? = "stablehlo\.custom_call"`)
+	roundForm     = regexp.MustCompile(`"stablehlo\.convert"\((%\d+)\) : \(tensor<(\w+)xf32>\) -> tensor<\w+xbf16>`)
+	barrierForm   = regexp.MustCompile(`"stablehlo\.optimization_barrier"\((%\d+)\) : \(tensor<(\w+)>\)`)
 	callForm      = regexp.MustCompile(`(?s)"stablehlo\.custom_call"\([^)]*\) \{.*?call_target_name = "([^"]*)".*?\} : \(tensor<([^>]*)>, tensor<([^>]*)>`)
 )
 
@@ -182,7 +184,7 @@ func gpuPrograms(t *testing.T, c Config, shapes []mask.Shape) (programs []string
 		}
 	}
 	attentions := len(shapes) * (2*c.Depth + c.Slots()*c.PredictorDepth)
-	if c.PlainAttention {
+	if !c.Fused(d.name) {
 		attentions = 0
 	}
 	if got := p.inspection.FusedAttention; got != attentions {
@@ -289,5 +291,48 @@ func TestPlainAttentionCallsNothing(t *testing.T) {
 	got := takeCensus(t, gpuPrograms(t, c, []mask.Shape{{Target: 35, Context: 48}})[0])
 	if len(got.calls) > 0 || len(got.products) != 1 || got.products["bf16 x bf16 -> bf16"] == 0 {
 		t.Errorf("calls %v, products %v", got.calls, got.products)
+	}
+}
+
+// The gradient of the residual stream is rounded to bf16 behind every block's attention and MLP. Its
+// float32 form has no other reader, so the kernel that computes it writes bf16 alone. In float32
+// nothing is rounded.
+func TestGradientOfTheResidualStreamHasNoFloat32Copy(t *testing.T) {
+	c := vitB()
+	c.Width, c.Depth, c.Depths, c.Heads = 96, 3, []int{0, 1, 2}, 3
+	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 48, 2, 3
+	s := mask.Shape{Target: 35, Context: 48}
+	program := live(gpuPrograms(t, c, []mask.Shape{s})[0])
+	uses := map[string]int{} // and one for the definition
+	for _, name := range valueForm.FindAllString(program, -1) {
+		uses[name]++
+	}
+	statements := map[string]string{}
+	for _, m := range statementForm.FindAllStringSubmatchIndex(program, -1) {
+		line, _, _ := strings.Cut(program[m[0]:], "\n")
+		statements[program[m[2]:m[3]]] = line
+	}
+	got := map[string]int{}
+	for _, m := range barrierForm.FindAllStringSubmatch(program, -1) {
+		got[m[2]]++
+		round := roundForm.FindStringSubmatch(statements[m[1]])
+		if round == nil {
+			t.Errorf("a barrier on %s", statements[m[1]])
+		} else if uses[round[1]] != 2 {
+			t.Errorf("a gradient %s is read %d times in float32, want once", round[2], uses[round[1]]-1)
+		}
+	}
+	blocks := c.Slots() * c.PredictorDepth
+	sequences := c.Batch * c.Masks.TargetBlocks
+	student := fmt.Sprintf("%dx%dx%dxbf16", c.Batch, s.Context, c.Width)
+	inner := fmt.Sprintf("%dx%dx%dxbf16", sequences, s.Context+s.Target, c.PredictorWidth)
+	last := fmt.Sprintf("%dx%dx%dxbf16", sequences, s.Target, c.PredictorWidth)
+	want := map[string]int{student: 2 * c.Depth, inner: 2 * (blocks - c.Slots()), last: 2 * c.Slots()}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("rounded gradients %v, want %v", got, want)
+	}
+	c.Precision = Float32
+	if text := gpuPrograms(t, c, []mask.Shape{s})[0]; strings.Contains(text, "bf16") || strings.Contains(text, "barrier") {
+		t.Error("the program in float32 rounds something")
 	}
 }

@@ -81,10 +81,23 @@ func (n network) encode(w params, patches, positions *Node) []*Node {
 // block is a pre-norm transformer block on x [B, T, D], given its queries, keys and values. It
 // returns the tokens from `from` on; those before serve as keys and values only.
 func (n network) block(w params, x, qkv *Node, heads int, rope ropeCosSin, from int) *Node {
-	x = Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, rope, from))
+	x = n.roundGradient(Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, rope, from)))
 	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
 	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
-	return Add(x, n.linear(w.in("mlp.fc2"), gelu(h)))
+	return n.roundGradient(Add(x, n.linear(w.in("mlp.fc2"), gelu(h))))
+}
+
+// roundGradient is the identity on the residual stream. It rounds the stream's gradient to
+// matmulDType, in which the matrix products of the backward pass take it anyway. Without the barrier
+// XLA drops the rounding and writes the gradient in float32. Three more passes then read that: for a
+// bf16 copy, for the gradient of a bias, and for the norm.
+func (n network) roundGradient(x *Node) *Node {
+	if n.matmulDType == dtypes.Float32 {
+		return x
+	}
+	return IdentityWithCustomGradient(x, func(_, gradient *Node) *Node {
+		return ConvertDType(OptimizationBarrier(ConvertDType(gradient, n.matmulDType)), dtypes.Float32)
+	})
 }
 
 // qkv are the queries, keys and values of a block before the rotation, with the pairs first (see

@@ -9,7 +9,8 @@ import (
 
 const module = "github.com/cijepa/cijepa"
 
-// rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
+// rooms says which of our packages each package may import, directly; cmd may import all. Imports
+// go down only.
 var rooms = map[string][]string{
 	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
 		"job/report", "job/settings", "job/sweep", "model", "storage", "storage/checkpoint", "storage/pack", "storage/shards"},
@@ -23,7 +24,7 @@ var rooms = map[string][]string{
 	"job/machine/machinetest": {},
 	"job/sweep":               {"job/settings"},
 	"job/trainer":             {"job/record"},
-	"job/settings":            {"job/input", "job/live", "job/record", "model", "model/mask", "storage"},
+	"job/settings":            {"job/input", "job/record", "model", "model/mask", "storage"},
 
 	"job/input":        {"job/input/pixels", "model/draw"},
 	"job/input/pixels": {"model/draw"},

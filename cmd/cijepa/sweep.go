@@ -100,13 +100,14 @@ func runSweep(ctx context.Context, path string, out io.Writer, log *slog.Logger)
 	return nil
 }
 
-// runLine runs this program for one line, as a pod of an Indexed Job would, and returns its exit code.
-func runLine(ctx context.Context, path string, index int, out io.Writer) (code int, err error) {
+// runLine runs a command of this program, or the run, for one line, as a pod of an Indexed Job would. It
+// returns its exit code.
+func runLine(ctx context.Context, path string, index int, out io.Writer, command ...string) (code int, err error) {
 	program, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	line := exec.CommandContext(ctx, program)
+	line := exec.CommandContext(ctx, program, command...)
 	line.Env = append(line.Environ(), settings.SweepEnvironment(path, index)...)
 	line.Stdout, line.Stderr = out, os.Stderr
 	line.Cancel = func() error { return line.Process.Signal(syscall.SIGTERM) }

@@ -5,7 +5,7 @@
 //	steps.go      TimeSteps, for the benchmark and for cijepa check
 //	transfers.go  copies of images to the device, and of the state from it
 //	card.go       the card and its peak
-//	result.go     Result, the line of JSON
+//	result.go     the line of JSON
 package bench
 
 import (
@@ -57,7 +57,7 @@ func (o Options) check(cfg model.Config) error {
 }
 
 // Run times the training step of these settings on their device. It needs no bucket and no data:
-// images are noise, and the state is a run's initial one. It writes a Result to out, as one line of
+// images are noise, and the state is a run's initial one. It writes a result to out, as one line of
 // JSON.
 func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Versions, out io.Writer,
 	log *slog.Logger,
@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg settings.Config, o Options, versions record.Ve
 		return err
 	}
 	b := &bench{cfg: cfg, model: m, options: o, log: log, smi: machine.NvidiaSMI}
-	b.found = Result{
+	b.found = result{
 		Versions: versions, Preset: cfg.Preset,
 		Batch: m.Batch, Remat: m.Remat, Precision: m.Precision, Rows: m.IntermediateRows,
 	}
@@ -92,7 +92,7 @@ type bench struct {
 	options Options
 	log     *slog.Logger
 	smi     func(ctx context.Context) ([]byte, error)
-	found   Result
+	found   result
 
 	learner *model.Learner
 	step    int64           // number of the next one
@@ -144,7 +144,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 				s.Target, s.Context, machine.StepError(b.cfg, err, nil))
 		}
 		b.found.Shapes = append(b.found.Shapes,
-			Shape{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
+			shapeResult{Target: s.Target, Context: s.Context, Probability: s.Probability, CompileSeconds: lap()})
 	}
 	if err := b.timeUpload(); err != nil {
 		return err
@@ -159,14 +159,14 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	b.found.Memory = device.Memory()
 	for _, p := range device.Compiled() {
-		b.found.Programs = append(b.found.Programs, Program{p.Seconds, p.Stored, p.Bytes, p.Memory})
+		b.found.Programs = append(b.found.Programs, programResult{p.Seconds, p.Stored, p.Bytes, p.Memory})
 	}
 	b.conclude()
 	return nil
 }
 
 // timeShape times the steps of one mask shape.
-func (b *bench) timeShape(ctx context.Context, s *Shape) error {
+func (b *bench) timeShape(ctx context.Context, s *shapeResult) error {
 	shape := mask.Shape{Target: s.Target, Context: s.Context}
 	times, err := TimeSteps(ctx, b.learner, Trial{
 		Model: b.model, Shape: shape, Seed: b.cfg.Seed, From: b.step, LR: b.cfg.StartLR(), EMAMomentum: b.cfg.EMAMomentum,

@@ -5,20 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"math"
 	"strings"
 	"testing"
 
 	_ "github.com/gomlx/compute/gobackend"
 
-	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage/storagetest"
 )
-
-func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // smallBench is a benchmark that two cores end in a second.
 func smallBench() (settings.Config, Options) {
@@ -27,14 +24,15 @@ func smallBench() (settings.Config, Options) {
 	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 2, 4
 	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
 	cfg.Depths, cfg.IntermediateRows, cfg.Batch = settings.DepthSet{0, 1}, 1, 4
-	cfg.PeakLR = 1e-3 // the first update, which is all that is timed, takes a tenth
+	cfg.PeakLR = 1e-3 // steps are timed with StartLR, a tenth of it
 	return cfg, Options{Steps: 2, Warmup: 1}
 }
 
-func benchOf(t *testing.T, cfg settings.Config, o Options) (found Result) {
+// benchOf runs a benchmark and reads its line.
+func benchOf(t *testing.T, cfg settings.Config, o Options) (found result) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, o, record.Versions{Program: "this"}, &out, testLog(t)); err != nil {
+	if err := Run(t.Context(), cfg, o, record.Versions{Program: "this"}, &out, storagetest.Log(t)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(out.String(), "\n") != 1 {
@@ -48,14 +46,15 @@ func benchOf(t *testing.T, cfg settings.Config, o Options) (found Result) {
 	return found
 }
 
-// TestBenchMeasures: the figures of the line fit each other.
-func TestBenchMeasures(t *testing.T) {
+// TestFiguresFitEachOther in the line that is printed.
+func TestFiguresFitEachOther(t *testing.T) {
 	cfg, o := smallBench()
 	o.Peak = 1e12
 	for _, micro := range []int{0, 2} {
 		cfg.MicroBatch = micro
 		f := benchOf(t, cfg, o)
-		if f.Versions.Program != "this" || f.Preset != settings.Demo || f.Batch != 4 || f.MicroBatch != []int{4, 0, 2}[micro] || f.Precision != model.Float32 {
+		if f.Versions.Program != "this" || f.Preset != settings.Demo || f.Batch != 4 ||
+			f.MicroBatch != []int{4, 0, 2}[micro] || f.Precision != model.Float32 {
 			t.Errorf("measured something else: %+v", f)
 		}
 		if !strings.Contains(f.Device, "Go") || f.Card != nil || f.Driver != nil || f.FusedAttention != 0 || f.Products["Float32"] == 0 {
@@ -68,17 +67,18 @@ func TestBenchMeasures(t *testing.T) {
 		if len(f.Shapes) != len(masker.Shapes()) {
 			t.Fatalf("%d shapes", len(f.Shapes))
 		}
-		step, operations := 0.0, 0.0
+		step, flops := 0.0, 0.0
 		for i, s := range masker.Shapes() {
 			got := f.Shapes[i]
 			if got.Target != s.Target || got.Context != s.Context || got.FLOPsPerImage != cfg.Model().FLOPs(s) {
 				t.Errorf("shape %+v is %+v", s, got)
 			}
-			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) || got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
+			if !(0 < got.FastestSeconds && got.FastestSeconds <= got.StepSeconds && got.StepSeconds <= got.SlowestSeconds) ||
+				got.FirstSeconds <= 0 || got.CompileSeconds <= 0 {
 				t.Errorf("times %+v", got)
 			}
 			step += s.Probability * got.StepSeconds
-			operations += s.Probability * got.FLOPsPerImage
+			flops += s.Probability * got.FLOPsPerImage
 		}
 		near := func(what string, got, want float64) {
 			if math.Abs(got/want-1) > 1e-9 {
@@ -87,11 +87,12 @@ func TestBenchMeasures(t *testing.T) {
 		}
 		near("step", f.StepSeconds, step)
 		near("images a second", f.ImagesPerSecond, 4/step)
-		near("operations an image", f.FLOPsPerImage, operations)
-		near("operations a second", f.FLOPsPerSecond, 4*operations/step)
-		near("share", *f.MFU, 4*operations/step/1e12)
+		near("FLOPs an image", f.FLOPsPerImage, flops)
+		near("FLOPs a second", f.FLOPsPerSecond, 4*flops/step)
+		near("share", *f.MFU, 4*flops/step/1e12)
 		near("peak", *f.Peak, 1e12)
-		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step || f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
+		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step ||
+			f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
 			t.Errorf("figures %+v", f)
 		}
 		if math.Abs(*f.FirstLoss-1) > 0.3 || *f.LastLoss == *f.FirstLoss || f.Skipped != 0 {
@@ -100,19 +101,21 @@ func TestBenchMeasures(t *testing.T) {
 	}
 }
 
-// TestBenchOfOneShape: lengths that no mask of the run has, as another program may be timed with.
-func TestBenchOfOneShape(t *testing.T) {
+// TestOneShapeOfAnyLengths: no mask of the run has them, but another program may be timed with
+// them.
+func TestOneShapeOfAnyLengths(t *testing.T) {
 	cfg, o := smallBench()
 	o.Target, o.Context = 7, 13
 	f := benchOf(t, cfg, o)
-	if len(f.Shapes) != 1 || f.Shapes[0].Target != 7 || f.Shapes[0].Context != 13 || f.Shapes[0].Probability != 1 || f.Peak != nil || f.MFU != nil {
+	if len(f.Shapes) != 1 || f.Shapes[0].Target != 7 || f.Shapes[0].Context != 13 || f.Shapes[0].Probability != 1 ||
+		f.Peak != nil || f.MFU != nil {
 		t.Errorf("found %+v", f)
 	}
 }
 
-// TestBenchOfALossThatIsNotFinite: it is no number in JSON, and no reason to keep the times to
-// oneself.
-func TestBenchOfALossThatIsNotFinite(t *testing.T) {
+// TestLossThatIsNotFiniteIsNull, because JSON has no such number; the times are printed all the
+// same.
+func TestLossThatIsNotFiniteIsNull(t *testing.T) {
 	cfg, o := smallBench()
 	cfg.PeakLR = 1e31
 	o.Target, o.Context, o.Steps = 7, 13, 4
@@ -122,8 +125,8 @@ func TestBenchOfALossThatIsNotFinite(t *testing.T) {
 	}
 }
 
-// TestBenchRefuses what cannot be measured, each fault under its flag or variable.
-func TestBenchRefuses(t *testing.T) {
+// TestFaultsNameTheirFlagOrVariable, and nothing is printed.
+func TestFaultsNameTheirFlagOrVariable(t *testing.T) {
 	for want, spoil := range map[string]func(*settings.Config, *Options){
 		"-steps":         func(_ *settings.Config, o *Options) { o.Steps = 0 },
 		"-warmup":        func(_ *settings.Config, o *Options) { o.Warmup = -1 },
@@ -135,7 +138,7 @@ func TestBenchRefuses(t *testing.T) {
 		cfg, o := smallBench()
 		spoil(&cfg, &o)
 		var out bytes.Buffer
-		err := Run(t.Context(), cfg, o, record.Versions{}, &out, testLog(t))
+		err := Run(t.Context(), cfg, o, record.Versions{}, &out, storagetest.Log(t))
 		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%s: %v, printed %q", want, err, &out)
 		}
@@ -144,26 +147,7 @@ func TestBenchRefuses(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errStop)
 	cfg, o := smallBench()
-	if err := Run(ctx, cfg, o, record.Versions{}, &bytes.Buffer{}, testLog(t)); !errors.Is(err, errStop) {
+	if err := Run(ctx, cfg, o, record.Versions{}, &bytes.Buffer{}, storagetest.Log(t)); !errors.Is(err, errStop) {
 		t.Errorf("stopped: %v", err)
-	}
-}
-
-// TestPeakOf: names as nvidia-smi prints them.
-func TestPeakOf(t *testing.T) {
-	for name, want := range map[string]float64{
-		"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12, "NVIDIA H200": 989e12,
-		"NVIDIA A100-SXM4-80GB": 312e12, "NVIDIA L4": 121e12, "NVIDIA L40S": 362e12, "NVIDIA L40": 0, "Tesla T4": 0, "NVIDIA GH200 480GB": 0,
-	} {
-		if got := machine.PeakFLOPs(name); got != want {
-			t.Errorf("%s: %g, want %g", name, got, want)
-		}
-	}
-	b := &bench{cfg: settings.Defaults(), model: settings.Defaults().Model(), smi: func(context.Context) ([]byte, error) {
-		return []byte("NVIDIA H100 80GB HBM3, 81559 MiB, 580.1\n"), nil
-	}}
-	b.cfg.Backend = "xla:/plugin/xla_cuda_plugin.so"
-	if b.findCard(t.Context(), ""); b.found.Card == nil || *b.found.Driver != "580.1" || b.found.Peak == nil || *b.found.Peak != 989e12 {
-		t.Errorf("found %+v", b.found)
 	}
 }

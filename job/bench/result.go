@@ -5,8 +5,9 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// Result is what a benchmark found. Times are in seconds. What the device does not report is null.
-type Result struct {
+// result is what a benchmark found, the line that it prints. Times are in seconds. What the device
+// does not report is null.
+type result struct {
 	Device   string          `json:"device"`
 	Card     *string         `json:"card"`
 	Driver   *string         `json:"driver"`
@@ -19,10 +20,10 @@ type Result struct {
 	Precision  string `json:"precision"`
 	Rows       int    `json:"rows"` // sampled intermediate source depths
 
-	OpenSeconds    float64 `json:"open_seconds"`    // of the device
-	StateSeconds   float64 `json:"state_seconds"`   // of the initial state, drawn and copied
-	CompileSeconds float64 `json:"compile_seconds"` // of the steps' programs
-	Shapes         []Shape `json:"shapes"`
+	OpenSeconds    float64       `json:"open_seconds"`    // of the device
+	StateSeconds   float64       `json:"state_seconds"`   // of the initial state, drawn and copied
+	CompileSeconds float64       `json:"compile_seconds"` // of the steps' programs
+	Shapes         []shapeResult `json:"shapes"`
 
 	StepSeconds     float64  `json:"step_seconds"` // median of a shape, weighted by the shapes' probabilities
 	ImagesPerSecond float64  `json:"images_per_second"`
@@ -39,7 +40,7 @@ type Result struct {
 	SavingRate   float64             `json:"snapshot_bytes_per_second"` // at which such a copy comes to the host
 	StateBytes   int64               `json:"state_bytes"`
 	Memory       *model.DeviceMemory `json:"device_memory"` // at the end
-	Programs     []Program           `json:"programs"`      // that XLA was asked for, those of choosing the micro-batch included
+	Programs     []programResult     `json:"programs"`      // those that chose the micro-batch included
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`
@@ -48,8 +49,8 @@ type Result struct {
 	Skipped        int            `json:"skipped"` // steps without a finite gradient
 }
 
-// Shape is what the step of one mask shape took.
-type Shape struct {
+// shapeResult is what the step of one mask shape took.
+type shapeResult struct {
 	Target          int     `json:"target"`
 	Context         int     `json:"context"`
 	Probability     float64 `json:"probability"`
@@ -62,8 +63,8 @@ type Shape struct {
 	FLOPsPerImage   float64 `json:"flops_per_image"`
 }
 
-// Program is one that XLA was asked for.
-type Program struct {
+// programResult is one compiled program.
+type programResult struct {
 	Seconds float64              `json:"seconds"`
 	Stored  bool                 `json:"stored"` // it was read, not compiled
 	Bytes   int                  `json:"stored_bytes"`

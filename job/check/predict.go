@@ -41,9 +41,14 @@ func (c *check) reportTime(context.Context) {
 	if pretrain+probe > maxSeconds {
 		report = c.warn
 	}
+	c.seconds = pretrain + probe
 	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
 		"%s in all, while images come as fast as steps take them",
 		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	if price := c.cfg.PricePerHour; price > 0 {
+		c.ok("cost", "%.2f, at %s=%g; starts, preemptions and waiting for images come on top",
+			c.seconds/3600*price, settings.Variable("PricePerHour"), price)
+	}
 }
 
 // reportPreemption says what a preemption costs and whether the last checkpoint fits its deadline.

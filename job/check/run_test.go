@@ -39,7 +39,7 @@ func onePart() checkpoint.Part {
 // TestCheckReportsWhereTheRunStands: begun, under way, done.
 func TestCheckReportsWhereTheRunStands(t *testing.T) {
 	cfg, bucket := smallRun(t)
-	tell := func(want string) {
+	reports := func(want string) {
 		t.Helper()
 		var out bytes.Buffer
 		c := &check{cfg: cfg, out: &out, log: storagetest.Log(t), bucket: bucket}
@@ -48,7 +48,7 @@ func TestCheckReportsWhereTheRunStands(t *testing.T) {
 		}
 	}
 	begunRun(t, bucket, cfg)
-	tell("it starts at its first update")
+	reports("it starts at its first update")
 	run := checkpoint.OpenRun(bucket, "r", "a", storagetest.Log(t))
 	if _, err := run.Restore(t.Context(), func(checkpoint.Checkpoint) error { return nil }); err != nil {
 		t.Fatal(err)
@@ -56,13 +56,13 @@ func TestCheckReportsWhereTheRunStands(t *testing.T) {
 	if _, err := run.Commit(t.Context(), record.Pretraining, 7, false, []checkpoint.Part{onePart()}); err != nil {
 		t.Fatal(err)
 	}
-	tell("goes on from checkpoint 1: phase pretrain, update 7")
+	reports("goes on from checkpoint 1: phase pretrain, update 7")
 	result, err := json.Marshal(settings.Result{Version: record.Version, Recipe: cfg.Recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, bucket, "runs/r/result.json", result)
-	tell("r is done already")
+	reports("r is done already")
 
 	var out bytes.Buffer
 	if err := (&check{cfg: cfg, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI}).run(t.Context()); err != nil {

@@ -25,10 +25,10 @@ func TestRunTakesTheLargestMicroBatchThatFits(t *testing.T) {
 	}
 	t.Cleanup(device.Close)
 	cfg := settings.Defaults()
-	cfg.Backend, cfg.Batch = "xla:/cuda", 16
-	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 2, 4
+	cfg.Backend, cfg.Batch = "xla:/cuda", 8
+	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 1, 4
 	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
-	cfg.Depths, cfg.IntermediateRows, cfg.Precision = settings.DepthSet{0, 1}, 1, "float32"
+	cfg.Depths, cfg.IntermediateRows, cfg.Precision = settings.DepthSet{0}, 0, "float32"
 	const temporary = 1 << 20        // of the plugin's plan, for an image of a pass
 	needs := func(micro int) int64 { // the plan of the plugin, and some room
 		c := cfg
@@ -53,9 +53,9 @@ func TestRunTakesTheLargestMicroBatchThatFits(t *testing.T) {
 	}{
 		{"no memory is reported", 0, 0, 0, nil, 0, nil, ""},
 		{"the whole batch fits", 1 << 40, 0, 0, nil, 0, nil, ""},
-		{"the whole batch does not fit", needs(0) - 5000, 0, 0, nil, 8, nil, ""},
-		{"half fits, without room to spare", needs(8), 0, 0, nil, 4, nil, ""},
-		{"half fits, with room to spare", needs(8) + 8*temporary, 0, 0, nil, 8, nil, ""},
+		{"the whole batch does not fit", needs(0) - 5000, 0, 0, nil, 4, nil, ""},
+		{"half fits, without room to spare", needs(4), 0, 0, nil, 2, nil, ""},
+		{"half fits, with room to spare", needs(4) + 4*temporary, 0, 0, nil, 4, nil, ""},
 		{"one image fits, without room to spare", needs(1), 0, 0, nil, 1, nil, ""},
 		{"set", 1 << 40, 0, 4, nil, 4, nil, ""},
 		{"set, without room to spare", needs(4), 0, 4, nil, 4, nil, ""},

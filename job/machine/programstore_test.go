@@ -62,11 +62,10 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	}
 }
 
-// TestTheRunsProgramStays: the first program that a run has is what later attempts run. One that
-// cannot be read, and one that another attempt has stored meanwhile, is not written over, and the
-// attempt knows that it runs its own; one that is of no use, as the compiler says by putting
-// another in its place, is.
-func TestTheRunsProgramStays(t *testing.T) {
+// TestFirstProgramOfARunStays, because later attempts must run what earlier ones ran. A program that
+// cannot be read, or that another attempt has stored meanwhile, is not overwritten; one that the
+// compiler could not use is. In each of these cases the attempt knows that it runs its own.
+func TestFirstProgramOfARunStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})
 	attempt := func() *ProgramStore {

@@ -150,7 +150,7 @@ func (c Config) ImagesPerPass() int {
 // FusedAttention says whether attention runs as one operation of the device.
 func (c Config) FusedAttention() bool { return c.Model().Fused(c.Backend) }
 
-// StartLR is the learning rate of the first update: a tenth of the peak, as in the post.
+// StartLR is the learning rate of the first update: a tenth of the peak.
 func (c Config) StartLR() float64 { return c.PeakLR / 10 }
 
 // stopMargin is what a stop leaves of its grace: the last record, and the way out.

@@ -57,7 +57,7 @@ func TestLineOfTheIndexIsLaidOverTheEnvironment(t *testing.T) {
 // environment as it was.
 func TestEveryLineIsCheckedBeforeTheFirstRun(t *testing.T) {
 	path := writeRows(t, strings.Join([]string{
-		"CIJEPA_SEED=0", "CIJEPA_EPOCHS=many CIJEPA_HEADS=7", "CIJEPA_SEDE=1", "SEED=1", "CIJEPA_SEED=1 CIJEPA_SEED=2", "CIJEPA_RUN='x", "CIJEPA_SWEEP=other",
+		"CIJEPA_SEED=0", "CIJEPA_EPOCHS=many CIJEPA_HEADS=7", "CIJEPA_SEEDS=1", "SEED=1", "CIJEPA_SEED=1 CIJEPA_SEED=2", "CIJEPA_RUN='x", "CIJEPA_SWEEP=other",
 	}, "\n"))
 	t.Setenv("JOB_COMPLETION_INDEX", "0")
 	_, err := Load("", nil)
@@ -70,19 +70,19 @@ func TestEveryLineIsCheckedBeforeTheFirstRun(t *testing.T) {
 			t.Errorf("the message lacks %q:\n%v", want, err)
 		}
 	}
-	path = writeRows(t, "CIJEPA_SEED=0\nCIJEPA_EPOCHS=many CIJEPA_HEADS=7\nCIJEPA_SEDE=1\n\nCIJEPA_SEED=0 CIJEPA_EPOCHS=3\n")
+	path = writeRows(t, "CIJEPA_SEED=0\nCIJEPA_EPOCHS=many CIJEPA_HEADS=7\nCIJEPA_SEEDS=1\n\nCIJEPA_SEED=0 CIJEPA_EPOCHS=3\n")
 	if _, err = Load("", nil); err == nil {
 		t.Fatal("faults of other lines are not told")
 	}
 	for _, want := range []string{
-		path + `:2: CIJEPA_EPOCHS="many": a whole number`, path + ":2: CIJEPA_HEADS=7: ", path + ":3: CIJEPA_SEDE: not a setting; did you mean CIJEPA_SEED?",
+		path + `:2: CIJEPA_EPOCHS="many": a whole number`, path + ":2: CIJEPA_HEADS=7: ", path + ":3: CIJEPA_SEEDS: not a setting; did you mean CIJEPA_SEED?",
 		path + ":5: CIJEPA_RUN=R-A05-B08-s0: the run of line 1 has this name",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the message lacks %q:\n%v", want, err)
 		}
 	}
-	for _, name := range []string{"CIJEPA_EPOCHS", "CIJEPA_HEADS", "CIJEPA_SEDE", "CIJEPA_SEED"} {
+	for _, name := range []string{"CIJEPA_EPOCHS", "CIJEPA_HEADS", "CIJEPA_SEEDS", "CIJEPA_SEED"} {
 		if v, ok := os.LookupEnv(name); ok {
 			t.Errorf("%s=%s is left in the environment", name, v)
 		}

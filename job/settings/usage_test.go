@@ -1,20 +1,17 @@
 package settings
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
 )
 
-// TestGoldenUsage: the manual in README.md is the one that the settings give.
+var update = flag.Bool("update", false, "write the tables and the drawing of README.md anew")
+
+// TestGoldenUsage: the tables in README.md are those that cijepa config prints.
 func TestGoldenUsage(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(readme), Usage()) {
-		t.Errorf("README.md does not hold the settings as they are; put there what `cijepa config` prints:\n%s", Usage())
-	}
+	checkReadme(t, "What you set:\n", "\nAlpha is `CIJEPA_", Usage())
 }
 
 // TestGoldenBucketDrawing: README.md shows the bucket as the package comment of storage draws it.
@@ -23,14 +20,38 @@ func TestGoldenBucketDrawing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	_, section, _ := strings.Cut(string(doc), "# The bucket\n")
+	section, _, _ = strings.Cut(section, "// #")
+	var drawing []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "//\t") || line == "//\n" {
+			drawing = append(drawing, strings.TrimPrefix(strings.TrimPrefix(line, "//"), "\t"))
+		}
+	}
+	checkReadme(t, "<data prefix>/index.json", "```", strings.TrimSpace(strings.Join(drawing, ""))+"\n")
+}
+
+// checkReadme checks that README.md holds a text from the first begin to the next end. With -update
+// it puts the text there.
+func checkReadme(t *testing.T, begin, end, want string) {
+	t.Helper()
+	const path = "../../README.md"
+	readme, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, drawing, _ := strings.Cut(string(doc), "# The bucket\n//\n")
-	drawing, _, found := strings.Cut(drawing, "//\n// #")
-	drawing = strings.ReplaceAll(strings.ReplaceAll(drawing, "//\t", ""), "//\n", "\n")
-	if !found || !strings.Contains(string(readme), drawing) {
-		t.Errorf("README.md does not hold the drawing of storage/doc.go:\n%s", drawing)
+	before, rest, found := strings.Cut(string(readme), begin)
+	got, after, ended := strings.Cut(rest, end)
+	if !found || !ended || !strings.HasPrefix(want, begin) {
+		t.Fatalf("README.md has no text from %q to %q, or the text does not begin like that", begin, end)
+	}
+	if begin+got == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("README.md is out of date: run go test ./job/settings -update. It should hold\n%s", want)
+	}
+	if err := os.WriteFile(path, []byte(before+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

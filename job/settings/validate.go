@@ -29,13 +29,13 @@ func (c Config) validate(faults *Error) {
 	want(c.Bucket != "", "Bucket", c.Bucket,
 		"the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder")
 	want(runName.MatchString(c.Run), "Run", c.Run,
-		"letters, digits, dots, dashes and underscores, 100 at maxCount")
+		"letters, digits, dots, dashes and underscores, 100 at most")
 	want(c.Epochs > 0 && c.Epochs <= maxCount, "Epochs", c.Epochs, "1 to a million")
-	want(c.PeakLR > 0 && c.PeakLR <= 100, "PeakLR", c.PeakLR, "above 0, 100 at maxCount")
+	want(c.PeakLR > 0 && c.PeakLR <= 100, "PeakLR", c.PeakLR, "above 0, 100 at most")
 	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, "from 0 to PEAK_LR")
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
 	want(c.EMAMomentum >= 0 && c.EMAMomentum <= 1, "EMAMomentum", c.EMAMomentum, "from 0 to 1")
-	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at maxCount %d pixels", input.MaxSize))
+	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))
 	want(c.Data == "" || fs.ValidPath(c.Data) && c.Data != ".", "Data", c.Data,
 		"a folder of the bucket, such as imagenet-100; empty: the bucket itself")
 	want(c.Window > 0, "Window", c.Window, "at least 1")
@@ -43,7 +43,7 @@ func (c Config) validate(faults *Error) {
 	want(c.ProbeCropScale.within(0, 1), "ProbeCropScale", c.ProbeCropScale, "two shares, 0 < low <= high <= 1")
 	want(c.ProbeEpochs > 0 && c.ProbeEpochs <= maxCount, "ProbeEpochs", c.ProbeEpochs, "1 to a million")
 	want(c.ProbeBatch > 0 && c.ProbeBatch <= maxCount, "ProbeBatch", c.ProbeBatch, "1 to a million")
-	want(c.ProbeLR > 0 && c.ProbeLR <= 100, "ProbeLR", c.ProbeLR, "above 0, 100 at maxCount")
+	want(c.ProbeLR > 0 && c.ProbeLR <= 100, "ProbeLR", c.ProbeLR, "above 0, 100 at most")
 	want(c.KNNK >= 0 && c.KNNK <= maxNeighbours, "KNNK", c.KNNK, fmt.Sprintf("0 to %d", maxNeighbours))
 	want(c.KNNBank >= 0, "KNNBank", c.KNNBank, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend,

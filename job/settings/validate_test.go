@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -30,5 +31,36 @@ func TestDataIsAFolder(t *testing.T) {
 		if _, err := Load("", nil); (err == nil) != fits || !fits && !errors.As(err, &settings) {
 			t.Errorf("%q: %v", data, err)
 		}
+	}
+}
+
+// TestListenAddressIsAnOptionalHostAndAPort: an address that cannot be bound is a settings error.
+func TestListenAddressIsAnOptionalHostAndAPort(t *testing.T) {
+	for address, ok := range map[string]bool{
+		":9090": true, "127.0.0.1:0": true, "[::1]:9090": true,
+		"9090": false, ":": false, ":65536": false, ":http": false, "a:b:1": false,
+	} {
+		if got := isAddress(address); got != ok {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}
+
+// TestFaultsSayWhatWouldWork in words of the user.
+func TestFaultsSayWhatWouldWork(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for name, c := range map[string]struct{ value, says string }{
+		"CIJEPA_RUN":      {"a b", "CIJEPA_RUN=a b: letters, digits, dots, dashes and underscores, 100 at most"},
+		"CIJEPA_PEAK_LR":  {"101", "CIJEPA_PEAK_LR=101: above 0, 100 at most"},
+		"CIJEPA_PROBE_LR": {"0", "CIJEPA_PROBE_LR=0: above 0, 100 at most"},
+		"CIJEPA_IMAGE":    {"16384", "CIJEPA_IMAGE=16384: at most "},
+		"CIJEPA_KNN_K":    {"-1", "CIJEPA_KNN_K=-1: 0 to 10000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, c.value)
+			if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v, want %q", err, c.says)
+			}
+		})
 	}
 }

@@ -19,8 +19,9 @@ import (
 	"time"
 )
 
-// Store keeps compiled programs. Several compilations may call it at once. It logs its failures
-// itself: a program that it does not have is compiled.
+// Store keeps compiled programs between processes, by keys that name all that a program depends on.
+// Several compilations may call it at once. It logs its failures itself: a program that it does not
+// have is compiled.
 type Store interface {
 	// Get returns what Put stored under a key, or nil. It may be damaged.
 	Get(key string) []byte
