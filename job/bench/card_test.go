@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
