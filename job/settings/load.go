@@ -60,6 +60,14 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.OrNil()
 }
 
+// WholeSweep returns the file of the sweep if the environment names one and no line of it, else "".
+func WholeSweep() string {
+	if os.Getenv(indexVariable) != "" {
+		return ""
+	}
+	return os.Getenv(sweepVariable)
+}
+
 // TrainerServer returns where Kubeflow Trainer wants to be told of the progress, as it says in the
 // environment of its pods: the URL, and the files of the CA and of the token. All are empty elsewhere.
 func TrainerServer() (server struct{ URL, CACert, Token string }) {

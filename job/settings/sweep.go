@@ -27,14 +27,6 @@ func SweepEnvironment(path string, index int) []string {
 	return []string{sweepVariable + "=" + path, fmt.Sprintf("%s=%d", indexVariable, index)}
 }
 
-// WholeSweep returns the file of the sweep if the environment names one and no line of it, else "".
-func WholeSweep() string {
-	if os.Getenv(indexVariable) != "" {
-		return ""
-	}
-	return os.Getenv(sweepVariable)
-}
-
 // LoadSweep reads every line of a sweep as Load reads one, and returns them in order. It returns the
 // faults of all lines in one *Error. Two lines that name the same run are a fault.
 func LoadSweep(path, preset string, adjust func(*Config)) ([]Config, error) {
@@ -104,7 +96,7 @@ func loadLines(path, preset string, adjust func(*Config)) ([]sweepLine, []Config
 // load reads the environment with the line laid over it, and puts the environment back.
 func (l sweepLine) load(preset string, adjust func(*Config)) (Config, error) {
 	for _, w := range l.words {
-		was, set := os.LookupEnv(w.variable)
+		was, set := rawValue(w.variable)
 		if err := os.Setenv(w.variable, w.value); err != nil {
 			return Config{}, err
 		}
