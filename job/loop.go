@@ -157,7 +157,7 @@ type meter struct {
 	device             *model.Device
 	phase              string
 	total, step, since int64
-	last, read         time.Time     // of the newest update, of the newest look at the pace
+	last, read         time.Time     // of the newest update, of the newest pace
 	wait, busy         time.Duration // busy is the device's at the newest update
 	bar                *progressbar.ProgressBar
 }
@@ -191,14 +191,14 @@ func (m *meter) update(step int64, loss float64, images int, wait time.Duration)
 	return lap, onDevice
 }
 
-// pace is what a phase did since the last look.
+// pace is what a phase did since the pace before.
 type pace struct {
 	steps float64 // a second
 	wait  float64 // share of the time that the data was waited for
 	left  time.Duration
 }
 
-// pace gives the pace since the last look.
+// pace measures the pace since the last call.
 func (m *meter) pace() pace {
 	elapsed := time.Since(m.read).Seconds()
 	p := pace{steps: float64(m.step-m.since) / max(elapsed, 1e-9), wait: m.wait.Seconds() / max(elapsed, 1e-9)}
