@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -228,6 +229,13 @@ func (n *node) run(p *process) {
 	} else {
 		n.report(p.pod, status(core.PodRunning, core.ConditionTrue, core.ContainerState{Running: &core.ContainerStateRunning{StartedAt: started}}))
 		<-p.ended
+		for n.restartsInPlace(p) {
+			if err := p.start(n.image, env); err != nil {
+				fmt.Fprintln(os.Stderr, "node", n.name, "pod", p.pod.Name, err)
+				break
+			}
+			<-p.ended
+		}
 	}
 	phase, reason := core.PodSucceeded, "Completed"
 	if p.code != 0 {
@@ -295,6 +303,24 @@ func (n *node) environment(pod *core.Pod) ([]string, error) {
 		env = append(env, e.Name+"="+v)
 	}
 	return env, nil
+}
+
+// restartsInPlace says whether the rules of the container restart it after its exit code, and makes it
+// ready for that. The kubelet would wait 10 s, and longer each time.
+func (n *node) restartsInPlace(p *process) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p.deleting || p.shutdown || p.evicted != "" {
+		return false
+	}
+	for _, rule := range p.pod.Spec.Containers[0].RestartPolicyRules {
+		if rule.Action == core.ContainerRestartRuleActionRestart && rule.ExitCodes != nil && slices.Contains(rule.ExitCodes.Values, int32(p.code)) {
+			p.restarts = append(p.restarts, p.code)
+			p.ended = make(chan struct{})
+			return true
+		}
+	}
+	return false
 }
 
 // fillVolumes writes the ConfigMaps that the pod mounts.

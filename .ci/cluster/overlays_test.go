@@ -19,7 +19,7 @@ func TestOverlaysAreAccepted(t *testing.T) {
 	}
 	accepted := 0
 	for _, cloud := range [][]string{nil, {"gke-spot"}, {"gke-spot", "gke-computeclass"}, {"eks-spot"}, {"eks-spot", "eks-cilium"}, {"aks-spot"}} {
-		for _, more := range [][]string{nil, {"sweep"}, {"kueue"}, {"sweep", "kueue"}, {"trainjob"}} {
+		for _, more := range [][]string{nil, {"sweep"}, {"kueue"}, {"sweep", "kueue"}, {"in-place", "sweep"}, {"trainjob"}} {
 			want := "job.batch/cijepa created"
 			if slices.Contains(more, "trainjob") {
 				want = "trainjob.trainer.kubeflow.org/cijepa created"

@@ -239,10 +239,46 @@ func TestTrials(t *testing.T) {
 			for _, c := range codes {
 				values = append(values, c)
 			}
-			if !strings.HasPrefix(why, "BackoffLimitExceeded: ") || !slices.Equal(values, []int{75, 75}) {
+			if !strings.HasPrefix(why, "BackoffLimitExceeded: ") || !slices.Equal(values, []int{74, 74}) {
 				t.Errorf("%s; exit codes %v", why, codes)
 			}
 			t.Logf("%s; exit codes %v", why, codes)
+		})
+
+		t.Run("storage gone for a while, in place", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "inplace", "inplace", 1)
+			gate := newGate(t, s.server)
+			reach := func(bucket string) string { return strings.ReplaceAll(s.url(bucket), s.server, gate.address) }
+			u := demo("inplace", "CIJEPA_RETRY_TIMEOUT=2s", "CIJEPA_BUCKET="+reach("inplace"), "CIJEPA_DATA_BUCKET="+reach(dataBucket), "CIJEPA_CACHE_DIR=/cache")
+			u.overlays, u.patch = append(u.overlays, "in-place"), once
+			s.submit(t, u)
+			s.begun(t, "inplace", 2)
+			pod := s.pods(t, "inplace")[0]
+			n.mu.Lock()
+			p := n.pods[pod.UID]
+			n.mu.Unlock()
+			cached := cachedShards(p)
+			restarts := func() []int {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				return slices.Clone(p.restarts)
+			}
+			gate.open.Store(false)
+			for end := time.Now().Add(2 * time.Minute); len(restarts()) == 0 && time.Now().Before(end); {
+				time.Sleep(20 * time.Millisecond)
+			}
+			gate.open.Store(true)
+			j := s.until(t, "inplace", batch.JobComplete)
+			codes := restarts()
+			if len(codes) == 0 || slices.ContainsFunc(codes, func(c int) bool { return c != 74 }) || len(exits("inplace", n)) != 1 || j.Status.Failed != 0 {
+				t.Errorf("restarts after %v, pods %v, %d failures counted", codes, exits("inplace", n), j.Status.Failed)
+			}
+			if after := cachedShards(p); len(cached) == 0 || !reflect.DeepEqual(after, cached) {
+				t.Errorf("shards in the cache before %v, after %v", cached, after)
+			}
+			t.Logf("one pod began again after %v, with the same %d shards in its cache", codes, len(cached))
+			s.sameAsAlone(t, "inplace")
 		})
 
 		t.Run("three lines, one fails alone", func(t *testing.T) {

@@ -21,7 +21,7 @@ executor = object.__new__(recovery_strategy.StrategyExecutor)
 executor.recover_on_exit_codes = recovery["recover_on_exit_codes"]
 executor.max_restarts_on_errors = recovery.get("max_restarts_on_errors", 0)
 executor.restart_cnt_on_failure = 0
-wanted = {64: False, 65: False, 76: False, 1: False, 2: False, 75: True, 137: True, 143: True}
+wanted = {64: False, 65: False, 76: False, 1: False, 2: False, 74: True, 75: True, 137: True, 143: True}
 for code, again in wanted.items():
     for attempt in range(20):  # as often as a run may be preempted
         got = executor.should_restart_on_failure(exit_codes=[code])

@@ -286,7 +286,7 @@ func TestSkyPilotRecoversByTheExitCodes(t *testing.T) {
 		Run string
 	}
 	readYAML(t, "skypilot.yaml", &task)
-	want := []any{exitUnreachable, 137, exitStopped}
+	want := []any{exitStorage, exitDevice, 137, exitStopped}
 	if got, _ := task.Resources.Recovery["recover_on_exit_codes"].([]any); !slices.Equal(got, want) {
 		t.Errorf("recovers on %v, want %v", got, want)
 	}

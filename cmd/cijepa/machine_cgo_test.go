@@ -22,7 +22,7 @@ func TestMachineThatFailedBeforeIsNamed(t *testing.T) {
 		{"gpu-2", "on machine gpu-2: ", false},
 	} {
 		p, log := start(t, bucket, "CIJEPA_NODE="+c.node, "CIJEPA_BACKEND=xla:/no/such/plugin.so")
-		if code := wait(t, p); code != exitUnreachable || !strings.Contains(log.String(), c.says) || strings.Contains(log.String(), before) != c.again {
+		if code := wait(t, p); code != exitDevice || !strings.Contains(log.String(), c.says) || strings.Contains(log.String(), before) != c.again {
 			t.Errorf("attempt %d: exit %d\n%s", i, code, log)
 		}
 	}

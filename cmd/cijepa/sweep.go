@@ -138,7 +138,7 @@ func (e *sweepError) add(run string, code int) {
 			e.code = code
 		}
 	default:
-		e.code = exitUnreachable
+		e.code = exitDevice
 	}
 }
 

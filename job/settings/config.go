@@ -84,7 +84,7 @@ type Config struct {
 	SaveEvery    time.Duration `desc:"Time between checkpoints."`
 	KeepEvery    int           `desc:"Epochs between checkpoints that are never deleted."`
 	StopGrace    time.Duration `desc:"Time from SIGTERM to SIGKILL: terminationGracePeriodSeconds, or docker's --stop-timeout. The last checkpoint ends 3 s before, or is skipped when it cannot."`
-	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
+	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 74."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
 	EvalEvery    int           `desc:"Epochs between online evaluations: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
