@@ -104,8 +104,8 @@ func (j *Job) newAccounts(p *Progress) (accounts, error) {
 	return a, nil
 }
 
-// account brings the time and the cost of the run's machines, and the peak of the device's memory, up to
-// now.
+// account brings the time and the cost of the run's machines, and the peak of the device's memory,
+// up to now.
 func (j *Job) account(p *Progress) {
 	spent := time.Since(j.accounts.began).Seconds()
 	p.MachineSeconds = j.accounts.seconds + spent
@@ -115,7 +115,8 @@ func (j *Job) account(p *Progress) {
 	}
 }
 
-// mfu is the share of the device's peak that pretraining takes at a pace; nil where no peak is known.
+// mfu is the share of the device's peak that pretraining takes at a pace; nil where no peak is
+// known.
 func (j *Job) mfu(imagesPerSecond float64) *float64 {
 	if j.accounts.peak == 0 {
 		return nil
@@ -131,7 +132,8 @@ func (p *Progress) cost() *float64 {
 	return &p.Cost
 }
 
-// deviceMemory is the most memory of the device that an attempt has held; nil where it is not reported.
+// deviceMemory is the most memory of the device that an attempt has held; nil where it is not
+// reported.
 func (p *Progress) deviceMemory() *float64 {
 	if p.DeviceMemory == 0 {
 		return nil

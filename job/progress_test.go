@@ -7,8 +7,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestMFUIsTheShareOfThePeak: of the default network on a card whose peak is known; of others it is not
-// known.
+// TestMFUIsTheShareOfThePeak: of the default network on a card whose peak is known; of others it is
+// not known.
 func TestMFUIsTheShareOfThePeak(t *testing.T) {
 	flops, err := settings.Defaults().Model().MeanFLOPs()
 	if err != nil || math.Abs(flops/1e9-100) > 40 { // GFLOP an image and step, as METHOD.md counts

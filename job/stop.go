@@ -126,8 +126,8 @@ const (
 // failures counts the recent attempts of the run that the device of this machine failed.
 type failures struct{ here atomic.Int64 }
 
-// warnOfMachine warns if earlier attempts failed on this machine. The scheduler likes a node that has
-// the image, so a broken GPU gets one attempt after another until somebody cordons it.
+// warnOfMachine warns if earlier attempts failed on this machine. The scheduler likes a node that
+// has the image, so a broken GPU gets one attempt after another until somebody cordons it.
 func (j *Job) warnOfMachine(ctx context.Context) {
 	if j.cfg.Node == "" {
 		return

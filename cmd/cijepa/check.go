@@ -44,8 +44,9 @@ func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logge
 	return err
 }
 
-// checkSweep checks the first of all lines that differ by their seed alone, each in a process of its own
-// because a device is given back only at the end of a process, and adds up what all lines will take.
+// checkSweep checks the first of all lines that differ by their seed alone, each in a process of
+// its own because a device is given back only at the end of a process, and adds up what all lines
+// will take.
 func checkSweep(ctx context.Context, path string, out io.Writer) error {
 	configs, err := settings.LoadSweep(path, "", nil)
 	if err != nil {

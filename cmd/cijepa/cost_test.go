@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestCostCountsAllAttempts: at a price of 1 a second, the cost is the seconds of both attempts, and the log
-// tells it while the run goes on.
+// TestCostCountsAllAttempts: at a price of 1 a second, the cost is the seconds of both attempts,
+// and the log tells it while the run goes on.
 func TestCostCountsAllAttempts(t *testing.T) {
 	bucket := newBucket(t)
 	const price = "CIJEPA_PRICE_PER_HOUR=3600"

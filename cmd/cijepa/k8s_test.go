@@ -144,8 +144,9 @@ func TestFailurePolicyIsTheExitCodes(t *testing.T) {
 	}
 	codes(2, "Ignore", exitStopped)
 
-	// An Indexed Job fails a line, not itself, and each line has the tries of a single run: with waits of
-	// 10 s, doubled up to 10 minutes, 13 pods last long enough for a cloud to repair a machine.
+	// An Indexed Job fails a line, not itself, and each line has the tries of a single run: with
+	// waits of 10 s, doubled up to 10 minutes, 13 pods last long enough for a cloud to repair a
+	// machine.
 	var action string
 	var limit int
 	if !set(t, "sweep", "/spec/podFailurePolicy/rules/0/action", &action) || action != "FailIndex" {
@@ -183,8 +184,8 @@ func TestSweepHasAnIndexForEveryLine(t *testing.T) {
 	}
 }
 
-// TestGraceIsWhatTheCloudGives, in whole seconds, as the component grace cuts it; and only one place
-// says it.
+// TestGraceIsWhatTheCloudGives, in whole seconds, as the component grace cuts it; and only one
+// place says it.
 func TestGraceIsWhatTheCloudGives(t *testing.T) {
 	for overlay, most := range map[string]time.Duration{"base": 30 * time.Second, "gke-spot": 15 * time.Second, "eks-spot": 100 * time.Second, "aks-spot": 20 * time.Second} {
 		var c customization
@@ -203,8 +204,8 @@ func TestGraceIsWhatTheCloudGives(t *testing.T) {
 	}
 }
 
-// TestOverlaysLetTheDrainThrough: with karpenter.sh/do-not-disrupt a spot interruption ends without a
-// SIGTERM, because Karpenter's drain passes over the pod.
+// TestOverlaysLetTheDrainThrough: with karpenter.sh/do-not-disrupt a spot interruption ends without
+// a SIGTERM, because Karpenter's drain passes over the pod.
 func TestOverlaysLetTheDrainThrough(t *testing.T) {
 	for _, overlay := range []string{"gke-spot", "eks-spot", "aks-spot"} {
 		for _, o := range operations(t, overlay) {
@@ -226,7 +227,8 @@ func TestOverlaysLetTheDrainThrough(t *testing.T) {
 	}
 }
 
-// TestOneKindOfGPUARun: the first pod's GPU fixes the micro-batch, and the same bits need the same kind.
+// TestOneKindOfGPUARun: the first pod's GPU fixes the micro-batch, and the same bits need the same
+// kind.
 func TestOneKindOfGPUARun(t *testing.T) {
 	h100 := map[string]bool{"p5.4xlarge": true, "p5.48xlarge": true, "Standard_NC40ads_H100_v5": true, "Standard_NC80adis_H100_v5": true}
 	var accelerator string
@@ -276,8 +278,8 @@ func TestKueueIsNotSuspendedByHand(t *testing.T) {
 	}
 }
 
-// TestSkyPilotRecoversByTheExitCodes: what helps when it is tried again, and never what needs a person.
-// A count of restarts on errors would try those again as well.
+// TestSkyPilotRecoversByTheExitCodes: what helps when it is tried again, and never what needs a
+// person. A count of restarts on errors would try those again as well.
 func TestSkyPilotRecoversByTheExitCodes(t *testing.T) {
 	var task struct {
 		Resources struct {

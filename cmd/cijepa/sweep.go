@@ -100,8 +100,8 @@ func runSweep(ctx context.Context, path string, out io.Writer, log *slog.Logger)
 	return nil
 }
 
-// runLine runs a command of this program, or the run, for one line, as a pod of an Indexed Job would. It
-// returns its exit code.
+// runLine runs a command of this program, or the run, for one line, as a pod of an Indexed Job
+// would. It returns its exit code.
 func runLine(ctx context.Context, path string, index int, out io.Writer, command ...string) (code int, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -129,7 +129,8 @@ type sweepError struct {
 	code  int
 }
 
-// add takes the exit code of a line. A code that another start can mend replaces one that it cannot.
+// add takes the exit code of a line. A code that another start can mend replaces one that it
+// cannot.
 func (e *sweepError) add(run string, code int) {
 	e.runs = append(e.runs, run+" (exit code "+strconv.Itoa(code)+")")
 	switch code {

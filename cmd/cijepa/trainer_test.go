@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestKubeflowTrainerIsToldOfTheRun: with the variables that Trainer puts into a pod, and the run is the
-// same for it, also when nobody answers.
+// TestKubeflowTrainerIsToldOfTheRun: with the variables that Trainer puts into a pod, and the run
+// is the same for it, also when nobody answers.
 func TestKubeflowTrainerIsToldOfTheRun(t *testing.T) {
 	var mu sync.Mutex
 	var percents []int

@@ -105,8 +105,8 @@ type Attempt struct {
 	Manifest int64 `json:"manifest,omitempty"`
 }
 
-// Failure is one line of failure: a device that failed an attempt. The next attempt looks for those of
-// its own machine.
+// Failure is one line of failure: a device that failed an attempt. The next attempt looks for those
+// of its own machine.
 type Failure struct {
 	Time  time.Time `json:"time"`
 	Node  string    `json:"node"`

@@ -8,7 +8,8 @@ import (
 	"github.com/cijepa/cijepa/job/history/historytest"
 )
 
-// TestRunsThatDifferBySeedAloneAreOneRow, with numbers computed by hand; a recipe with one seed has none.
+// TestRunsThatDifferBySeedAloneAreOneRow, with numbers computed by hand; a recipe with one seed has
+// none.
 func TestRunsThatDifferBySeedAloneAreOneRow(t *testing.T) {
 	f := historytest.New(t)
 	f.PutFinished("a", "R-A05-B08", 0, 69)

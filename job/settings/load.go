@@ -69,7 +69,8 @@ func WholeSweep() string {
 }
 
 // TrainerServer returns where Kubeflow Trainer wants to be told of the progress, as it says in the
-// environment of its pods: the URL, and the files of the CA and of the token. All are empty elsewhere.
+// environment of its pods: the URL, and the files of the CA and of the token. All are empty
+// elsewhere.
 func TrainerServer() (server struct{ URL, CACert, Token string }) {
 	server.URL = os.Getenv("KUBEFLOW_TRAINER_SERVER_URL")
 	server.CACert = os.Getenv("KUBEFLOW_TRAINER_SERVER_CA_CERT")

@@ -27,8 +27,8 @@ func SweepEnvironment(path string, index int) []string {
 	return []string{sweepVariable + "=" + path, fmt.Sprintf("%s=%d", indexVariable, index)}
 }
 
-// LoadSweep reads every line of a sweep as Load reads one, and returns them in order. It returns the
-// faults of all lines in one *Error. Two lines that name the same run are a fault.
+// LoadSweep reads every line of a sweep as Load reads one, and returns them in order. It returns
+// the faults of all lines in one *Error. Two lines that name the same run are a fault.
 func LoadSweep(path, preset string, adjust func(*Config)) ([]Config, error) {
 	_, configs, err := loadLines(path, preset, adjust)
 	return configs, err
@@ -153,8 +153,8 @@ func (l sweepLine) sets(variable string) bool {
 	return false
 }
 
-// splitWords splits a line into words as a shell does: at spaces, but for those in quotes or behind a
-// backslash. A # that begins a word begins a comment. Nothing is expanded.
+// splitWords splits a line into words as a shell does: at spaces, but for those in quotes or behind
+// a backslash. A # that begins a word begins a comment. Nothing is expanded.
 func splitWords(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

@@ -1,6 +1,6 @@
-// Package sweep makes the lines of a sweep: the post's table, or a grid of the two weights, each with
-// as many seeds as are wanted. What a line means is job/settings' to say; who runs it does not matter
-// here.
+// Package sweep makes the lines of a sweep: the post's table, or a grid of the two weights, each
+// with as many seeds as are wanted. What a line means is job/settings' to say; who runs it does not
+// matter here.
 //
 //	sweep.go   Table and Grid
 package sweep
@@ -12,8 +12,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// Table returns a line for each row of the post's table and each seed from 0. All rows of a seed come
-// before those of the next, so that a sweep that is cut short has a whole table.
+// Table returns a line for each row of the post's table and each seed from 0. All rows of a seed
+// come before those of the next, so that a sweep that is cut short has a whole table.
 func Table(seeds int) []string {
 	var lines []string
 	for seed := range seeds {
@@ -24,9 +24,9 @@ func Table(seeds int) []string {
 	return lines
 }
 
-// Grid returns a line for each pair of weights and each seed from 0, all pairs of a seed before those
-// of the next. A weight is written as its setting takes it, and "-" leaves it unset. No alphas, or no
-// betas, leave that weight to the environment.
+// Grid returns a line for each pair of weights and each seed from 0, all pairs of a seed before
+// those of the next. A weight is written as its setting takes it, and "-" leaves it unset. No
+// alphas, or no betas, leave that weight to the environment.
 func Grid(alphas, betas []string, seeds int) []string {
 	var lines []string
 	for seed := range seeds {

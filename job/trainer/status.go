@@ -11,8 +11,8 @@ import (
 // take a few percent of the operations.
 const pretrainShare = 0.95
 
-// Underway is how far a run is: by a line of its loop, of total updates of the phase, for which left is
-// expected. eval is the newest evaluation, or nil.
+// Underway is how far a run is: by a line of its loop, of total updates of the phase, for which
+// left is expected. eval is the newest evaluation, or nil.
 func Underway(line record.Step, total int64, left time.Duration, eval *record.Eval, alarms int) Status {
 	done := float64(line.Step) / float64(total)
 	s := Status{Percent: int(100 * (pretrainShare + (1-pretrainShare)*done)), Remaining: left}

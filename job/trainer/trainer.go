@@ -1,6 +1,6 @@
-// Package trainer tells Kubeflow Trainer how far a run is, so that its TrainJob shows the progress, the
-// seconds that are left and the newest metrics (Trainer's KEP-2779). It knows nothing of a run, and
-// nothing that goes wrong here reaches one.
+// Package trainer tells Kubeflow Trainer how far a run is, so that its TrainJob shows the progress,
+// the seconds that are left and the newest metrics (Trainer's KEP-2779). It knows nothing of a run,
+// and nothing that goes wrong here reaches one.
 //
 //	status.go   what Trainer is told of a run
 //	trainer.go  Reporter, which posts it
@@ -24,8 +24,8 @@ import (
 	"time"
 )
 
-// Options say where Trainer's status server is: its URL for this TrainJob, and the files of its CA and of
-// the pod's token. Both files change while the pod runs.
+// Options say where Trainer's status server is: its URL for this TrainJob, and the files of its CA
+// and of the pod's token. Both files change while the pod runs.
 type Options struct{ URL, CACert, Token string }
 
 // Status is what Trainer is told. Metrics whose name or value is empty are left out.
@@ -128,8 +128,8 @@ func (r *Reporter) sendNewest() {
 	}
 }
 
-// Done sends the last status of a run and waits for it, for as long as a post may take. It does not wait
-// for the interval: nothing follows.
+// Done sends the last status of a run and waits for it, for as long as a post may take. It does not
+// wait for the interval: nothing follows.
 func (r *Reporter) Done(s Status) {
 	if r == nil {
 		return

@@ -69,7 +69,8 @@ func newServer(t *testing.T) *server {
 
 func number(v float64) *float64 { return &v }
 
-// TestTokenIsReadForEveryPost, because it rotates; the CA is Trainer's own, and the body is Trainer's.
+// TestTokenIsReadForEveryPost, because it rotates; the CA is Trainer's own, and the body is
+// Trainer's.
 func TestTokenIsReadForEveryPost(t *testing.T) {
 	s := newServer(t)
 	r := New(s.options, slog.New(slog.DiscardHandler))
