@@ -81,10 +81,11 @@ func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log
 	hung, done := j.watch(ctx), make(chan error, 1)
 	go func() { done <- j.attempt(ctx) }()
 	select {
-	case err = <-done:
-	case err = <-hung: // the end of the process ends the goroutine of the attempt
+	case err := <-done:
+		return err
+	case err := <-hung: // the end of the process ends the goroutine of the attempt
+		return j.blameMachine(ctx, err)
 	}
-	return j.blameMachine(ctx, err)
 }
 
 // attempt is Run without its watchdog.
@@ -94,6 +95,8 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 	}
 	defer j.bucket.Close()
 	j.run = checkpoint.OpenRun(j.bucket, j.cfg.Run, machine.HostName(), j.log)
+	j.failures.run.Store(j.run)
+	defer func() { err = j.blameMachine(ctx, err) }() // while the bucket is open
 	if done, err := j.finished(ctx); done || err != nil {
 		return err
 	}

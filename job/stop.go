@@ -12,6 +12,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM).
@@ -124,7 +125,10 @@ const (
 )
 
 // failures counts the recent attempts of the run that the device of this machine failed.
-type failures struct{ here atomic.Int64 }
+type failures struct {
+	here atomic.Int64
+	run  atomic.Pointer[checkpoint.Run] // nil: its bucket is not open yet
+}
 
 // warnOfMachine warns if earlier attempts failed on this machine. The scheduler likes a node that
 // has the image, so a broken GPU gets one attempt after another until somebody cordons it.
@@ -160,8 +164,8 @@ func (j *Job) blameMachine(ctx context.Context, err error) error {
 	if device := (*machine.DeviceError)(nil); j.cfg.Node == "" || ctx.Err() != nil || !errors.As(err, &device) {
 		return err
 	}
-	if j.run != nil {
-		j.recordFailure(ctx, err)
+	if run := j.failures.run.Load(); run != nil {
+		j.recordFailure(ctx, run, err)
 	}
 	if n := j.failures.here.Load(); n > 0 {
 		return fmt.Errorf("on machine %s, where %d attempts before this one failed, too (take it out: kubectl cordon %s): %w",
@@ -171,13 +175,13 @@ func (j *Job) blameMachine(ctx context.Context, err error) error {
 }
 
 // recordFailure writes the failure down, if it can.
-func (j *Job) recordFailure(ctx context.Context, err error) {
+func (j *Job) recordFailure(ctx context.Context, run *checkpoint.Run, err error) {
 	ctx, cancel := context.WithTimeout(ctx, failureTimeout)
 	defer cancel()
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	text, err := json.Marshal(record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first})
 	if err == nil {
-		err = j.run.Append(ctx, record.Failures+".jsonl", append(text, '\n'))
+		err = run.Append(ctx, record.Failures+".jsonl", append(text, '\n'))
 	}
 	if err != nil {
 		j.log.Warn("this failure is not on record", "error", err)
