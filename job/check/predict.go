@@ -41,9 +41,14 @@ func (c *check) reportTime(context.Context) {
 	if pretrain+probe > maxSeconds {
 		report = c.warn
 	}
+	c.seconds = pretrain + probe
 	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
 		"%s in all, while images come as fast as steps take them",
 		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	if price := c.cfg.PricePerHour; price > 0 {
+		c.ok("cost", "%.2f, at %s=%g; starts, preemptions and waiting for images come on top",
+			c.seconds/3600*price, settings.Variable("PricePerHour"), price)
+	}
 }
 
 // reportPreemption says what a preemption costs and whether the last checkpoint fits its deadline.
@@ -52,14 +57,14 @@ func (c *check) reportPreemption(context.Context) {
 		return
 	}
 	bytes := float64(c.cfg.Model().StateBytes())
-	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
+	upload, deadline := bytes/c.rate, c.cfg.StopDeadline().Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
 		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: "+
 			"checkpoints follow each other without a pause",
 			settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
 	}
 	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
-	setting := fmt.Sprintf("%s=%s", settings.Variable("StopDeadline"), c.cfg.StopDeadline)
+	setting := fmt.Sprintf("%s=%s", settings.Variable("StopGrace"), c.cfg.StopGrace)
 	lost := max(c.cfg.SaveEvery.Seconds(), c.update) + upload
 	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(lost))
 	switch {
