@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -19,8 +18,12 @@ import (
 // bucket is created by reading it.
 func TestReportNamesWhatItCannotRead(t *testing.T) {
 	bucket, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
+	good, err := record.Seal(record.RunRecord[map[string]any]{Version: record.Version, Preset: "R-U", Recipe: map[string]any{"Seed": 3, "Epochs": 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for key, text := range map[string]string{
-		"runs/good/run.json":                                `{"version":2,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
+		"runs/good/run.json":                                string(good),
 		"runs/good/metrics/steps-a-1-000001.jsonl":          `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n",
 		"runs/torn/run.json":                                `{"version":`,
 		"runs/good/state/pretrain-000000000005-a-1/weights": "x",
@@ -88,7 +91,7 @@ func TestReportComparesEveryPresetWithThePost(t *testing.T) {
 				Metrics: record.Metrics{Top1: p.PostTop1, Depths: []record.DepthMetrics{{Depth: 11}}},
 			},
 		} {
-			text, err := json.Marshal(v)
+			text, err := record.Seal(v)
 			if err != nil {
 				t.Fatal(err)
 			}

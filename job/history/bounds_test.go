@@ -31,7 +31,7 @@ func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
 		record.Alarms: {`{"step":2,"epoch":1e300}`},
 	}
 	f := historytest.New(t)
-	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+	f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
 	for kind, lines := range bad {
 		good := `{"step":1,"phase":"pretrain","depths":[1]}`
 		f.Put("runs/r/metrics/"+kind+"-a-1-000001.jsonl", []byte(strings.Join(append(lines, good), "\n")))
@@ -64,12 +64,12 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 		"a table of one line": func(m *record.Metrics) { m.Table = m.Table[:1] },
 	} {
 		f := historytest.New(t)
-		f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
 		result := record.Result[Recipe]{Version: record.Version, Metrics: record.Metrics{
 			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
 		}}
 		spoil(&result.Metrics)
-		f.PutJSON("runs/r/result.json", result)
+		f.PutRecord("runs/r/result.json", result)
 		run, err := Read(t.Context(), f.Open(), "r")
 		if err != nil {
 			t.Fatal(err)

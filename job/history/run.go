@@ -75,9 +75,6 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 		if err := readJSON(ctx, f, "run.json", &r.Record); err != nil {
 			return err
 		}
-		if err := checkVersion(f.key("run.json"), r.Record.Version); err != nil {
-			return err
-		}
 	case !finished:
 		return fmt.Errorf("%s is not there: no run, or one that ended before it began", f.key("run.json"))
 	}
@@ -108,9 +105,6 @@ func (r *Run) readResult(ctx context.Context, f folder) error {
 	if err := readJSON(ctx, f, "result.json", &result); err != nil {
 		return err
 	}
-	if err := checkVersion(f.key("result.json"), result.Version); err != nil {
-		return err
-	}
 	if err := checkMetrics(result.Metrics); err != nil {
 		return fmt.Errorf("%s is damaged: %w", f.key("result.json"), err)
 	}
@@ -127,15 +121,11 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, to); err != nil {
+	if err := record.Unseal(text, to); err != nil {
+		if errors.As(err, new(*record.VersionError)) {
+			return fmt.Errorf("%s cannot be read: %w", f.key(name), err)
+		}
 		return fmt.Errorf("%s is damaged: %w", f.key(name), err)
-	}
-	return nil
-}
-
-func checkVersion(key string, version int) error {
-	if version != record.Version {
-		return fmt.Errorf("%s has version %d, and this program reads %d", key, version, record.Version)
 	}
 	return nil
 }

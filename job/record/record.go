@@ -7,6 +7,7 @@
 //	lines.go   the lines of metrics/
 //	series.go  the numbers of these lines, and the names under which readers see them
 //	result.go  result.json
+//	seal.go    run.json and result.json as bytes, with a checksum of themselves
 package record
 
 import (

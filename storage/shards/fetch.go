@@ -113,6 +113,15 @@ func (c *Cache) logPulled() {
 func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	object := c.dataset.object(shard)
 	file, err := c.openOrDownload(ctx, shard, object)
+	if errors.Is(err, storage.ErrNotFound) { // some stores answer 404 while they are in trouble
+		c.log.Warn("a shard is not there and is asked for once more", "shard", shard.Name, "error", err)
+		select {
+		case <-time.After(missingWait):
+			file, err = c.openOrDownload(ctx, shard, object)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s",
@@ -122,6 +131,9 @@ func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	}
 	return file, err
 }
+
+// missingWait is the wait before a missing shard is asked for again.
+const missingWait = time.Second
 
 // openOrDownload is fetch without its advice in the errors.
 func (c *Cache) openOrDownload(ctx context.Context, shard *Shard, object storage.Object) (*shardFile, error) {
