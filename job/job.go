@@ -64,11 +64,7 @@ type Job struct {
 // ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log *slog.Logger, bars io.Writer) error {
 	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run), bars: bars}
-	closePage, err := j.listen()
-	if err != nil {
-		return err
-	}
-	defer closePage()
+	defer j.listen()()
 	hung, done := j.watch(ctx), make(chan error, 1)
 	go func() { done <- j.attempt(ctx) }()
 	select {
