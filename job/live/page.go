@@ -46,11 +46,13 @@ type pages struct {
 // page serves the report of the run in progress. It is made of what the run has reported, so a
 // request moves no byte from or to a bucket, and does not count as progress.
 func (v *View) page(o Options) http.Handler {
-	return newPages(o.Log, func(now time.Time) ([]byte, error) {
-		var b bytes.Buffer
-		err := v.report(o, now).HTML(&b)
-		return b.Bytes(), err
-	})
+	return newPages(o.Log, func(now time.Time) ([]byte, error) { return v.draw(o, now) })
+}
+
+func (v *View) draw(o Options, now time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	err := v.report(o, now).HTML(&b)
+	return b.Bytes(), err
 }
 
 func newPages(log *slog.Logger, draw func(now time.Time) ([]byte, error)) *pages {
