@@ -161,7 +161,7 @@ func (j *Job) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg), j.bucket, j.run, j.log)
+	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg, j.log), j.bucket, j.run, j.log)
 	err = machine.Interruptible(ctx, func() (err error) {
 		j.device, err = machine.OpenDevice(j.cfg, j.programs, j.log)
 		return err

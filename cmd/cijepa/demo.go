@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -29,7 +28,6 @@ func demonstrate(ctx context.Context, args []string, versions record.Versions, o
 	}
 	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket = "file://" + filepath.ToSlash(folder)
-		c.CacheDir = filepath.Join(os.TempDir(), "cijepa-demo-cache")
 	})
 	if err != nil {
 		return err
