@@ -75,7 +75,7 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 		fmt.Fprintf(out, "    depth %-2d                %6.2f %%    %6.2f %%\n", d.Depth, d.Top1, d.UntrainedTop1)
 	}
 	fmt.Fprintf(out, "  standard error            %.2f points, %d validation images\n\n", f.StandardError, r.Data.ValidationSamples)
-	fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", cfg.Bucket, r.Run)
-	_, err = fmt.Fprintf(out, "  as a page, beside other runs: cijepa report '%s'\n", cfg.Bucket)
+	fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", storage.Redacted(cfg.Bucket), r.Run)
+	_, err = fmt.Fprintf(out, "  as a page, beside other runs: cijepa report '%s'\n", storage.Redacted(cfg.Bucket))
 	return err
 }

@@ -38,7 +38,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	r.Bucket, _, _ = strings.Cut(rest[0], "?")
+	r.Bucket, _, _ = strings.Cut(storage.Redacted(rest[0]), "?")
 	if len(r.Runs)+len(r.Unreadable) == 0 {
 		return &usageError{fmt.Errorf("there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", r.Bucket)}
 	}
