@@ -113,3 +113,88 @@ func TestReportComparesEveryPresetWithThePost(t *testing.T) {
 		t.Errorf("%d of %d presets are compared with the post:\n%s", n, len(presets), text)
 	}
 }
+
+// putRun writes the run.json of a run.
+func putRun(t *testing.T, bucket, name, preset string, recipe map[string]any) {
+	t.Helper()
+	text, err := record.Seal(record.RunRecord[map[string]any]{Version: record.Version, Preset: preset, Recipe: recipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(bucket, "runs", name, "run.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, text, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReportReplacesWhatItWroteBefore and nothing else: files of others, and its own that somebody has changed, stay.
+func TestReportReplacesWhatItWroteBefore(t *testing.T) {
+	bucket, out := t.TempDir(), t.TempDir()
+	putRun(t, bucket, "a", "R-U", nil)
+	metrics := filepath.Join(bucket, "runs/a/metrics/steps-a-1-000001.jsonl")
+	lines := `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9,"images_per_second":5}` + "\n"
+	if err := errors.Join(os.Mkdir(filepath.Dir(metrics), 0o777), os.WriteFile(metrics, []byte(lines), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(out, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func() error {
+		return collect(t.Context(), []string{"file://" + bucket, "-out", out}, io.Discard, slog.New(slog.DiscardHandler))
+	}
+	write("table-other.png", "of somebody else")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("of somebody else"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	write("throughput.png", "changed by hand")
+	if err := errors.Join(os.Remove(metrics), os.Remove(filepath.Join(out, "runs.csv")), os.Symlink(victim, filepath.Join(out, "runs.csv"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(); err != nil { // now without charts
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(out, "loss.png")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a chart of the report before is left: %v", err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(out, "table-other.png"): "of somebody else", filepath.Join(out, "throughput.png"): "changed by hand", victim: "of somebody else",
+	} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	out = t.TempDir()
+	write("report.md", "of somebody else")
+	if err := run(); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "report.md") {
+		t.Errorf("a folder with another report.md: %v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || string(text) != "of somebody else" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestReportPrintsNoEscapeCodes: names from a bucket neither control the terminal nor begin a line.
+func TestReportPrintsNoEscapeCodes(t *testing.T) {
+	bucket, out := t.TempDir(), t.TempDir()
+	putRun(t, bucket, "good", "R-U", nil)
+	for _, name := range []string{"a\x1b[2Jb", "c\nd", "e\u202ef"} {
+		path := filepath.Join(bucket, "runs", name, "run.json")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte("{"), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out}, &said, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 4 || !strings.Contains(said.String(), `c\nd`) {
+		t.Errorf("%q", said.String())
+	}
+}
