@@ -14,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
-// another recipe is refused before anything is tried on the device.
+// TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the
+// first has settled, and another recipe is refused before anything is tried on the device.
 func TestTheFirstMicroBatchHolds(t *testing.T) {
 	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {

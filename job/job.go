@@ -58,10 +58,10 @@ type Job struct {
 	saver    *saver    // of the phase
 }
 
-// Run takes the run from wherever it stands to its result. It returns nil if and only if result.json
-// is committed. Progress bars go to bars, if it is not nil. To stop it, cancel ctx with a Stop as the
-// cause. Its errors wrap the sentinels of storage, *settings.Error, *machine.DeviceError or
-// ErrStopped; main makes exit codes of them.
+// Run takes the run from wherever it stands to its result. It returns nil if and only if
+// result.json is committed. Progress bars go to bars, if it is not nil. To stop it, cancel ctx with
+// a Stop as the cause. Its errors wrap the sentinels of storage, *settings.Error,
+// *machine.DeviceError or ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log *slog.Logger, bars io.Writer) error {
 	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run), bars: bars}
 	defer j.listen()()
@@ -177,9 +177,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// close closes the data. After a stop it leaves the cache to the end of the process: a worker may be
-// hashing a shard, and the time is short. The device is always left: a program may still run there, and
-// it must outlive the arrays that Go has not collected yet.
+// close closes the data. After a stop it leaves the cache to the end of the process: a worker may
+// be hashing a shard, and the time is short. The device is always left: a program may still run
+// there, and it must outlive the arrays that Go has not collected yet.
 func (j *Job) close(ctx context.Context) {
 	if ctx.Err() != nil {
 		return

@@ -141,12 +141,13 @@ type meter struct {
 	device             *model.Device
 	phase              string
 	total, step, since int64
-	last, read         time.Time     // of the newest update, of the newest look at the pace
+	last, read         time.Time     // of the newest update, of the newest pace
 	wait, busy         time.Duration // busy is the device's at the newest update
 	bar                *progressbar.ProgressBar
 }
 
-// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows nothing.
+// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows
+// nothing.
 func newMeter(w io.Writer, device *model.Device, phase string, step, total int64) *meter {
 	m := &meter{device: device, busy: device.Busy(), phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
 	if w != nil {
@@ -158,8 +159,8 @@ func newMeter(w io.Writer, device *model.Device, phase string, step, total int64
 	return m
 }
 
-// update counts one step and the time that it waited for its data, and returns the seconds since the one before, and of
-// them those in which programs ran on the device.
+// update counts one step and the time that it waited for its data, and returns the seconds since
+// the one before, and of them those in which programs ran on the device.
 func (m *meter) update(step int64, loss float64, images int, wait time.Duration) (lap, onDevice float64) {
 	lap, onDevice = time.Since(m.last).Seconds(), (m.device.Busy() - m.busy).Seconds()
 	m.last, m.busy = time.Now(), m.device.Busy()
@@ -174,14 +175,14 @@ func (m *meter) update(step int64, loss float64, images int, wait time.Duration)
 	return lap, onDevice
 }
 
-// pace is what a phase did since the last look.
+// pace is what a phase did since the pace before.
 type pace struct {
 	steps float64 // a second
 	wait  float64 // share of the time that the data was waited for
 	left  time.Duration
 }
 
-// pace gives the pace since the last look.
+// pace measures the pace since the last call.
 func (m *meter) pace() pace {
 	elapsed := time.Since(m.read).Seconds()
 	p := pace{steps: float64(m.step-m.since) / max(elapsed, 1e-9), wait: m.wait.Seconds() / max(elapsed, 1e-9)}

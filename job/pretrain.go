@@ -206,7 +206,8 @@ func (j *Job) compileSteps(learner *model.Learner, shapes []mask.Shape) error {
 	return j.compileAll(steps...)
 }
 
-// compileAll builds programs in parallel: at full size a compiler keeps few cores busy for a minute.
+// compileAll builds programs in parallel: at full size a compiler keeps few cores busy for a
+// minute.
 func (j *Job) compileAll(programs ...func() error) error {
 	var all errgroup.Group
 	for _, compile := range programs {

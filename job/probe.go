@@ -16,8 +16,8 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// probes are the two linear probes of a run: one on the frozen teacher, one on the encoder before its
-// first update, to compare with. Both see the same batches.
+// probes are the two linear probes of a run: one on the frozen teacher, one on the encoder before
+// its first update, to compare with. Both see the same batches.
 type probes struct {
 	teacher            *model.Encoder
 	trained, untrained *model.Probe

@@ -23,7 +23,7 @@ type Progress struct {
 	Skipped int64        `json:"skipped_updates"`
 
 	Alarms alarm.State  `json:"alarms"`
-	Eval   *record.Eval `json:"eval"` // the newest look of the online probe
+	Eval   *record.Eval `json:"eval"` // the newest evaluation
 
 	// These can stop a run. They count through all attempts, or a run that is preempted often would
 	// never be stopped.

@@ -40,7 +40,8 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		return fmt.Errorf("writing the card: %w", err)
 	}
 	j.journal.board.Finish(r.Metrics)
-	// No finished run is lost for its newest metrics: storage has retried them for its whole timeout.
+	// No finished run is lost for its newest metrics: storage has retried them for its whole
+	// timeout.
 	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
 		j.log.Error("the newest metrics are lost", "error", err)
 	}

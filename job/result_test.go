@@ -9,7 +9,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestCardTellsDataSettingsAndMetrics: the card of a teacher tells data, settings and figures, and its lines for timm build the encoder of the settings.
+// TestCardTellsDataSettingsAndMetrics: the card of a teacher tells data, settings and figures, and
+// its lines for timm build the encoder of the settings.
 func TestCardTellsDataSettingsAndMetrics(t *testing.T) {
 	knn := 61.5
 	r := settings.Result{Run: "R-A05-B08-s3", Preset: "R-A05-B08", Recipe: settings.Defaults().Recipe,

@@ -13,8 +13,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// silentWork is the longest time that healthy work goes without a sign of progress: the compiler at one
-// program, or an update on few cores.
+// silentWork is the longest time that healthy work goes without a sign of progress: the compiler at
+// one program, or an update on few cores.
 const silentWork = 10 * time.Minute
 
 // stall is the time without progress after which the run counts as hung. Two storage timeouts can
@@ -42,8 +42,8 @@ func (j *Job) listen() (closePage func()) {
 }
 
 // watch yields a device error when the run has made no progress for too long: a device may never
-// answer, and a last checkpoint cannot be had from it. Another machine may do better. A run that was
-// told to stop has less time than that, so nothing comes after the end of ctx.
+// answer, and a last checkpoint cannot be had from it. Another machine may do better. A run that
+// was told to stop has less time than that, so nothing comes after the end of ctx.
 func (j *Job) watch(ctx context.Context) <-chan error {
 	hung, limit := make(chan error, 1), stall(j.cfg) // read before the attempt sets its micro-batch
 	go func() {
@@ -59,8 +59,8 @@ func (j *Job) watch(ctx context.Context) <-chan error {
 	return hung
 }
 
-// readBefore gives the page what earlier attempts have left of the run. It reads beside the run: no run
-// waits or fails for it. The returned function ends the reading.
+// readBefore gives the page what earlier attempts have left of the run. It reads beside the run: no
+// run waits or fails for it. The returned function ends the reading.
 func (j *Job) readBefore(ctx context.Context) (end func()) {
 	if j.cfg.Listen == "" {
 		return func() {}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestCheckCommand: what is found goes to standard output, and the exit code says whether a run could begin.
+// TestCheckCommand: what is found goes to standard output, and the exit code says whether a run
+// could begin.
 func TestCheckCommand(t *testing.T) {
 	bucket := newBucket(t)
 	for _, c := range []struct {

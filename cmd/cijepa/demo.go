@@ -16,8 +16,8 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// demonstrate runs cijepa demo: it packs the demonstration's data into the bucket (CIJEPA_BUCKET, or
-// ./cijepa-demo), runs the job on it and prints the result.
+// demonstrate runs cijepa demo: it packs the demonstration's data into the bucket (CIJEPA_BUCKET,
+// or ./cijepa-demo), runs the job on it and prints the result.
 func demonstrate(ctx context.Context, args []string, versions record.Versions, out, bars io.Writer, log *slog.Logger) error {
 	if _, err := parse(newFlags("demo", demoUsage), args, 0, out); err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Exit codes. k8s/base/job.yaml maps them to what the cluster does next. 2 is not among them, because a
-// Go panic exits with it.
+// Exit codes. k8s/base/job.yaml maps them to what the cluster does next. 2 is not among them,
+// because a Go panic exits with it.
 const (
 	exitDone        = 0
 	exitFailed      = 1

@@ -79,8 +79,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// noPlugin is the exit code of a backend whose plugin is not there: a program without XLA never has one, with it another machine
-// may.
+// noPlugin is the exit code of a backend whose plugin is not there: a program without XLA never has
+// one, with it another machine may.
 func noPlugin() int {
 	if slices.Contains(compute.List(), "xla") {
 		return exitUnreachable

@@ -9,7 +9,8 @@ import (
 
 const module = "github.com/cijepa/cijepa"
 
-// rooms says which of our packages each package may import, directly; cmd may import all. Imports go down only.
+// rooms says which of our packages each package may import, directly; cmd may import all. Imports
+// go down only.
 var rooms = map[string][]string{
 	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
 		"job/report", "job/settings", "model", "storage", "storage/checkpoint", "storage/pack", "storage/shards"},

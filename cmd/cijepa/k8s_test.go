@@ -119,7 +119,8 @@ func set(t *testing.T, overlay, path string, to any) bool {
 	return false
 }
 
-// TestFailurePolicyIsTheExitCodes: what the cluster does after an exit is what exit.go says, and in the order that counts.
+// TestFailurePolicyIsTheExitCodes: what the cluster does after an exit is what exit.go says, and in
+// the order that counts.
 func TestFailurePolicyIsTheExitCodes(t *testing.T) {
 	var m manifest
 	readYAML(t, "base/job.yaml", &m)
@@ -180,7 +181,8 @@ func TestStopFitsTheGracePeriod(t *testing.T) {
 	}
 }
 
-// TestCacheFitsItsVolume: the kubelet evicts a pod that fills its volume, so the program must stop short of that.
+// TestCacheFitsItsVolume: the kubelet evicts a pod that fills its volume, so the program must stop
+// short of that.
 func TestCacheFitsItsVolume(t *testing.T) {
 	var m manifest
 	var c customization
@@ -203,7 +205,8 @@ func TestCacheFitsItsVolume(t *testing.T) {
 	}
 }
 
-// TestProbeAndScrapeFindTheListener: a liveness probe on another port would end every run after three minutes.
+// TestProbeAndScrapeFindTheListener: a liveness probe on another port would end every run after
+// three minutes.
 func TestProbeAndScrapeFindTheListener(t *testing.T) {
 	var m manifest
 	var c customization

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestListen: a run that is watched without a pause, and stopped and started again, is to the bit the run that nobody
-// watched, and ends as fast.
+// TestListen: a run that is watched without a pause, and stopped and started again, is to the bit
+// the run that nobody watched, and ends as fast.
 func TestListen(t *testing.T) {
 	alone := newBucket(t)
 	c, log := start(t, alone)
@@ -67,7 +67,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// scrape asks for everything until nobody answers, and gives the last metrics. A fault of health ends it with a sentence.
+// scrape asks for everything until nobody answers, and gives the last metrics. A fault of health
+// ends it with a sentence.
 func scrape(ctx context.Context, url string) (last string) {
 	for ctx.Err() == nil {
 		for _, path := range []string{"/metrics", "/healthz", "/"} {

@@ -21,15 +21,15 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// version and commit are set by the linker: -ldflags "-X main.version=... -X main.commit=...". Without
-// it the commit is that of the checkout, where Go knows it.
+// version and commit are set by the linker: -ldflags "-X main.version=... -X main.commit=...".
+// Without it the commit is that of the checkout, where Go knows it.
 var (
 	version = "devel"
 	commit  string
 )
 
-// exitMargin is the time between the deadline of the last checkpoint and os.Exit. A device may never
-// answer, and SIGKILL would come next: Kubernetes counts 137 as a failure of the Job.
+// exitMargin is the time between the deadline of the last checkpoint and os.Exit. A device may
+// never answer, and SIGKILL would come next: Kubernetes counts 137 as a failure of the Job.
 const exitMargin = 2 * time.Second
 
 func main() {
@@ -115,7 +115,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 }
 
-// ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the process.
+// ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the
+// process.
 func ignoreSIGPIPE() { signal.Ignore(syscall.SIGPIPE) }
 
 // show runs a command that prints one text.

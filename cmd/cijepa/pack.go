@@ -67,7 +67,8 @@ func (p *packing) parse(args []string, n int) (rest, classes []string, err error
 	return rest, classes, nil
 }
 
-// mistake makes a usage error of what only another command line can mend: another source, class file or prefix.
+// mistake makes a usage error of what only another command line can mend: another source, class
+// file or prefix.
 func mistake(err error) error {
 	if errors.Is(err, storage.ErrUnfit) || errors.Is(err, storage.ErrExists) {
 		return &usageError{err}
@@ -75,7 +76,8 @@ func mistake(err error) error {
 	return err
 }
 
-// openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a typing mistake.
+// openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a
+// typing mistake.
 func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
 	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {

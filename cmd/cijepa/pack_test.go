@@ -32,7 +32,8 @@ func folderOf(t *testing.T, names ...string) string {
 	return root
 }
 
-// packed runs cijepa pack on a source that is not looked at, and gives what it printed and the names in the bucket's folder.
+// packed runs cijepa pack on a source that is not looked at, and gives what it printed and the
+// names in the bucket's folder.
 func packed(t *testing.T, bucket, source string, flags ...string) (said string, stored []string, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -45,7 +46,8 @@ func packed(t *testing.T, bucket, source string, flags ...string) (said string, 
 	return out.String(), stored, err
 }
 
-// TestPackRefusesWhatNoRunCanUse: what only another command line can mend is a usage error, and nothing is uploaded.
+// TestPackRefusesWhatNoRunCanUse: what only another command line can mend is a usage error, and
+// nothing is uploaded.
 func TestPackRefusesWhatNoRunCanUse(t *testing.T) {
 	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/4.jpg")
 	classes := func(text string) string {
@@ -87,7 +89,8 @@ func TestPackRefusesWhatNoRunCanUse(t *testing.T) {
 	}
 }
 
-// TestPackOverAnother: a destination that holds another data set is a usage error that names the index, also when the shard in question was never there.
+// TestPackOverAnother: a destination that holds another data set is a usage error that names the
+// index, also when the shard in question was never there.
 func TestPackOverAnother(t *testing.T) {
 	bucket := t.TempDir()
 	if _, _, err := packed(t, bucket, folderOf(t, "train/a/1.jpg", "val/a/2.jpg")); err != nil {
@@ -102,7 +105,8 @@ func TestPackOverAnother(t *testing.T) {
 	}
 }
 
-// TestPackWarns: what may be a mistake and can be packed is told after the summary, a line for each kind.
+// TestPackWarns: what may be a mistake and can be packed is told after the summary, a line for each
+// kind.
 func TestPackWarns(t *testing.T) {
 	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "train/c/", "train/d/5.jpg", "val/a/3.jpg", "val/c/4.jpg", "val/e/")
 	said, _, err := packed(t, t.TempDir(), source)

@@ -31,7 +31,8 @@ const (
 	versionUsage = "version: print the versions of what would compute a run."
 )
 
-// errUsage marks errors of the command line, exit code 64. It is never printed; usageError has the text.
+// errUsage marks errors of the command line, exit code 64. It is never printed; usageError has the
+// text.
 var errUsage = errors.New("a fault of the command line")
 
 // usageError is an errUsage with its text.
@@ -59,8 +60,8 @@ func newFlags(name, synopsis string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads the flags and the n arguments of a command, in any order. For -h it prints the help and
-// returns flag.ErrHelp.
+// parse reads the flags and the n arguments of a command, in any order. For -h it prints the help
+// and returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []string, err error) {
 	flags.SetOutput(io.Discard) // package flag would print the whole help with every error
 	for {

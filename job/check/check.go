@@ -22,6 +22,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/mask"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 	"github.com/cijepa/cijepa/storage/shards"
@@ -63,6 +64,7 @@ type check struct {
 	device   *model.Device       // nil: cannot be opened
 	rate     float64             // of an upload, in bytes a second; 0: not known
 	update   float64             // of an update, in seconds; 0: not known
+	shape    mask.Shape          // see meanShape
 
 	faults   settings.Error // of the settings
 	errs     []error        // other faults
