@@ -3,7 +3,6 @@ package job
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -17,8 +16,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// begin writes run.json, or joins the run whose run.json is there. A run of another recipe or of other
-// data is refused before anything is compiled.
+// begin writes run.json, or joins the run whose run.json is there. A run of another recipe or of
+// other data is refused before anything is compiled.
 func (j *Job) begin(ctx context.Context) error {
 	want := settings.RunRecord{
 		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions,
@@ -34,7 +33,7 @@ func (j *Job) begin(ctx context.Context) error {
 	}
 	begun := want
 	begun.Recipe, begun.Begun = j.cfg.Recipe, time.Now().UTC()
-	text, err := json.MarshalIndent(begun, "", "  ")
+	text, err := record.Seal(begun)
 	if err != nil {
 		return err
 	}
@@ -62,8 +61,9 @@ func (j *Job) join(ctx context.Context, want settings.RunRecord, text []byte) er
 	return j.chooseMicroBatch(ctx, &stored.Recipe)
 }
 
-// environment names what decides the last bits of a run beside its recipe: the program, Go, GoMLX, the
-// image decoder, the device, and the plugin, its driver and flags or, without a plugin, the vector unit.
+// environment names what decides the last bits of a run beside its recipe: the program, Go, GoMLX,
+// the image decoder, the device, and the plugin, its driver and flags or, without a plugin, the
+// vector unit.
 func (j *Job) environment() string {
 	v := j.versions
 	here := fmt.Sprintf("cijepa %s %s build %s, %s %s, gomlx %s, go-xla %s, %s, %s",
@@ -95,8 +95,8 @@ func (j *Job) recordEnvironment(p *Progress) {
 	}
 }
 
-// chooseMicroBatch chooses the micro-batch of a new run, or checks that the device has the memory for
-// that of a run that has begun, whose recipe is stored.
+// chooseMicroBatch chooses the micro-batch of a new run, or checks that the device has the memory
+// for that of a run that has begun, whose recipe is stored.
 func (j *Job) chooseMicroBatch(ctx context.Context, stored *settings.Recipe) (err error) {
 	j.live.Doing("trying the largest step")
 	j.cfg, err = machine.ChooseMicroBatch(ctx, j.device, j.cfg, stored, stored == nil, j.log)

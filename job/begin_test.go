@@ -1,7 +1,6 @@
 package job
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -15,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the first has settled, and
-// another recipe is refused before anything is tried on the device.
+// TestTheFirstMicroBatchHolds: of two attempts that begin a run at once the second takes what the
+// first has settled, and another recipe is refused before anything is tried on the device.
 func TestTheFirstMicroBatchHolds(t *testing.T) {
 	device, err := model.DeviceOptions{}.Open("go:ops_sequential")
 	if err != nil {
@@ -27,7 +26,7 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	bucket := storagetest.Memory(t)
 	theirs := settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&shards.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
 	theirs.Recipe.MicroBatch = 2
-	text, err := json.Marshal(theirs)
+	text, err := record.Seal(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/safetensors"
 	"github.com/cijepa/cijepa/storage"
@@ -33,8 +34,8 @@ type position struct {
 	progress *Progress
 }
 
-// restore loads the newest whole checkpoint. A run without a checkpoint begins with its initial state.
-// storage/checkpoint passes over a damaged checkpoint for the one before it, and says so.
+// restore loads the newest whole checkpoint. A run without a checkpoint begins with its initial
+// state. storage/checkpoint passes over a damaged checkpoint for the one before it, and says so.
 func (j *Job) restore(ctx context.Context) (position, error) {
 	j.live.Doing("restoring")
 	at := position{phase: record.Pretraining}
@@ -107,8 +108,18 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
 }
 
-// loadError gives an error of loading a part its kind. Arrays of another network are damage; an upload
-// that failed is the device's error; storage's own errors have their kind already.
+// checkStep refuses a position beyond the end of its phase: no run of these settings has been there,
+// whatever the manifest says.
+func checkStep(at position, total int64) error {
+	if at.step <= total {
+		return nil
+	}
+	return unsavable{fmt.Errorf("restoring: %w: the newest checkpoint is of update %d of phase %s, which has %d: "+
+		"put the manifests back from a copy, or begin another %s", storage.ErrCorrupt, at.step, at.phase, total, settings.Variable("Run"))}
+}
+
+// loadError gives an error of loading a part its kind. Arrays of another network are damage; an
+// upload that failed is the device's error; storage's own errors have their kind already.
 func loadError(err error) error {
 	switch {
 	case errors.Is(err, safetensors.ErrFormat):
@@ -119,8 +130,8 @@ func loadError(err error) error {
 	return err
 }
 
-// upload takes a copy of the position, as a checkpoint to commit. On a device with memory of its own
-// the copy is still on its way to the host when the next update begins.
+// upload takes a copy of the position, as a checkpoint to commit. On a device with memory of its
+// own the copy is still on its way to the host when the next update begins.
 func (at position) upload() (upload, error) {
 	start := time.Now()
 	parts, err := at.parts()
@@ -136,8 +147,8 @@ func readPart(c checkpoint.Checkpoint, name string) ([]byte, error) {
 	return text, errors.Join(err, r.Close())
 }
 
-// part reads a part of a checkpoint. The checksum is compared at the end of the part. Close reads to
-// the end, so that a reader that gave up over senseless bytes learns whether they were damaged.
+// part reads a part of a checkpoint. The checksum is compared at the end of the part. Close reads
+// to the end, so that a reader that gave up over senseless bytes learns whether they were damaged.
 type part struct{ io.ReadCloser }
 
 func openPart(c checkpoint.Checkpoint, name string) (io.ReadCloser, error) {
@@ -175,8 +186,8 @@ func (at position) parts() ([]checkpoint.Part, error) {
 	return parts, nil
 }
 
-// digest is the sha256 of the names, sizes and bytes of the model's parts, in order. Two runs with the
-// same digest have the same weights, moments and counts. It ends early with ctx.
+// digest is the sha256 of the names, sizes and bytes of the model's parts, in order. Two runs with
+// the same digest have the same weights, moments and counts. It ends early with ctx.
 func digest(ctx context.Context, parts []checkpoint.Part) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {

@@ -209,8 +209,8 @@ func (e *evaluator) wait(ctx context.Context) error {
 	}
 }
 
-// fitTimeout is how long a stop waits for the running evaluation. At full size both classifiers take
-// one core a few seconds. An evaluation that takes longer is lost, and nothing else.
+// fitTimeout is how long a stop waits for the running evaluation. At full size both classifiers
+// take one core a few seconds. An evaluation that takes longer is lost, and nothing else.
 const fitTimeout = 3 * time.Second
 
 // stop waits a moment for the running evaluation.
@@ -234,8 +234,8 @@ func (e *evaluator) add(line record.Eval) error {
 type sample struct{ shard, sample int }
 
 // spread chooses up to n samples of a split, as evenly over its classes as their order allows: the
-// first ones of every class. Where classes are mixed, as in what this program packs, they lie in the
-// first few shards.
+// first ones of every class. Where classes are mixed, as in what this program packs, they lie in
+// the first few shards.
 func spread(split []shards.Shard, classes, n int) []sample {
 	most := (n + classes - 1) / classes
 	taken := make([]int, classes)

@@ -17,7 +17,8 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// TestBankIsSpreadOverClasses: of every class the first samples, as many of each as of the others, in the order of the split.
+// TestBankIsSpreadOverClasses: of every class the first samples, as many of each as of the others,
+// in the order of the split.
 func TestBankIsSpreadOverClasses(t *testing.T) {
 	split := []shards.Shard{
 		{Samples: shards.Samples{Labels: []int32{0, 0, 0, 1}}},
@@ -38,8 +39,8 @@ func TestBankIsSpreadOverClasses(t *testing.T) {
 	}
 }
 
-// TestEvaluationsCostUnderOnePercent: by operations the looks of every run of the table take less than a hundredth of its pretraining, and of
-// what is kept in memory no more than is said.
+// TestEvaluationsCostUnderOnePercent: by operations the looks of every run of the table take less
+// than a hundredth of its pretraining, and of what is kept in memory no more than is said.
 func TestEvaluationsCostUnderOnePercent(t *testing.T) {
 	for _, row := range settings.Presets() {
 		cfg := settings.Defaults()
@@ -56,7 +57,8 @@ func TestEvaluationsCostUnderOnePercent(t *testing.T) {
 	}
 }
 
-// TestEvaluatorSeesTheImagesOfTheValidationSplit: the images of the online probe are those that the evaluation sees, one by one.
+// TestEvaluatorSeesTheImagesOfTheValidationSplit: the images of the online probe are those that the
+// evaluation sees, one by one.
 func TestEvaluatorSeesTheImagesOfTheValidationSplit(t *testing.T) {
 	cfg, _ := fashionRun(t, func(c *settings.Config) { c.ProbeBatch = 10 })
 	j := openTestJob(t, cfg)
@@ -98,8 +100,9 @@ func openTestJob(t *testing.T, cfg settings.Config) *Job {
 	return j
 }
 
-// TestInterruptedEvaluationIsTakenAgain: a look that a stop interrupts, whatever it was doing, leaves nothing behind, and the next attempt takes
-// it as if nothing had been; a look that was taken is not taken again.
+// TestInterruptedEvaluationIsTakenAgain: a look that a stop interrupts, whatever it was doing,
+// leaves nothing behind, and the next attempt takes it as if nothing had been; a look that was
+// taken is not taken again.
 func TestInterruptedEvaluationIsTakenAgain(t *testing.T) {
 	cfg, bucket := fashionRun(t, func(c *settings.Config) { c.Batch = 8 })
 	j := openTestJob(t, cfg)

@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/model"
 )
 
-// healthImages is the number of validation images that the teacher's features are measured on at the
-// end of every epoch. They are the same images all through a run.
+// healthImages is the number of validation images that the teacher's features are measured on at
+// the end of every epoch. They are the same images all through a run.
 const healthImages = 256
 
 // health measures the teacher's features. It reads the state and changes nothing.

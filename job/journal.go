@@ -15,8 +15,9 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// journal buffers metrics lines by file. Each flush writes one object a file; a flush goes before every
-// checkpoint. An attempt that is killed loses the lines of the updates that the next one takes again.
+// journal buffers metrics lines by file. Each flush writes one object a file; a flush goes before
+// every checkpoint. An attempt that is killed loses the lines of the updates that the next one
+// takes again.
 type journal struct {
 	mu        sync.Mutex
 	files     map[string][]byte // guarded by mu: the loop adds, the uploader flushes
@@ -24,8 +25,8 @@ type journal struct {
 	board     board.Board       // the same for TensorBoard
 }
 
-// follow calls f with every line as it is added: a record.Step, Health, Eval or Alarm. The loop waits
-// for f.
+// follow calls f with every line as it is added: a record.Step, Health, Eval or Alarm. The loop
+// waits for f.
 func (j *journal) follow(f func(line any)) { j.followers = append(j.followers, f) }
 
 // add appends a line to one of the files that package record names.

@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -77,6 +78,7 @@ func (l *loop) after(ctx context.Context, at *position, t taken) error {
 	at.progress.Bad = l.bad()
 	lap, onDevice := l.meter.update(at.step, t.loss, t.images, t.wait)
 	at.progress.took(at.phase, lap, onDevice, t.wait.Seconds())
+	j.account(at.progress)
 	if at.step%int64(j.cfg.LogEvery) == 0 || at.step == l.total {
 		if err := l.report(ctx, *at); err != nil {
 			return err
@@ -101,12 +103,26 @@ func (l *loop) report(ctx context.Context, at position) error {
 	line.Phase, line.Step, line.Epoch = at.phase, at.step, float64(at.step)/float64(l.perEpoch)
 	line.ImagesPerSecond, line.DataWait = pace.steps*float64(l.batch), pace.wait
 	line.Skipped, line.Bad = at.progress.Skipped, int64(len(at.progress.Bad))
+	line.Cost, line.DeviceMemory = at.progress.cost(), at.progress.deviceMemory()
+	if at.phase == record.Pretraining {
+		line.MFU = j.mfu(line.ImagesPerSecond)
+	}
 	level := slog.LevelInfo
 	if j.bars != nil {
 		level = slog.LevelDebug // a progress bar shows the same
 	}
-	j.log.Log(ctx, level, "step", "phase", line.Phase, "step", line.Step, "of", l.total, "loss", line.Loss,
-		"lr", line.LR, "images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", pace.left.String())
+	attrs := []any{"phase", line.Phase, "step", line.Step, "of", l.total, "loss", line.Loss,
+		"lr", line.LR, "images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", pace.left.String()}
+	for _, known := range []struct {
+		name  string
+		value *float64
+	}{{"mfu", line.MFU}, {"device_memory", line.DeviceMemory}, {"cost", line.Cost}} {
+		if known.value != nil {
+			attrs = append(attrs, known.name, *known.value)
+		}
+	}
+	j.log.Log(ctx, level, "step", attrs...)
+	j.trainer.Report(trainer.Underway(line, l.total, pace.left, at.progress.Eval, at.progress.Alarms.Count))
 	return j.journal.add(record.Steps, line)
 }
 
@@ -141,12 +157,13 @@ type meter struct {
 	device             *model.Device
 	phase              string
 	total, step, since int64
-	last, read         time.Time     // of the newest update, of the newest look at the pace
+	last, read         time.Time     // of the newest update, of the newest pace
 	wait, busy         time.Duration // busy is the device's at the newest update
 	bar                *progressbar.ProgressBar
 }
 
-// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows nothing.
+// newMeter begins to measure a phase of total steps of which step are done. A nil writer shows
+// nothing.
 func newMeter(w io.Writer, device *model.Device, phase string, step, total int64) *meter {
 	m := &meter{device: device, busy: device.Busy(), phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
 	if w != nil {
@@ -158,8 +175,8 @@ func newMeter(w io.Writer, device *model.Device, phase string, step, total int64
 	return m
 }
 
-// update counts one step and the time that it waited for its data, and returns the seconds since the one before, and of
-// them those in which programs ran on the device.
+// update counts one step and the time that it waited for its data, and returns the seconds since
+// the one before, and of them those in which programs ran on the device.
 func (m *meter) update(step int64, loss float64, images int, wait time.Duration) (lap, onDevice float64) {
 	lap, onDevice = time.Since(m.last).Seconds(), (m.device.Busy() - m.busy).Seconds()
 	m.last, m.busy = time.Now(), m.device.Busy()
@@ -174,14 +191,14 @@ func (m *meter) update(step int64, loss float64, images int, wait time.Duration)
 	return lap, onDevice
 }
 
-// pace is what a phase did since the last look.
+// pace is what a phase did since the pace before.
 type pace struct {
 	steps float64 // a second
 	wait  float64 // share of the time that the data was waited for
 	left  time.Duration
 }
 
-// pace gives the pace since the last look.
+// pace measures the pace since the last call.
 func (m *meter) pace() pace {
 	elapsed := time.Since(m.read).Seconds()
 	p := pace{steps: float64(m.step-m.since) / max(elapsed, 1e-9), wait: m.wait.Seconds() / max(elapsed, 1e-9)}

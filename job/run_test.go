@@ -21,14 +21,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/pack"
 )
 
-// fashionRun gives the settings of a run of 105 updates on a part of the demonstration's images, 21 an epoch, and its
-// bucket. Real images matter here: on noise a healthy network makes all of them look alike, and is right.
+func TestMain(m *testing.M) {
+	machinetest.UnsetSettings()
+	os.Exit(m.Run())
+}
+
+// fashionRun gives the settings of a run of 105 updates on a part of the demonstration's images, 21
+// an epoch, and its bucket. Real images matter here: on noise a healthy network makes all of them
+// look alike, and is right.
 func fashionRun(t *testing.T, adjust func(*settings.Config)) (settings.Config, *storage.Bucket) {
 	t.Helper()
 	url := "file://" + filepath.ToSlash(t.TempDir())
@@ -132,11 +139,12 @@ func resultOf(t *testing.T, bucket *storage.Bucket) (r settings.Result) {
 	return r
 }
 
-// TestBrokenRunsRaiseAlarms: real runs that are broken by their settings raise what they should, in the log, in the journal and in
-// the result; a healthy one, and the plain I-JEPA baseline, raise nothing.
+// TestBrokenRunsRaiseAlarms: real runs that are broken by their settings raise what they should, in
+// the log, in the journal and in the result; a healthy one, and the plain I-JEPA baseline, raise
+// nothing.
 func TestBrokenRunsRaiseAlarms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains nets that break")
+		t.Skip("not with -short: trains nets that break")
 	}
 	for _, c := range []struct {
 		name   string
@@ -202,7 +210,8 @@ func figures(values []*float64) string {
 	return fmt.Sprint(all)
 }
 
-// TestRunWithEverythingBesideIt is for the race detector: a run with all that runs beside it, as often as can be.
+// TestRunWithEverythingBesideIt is for the race detector: a run with all that runs beside it, as
+// often as can be.
 func TestRunWithEverythingBesideIt(t *testing.T) {
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {
 		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
@@ -216,7 +225,8 @@ func TestRunWithEverythingBesideIt(t *testing.T) {
 	}
 }
 
-// TestEvaluationsChangeNothing: with and without the online probe a run computes the same state to the bit, and the same figures.
+// TestEvaluationsChangeNothing: with and without the online probe a run computes the same state to
+// the bit, and the same figures.
 func TestEvaluationsChangeNothing(t *testing.T) {
 	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {

@@ -22,7 +22,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// newTestSaver is a saver over a store that fails on demand. Its position has no weights, only progress.
+// newTestSaver is a saver over a store that fails on demand. Its position has no weights, only
+// progress.
 func newTestSaver(t *testing.T, store *storagetest.Store, attempt string) (*saver, position) {
 	t.Helper()
 	cfg := settings.Defaults()
@@ -74,8 +75,8 @@ func TestTrainingOutlivesFailedUploads(t *testing.T) {
 	}
 }
 
-// TestSaveTimeoutEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is one that another attempt, later, may mend, and names
-// its cause.
+// TestSaveTimeoutEndsWithStorageTrouble: whatever kept checkpoints from being committed, the end is
+// one that another attempt, later, may mend, and names its cause.
 func TestSaveTimeoutEndsWithStorageTrouble(t *testing.T) {
 	s, at := newTestSaver(t, storagetest.NewStore(t), "a")
 	s.job.cfg.RetryTimeout = time.Nanosecond
@@ -114,8 +115,8 @@ func TestOvertakenStops(t *testing.T) {
 	}
 }
 
-// TestLastFitsItsDeadline: the last checkpoint is written when it fits, and not begun when the last upload's rate says
-// that it cannot.
+// TestLastFitsItsDeadline: the last checkpoint is written when it fits, and not begun when the last
+// upload's rate says that it cannot.
 func TestLastFitsItsDeadline(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
@@ -142,7 +143,8 @@ func TestLastFitsItsDeadline(t *testing.T) {
 	}
 }
 
-// TestDeadlineCountsFromTheSignal: what the run still had to do after SIGTERM is taken off the time for the last checkpoint.
+// TestDeadlineCountsFromTheSignal: what the run still had to do after SIGTERM is taken off the time
+// for the last checkpoint.
 func TestDeadlineCountsFromTheSignal(t *testing.T) {
 	for _, c := range []struct{ ago, need time.Duration }{{0, 5 * time.Second}, {9 * time.Second, 5 * time.Second}} {
 		s, at := newTestSaver(t, storagetest.NewStore(t), "a")
@@ -151,15 +153,15 @@ func TestDeadlineCountsFromTheSignal(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(Stop{At: time.Now().Add(-c.ago)})
 		err := s.job.stop(ctx, at, context.Cause(ctx))
-		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline
+		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline()
 		if !errors.Is(err, ErrStopped) || saved != fits {
 			t.Errorf("%v after the signal, %v needed: saved %v, %v", c.ago, c.need, saved, err)
 		}
 	}
 }
 
-// TestAnErrorSavesFirst: data that cannot be read cost no steps; after an error of the device nothing is asked of it, and an attempt
-// that was overtaken writes nothing more.
+// TestAnErrorSavesFirst: data that cannot be read cost no steps; after an error of the device
+// nothing is asked of it, and an attempt that was overtaken writes nothing more.
 func TestAnErrorSavesFirst(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -173,7 +175,8 @@ func TestAnErrorSavesFirst(t *testing.T) {
 	}
 }
 
-// TestLoadErrorHasItsKind: what cannot be loaded is damage when others have written it, the device's fault when it did not take it, and else as the store says.
+// TestLoadErrorHasItsKind: what cannot be loaded is damage when others have written it, the
+// device's fault when it did not take it, and else as the store says.
 func TestLoadErrorHasItsKind(t *testing.T) {
 	var device *machine.DeviceError
 	for _, of := range []error{storage.ErrCorrupt, storage.ErrUnreachable, storage.ErrDenied, Stop{At: time.Now()}, errors.New("400")} {
@@ -192,8 +195,8 @@ func TestLoadErrorHasItsKind(t *testing.T) {
 	}
 }
 
-// TestPhaseEndIsCommittedOnce: the end is committed once, what runs beside the upload sees the bytes that are committed, and a stop in
-// it leaves the upload to its deadline.
+// TestPhaseEndIsCommittedOnce: the end is committed once, what runs beside the upload sees the
+// bytes that are committed, and a stop in it leaves the upload to its deadline.
 func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
@@ -228,7 +231,8 @@ func TestPhaseEndIsCommittedOnce(t *testing.T) {
 	}
 }
 
-// TestMetricsBetweenCheckpoints: lines reach the bucket without a checkpoint, and none is written twice.
+// TestMetricsBetweenCheckpoints: lines reach the bucket without a checkpoint, and none is written
+// twice.
 func TestMetricsBetweenCheckpoints(t *testing.T) {
 	store := storagetest.NewStore(t)
 	s, at := newTestSaver(t, store, "a")
@@ -262,8 +266,8 @@ func TestMetricsBetweenCheckpoints(t *testing.T) {
 	}
 }
 
-// TestMetricsDoNotHoldUpTheState: metrics that the bucket does not take cost a checkpoint seconds, and the last one a second;
-// they come with a later flush.
+// TestMetricsDoNotHoldUpTheState: metrics that the bucket does not take cost a checkpoint seconds,
+// and the last one a second; they come with a later flush.
 func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)
@@ -305,8 +309,8 @@ func TestMetricsDoNotHoldUpTheState(t *testing.T) {
 	})
 }
 
-// TestPhaseEndOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no step; one that does so for
-// longer than the patience of the run ends it.
+// TestPhaseEndOutlivesAnOutage: a bucket that refuses everything for a while costs a wait and no
+// step; one that does so for longer than the patience of the run ends it.
 func TestPhaseEndOutlivesAnOutage(t *testing.T) {
 	for _, outage := range []time.Duration{20 * time.Minute, 2 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -330,7 +334,8 @@ func TestPhaseEndOutlivesAnOutage(t *testing.T) {
 	}
 }
 
-// TestOneUploadAtATime: however fast checkpoints are asked for, no object is written while another checkpoint's is.
+// TestOneUploadAtATime: however fast checkpoints are asked for, no object is written while another
+// checkpoint's is.
 func TestOneUploadAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storagetest.NewStore(t)

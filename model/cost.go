@@ -138,6 +138,19 @@ func (c Config) FLOPs(s mask.Shape) float64 {
 	return teacher + student + 3*float64(c.Slots())*predictor
 }
 
+// MeanFLOPs is FLOPs over the mask shapes by how often they are drawn.
+func (c Config) MeanFLOPs() (float64, error) {
+	masker, err := c.Masker()
+	if err != nil {
+		return 0, err
+	}
+	mean := 0.0
+	for _, s := range masker.Shapes() {
+		mean += s.Probability * c.FLOPs(s)
+	}
+	return mean, nil
+}
+
 // EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest
 // collected depth.
 func (c Config) EncoderFLOPs() float64 {

@@ -8,16 +8,16 @@
 //
 // This is the layout of a bucket that runs and datasets share:
 //
-//	<data prefix>/index.json                       written last: the dataset is whole
-//	<data prefix>/train-000000.tar val-000000.tar  WebDataset: NAME.jpg|jpeg|png + NAME.cls
+//	<data prefix>/index.json                           written last: the dataset is whole
+//	<data prefix>/train-000000.tar val-000000.tar      WebDataset: NAME.jpg|jpeg|png + NAME.cls
 //
-//	runs/<run>/run.json                            created once: settings, fingerprint, seed
-//	runs/<run>/state/<phase>-<step>-<attempt>/...  the parts of a checkpoint, immutable
-//	runs/<run>/manifest/<12 digits>.json           created once: the commit of a checkpoint
-//	runs/<run>/metrics/<name>-<attempt>-<n>        one object per flush
-//	runs/<run>/programs/<key>                      compiled programs, for the same kernels
-//	runs/<run>/teacher.safetensors, README.md      the final teacher, its card
-//	runs/<run>/result.json                         created once: the last write
+//	runs/<run>/run.json                                created once: settings, fingerprint, seed
+//	runs/<run>/state/<phase>-<step>-<attempt>/...      the parts of a checkpoint, immutable
+//	runs/<run>/manifest/<12 digits>.json               created once: the commit of a checkpoint
+//	runs/<run>/metrics/[<phase>/]<name>-<attempt>-<n>  one object per flush
+//	runs/<run>/programs/<key>                          compiled programs, for the same kernels
+//	runs/<run>/teacher.safetensors, README.md          the final teacher, its card
+//	runs/<run>/result.json                             created once: the last write
 //
 // # Conditional writes
 //

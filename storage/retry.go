@@ -24,6 +24,10 @@ type Options struct {
 	// [ErrNoFolder]. Otherwise Open makes the directory.
 	MustExist bool
 
+	// Interactive says that a person waits: a host that is not known is an error of [Open] after a few
+	// tries. A run is patient, because the name service may come up after its pod.
+	Interactive bool
+
 	// idleTimeout is how long an attempt may go without progress before it is cancelled; 30 seconds
 	// when zero.
 	idleTimeout time.Duration
@@ -37,6 +41,8 @@ type Options struct {
 type place struct {
 	scheme string // of its URL
 	dir    string // of a file:// bucket: the directory that keys are relative to; else empty
+
+	secrets // of its URL
 }
 
 const (
@@ -179,7 +185,7 @@ func (s *retryState) wait(ctx context.Context, err error) error {
 		return wrapError(ctx, s.options.place, s.act, s.key, err)
 	}
 	s.options.Log.Warn("storage operation failed, trying again", "act", s.act, "key", s.key,
-		"wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
+		"wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", s.options.hide(oneLine{err}.Error()))
 	select {
 	case <-time.After(wait):
 		return nil
@@ -199,7 +205,10 @@ func (s *retryState) retryable(err error) bool {
 	}
 	switch classify(err) {
 	case classTransient:
-		return true
+		if !s.options.Interactive || !unknownHost(err) {
+			return true
+		}
+		fallthrough
 	case classDenied, classPermanent, classCorrupt:
 		s.suspectErrors++
 		return s.suspectErrors < suspectTries
@@ -225,7 +234,7 @@ func wrapError(ctx context.Context, at place, act, key string, err error) error 
 	}
 	var final *finalError
 	if errors.As(err, &final) {
-		return fmt.Errorf("%s %s: %w", act, key, final.err)
+		return at.scrub(fmt.Errorf("%s %s: %w", act, key, final.err))
 	}
 	if ctx.Err() != nil {
 		if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
@@ -233,7 +242,7 @@ func wrapError(ctx context.Context, at place, act, key string, err error) error 
 		}
 		return fmt.Errorf("%s %s: %w", act, key, ctx.Err())
 	}
-	return explain(at, act, key, err)
+	return at.scrub(explain(at, act, key, err))
 }
 
 // finalError is an error that is not the store's. It is neither retried nor classified.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestBenchCommand: one line of JSON on standard output and nothing else, without a bucket; faults by their exit codes.
+// TestBenchCommand: one line of JSON on standard output and nothing else, without a bucket; faults
+// by their exit codes.
 func TestBenchCommand(t *testing.T) {
 	small := []string{"CIJEPA_PRESET=demo", "CIJEPA_BATCH=4", "CIJEPA_BACKEND=go:parallelism=64"}
 	for _, c := range []struct {

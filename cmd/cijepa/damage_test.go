@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestDamagedCheckpoint: one flipped bit in the newest checkpoint, in the header or the data of a part, costs the steps
-// since the one before it, is counted, and changes nothing else.
+// TestDamagedCheckpoint: one flipped bit in the newest checkpoint, in the header or the data of a
+// part, costs the steps since the one before it, is counted, and changes nothing else.
 func TestDamagedCheckpoint(t *testing.T) {
 	for i, damage := range []struct {
 		phase, part string

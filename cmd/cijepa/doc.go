@@ -28,13 +28,13 @@
 //	      finish         teacher.safetensors, card, and result.json as the last write
 //	    stop             after an error or SIGTERM: the last checkpoint, the record of the end
 //
-// Every update is a function of (seed, step). So an attempt can end anywhere, and the next one goes on
-// from the newest checkpoint to the same bits.
+// Every update is a function of (seed, step). So an attempt can end anywhere, and the next one goes
+// on from the newest checkpoint to the same bits.
 //
 // # Glossary
 //
-// The words of the method (student, teacher, context, target, predictor, depth) are METHOD.md's. These
-// are the program's own:
+// The words of the method (student, teacher, context, target, predictor, depth) are METHOD.md's.
+// These are the program's own:
 //
 //	run         one training run: a folder runs/NAME of a bucket, one recipe, one seed
 //	recipe      the settings that change what a run computes; run.json binds all attempts to it

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// TestFreshClone types the README's first two commands, the demonstration and the tests, into a fresh clone of this
-// checkout, in an empty folder with an empty HOME, and compares what the demonstration prints with what the README says
-// that it does. Of the test command it runs the build alone. CIJEPA_TEST_FRESH=1 lends it the caches of Go;
-// CIJEPA_TEST_FRESH=cold does not.
+// TestFreshClone types the README's first two commands, the demonstration and the tests, into a
+// fresh clone of this checkout, in an empty folder with an empty HOME, and compares what the
+// demonstration prints with what the README says that it does. Of the test command it runs the
+// build alone. CIJEPA_TEST_FRESH=1 lends it the caches of Go; CIJEPA_TEST_FRESH=cold does not.
 func TestFreshClone(t *testing.T) {
-	caches := os.Getenv("CIJEPA_TEST_FRESH")
+	caches := asked["CIJEPA_TEST_FRESH"]
 	if caches == "" {
 		t.Skip("only with CIJEPA_TEST_FRESH=1, or cold")
 	}
@@ -76,8 +76,8 @@ func TestFreshClone(t *testing.T) {
 	run(clone, test+" -run '^$'")
 }
 
-// bare is an environment with a home of its own and without what this shell sets for Go or for cijepa. The way to the
-// network stays.
+// bare is an environment with a home of its own and without what this shell sets for Go or for
+// cijepa. The way to the network stays.
 func bare(home, temporary string) []string {
 	kept := []string{"HOME=" + home, "TMPDIR=" + temporary, "PATH=" + os.Getenv("PATH")}
 	for _, name := range []string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
@@ -88,8 +88,9 @@ func bare(home, temporary string) []string {
 	return kept
 }
 
-// compare holds the last lines that were printed to the README's, but for the numbers and for what stands for "...", and
-// the probe of the deepest depth to the promise that pretraining teaches something.
+// compare holds the last lines that were printed to the README's, but for the numbers and for what
+// stands for "...", and the probe of the deepest depth to the promise that pretraining teaches
+// something.
 func compare(t *testing.T, readme, printed string) {
 	t.Helper()
 	want, got := lines(readme), lines(printed)

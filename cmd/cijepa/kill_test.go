@@ -16,8 +16,9 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it takes, and compares
-// every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number of kills.
+// TestKills kills the real program at random moments, SIGKILL and SIGTERM, over as many runs as it
+// takes, and compares every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number
+// of kills.
 func TestKills(t *testing.T) {
 	kills := killsAsked(t)
 	begin := time.Now()
@@ -46,7 +47,7 @@ func TestKills(t *testing.T) {
 func killsAsked(t *testing.T) int {
 	t.Helper()
 	kills := 2
-	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
+	if v := asked["CIJEPA_TEST_KILLS"]; v != "" {
 		var err error
 		if kills, err = strconv.Atoi(v); err != nil {
 			t.Fatal(err)
@@ -55,8 +56,9 @@ func killsAsked(t *testing.T) int {
 	return kills
 }
 
-// kill starts a run again and again and kills it at random moments of the time that it takes, up to most times or until it is
-// done first. It counts the kills, and in phases what the program had told of last.
+// kill starts a run again and again and kills it at random moments of the time that it takes, up to
+// most times or until it is done first. It counts the kills, and in phases what the program had
+// told of last.
 func kill(t *testing.T, bucket string, most int, whole time.Duration, phases map[string]int, more ...string) (done int) {
 	t.Helper()
 	for range most {
@@ -77,8 +79,8 @@ func kill(t *testing.T, bucket string, most int, whole time.Duration, phases map
 	return done
 }
 
-// TestKillsOverANetwork is TestKills on an S3 server behind a thin line, where every attempt begins with an empty cache: so it
-// is also killed in downloads and uploads.
+// TestKillsOverANetwork is TestKills on an S3 server behind a thin line, where every attempt begins
+// with an empty cache: so it is also killed in downloads and uploads.
 func TestKillsOverANetwork(t *testing.T) {
 	slow(t)
 	begin, done, runs, phases := time.Now(), 0, 0, map[string]int{}
@@ -97,8 +99,8 @@ func TestKillsOverANetwork(t *testing.T) {
 	t.Logf("%d kills over %d runs in %.0f s; last event before each: %v", done, runs, time.Since(begin).Seconds(), phases)
 }
 
-// TestOvertaken: of two processes of one run the one that commits later than the other stops, with a code of its own, and the
-// run comes to the same end.
+// TestOvertaken: of two processes of one run the one that commits later than the other stops, with
+// a code of its own, and the run comes to the same end.
 func TestOvertaken(t *testing.T) {
 	slow(t)
 	const longer = "CIJEPA_EPOCHS=12"

@@ -14,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a person no more digits than
-// the figure is good for.
+// TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a
+// person no more digits than the figure is good for.
 func TestLogHasNumbers(t *testing.T) {
 	c, log := start(t, newBucket(t))
 	if code := wait(t, c); code != exitDone {
@@ -66,7 +66,8 @@ func TestFiguresOfALine(t *testing.T) {
 	}
 }
 
-// TestAStopIsNoError: a run that ends as it was told to, by a cluster or by hand, says so in a warning.
+// TestAStopIsNoError: a run that ends as it was told to, by a cluster or by hand, says so in a
+// warning.
 func TestAStopIsNoError(t *testing.T) {
 	for _, told := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		c, log := start(t, newBucket(t), "CIJEPA_EPOCHS=1000")

@@ -16,20 +16,19 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cijepa/cijepa/job"
-	"github.com/cijepa/cijepa/job/check"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// version and commit are set by the linker: -ldflags "-X main.version=... -X main.commit=...". Without
-// it the commit is that of the checkout, where Go knows it.
+// version and commit are set by the linker: -ldflags "-X main.version=... -X main.commit=...".
+// Without it the commit is that of the checkout, where Go knows it.
 var (
 	version = "devel"
 	commit  string
 )
 
-// exitMargin is the time between the deadline of the last checkpoint and os.Exit. A device may never
-// answer, and SIGKILL would come next: Kubernetes counts 137 as a failure of the Job.
+// exitMargin is the time between the deadline of the last checkpoint and os.Exit. A device may
+// never answer, and SIGKILL would come next: Kubernetes counts 137 as a failure of the Job.
 const exitMargin = 2 * time.Second
 
 func main() {
@@ -98,6 +97,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return runPack(ctx, rest, out, bars, log)
 	case "index":
 		return reindex(ctx, rest, out, bars, log)
+	case "sweep":
+		return sweepRuns(ctx, rest, out, log)
 	case "report":
 		return collect(ctx, rest, out, log)
 	case "config":
@@ -115,7 +116,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 }
 
-// ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the process.
+// ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the
+// process.
 func ignoreSIGPIPE() { signal.Ignore(syscall.SIGPIPE) }
 
 // show runs a command that prints one text.
@@ -125,16 +127,4 @@ func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error 
 	}
 	_, err := io.WriteString(out, text)
 	return err
-}
-
-// runCheck is cijepa check.
-func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
-	if _, err := parse(newFlags("check", checkUsage), args, 0, out); err != nil {
-		return err
-	}
-	cfg, err := settings.Load("", nil)
-	if err != nil {
-		return err
-	}
-	return check.Run(ctx, cfg, out, log)
 }

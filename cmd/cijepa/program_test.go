@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -27,13 +28,23 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// asProgram makes the test binary behave as cijepa itself: the tests start real processes without a build of their own.
+// asProgram makes the test binary behave as cijepa itself: the tests start real processes without a
+// build of their own.
 const asProgram = "TEST_AS_CIJEPA"
+
+// asked holds the variables that ask for slow tests. The program would refuse them as settings.
+var asked = map[string]string{}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "CIJEPA_TEST_") {
+			asked[name] = value
+		}
+	}
+	machinetest.UnsetSettings()
 	code := m.Run()
 	if undisturbed.folder != "" {
 		os.RemoveAll(undisturbed.folder)
@@ -50,7 +61,7 @@ func slow(t *testing.T) {
 	}
 }
 
-func slowAsked() bool { return os.Getenv("CIJEPA_TEST_SLOW") != "" }
+func slowAsked() bool { return asked["CIJEPA_TEST_SLOW"] != "" }
 
 // patience limits every wait for a child: a test machine may be eight times as busy as this one.
 const patience = 5 * time.Minute
@@ -91,15 +102,16 @@ func same(t *testing.T, what string, got settings.Result) {
 	}
 }
 
-// tinyRun are the settings of a run that takes seconds and has everything: several epochs, windows, all three sampled
-// depths, many checkpoints, looks of the online probe, both probes, the kNN.
+// tinyRun are the settings of a run that takes seconds and has everything: several epochs, windows,
+// all three sampled depths, many checkpoints, looks of the online probe, both probes, the kNN.
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
 	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_KNN_K=5", "CIJEPA_KNN_BANK=0",
-	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_EVAL_EVERY=2",
+	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_GRACE=8s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_EVAL_EVERY=2",
 }
 
-// packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a class's pattern.
+// packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a
+// class's pattern.
 func packTiny(t *testing.T, bucket string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -261,8 +273,8 @@ func checkTeacher(t *testing.T, b *storage.Bucket, r settings.Result) {
 	}
 }
 
-// evaluations are the lines of the online evaluation and of the teacher's health, by kind and step. One
-// that was taken twice must have the same figures.
+// evaluations are the lines of the online evaluation and of the teacher's health, by kind and step.
+// One that was taken twice must have the same figures.
 func evaluations(t *testing.T, bucket string) map[string]string {
 	t.Helper()
 	b, err := storage.Open(t.Context(), bucket, storage.Options{})
@@ -334,8 +346,8 @@ func lastAttempt(t *testing.T, bucket string) string {
 	return string(text)
 }
 
-// narrow is a line to a server that carries a number of bytes a second up, and as many down, over all its connections:
-// toxiproxy's limit holds for each of them, and uploads use several.
+// narrow is a line to a server that carries a number of bytes a second up, and as many down, over
+// all its connections: toxiproxy's limit holds for each of them, and uploads use several.
 func narrow(t *testing.T, address string, rate float64) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,18 +15,19 @@ import (
 // The bucket of TestSavingCostsLittle takes this many bytes a second, over all connections.
 const narrowBucket = 20e6
 
-// heavyRun has a state of 200 MB: wide and shallow, with predictors that are small beside the encoder.
+// heavyRun has a state of 200 MB: wide and shallow, with predictors that are small beside the
+// encoder.
 var heavyRun = []string{
 	"CIJEPA_WIDTH=256", "CIJEPA_DEPTH=8", "CIJEPA_HEADS=4", "CIJEPA_DEPTHS=0-7", "CIJEPA_PREDICTOR_WIDTH=128", "CIJEPA_PREDICTOR_DEPTH=4", "CIJEPA_PREDICTOR_HEADS=2",
-	"CIJEPA_BATCH=8", "CIJEPA_EPOCHS=1000", "CIJEPA_KEEP_EVERY=1000", "CIJEPA_EVAL_EVERY=0", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=20s", "CIJEPA_STOP_DEADLINE=0s", "CIJEPA_BACKEND=go:parallelism=64",
+	"CIJEPA_BATCH=8", "CIJEPA_EPOCHS=1000", "CIJEPA_KEEP_EVERY=1000", "CIJEPA_EVAL_EVERY=0", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=20s", "CIJEPA_STOP_GRACE=0s", "CIJEPA_BACKEND=go:parallelism=64",
 }
 
-// TestSavingCostsLittle times the steps of a real run on a real S3 server behind a line of 20 MB/s: those in which a copy of
-// the state is taken, those beside an upload, and the others. It wants a quiet machine, and CIJEPA_TEST_SAVING with the
-// number of checkpoints to look at.
+// TestSavingCostsLittle times the steps of a real run on a real S3 server behind a line of 20 MB/s:
+// those in which a copy of the state is taken, those beside an upload, and the others. It wants a
+// quiet machine, and CIJEPA_TEST_SAVING with the number of checkpoints to look at.
 func TestSavingCostsLittle(t *testing.T) {
 	var saves int
-	if v := os.Getenv("CIJEPA_TEST_SAVING"); v == "" {
+	if v := asked["CIJEPA_TEST_SAVING"]; v == "" {
 		t.Skip("only with CIJEPA_TEST_SAVING, the number of checkpoints")
 	} else if err := json.Unmarshal([]byte(v), &saves); err != nil || saves < 3 {
 		t.Fatalf("CIJEPA_TEST_SAVING=%s: the number of checkpoints, 3 or more", v)

@@ -12,11 +12,11 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestStopsInTimeWhateverItIsAt: a device that does not come back in time, here one at a step of half a minute, does not keep
-// the process.
+// TestStopsInTimeWhateverItIsAt: a device that does not come back in time, here one at a step of
+// half a minute, does not keep the process.
 func TestStopsInTimeWhateverItIsAt(t *testing.T) {
 	slow(t)
-	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_EVAL_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
+	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_EVAL_EVERY=0", "CIJEPA_STOP_GRACE=4s")
 	waitFor(t, log, `"msg":"epoch"`)
 	time.Sleep(time.Second) // into the first step
 	begin := time.Now()
@@ -29,8 +29,9 @@ func TestStopsInTimeWhateverItIsAt(t *testing.T) {
 	}
 }
 
-// TestStopInEveryPhase: wherever SIGTERM comes, and however often, the process is gone soon with 143, nothing that was
-// computed is lost when the save fits, and the run ends as if nothing had been.
+// TestStopInEveryPhase: wherever SIGTERM comes, and however often, the process is gone soon with
+// 143, nothing that was computed is lost when the save fits, and the run ends as if nothing had
+// been.
 func TestStopInEveryPhase(t *testing.T) {
 	for i, event := range []string{
 		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"msg":"evaluation"`, `"phase":"pretrain","step":36`,
@@ -68,7 +69,8 @@ func TestStopInEveryPhase(t *testing.T) {
 	}
 }
 
-// TestRunOutlivesItsReader: a run whose log nobody reads any more goes on to its end, and one whose terminal goes away stops as for SIGTERM.
+// TestRunOutlivesItsReader: a run whose log nobody reads any more goes on to its end, and one whose
+// terminal goes away stops as for SIGTERM.
 func TestRunOutlivesItsReader(t *testing.T) {
 	slow(t)
 	bucket := newBucket(t)
@@ -102,11 +104,12 @@ func TestRunOutlivesItsReader(t *testing.T) {
 	}
 }
 
-// TestDeadlineTooShort: a stop that leaves no time to save costs the steps since the last checkpoint and nothing else.
+// TestDeadlineTooShort: a stop that leaves no time to save costs the steps since the last
+// checkpoint and nothing else.
 func TestDeadlineTooShort(t *testing.T) {
 	slow(t)
 	bucket := newBucket(t)
-	c, log := start(t, bucket, "CIJEPA_STOP_DEADLINE=0s", "CIJEPA_SAVE_EVERY=1h")
+	c, log := start(t, bucket, "CIJEPA_STOP_GRACE=0s", "CIJEPA_SAVE_EVERY=1h")
 	waitFor(t, log, `"step":10`)
 	_ = c.Process.Signal(syscall.SIGTERM)
 	if code := wait(t, c); code != 143 {
@@ -118,8 +121,9 @@ func TestDeadlineTooShort(t *testing.T) {
 	same(t, t.Name(), finish(t, bucket))
 }
 
-// TestHopelessRunEndsThoughItIsPreempted: updates without a finite gradient count through stops and kills, so that a run
-// that is never left alone for long enough to reach the limit still ends with the reason.
+// TestHopelessRunEndsThoughItIsPreempted: updates without a finite gradient count through stops and
+// kills, so that a run that is never left alone for long enough to reach the limit still ends with
+// the reason.
 func TestHopelessRunEndsThoughItIsPreempted(t *testing.T) {
 	bucket := newBucket(t)
 	for attempt := range 10 {
@@ -141,15 +145,15 @@ func TestHopelessRunEndsThoughItIsPreempted(t *testing.T) {
 	t.Error("ten attempts of eight updates, and it goes on")
 }
 
-// TestStopBesideAnUpload: a stop that finds an upload on a line too thin for its deadline ends the process at the deadline
-// all the same, and the run goes on from the checkpoint before.
+// TestStopBesideAnUpload: a stop that finds an upload on a line too thin for its deadline ends the
+// process at the deadline all the same, and the run goes on from the checkpoint before.
 func TestStopBesideAnUpload(t *testing.T) {
 	slow(t)
 	server := storagetest.Start(t, storagetest.S3, "")
 	packTiny(t, server.URL())
 	keys := []string{"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY")}
 	const deadline, thin = 2 * time.Second, 30e3 // bytes a second, of a state of 370 kB
-	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_DEADLINE="+deadline.String())...)
+	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_GRACE="+(deadline+3*time.Second).String())...)
 	waitFor(t, log, `"step":10,`)
 	begin := time.Now()
 	_ = c.Process.Signal(syscall.SIGTERM)

@@ -26,7 +26,8 @@ func typed(t *testing.T, settings []string, args ...string) (code int, out, log 
 	return code, printed.String(), logged.String()
 }
 
-// TestHelpOfEveryCommand: in each of its forms help is the command's own, costs nothing, needs no setting and writes nothing.
+// TestHelpOfEveryCommand: in each of its forms help is the command's own, costs nothing, needs no
+// setting and writes nothing.
 func TestHelpOfEveryCommand(t *testing.T) {
 	commands := regexp.MustCompile(`(?m)^  cijepa ([a-z]+)`).FindAllStringSubmatch(usage, -1)
 	if len(commands) < 9 {
@@ -56,7 +57,8 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
-// TestCommandLinesThatCannotWork: the fault comes first, and the way to the help only where help is of any.
+// TestCommandLinesThatCannotWork: the fault comes first, and the way to the help only where help is
+// of any.
 func TestCommandLinesThatCannotWork(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o666); err != nil {

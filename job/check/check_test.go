@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/pack"
@@ -27,11 +28,7 @@ import (
 // TestMain unsets all variables with the prefix, such as those that choose slow tests:
 // settings.Load refuses what is no setting.
 func TestMain(m *testing.M) {
-	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, settings.Prefix+"_") {
-			os.Unsetenv(name)
-		}
-	}
+	machinetest.UnsetSettings()
 	os.Exit(m.Run())
 }
 
@@ -112,7 +109,7 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	before := keys(t, bucket)
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, &out, storagetest.Log(t)); err != nil {
+	if _, err := Run(t.Context(), cfg, &out, storagetest.Log(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &out)
@@ -242,7 +239,7 @@ func TestCheckEndsWhenStopped(t *testing.T) {
 			}
 			return len(p), nil
 		})
-		if err := Run(ctx, cfg, out, storagetest.Log(t)); !errors.Is(err, errStop) {
+		if _, err := Run(ctx, cfg, out, storagetest.Log(t)); !errors.Is(err, errStop) {
 			t.Errorf("stopped at %s: returned %v", subject, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/cijepa/cijepa/job/bench"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
@@ -54,9 +53,14 @@ func (c *check) reportTime(context.Context) {
 	if pretrain+probe > maxSeconds {
 		report = c.warn
 	}
+	c.seconds = pretrain + probe
 	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
 		"%s in all, while images come as fast as steps take them",
 		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	if price := c.cfg.PricePerHour; price > 0 {
+		c.ok("cost", "%.2f, at %s=%g; starts, preemptions and waiting for images come on top",
+			c.seconds/3600*price, settings.Variable("PricePerHour"), price)
+	}
 }
 
 // reportModelledTime gives the hours of so many updates on an H100, by the model.
@@ -72,7 +76,7 @@ func (c *check) reportModelledTime(updates int64) {
 	for _, s := range masker.Shapes() {
 		flops += s.Probability * c.cfg.Model().FLOPs(s)
 	}
-	whole := float64(updates) * float64(c.cfg.Batch) * flops / bench.PeakOf("H100")
+	whole := float64(updates) * float64(c.cfg.Batch) * flops / machine.PeakFLOPs("H100")
 	c.ok("time", "pretraining %s to %s on an H100, by a model that no card has confirmed (%.0f to %.0f %% of its peak); "+
 		"cijepa bench measures a card",
 		settings.FormatSeconds(whole/mostShare), settings.FormatSeconds(whole/leastShare), 100*leastShare, 100*mostShare)
@@ -94,14 +98,14 @@ func (c *check) reportPreemption(context.Context) {
 		return
 	}
 	bytes := float64(c.cfg.Model().StateBytes())
-	upload, deadline := bytes/c.rate, c.cfg.StopDeadline.Seconds()
+	upload, deadline := bytes/c.rate, c.cfg.StopDeadline().Seconds()
 	if upload > c.cfg.SaveEvery.Seconds() {
 		c.warn("save", "a checkpoint of %s takes %s to upload, longer than %s=%s: "+
 			"checkpoints follow each other without a pause",
 			settings.FormatBytes(bytes), settings.FormatSeconds(upload), settings.Variable("SaveEvery"), c.cfg.SaveEvery)
 	}
 	last := fmt.Sprintf("the last checkpoint, %s in %s,", settings.FormatBytes(bytes), settings.FormatSeconds(upload))
-	setting := fmt.Sprintf("%s=%s", settings.Variable("StopDeadline"), c.cfg.StopDeadline)
+	setting := fmt.Sprintf("%s=%s", settings.Variable("StopGrace"), c.cfg.StopGrace)
 	lost := max(c.cfg.SaveEvery.Seconds(), c.update) + upload
 	kill := fmt.Sprintf("a kill without warning costs up to %s of computing", settings.FormatSeconds(lost))
 	switch {

@@ -18,8 +18,8 @@ func TestPreemptionCostIsReported(t *testing.T) {
 		rate, update float64
 		says         string
 	}{
-		{1e9, 0.2, "fits CIJEPA_STOP_DEADLINE=12s after the update in flight (0.2 s)"},
-		{1e8, 0.2, "does not fit CIJEPA_STOP_DEADLINE=12s"},
+		{1e9, 0.2, "fits CIJEPA_STOP_GRACE=15s after the update in flight (0.2 s)"},
+		{1e8, 0.2, "does not fit CIJEPA_STOP_GRACE=15s"},
 		{1e6, 0.2, "longer than CIJEPA_SAVE_EVERY=5m0s"},
 		{1e9, 60, "the update in flight takes 60.0 s before that"},
 		{1e9, 0, "SIGTERM costs no update"},

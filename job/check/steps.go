@@ -113,26 +113,28 @@ const (
 // runTrial makes a learner and times its steps. When ctx ends first, the trial runs on until the
 // end of the process.
 func (c *check) runTrial(ctx context.Context, cfg model.Config) (trial, error) {
-	done := make(chan trial, 1)
+	shape, done := c.meanShape(), make(chan trial, 1)
 	err := machine.Interruptible(ctx, func() error {
-		t, err := c.newTrial(ctx, cfg)
+		t, err := c.newTrial(ctx, cfg, shape)
 		done <- t
 		return err
 	})
 	if err != nil {
 		return trial{}, err
 	}
-	return <-done, nil
+	t := <-done
+	t.share = c.share(cfg)
+	return t, nil
 }
 
-func (c *check) newTrial(ctx context.Context, cfg model.Config) (t trial, err error) {
+// newTrial is runTrial, without the share. It may run after the check has ended.
+func (c *check) newTrial(ctx context.Context, cfg model.Config, shape mask.Shape) (t trial, err error) {
 	begin := time.Now()
 	learner, err := model.NewLearner(c.device, cfg, c.cfg.Seed)
 	if err != nil {
 		return t, err
 	}
 	defer func() { err = errors.Join(err, learner.Close()) }()
-	shape := c.meanShape()
 	if err := learner.Compile(shape); err != nil {
 		return t, err
 	}
@@ -142,7 +144,7 @@ func (c *check) newTrial(ctx context.Context, cfg model.Config) (t trial, err er
 	})
 	return trial{
 		images: cfg.Batch, seconds: times.Typical().Seconds(), steps: times.Taken, whole: time.Since(begin).Seconds(),
-		share: c.share(cfg), skipped: times.Skipped > 0, seen: learner.Inspect(),
+		skipped: times.Skipped > 0, seen: learner.Inspect(),
 	}, err
 }
 
@@ -154,22 +156,25 @@ func (c *check) share(cfg model.Config) float64 {
 // flops returns the FLOPs of one image in a step, at the mask shape nearest to the mean.
 func (c *check) flops() float64 { return c.cfg.Model().FLOPs(c.meanShape()) }
 
-// meanShape returns the mask shape whose target length is nearest to the mean.
-func (c *check) meanShape() (nearest mask.Shape) {
+// meanShape returns the mask shape of the run whose target length is nearest to the mean.
+func (c *check) meanShape() mask.Shape {
+	if c.shape.Target > 0 {
+		return c.shape
+	}
 	masker, err := c.cfg.Model().Masker()
 	if err != nil {
-		return nearest // settings.Load refuses such settings
+		return c.shape // settings.Load refuses such settings
 	}
 	mean := 0.0
 	for _, s := range masker.Shapes() {
 		mean += s.Probability * float64(s.Target)
 	}
 	for i, s := range masker.Shapes() {
-		if i == 0 || math.Abs(float64(s.Target)-mean) < math.Abs(float64(nearest.Target)-mean) {
-			nearest = s
+		if i == 0 || math.Abs(float64(s.Target)-mean) < math.Abs(float64(c.shape.Target)-mean) {
+			c.shape = s
 		}
 	}
-	return nearest
+	return c.shape
 }
 
 // reportOneBlock reports what an update takes, by a step of one block.

@@ -1,7 +1,7 @@
-// Package demo holds the data of the demonstration and packs it into shards, as cijepa pack does with
-// any other data set. The data are the first 7,000 training and 1,500 test images of Fashion-MNIST,
-// labelled photographs of 28 x 28 gray pixels (data/LICENSE: MIT); the preset demo trains on them. It
-// knows no settings and no training.
+// Package demo holds the data of the demonstration and packs it into shards, as cijepa pack does
+// with any other data set. The data are the first 7,000 training and 1,500 test images of
+// Fashion-MNIST, labelled photographs of 28 x 28 gray pixels (data/LICENSE: MIT); the preset demo
+// trains on them. It knows no settings and no training.
 //
 // Files in reading order:
 //
@@ -28,12 +28,12 @@ var classes = []string{
 	"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
 }
 
-// perShard is the number of images of a shard. The 7,000 training images fill 14 shards, so that the
-// demonstration crosses shards and windows as a large run does.
+// perShard is the number of images of a shard. The 7,000 training images fill 14 shards, so that
+// the demonstration crosses shards and windows as a large run does.
 const perShard = 500
 
-// Pack writes the shards, their index and the licence below prefix. Objects that exist already are not
-// written again.
+// Pack writes the shards, their index and the licence below prefix. Objects that exist already are
+// not written again.
 func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 	var splits []pack.IDX
 	for _, split := range []string{"train", "val"} {
@@ -54,11 +54,7 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 		return err
 	}
 	defer source.Close()
-	verify := func(image []byte) error {
-		_, _, err := pixels.Verify(image)
-		return err
-	}
-	_, rejects, err := pack.Pack(ctx, source, bucket, prefix, pack.PackOptions{PerShard: perShard, Verify: verify})
+	_, rejects, err := pack.Pack(ctx, source, bucket, prefix, pack.PackOptions{PerShard: perShard, Verify: pixels.Verify})
 	if err == nil && len(rejects) > 0 {
 		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestPackedDataIsCompleteBalancedAndReproducible: all images of all classes in about equal numbers,
-// and a second packing gives the same data set.
+// TestPackedDataIsCompleteBalancedAndReproducible: all images of all classes in about equal
+// numbers, and a second packing gives the same data set.
 func TestPackedDataIsCompleteBalancedAndReproducible(t *testing.T) {
 	bucket := storagetest.Memory(t)
 	var prints []string

@@ -21,7 +21,7 @@ func (e *DeviceError) Error() string { return e.Err.Error() }
 func (e *DeviceError) Unwrap() error { return e.Err }
 
 // OpenDevice opens the device. A backend that this program does not know is an *settings.Error, any
-// other failure a *DeviceError. Programs stores what is compiled, unless it is nil.
+// other failure a *DeviceError. Compiled programs go to programs, unless it is nil.
 func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*model.Device, error) {
 	options := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
 	if programs != nil { // a nil pointer would be an interface that is not nil

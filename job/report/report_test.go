@@ -125,7 +125,7 @@ func checkFiles(t *testing.T, r *Report) {
 			t.Errorf("a colour or font of the chart library is left in the page: %s", left)
 		}
 	}
-	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder"} {
+	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder", "Runs that differ by their seed alone"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -147,7 +147,7 @@ func checkFiles(t *testing.T, r *Report) {
 // TestReportOf200RunsTakesSeconds, with runs as long as the post's: 200 epochs, 11 depths.
 func TestReportOf200RunsTakesSeconds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads and draws 200 runs")
+		t.Skip("not with -short: reads and draws 200 runs")
 	}
 	f := historytest.New(t)
 	for n := range 200 {

@@ -20,10 +20,11 @@ const parallelParts = 2
 // manifest that makes the checkpoint exist. keep exempts it from retention for ever. Restore must
 // have been called before.
 //
-// After Commit has returned nil the checkpoint is durable. After an error it does not exist, with
-// one exception: an unreachable store may have stored the manifest after all, which the next Commit
-// or Restore finds out. [storage.ErrOvertaken] says that another attempt has committed since this
-// one's Restore: this attempt must stop.
+// After Commit has returned nil the checkpoint survives the death of this process. (In a file://
+// bucket a power cut can tear parts of the last half minute; their checksums show it.) After an
+// error it does not exist, with one exception: an unreachable store may have stored the manifest
+// after all, which the next Commit or Restore finds out. [storage.ErrOvertaken] says that another
+// attempt has committed since this one's Restore: this attempt must stop.
 func (r *Run) Commit(ctx context.Context, phase string, step int64, keep bool, parts []Part) (Position, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
