@@ -162,14 +162,7 @@ func (s *treeSource) locate(f *folder) *located {
 		case split == "":
 			continue
 		}
-		// An archive within a folder of its split, or the other way round, is the split once more.
 		last := f.parts[i]
-		for i+1 < len(f.parts) && (f.parts[i].archive || f.parts[i+1].archive) {
-			if again, _ := splitOf(f.parts[i+1].name); again != split {
-				break
-			}
-			i++
-		}
 		l.split, l.unit, l.name, l.word, l.archive, l.rest = split, at, last.name, word, last.archive, f.parts[i+1:]
 		return l
 	}
@@ -275,8 +268,8 @@ func twoUnits(split, a, b string) error {
 }
 
 // cutWrappers drops folders that all images of a unit lie in and that are no class: "images", one
-// that names the split again, and any other that has no image of its own if there are two classes
-// or more below it.
+// that names the split again, as an archive within the folder of its split does, and any other that
+// has no image of its own if there are two classes or more below it.
 func cutWrappers(units []*located) {
 	cut := func(depth int) {
 		for _, l := range units {
@@ -284,7 +277,7 @@ func cutWrappers(units []*located) {
 		}
 	}
 	for depth := 0; ; depth++ {
-		names, only, own := map[string]bool{}, "", false
+		names, only, own, archive := map[string]bool{}, "", false, false
 		for _, l := range units {
 			if len(l.members) == 0 {
 				continue
@@ -292,7 +285,7 @@ func cutWrappers(units []*located) {
 			if len(l.rest) <= depth {
 				return
 			}
-			only = l.rest[depth].name
+			only, archive = l.rest[depth].name, l.rest[depth].archive || l.archive
 			names[only] = true
 			own = own || len(l.rest) == depth+1
 		}
@@ -303,7 +296,7 @@ func cutWrappers(units []*located) {
 		case len(names) > 1:
 			cut(depth)
 			return
-		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && !own:
+		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && (!own || archive):
 			cut(depth + 1)
 			depth = -1
 		case own:
