@@ -18,6 +18,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/shards"
 )
@@ -55,8 +56,13 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, append(text, '\n')); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	j.log.Info("done", "top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.key("result.json"))
+	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
+		"result", j.key("result.json"), "hours", r.Stats.MachineSeconds / 3600}
+	if r.Stats.Cost != nil {
+		done = append(done, "cost", *r.Stats.Cost)
+	}
+	j.log.Info("done", done...)
+	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
 	return nil
 }
 
@@ -90,6 +96,9 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	} else {
 		j.log.Warn("what was noted when the data was packed is not known", "error", err)
 	}
+	j.account(p)
+	r.Stats.MFU, r.Stats.DeviceMemory = j.mfu(r.Stats.ImagesPerSecond), p.DeviceMemory
+	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.cfg.Run); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
