@@ -64,12 +64,9 @@ func (s *treeSource) List(ctx context.Context) (Listing, error) {
 	return s.listing, nil
 }
 
-// listRejects takes what was left out while the tree was found. Many files of a folder with one
-// reason are told at once. An archive that cannot be read is refused where it may be a split or a
-// class.
+// listRejects takes what was left out while the tree was found. An archive that cannot be read is
+// refused where it may be a split or a class.
 func (s *treeSource) listRejects() error {
-	const many = 20
-	groups := map[string][]Reject{}
 	for _, r := range s.rejects {
 		first, below, cut := strings.Cut(r.Name, "/")
 		r.Split, _ = splitOf(first)
@@ -82,15 +79,7 @@ func (s *treeSource) listRejects() error {
 		} else if r.Split == "" {
 			r.Split = trainSplit
 		}
-		key := r.Split + "/" + path.Dir(r.Name) + "\x00" + r.Err.Error()
-		groups[key] = append(groups[key], r)
-	}
-	for _, key := range sortedKeys(groups) {
-		group := groups[key]
-		if n := len(group); n > many {
-			group = []Reject{{Split: group[0].Split, Name: path.Join(path.Dir(group[0].Name), "*"), Images: n, Err: group[0].Err}}
-		}
-		s.listing.Rejects = append(s.listing.Rejects, group...)
+		s.listing.Rejects = append(s.listing.Rejects, r)
 	}
 	return nil
 }
