@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -177,7 +178,10 @@ func (s *treeSource) settleUnits(images []*located) []*located {
 	if !known[trainSplit] && (len(s.options.Val) > 0 || !known[valSplit] && !known[otherSplit]) {
 		unnamed = trainSplit
 	}
-	passed := map[string]int{}
+	passed := map[Reject]int{} // images
+	pass := func(split, name, why string, n int) {
+		passed[Reject{Split: split, Name: name, Err: leftOutFor(why)}] += n
+	}
 	var kept []*located
 	for _, l := range images {
 		n := len(l.members)
@@ -187,21 +191,25 @@ func (s *treeSource) settleUnits(images []*located) []*located {
 			kept = append(kept, l)
 		case n == 0 && !(l.disk != "" && l.split != "" && len(l.rest) == 1): // an empty class is told
 		case l.split == "":
-			passed[otherSplit+"\x00"+path.Join(firstPart(l.parts))+"\x00no word of its path names a split: -val or -train PATTERN takes it"] += n
+			pass(otherSplit, firstPart(l.parts), passedOver(""), n)
 		case l.split == otherSplit:
-			passed[otherSplit+"\x00"+l.unit+"\x00another split, which is passed over: -val "+l.name+" takes it as val"] += n
+			pass(otherSplit, l.unit, "another split, which is passed over: -val "+l.name+" takes it as val", n)
 		case l.archive && folders[l.split]:
-			passed[l.split+"\x00"+l.unit+"\x00an archive beside the folder of its split"] += n
+			pass(l.split, l.unit, "an archive beside the folder of its split", n)
 		default:
 			kept = append(kept, l)
 		}
 	}
-	for _, key := range sortedKeys(passed) {
-		part := strings.Split(key, "\x00")
-		s.pass(part[0], part[1], part[2], passed[key])
+	for _, r := range slices.SortedFunc(maps.Keys(passed), compareRejects) {
+		s.pass(r.Split, r.Name, r.Err.Error(), passed[r])
 	}
 	return kept
 }
+
+// leftOutFor is a reason that can be the key of a map.
+type leftOutFor string
+
+func (e leftOutFor) Error() string { return string(e) }
 
 // pass leaves many images out at once.
 func (s *treeSource) pass(split, name, why string, images int) {
