@@ -73,11 +73,7 @@ func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log
 		j.log = j.log.With("node", cfg.Node)
 	}
 	j.trainer = trainer.New(trainer.Options(settings.TrainerServer()), j.log)
-	closePage, err := j.listen()
-	if err != nil {
-		return err
-	}
-	defer closePage()
+	defer j.listen()()
 	hung, done := j.watch(ctx), make(chan error, 1)
 	go func() { done <- j.attempt(ctx) }()
 	select {
@@ -180,7 +176,7 @@ func (j *Job) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg), j.bucket, j.run, j.log)
+	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg, j.log), j.bucket, j.run, j.log)
 	err = machine.Interruptible(ctx, func() (err error) {
 		j.device, err = machine.OpenDevice(j.cfg, j.programs, j.log)
 		return err

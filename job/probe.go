@@ -164,6 +164,10 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if err != nil {
 		return nil, err
 	}
+	total := loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs)
+	if err := checkStep(*at, total); err != nil {
+		return nil, err
+	}
 	j.live.Doing("compiling the probe")
 	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return nil, err
@@ -171,7 +175,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if j.programs.UsesLocalPrograms() {
 		j.recordEnvironment(at.progress)
 	}
-	return &probing{job: j, loader: loader, total: loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs)}, nil
+	return &probing{job: j, loader: loader, total: total}, nil
 }
 
 // phase is the probe as the loop sees it.
