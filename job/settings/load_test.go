@@ -2,7 +2,9 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -25,6 +27,7 @@ func TestDefaultsAreTheBestRun(t *testing.T) {
 	}
 	want := Defaults()
 	want.Bucket, want.DataBucket, want.Run = "mem://", "mem://", "R-A05-B08-s0"
+	want.CacheDir = defaultCacheDir()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -80,5 +83,20 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestDefaultCacheIsNoFolderThatOthersCanPrepare: it lies in this user's home, or bears this user's
+// number.
+func TestDefaultCacheIsNoFolderThatOthersCanPrepare(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", "")
+	for _, c := range []struct{ home, want string }{
+		{home, filepath.Join(home, ".cache", "cijepa")}, {"", filepath.Join(os.TempDir(), fmt.Sprintf("cijepa-%d", os.Geteuid()))},
+	} {
+		t.Setenv("HOME", c.home)
+		if got := defaultCacheDir(); got != c.want {
+			t.Errorf("with the home %q: %s, want %s", c.home, got, c.want)
+		}
 	}
 }
