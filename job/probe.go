@@ -11,6 +11,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/teacher"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -56,7 +57,7 @@ func (p *probes) named() []struct {
 }
 
 // teacherPart holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
-const teacherPart = "teacher.safetensors"
+const teacherPart = teacher.File
 
 // loadProbes loads both probes and their teacher from a checkpoint.
 func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
