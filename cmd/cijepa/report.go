@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,10 +70,15 @@ func printSummary(out io.Writer, r *report.Report, page string) error {
 	for _, u := range r.Unreadable {
 		fmt.Fprintf(&text, "could not be read: %s: %s\n", u.Run, u.Why)
 	}
+	handOn := ""
 	for _, run := range r.Runs {
+		handOn = cmp.Or(handOn, r.HandOn(run))
 		for _, problem := range run.Problems {
 			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, problem)
 		}
+	}
+	if handOn != "" {
+		fmt.Fprintf(&text, "a teacher to the Hugging Face hub: %s\n", handOn)
 	}
 	_, err := io.WriteString(out, text.String())
 	return err

@@ -75,6 +75,15 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 	}
 
+	if r.Finished() > 0 {
+		b.WriteString("\n## A teacher to the Hugging Face hub\n\n")
+		for _, run := range r.Runs {
+			if command := r.HandOn(run); command != "" {
+				b.WriteString("    " + command + "\n")
+			}
+		}
+	}
+
 	if len(images) > 0 {
 		b.WriteString("\n## Charts\n\n")
 	}

@@ -9,6 +9,7 @@
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time
 //	progress.go    how far a run in progress is
+//	handon.go      the command that hands a teacher on
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs
