@@ -21,11 +21,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/pack"
 )
+
+func TestMain(m *testing.M) {
+	machinetest.UnsetSettings()
+	os.Exit(m.Run())
+}
 
 // fashionRun gives the settings of a run of 105 updates on a part of the demonstration's images, 21
 // an epoch, and its bucket. Real images matter here: on noise a healthy network makes all of them
@@ -138,7 +144,7 @@ func resultOf(t *testing.T, bucket *storage.Bucket) (r settings.Result) {
 // nothing.
 func TestBrokenRunsRaiseAlarms(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains nets that break")
+		t.Skip("not with -short: trains nets that break")
 	}
 	for _, c := range []struct {
 		name   string

@@ -17,7 +17,7 @@ import (
 // demonstration prints with what the README says that it does. Of the test command it runs the
 // build alone. CIJEPA_TEST_FRESH=1 lends it the caches of Go; CIJEPA_TEST_FRESH=cold does not.
 func TestFreshClone(t *testing.T) {
-	caches := os.Getenv("CIJEPA_TEST_FRESH")
+	caches := asked["CIJEPA_TEST_FRESH"]
 	if caches == "" {
 		t.Skip("only with CIJEPA_TEST_FRESH=1, or cold")
 	}

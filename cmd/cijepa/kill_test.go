@@ -47,7 +47,7 @@ func TestKills(t *testing.T) {
 func killsAsked(t *testing.T) int {
 	t.Helper()
 	kills := 2
-	if v := os.Getenv("CIJEPA_TEST_KILLS"); v != "" {
+	if v := asked["CIJEPA_TEST_KILLS"]; v != "" {
 		var err error
 		if kills, err = strconv.Atoi(v); err != nil {
 			t.Fatal(err)

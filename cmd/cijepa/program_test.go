@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -31,10 +32,19 @@ import (
 // build of their own.
 const asProgram = "TEST_AS_CIJEPA"
 
+// asked holds the variables that ask for slow tests. The program would refuse them as settings.
+var asked = map[string]string{}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "CIJEPA_TEST_") {
+			asked[name] = value
+		}
+	}
+	machinetest.UnsetSettings()
 	code := m.Run()
 	if undisturbed.folder != "" {
 		os.RemoveAll(undisturbed.folder)
@@ -51,7 +61,7 @@ func slow(t *testing.T) {
 	}
 }
 
-func slowAsked() bool { return os.Getenv("CIJEPA_TEST_SLOW") != "" }
+func slowAsked() bool { return asked["CIJEPA_TEST_SLOW"] != "" }
 
 // patience limits every wait for a child: a test machine may be eight times as busy as this one.
 const patience = 5 * time.Minute

@@ -27,7 +27,7 @@ var heavyRun = []string{
 // quiet machine, and CIJEPA_TEST_SAVING with the number of checkpoints to look at.
 func TestSavingCostsLittle(t *testing.T) {
 	var saves int
-	if v := os.Getenv("CIJEPA_TEST_SAVING"); v == "" {
+	if v := asked["CIJEPA_TEST_SAVING"]; v == "" {
 		t.Skip("only with CIJEPA_TEST_SAVING, the number of checkpoints")
 	} else if err := json.Unmarshal([]byte(v), &saves); err != nil || saves < 3 {
 		t.Fatalf("CIJEPA_TEST_SAVING=%s: the number of checkpoints, 3 or more", v)

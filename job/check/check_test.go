@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/pack"
@@ -27,11 +28,7 @@ import (
 // TestMain unsets all variables with the prefix, such as those that choose slow tests:
 // settings.Load refuses what is no setting.
 func TestMain(m *testing.M) {
-	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, settings.Prefix+"_") {
-			os.Unsetenv(name)
-		}
-	}
+	machinetest.UnsetSettings()
 	os.Exit(m.Run())
 }
 

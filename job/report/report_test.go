@@ -150,7 +150,7 @@ func checkFiles(t *testing.T, r *Report) {
 // TestReportOf200RunsTakesSeconds, with runs as long as the post's: 200 epochs, 11 depths.
 func TestReportOf200RunsTakesSeconds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads and draws 200 runs")
+		t.Skip("not with -short: reads and draws 200 runs")
 	}
 	f := historytest.New(t)
 	for n := range 200 {

@@ -6,16 +6,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 )
 
 // TestMain unsets all variables with the prefix, such as those that choose slow tests: Load refuses
 // what is no setting.
 func TestMain(m *testing.M) {
-	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix+"_") {
-			os.Unsetenv(name)
-		}
-	}
+	machinetest.UnsetSettings()
 	os.Exit(m.Run())
 }
 
