@@ -22,7 +22,9 @@ import (
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.live.Doing("writing the result")
 	r := j.result(ctx, at.progress, s)
-	if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
+	if j.probed != nil {
+		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
+	} else if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
 		return err
 	}
 	j.journal.board.Finish(r.Metrics)
@@ -39,7 +41,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		return fmt.Errorf("committing the result: %w", err)
 	}
 	j.log.Info("done", "top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.key("result.json"))
+		"result", j.run.ResultKey())
 	return nil
 }
 
@@ -92,7 +94,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 		},
 	}
 	r.Stats.Attempts = 1
-	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.cfg.Run); err == nil {
+	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)

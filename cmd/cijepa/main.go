@@ -98,6 +98,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return runPack(ctx, rest, out, bars, log)
 	case "index":
 		return reindex(ctx, rest, out, bars, log)
+	case "probe":
+		return probeTeacher(ctx, rest, versions, out, bars, log)
 	case "export":
 		return export(ctx, rest, out, log)
 	case "report":

@@ -15,6 +15,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
+  cijepa probe              probe a teacher on any packed data, with all labels or a few
   cijepa export runs/NAME   write a teacher into a folder that timm loads and the Hugging Face hub takes
   cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
   cijepa config             print all settings and presets

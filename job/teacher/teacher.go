@@ -117,6 +117,10 @@ func Open(ctx context.Context, bucket *storage.Bucket, name settings.TeacherName
 		return nil, nil, err
 	}
 	said.From = "runs/" + name.Run
+	sizes := func(c model.Config) [4]int { return [4]int{c.Patch, c.Width, c.Depth, c.Heads} }
+	if has, want := sizes(run.model()), sizes(c); has != want {
+		return nil, nil, fmt.Errorf("%w of the sizes that are set: its patch, width, depth and heads are %v, not %v", ErrNone, has, want)
+	}
 	e, sum, err := run.Network(ctx, model.TeacherPart, name.Step)
 	said.SHA256 = sum
 	return e, said, err
