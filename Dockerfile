@@ -1,7 +1,7 @@
-# syntax=docker/dockerfile:1
 # The program on CUDA 13. Nothing is downloaded when it runs, the root may be read-only, and it needs no shell:
 #
-#   docker build --build-arg VERSION=$(git describe --always --dirty) --build-arg COMMIT=$(git rev-parse HEAD) -t cijepa .
+#   docker buildx build --platform linux/amd64 --build-arg VERSION=$(git describe --always --dirty) \
+#     --build-arg COMMIT=$(git rev-parse HEAD) --sbom=true --provenance=mode=max -t REGISTRY/cijepa --push .
 #
 # A tag can move, so the images that it begins from are named by digest, too. .ci/image/build puts others in their place.
 ARG GO_IMAGE=docker.io/library/golang:1.26.9-bookworm@sha256:d9c68c2c51161e12fd77e4c6320687c9cd86e1af1e3ad6e6cd63ff970641453c
@@ -53,6 +53,7 @@ LABEL org.opencontainers.image.title="cijepa" \
       org.opencontainers.image.description="Pretrains a ViT with cI-JEPA from a bucket, through any number of preemptions" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 # What changes least comes first; after a change of the program one layer of tens of megabytes moves.
 COPY --from=cuda /layers/cudnn/ /opt/xla/

@@ -15,9 +15,9 @@
 //	score.go       probes and kNN on the validation split
 //	result.go      teacher, card and result.json
 //	saver.go       when to save, the end of a phase, and the goroutine that uploads
-//	stop.go        how an attempt ends before its run does
+//	stop.go        how an attempt ends before its run does, and a machine that fails it
 //	watchdog.go    a run that hangs, and the page that shows one
-//	progress.go    the counts that travel in every checkpoint
+//	progress.go    the counts that travel in every checkpoint, and what the machines cost
 //	journal.go     metrics, TensorBoard and alarms
 package job
 
@@ -32,6 +32,7 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -58,6 +59,10 @@ type Job struct {
 	live     live.View
 	begun    time.Time // of the run, not of this attempt
 	saver    *saver    // of the phase
+	started  time.Time // of this attempt
+	accounts accounts
+	failures failures
+	trainer  *trainer.Reporter // nil: no Kubeflow Trainer asks
 }
 
 // Run takes the run from wherever it stands to its result. It returns nil if and only if
@@ -80,6 +85,11 @@ func Probe(ctx context.Context, cfg settings.Config, name string, versions recor
 
 // start makes the attempt beside its watchdog.
 func (j *Job) start(ctx context.Context) error {
+	j.started = time.Now()
+	if j.cfg.Node != "" {
+		j.log = j.log.With("node", j.cfg.Node)
+	}
+	j.trainer = trainer.New(trainer.Options(settings.TrainerServer()), j.log)
 	closePage, err := j.listen()
 	if err != nil {
 		return err
@@ -91,7 +101,7 @@ func (j *Job) start(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case err := <-hung: // the end of the process ends the goroutine of the attempt
-		return err
+		return j.blameMachine(ctx, err)
 	}
 }
 
@@ -102,10 +112,13 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 	}
 	defer j.bucket.Close()
 	j.run = j.openFolder()
+	j.failures.run.Store(j.run)
+	defer func() { err = j.blameMachine(ctx, err) }() // while the bucket is open
 	if done, err := j.finished(ctx); done || err != nil {
 		return err
 	}
 	defer j.close(ctx)
+	j.warnOfMachine(ctx)
 	if err := j.open(ctx); err != nil {
 		return err
 	}
@@ -114,6 +127,9 @@ func (j *Job) attempt(ctx context.Context) (err error) {
 	}
 	at, err := j.restore(ctx)
 	if err != nil {
+		return err
+	}
+	if j.accounts, err = j.newAccounts(at.progress); err != nil {
 		return err
 	}
 	j.recordAttempt(ctx, record.Attempt{Phase: at.phase, From: at.step, Step: at.step})

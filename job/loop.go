@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
 )
 
@@ -77,6 +78,7 @@ func (l *loop) after(ctx context.Context, at *position, t taken) error {
 	at.progress.Bad = l.bad()
 	lap, onDevice := l.meter.update(at.step, t.loss, t.images, t.wait)
 	at.progress.took(at.phase, lap, onDevice, t.wait.Seconds())
+	j.account(at.progress)
 	if at.step%int64(j.cfg.LogEvery) == 0 || at.step == l.total {
 		if err := l.report(ctx, *at); err != nil {
 			return err
@@ -101,12 +103,26 @@ func (l *loop) report(ctx context.Context, at position) error {
 	line.Phase, line.Step, line.Epoch = at.phase, at.step, float64(at.step)/float64(l.perEpoch)
 	line.ImagesPerSecond, line.DataWait = pace.steps*float64(l.batch), pace.wait
 	line.Skipped, line.Bad = at.progress.Skipped, int64(len(at.progress.Bad))
+	line.Cost, line.DeviceMemory = at.progress.cost(), at.progress.deviceMemory()
+	if at.phase == record.Pretraining {
+		line.MFU = j.mfu(line.ImagesPerSecond)
+	}
 	level := slog.LevelInfo
 	if j.bars != nil {
 		level = slog.LevelDebug // a progress bar shows the same
 	}
-	j.log.Log(ctx, level, "step", "phase", line.Phase, "step", line.Step, "of", l.total, "loss", line.Loss,
-		"lr", line.LR, "images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", pace.left.String())
+	attrs := []any{"phase", line.Phase, "step", line.Step, "of", l.total, "loss", line.Loss,
+		"lr", line.LR, "images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", pace.left.String()}
+	for _, known := range []struct {
+		name  string
+		value *float64
+	}{{"mfu", line.MFU}, {"device_memory", line.DeviceMemory}, {"cost", line.Cost}} {
+		if known.value != nil {
+			attrs = append(attrs, known.name, *known.value)
+		}
+	}
+	j.log.Log(ctx, level, "step", attrs...)
+	j.trainer.Report(trainer.Underway(line, l.total, pace.left, at.progress.Eval, at.progress.Alarms.Count))
 	return j.journal.add(record.Steps, line)
 }
 

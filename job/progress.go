@@ -2,8 +2,10 @@ package job
 
 import (
 	"slices"
+	"time"
 
 	"github.com/cijepa/cijepa/job/alarm"
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
@@ -35,6 +37,9 @@ type Progress struct {
 	WaitSeconds     float64 `json:"wait_seconds"`            // of pretraining, for images
 	ProbeSeconds    float64 `json:"probe_seconds"`
 	ProbeDevice     float64 `json:"probe_device_seconds"`
+	MachineSeconds  float64 `json:"machine_seconds"`        // of all attempts
+	Cost            float64 `json:"cost"`                   // of them, at the price that each was given
+	DeviceMemory    int64   `json:"device_memory_bytes"`    // most that an attempt has held
 	StateSHA256     string  `json:"state_sha256,omitempty"` // of the state after the last update
 }
 
@@ -74,4 +79,65 @@ func (p *Progress) took(phase string, seconds, device, wait float64) {
 	p.PretrainSeconds += seconds
 	p.PretrainDevice += device
 	p.WaitSeconds += wait
+}
+
+// accounts measures for a whole attempt what the machine costs and how well the device is used.
+type accounts struct {
+	began   time.Time // of the attempt
+	seconds float64   // of earlier attempts, as the checkpoint has them
+	cost    float64   // of these
+	flops   float64   // of an image of an update, over the shapes of masks
+	peak    float64   // of the device, in FLOP/s; 0: not known
+}
+
+// newAccounts begins to measure at the position from which the attempt goes on.
+func (j *Job) newAccounts(p *Progress) (accounts, error) {
+	a := accounts{began: j.started, seconds: p.MachineSeconds, cost: p.Cost}
+	flops, err := j.cfg.Model().MeanFLOPs()
+	if err != nil {
+		return a, err
+	}
+	a.flops = flops
+	if j.cfg.Precision == model.BFloat16 {
+		a.peak = machine.PeakFLOPs(j.device.Card())
+	}
+	return a, nil
+}
+
+// account brings the time and the cost of the run's machines, and the peak of the device's memory,
+// up to now.
+func (j *Job) account(p *Progress) {
+	spent := time.Since(j.accounts.began).Seconds()
+	p.MachineSeconds = j.accounts.seconds + spent
+	p.Cost = j.accounts.cost + spent/3600*j.cfg.PricePerHour
+	if memory := j.device.Memory(); memory != nil {
+		p.DeviceMemory = max(p.DeviceMemory, memory.Peak)
+	}
+}
+
+// mfu is the share of the device's peak that pretraining takes at a pace; nil where no peak is
+// known.
+func (j *Job) mfu(imagesPerSecond float64) *float64 {
+	if j.accounts.peak == 0 {
+		return nil
+	}
+	return record.Finite(imagesPerSecond * j.accounts.flops / j.accounts.peak)
+}
+
+// cost is what the run has cost; nil where no attempt was given a price.
+func (p *Progress) cost() *float64 {
+	if p.Cost == 0 {
+		return nil
+	}
+	return &p.Cost
+}
+
+// deviceMemory is the most memory of the device that an attempt has held; nil where it is not
+// reported.
+func (p *Progress) deviceMemory() *float64 {
+	if p.DeviceMemory == 0 {
+		return nil
+	}
+	bytes := float64(p.DeviceMemory)
+	return &bytes
 }

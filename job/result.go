@@ -15,7 +15,10 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/job/teacher"
+	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/storage/classlist"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // finish writes the teacher, its card and, last, the result.
@@ -40,8 +43,13 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, append(text, '\n')); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	j.log.Info("done", "top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.run.ResultKey())
+	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
+		"result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds / 3600}
+	if r.Stats.Cost != nil {
+		done = append(done, "cost", *r.Stats.Cost)
+	}
+	j.log.Info("done", done...)
+	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
 	return nil
 }
 
@@ -80,9 +88,9 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data: record.Data{
 			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
-			TrainSamples: train, ValidationSamples: validation,
+			TrainSamples: train, ValidationSamples: validation, ClassList: classlist.Describe(index.Classes), Warnings: index.Warnings(),
 		},
-		PostTop1: postFigure(j.cfg.Preset, len(index.Classes), train, validation),
+		PostTop1: postFigure(j.cfg.Preset, index.Classes, train, validation),
 		Metrics: record.Metrics{
 			Loss: p.Loss, Table: p.Table, Updates: p.Pretrained, PathwayCounts: p.Updates, Skipped: p.Skipped, StateSHA256: p.StateSHA256,
 		},
@@ -93,6 +101,18 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 			ImagesPerSecond: float64(p.Pretrained) * float64(j.cfg.Batch) / max(p.PretrainSeconds, 1e-9), DataWait: p.WaitSeconds / max(p.PretrainSeconds, 1e-9),
 		},
 	}
+	if notes, err := j.data.Notes(ctx); err == nil {
+		if j.cfg.Image < shards.ShortSide {
+			notes.Small = 0 // as large as this run sees them
+		}
+		r.Data.SmallImages = notes.Small
+		r.Data.Warnings = append(r.Data.Warnings, notes.Lines()...)
+	} else {
+		j.log.Warn("what was noted when the data was packed is not known", "error", err)
+	}
+	j.account(p)
+	r.Stats.MFU, r.Stats.DeviceMemory = j.mfu(r.Stats.ImagesPerSecond), p.DeviceMemory
+	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
@@ -120,9 +140,10 @@ func score(f *record.Metrics, depths settings.DepthSet, s scores) {
 	}
 }
 
-// postFigure is the post's top-1 of a preset if the data has the counts of the post's ImageNet-100.
-func postFigure(preset string, classes, train, validation int) *float64 {
-	if classes != 100 || train != 126689 || validation != 5000 {
+// postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's
+// ImageNet-100.
+func postFigure(preset string, classes []string, train, validation int) *float64 {
+	if classlist.Recognise(classes) != classlist.Post || train != 126689 || validation != 5000 {
 		return nil
 	}
 	for _, p := range settings.Presets() {

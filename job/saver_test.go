@@ -153,7 +153,7 @@ func TestDeadlineCountsFromTheSignal(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(Stop{At: time.Now().Add(-c.ago)})
 		err := s.job.stop(ctx, at, context.Cause(ctx))
-		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline
+		saved, fits := s.committed == 7, c.ago+c.need < s.job.cfg.StopDeadline()
 		if !errors.Is(err, ErrStopped) || saved != fits {
 			t.Errorf("%v after the signal, %v needed: saved %v, %v", c.ago, c.need, saved, err)
 		}

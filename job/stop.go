@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
 // ErrStopped is the cause of a context that ends because the program was told to stop (SIGTERM).
@@ -92,7 +96,7 @@ func (j *Job) stopDeadline(cause error) time.Time {
 	if stop := (Stop{}); errors.As(cause, &stop) {
 		signalled = stop.At
 	}
-	return signalled.Add(j.cfg.StopDeadline)
+	return signalled.Add(j.cfg.StopDeadline())
 }
 
 // recordEnd writes how an attempt ended. The context may have ended.
@@ -105,12 +109,81 @@ func (j *Job) recordEnd(ctx context.Context, how string, at position, saved int6
 // recordAttempt writes where an attempt begins or ends. A run can do without it, so a failure is
 // only logged.
 func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
-	line.Time, line.Manifest = time.Now().UTC(), j.run.Newest()
+	line.Time, line.Manifest, line.Node = time.Now().UTC(), j.run.Newest(), j.cfg.Node
 	text, err := json.Marshal(line)
 	if err == nil {
 		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
 	}
 	if err != nil {
 		j.log.Warn("this attempt is not on record", "error", err)
+	}
+}
+
+const (
+	failureTimeout = 5 * time.Second // for writing a failure down, and for reading earlier ones
+	recentFailure  = 2 * time.Hour   // a machine that failed before may have been repaired
+)
+
+// failures counts the recent attempts of the run that the device of this machine failed.
+type failures struct {
+	here atomic.Int64
+	run  atomic.Pointer[checkpoint.Run] // nil: its bucket is not open yet
+}
+
+// warnOfMachine warns if earlier attempts failed on this machine. The scheduler likes a node that
+// has the image, so a broken GPU gets one attempt after another until somebody cordons it.
+func (j *Job) warnOfMachine(ctx context.Context) {
+	if j.cfg.Node == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, failureTimeout)
+	defer cancel()
+	keys, err := j.bucket.List(ctx, j.run.Key("metrics/"+record.Failures+"-"))
+	last := ""
+	for _, key := range keys {
+		text, readErr := j.bucket.Get(ctx, key)
+		var f record.Failure
+		if readErr != nil || json.Unmarshal(text, &f) != nil {
+			err = errors.Join(err, readErr)
+			continue
+		}
+		if f.Node == j.cfg.Node && time.Since(f.Time) < recentFailure {
+			j.failures.here.Add(1)
+			last = f.Error
+		}
+	}
+	if n := j.failures.here.Load(); n > 0 {
+		j.log.Warn("attempts before this one failed on the same machine", "attempts", n, "error", last)
+	} else if err != nil && ctx.Err() == nil {
+		j.log.Warn("failures of earlier attempts cannot be read", "error", err)
+	}
+}
+
+// blameMachine records a failure of the device, and names the machine in the error.
+func (j *Job) blameMachine(ctx context.Context, err error) error {
+	if device := (*machine.DeviceError)(nil); j.cfg.Node == "" || ctx.Err() != nil || !errors.As(err, &device) {
+		return err
+	}
+	if run := j.failures.run.Load(); run != nil {
+		j.recordFailure(ctx, run, err)
+	}
+	if n := j.failures.here.Load(); n > 0 {
+		return fmt.Errorf("on machine %s, where %d attempts before this one failed, too (take it out: kubectl cordon %s): %w",
+			j.cfg.Node, n, j.cfg.Node, err)
+	}
+	return fmt.Errorf("on machine %s: %w", j.cfg.Node, err)
+}
+
+// recordFailure writes the failure down, if it can.
+func (j *Job) recordFailure(ctx context.Context, run *checkpoint.Run, err error) {
+	ctx, cancel := context.WithTimeout(ctx, failureTimeout)
+	defer cancel()
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	text, err := json.Marshal(record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first})
+	if err == nil {
+		err = run.Append(ctx, record.Failures+".jsonl", append(text, '\n'))
+	}
+	if err != nil {
+		j.log.Warn("this failure is not on record", "error", err)
 	}
 }

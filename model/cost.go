@@ -8,7 +8,7 @@ import (
 
 // Need is the device memory, in bytes, that steps of a mask shape take. State, Copy, Sums, Images
 // and Results are exact. Gradients and Activations are estimates of the compiler's work space, by
-// the rule of Config.Need.
+// the rule of Config.Need. Workspace is cuDNN's rule.
 type Need struct {
 	State       int64 // student and predictors with two moments each, and the teacher
 	Copy        int64 // of the state, while a checkpoint takes it to the host
@@ -17,6 +17,7 @@ type Need struct {
 	Results     int64 // the state that a step returns, beside the one that it was given
 	Gradients   int64
 	Activations int64 // beyond what fits into the memory of Results
+	Workspace   int64 // of cuDNN's deterministic attention backward; 0: not fused
 }
 
 // batchesAtOnce are on the device: that of the step, the next one, and one that is being uploaded.
@@ -24,7 +25,7 @@ const batchesAtOnce = 3
 
 // Total is the sum of all fields.
 func (n Need) Total() int64 {
-	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations
+	return n.State + n.Copy + n.Sums + n.Images + n.Results + n.Gradients + n.Activations + n.Workspace
 }
 
 // Need estimates the memory of steps. fused says that attention is one operation of the device,
@@ -42,8 +43,8 @@ func (n Need) Total() int64 {
 // one slot are there at a time, with their gradients, in the type of matrix products.
 //
 // The rule was fitted to XLA's plans of ViT-B/16 for an H100 (CUDA plugin 0.11.2, compiled on
-// 2026-11-25 without a card) and is within 4 % of them: see TestNeedIsWhatXLAPlans. On a card
-// products are tuned and may take other work space.
+// 2026-11-25 without a card) and is within 5 % of them: see TestNeedIsWhatXLAPlans. Such a plan
+// counts no Workspace, because only a card says what cuDNN takes.
 func (c Config) Need(s mask.Shape, fused bool) Need {
 	encoder, predictor := bytesOf(c.encoderArrays()), bytesOf(c.predictorArrays())
 	slots := int64(c.Slots())
@@ -70,7 +71,19 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 	}
 	image := 4*features + max(teacher, trained+2*c.matmulBytes()*features)
 	n.Activations = max(0, int64(c.micro())*int64(image)-n.Results)
+	if fused {
+		n.Workspace = int64(c.micro()) * int64(max(
+			backwardWorkspace(c.Heads, s.Context), sequences*backwardWorkspace(c.PredictorHeads, tokens)))
+	}
 	return n
+}
+
+// backwardWorkspace is what one call of cuDNN's deterministic attention backward takes for a
+// sequence, in bytes: on Hopper, the gradient of the scores in bf16, with both lengths rounded up to
+// a multiple of 64. Source: use_dp_workspace in cudnn-frontend's scaled_dot_product_flash_attention.h.
+func backwardWorkspace(heads, tokens int) int {
+	padded := (tokens + 63) / 64 * 64
+	return 2 * heads * padded * padded
 }
 
 // StateBytes is the size of the whole state, in float32.
@@ -123,6 +136,19 @@ func (c Config) FLOPs(s mask.Shape) float64 {
 		float64(c.Masks.TargetBlocks*(s.Context+s.Target)-(s.Context+1))*6*p*p +
 		2*float64(targets)*p*float64(c.Width*len(c.Depths))
 	return teacher + student + 3*float64(c.Slots())*predictor
+}
+
+// MeanFLOPs is FLOPs over the mask shapes by how often they are drawn.
+func (c Config) MeanFLOPs() (float64, error) {
+	masker, err := c.Masker()
+	if err != nil {
+		return 0, err
+	}
+	mean := 0.0
+	for _, s := range masker.Shapes() {
+		mean += s.Probability * c.FLOPs(s)
+	}
+	return mean, nil
 }
 
 // EncoderFLOPs counts those of one whole image through the encoder, forward, up to the deepest

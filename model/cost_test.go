@@ -52,12 +52,20 @@ func TestNeedOfViTB(t *testing.T) {
 	if whole.Activations != 256*image-whole.Results {
 		t.Errorf("%d bytes of activations, want %d", whole.Activations, 256*image-whole.Results)
 	}
-	if scores := c.Need(s, false); scores.Activations <= whole.Activations {
-		t.Errorf("attention's scores take nothing: %+v", scores)
+	if scores := c.Need(s, false); scores.Activations <= whole.Activations || scores.Workspace != 0 {
+		t.Errorf("attention's scores take nothing, or cuDNN something: %+v", scores)
+	}
+	// Of a predictor's call: four sequences of 12 heads an image, whose 83 tokens are padded to 128.
+	if want := int64(256 * 4 * 12 * 128 * 128 * 2); whole.Workspace != want {
+		t.Errorf("%d bytes of cuDNN's workspace, want %d", whole.Workspace, want)
+	}
+	sum := whole.State + whole.Copy + whole.Images + whole.Results + whole.Gradients + whole.Activations + whole.Workspace
+	if whole.Total() != sum {
+		t.Errorf("%d bytes in all, want %d", whole.Total(), sum)
 	}
 	c.MicroBatch = 64
 	part := c.Need(s, true)
-	if part.Activations != 64*image-part.Results || part.Sums != part.Gradients || part.State != whole.State || part.Images != whole.Images {
+	if part.Activations != 64*image-part.Results || part.Workspace != whole.Workspace/4 || part.Sums != part.Gradients || part.State != whole.State || part.Images != whole.Images {
 		t.Errorf("in micro-batches %+v", part)
 	}
 	c.Remat = true
@@ -68,7 +76,8 @@ func TestNeedOfViTB(t *testing.T) {
 }
 
 // The formula is near the memory that XLA plans for a step of ViT-B/16 on an H100, beyond inputs
-// and results, as .ci/gpu/compile prints it (CUDA plugin 0.11.2, 2026-11-25).
+// and results, as .ci/gpu/compile prints it (CUDA plugin 0.11.2, 2026-11-25). Without a card a plan
+// has no workspace of cuDNN in it.
 func TestNeedIsWhatXLAPlans(t *testing.T) {
 	for _, plan := range []struct {
 		batch, target, context int

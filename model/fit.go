@@ -35,11 +35,12 @@ func (e *MemoryError) Unwrap() error { return e.Err }
 type Plan struct {
 	Need      int64 // all of it
 	Temporary int64 // of Need: the block of a step's temporary arrays
+	Workspace int64 // of cuDNN, by Config.Need; the compiler's plan may leave it out
 }
 
-// Roomy adds one more temporary block to Need: fragmentation can stop the allocator from reusing
-// the last step's block.
-func (p Plan) Roomy() int64 { return p.Need + p.Temporary }
+// Roomy adds one more temporary block to Need, because fragmentation can stop the allocator from
+// reusing the last step's block, and the workspace of cuDNN.
+func (p Plan) Roomy() int64 { return p.Need + p.Temporary + p.Workspace }
 
 // Try finds out whether steps of some mask shapes fit into the memory of the device, with the whole
 // state of a run and a copy of it beside them. It compiles the steps in parallel and adds up what
@@ -77,6 +78,7 @@ func Try(d *Device, cfg Config, shapes ...mask.Shape) (plan Plan, err error) {
 	}
 	resident := cfg.Need(shapes[0], cfg.Fused(d.name))
 	plan.Need += resident.State + resident.Copy + resident.Sums + resident.Images
+	plan.Workspace = resident.Workspace
 	if plan.Need > have.Limit {
 		return plan, &MemoryError{Need: plan.Need, Limit: have.Limit}
 	}

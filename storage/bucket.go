@@ -44,7 +44,7 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
-	r, err := b.blob.NewReader(a.ctx, key, nil)
+	r, err := b.blob.NewReader(a.ctx, key, readerOptions)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,10 @@ import (
 )
 
 // Check tries every right that a run needs below prefix: it writes a small object, reads it, lists
-// it and deletes it. It also tries to create that object again: some stores that speak S3 ignore
-// the condition of a create, and two pods of one run would then overwrite each other. The error
-// names everything that was refused. A missing right to delete is only a warning, because only
+// it and deletes it. It also creates an object, and tries to create that again: some stores that
+// speak S3 do not know the condition of a create, others ignore it, and two pods of one run would
+// then overwrite each other. Such a store is ErrUnsupported. The error names everything that was
+// refused. A missing right to delete is only a warning, because only
 // retention needs it.
 func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
@@ -20,12 +21,16 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 		return fmt.Errorf("a run cannot be saved: %w", errors.Join(err, b.checkReads(ctx, key, ErrNotFound)))
 	}
 	err := b.checkReads(ctx, key, nil)
+	once := key + "-once"
 	if err == nil {
-		err = b.checkCondition(ctx, key)
+		err = b.checkCondition(ctx, once)
 	}
-	if derr := b.Delete(ctx, key); derr != nil {
-		b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money",
-			"error", derr)
+	for _, probe := range []string{key, once} {
+		if derr := b.Delete(ctx, probe); derr != nil {
+			b.options.Log.Warn("the bucket lets objects be written but not deleted: old checkpoints will stay and cost money",
+				"error", derr)
+			break
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("a run cannot be resumed: %w", err)
@@ -33,12 +38,16 @@ func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// checkCondition tries to create an object that exists.
+// checkCondition creates an object, and then tries to create it again with other content.
 func (b *Bucket) checkCondition(ctx context.Context, key string) error {
+	if _, err := b.Create(ctx, key, []byte("cijepa tries whether it may create what is not there\n")); err != nil {
+		return err
+	}
 	created, err := b.Create(ctx, key, []byte("cijepa tries whether it may replace what is there\n"))
 	if err == nil && created {
-		err = fmt.Errorf("the store at %s replaced an object that it was told to create only if absent (If-None-Match); "+
-			"use one that keeps conditional writes", key)
+		err = fmt.Errorf("%w: the store at %s replaced an object that it was told to create only if absent "+
+			"(If-None-Match); "+
+			"use one that keeps conditional writes", ErrUnsupported, key)
 	}
 	return err
 }

@@ -26,7 +26,7 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (created b
 			return true, nil
 		}
 		class := classify(a.withCause(err))
-		if class == classPermanent || class == classDenied {
+		if class == classPermanent || class == classUnsupported || class == classDenied {
 			return false, err
 		}
 		// Reading uses attempts of its own, because this one may be out of time.

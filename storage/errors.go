@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -41,6 +42,9 @@ var (
 	// ErrUnfit: the dataset that is asked for cannot be made of this source, these shards or this
 	// class list.
 	ErrUnfit = errors.New("no such data set can be made")
+	// ErrUnsupported: the store, or the URL that leads to it, will refuse this for ever; the message
+	// says what to change.
+	ErrUnsupported = errors.New("the store refuses this for good")
 	// ErrExists: the object already exists, with other bytes.
 	ErrExists = errors.New("already exists")
 )
@@ -54,7 +58,8 @@ const (
 	classDenied
 	classExists // a condition of the write did not hold
 	classPermanent
-	classCorrupt // by the driver's own checksum
+	classUnsupported // no attempt ever succeeds
+	classCorrupt     // by the driver's own checksum
 )
 
 // classify decides what an error of a driver means. It tests the answer of the store first and the
@@ -128,13 +133,21 @@ func classifyAnswer(status int, code string) class {
 		return classDenied
 	case "PreconditionFailed", "BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet":
 		return classExists
+	case "NotImplemented", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+		return classUnsupported
+	case "TemporaryRedirect", "XAmzContentSHA256Mismatch":
+		return classPermanent // sometimes of a store that knows a new bucket late, or of a flipped bit
 	case "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown",
 		"InternalError", "ServiceUnavailable", "ContainerBeingDeleted", "ServerBusy",
-		"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch",
+		"BadDigest", "XAmzContentChecksumMismatch", "Md5Mismatch", "Crc64Mismatch",
 		"IncompleteBody", "NoSuchUpload":
 		return classTransient
 	}
 	switch {
+	case status == http.StatusNotImplemented, status == http.StatusMovedPermanently:
+		return classUnsupported
+	case status == http.StatusTemporaryRedirect:
+		return classPermanent
 	case status == http.StatusNotFound:
 		return classMissing
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
@@ -163,12 +176,60 @@ func explain(at place, act, key string, err error) error {
 		return fmt.Errorf("%s %s: %w (%s): %w", act, key, ErrDenied, remedy(at, act, err), err)
 	case classExists:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrExists, err)
-	case classPermanent:
+	case classPermanent, classUnsupported:
+		if remedy := unsupported(act, err); remedy != "" {
+			return fmt.Errorf("%s %s: %w: %s: %w", act, key, ErrUnsupported, remedy, err)
+		}
 		return fmt.Errorf("%s %s: %w", act, key, err)
 	case classCorrupt:
 		return fmt.Errorf("%s %s: %w: %w", act, key, ErrCorrupt, err)
 	}
 	return fmt.Errorf("%s %s: %w: %w", act, key, ErrUnreachable, err)
+}
+
+// expectedRegion finds the region in an error that names it.
+var expectedRegion = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
+
+// unsupported says what to do about a store that refuses for ever; it is empty for an error that
+// does not tell.
+func unsupported(act string, err error) string {
+	var (
+		answer *smithyhttp.ResponseError
+		s3     smithy.APIError
+		status int
+		code   string
+		region string
+	)
+	if errors.As(err, &s3) {
+		code = s3.ErrorCode()
+	}
+	if errors.As(err, &answer) && answer.Response != nil {
+		status, region = answer.HTTPStatusCode(), answer.Response.Header.Get("X-Amz-Bucket-Region")
+	}
+	text := err.Error()
+	if m := expectedRegion.FindStringSubmatch(text); m != nil {
+		region = m[1]
+	}
+	switch {
+	case region != "" || status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect ||
+		slices.Contains([]string{"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}, code):
+		return fmt.Sprintf("the bucket is in another region: add region=%s to the URL, or correct "+
+			"AWS_REGION or endpoint=",
+			cmp.Or(region, "..."))
+	case containsAny(strings.ToLower(text), "checksum", "trailer", "aws-chunked", "content-sha256", "contentsha256", "streaming-"):
+		return "it does not know the checksums that the client sends: add request_checksum_calculation=when_required to the URL"
+	case act == creating:
+		return "it does not know conditional writes (If-None-Match), which keep two attempts of a run apart: " +
+			"take a store, or a version of it, that does"
+	case status == http.StatusNotImplemented || code == "NotImplemented":
+		return "it lacks this operation, or a header of it: " +
+			"try request_checksum_calculation=when_required in the URL, or take another store"
+	}
+	return ""
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // oneLine is an error whose text fits into a log line: Azure's errors draw boxes, gocloud.dev's add

@@ -79,12 +79,14 @@ func checkURL(bucket string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
 	case u.Scheme == "":
-		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s", bucket, absolutePath(bucket))
+		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s",
+			bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
 		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s",
 			redacted(bucket), u.Scheme, strings.Join(known, ", "))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
-		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s", bucket, u.Host, u.Path)
+		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s",
+			bucket, u.Host, u.Path)
 	case u.Scheme == "file" && u.Path == "":
 		return nil, fmt.Errorf("bucket URL %q names no directory; write file:///some/directory", bucket)
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
@@ -102,7 +104,25 @@ func checkURL(bucket string) (*url.URL, error) {
 			"to stay below a prefix write %s://%s?prefix=%s/",
 			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
 	}
-	return u, nil
+	return u, checkEndpoint(u)
+}
+
+// checkEndpoint refuses an endpoint of an S3 store that is no URL of a host.
+func checkEndpoint(u *url.URL) error {
+	endpoint := u.Query().Get("endpoint")
+	if u.Scheme != "s3" || endpoint == "" {
+		return nil
+	}
+	if e, err := url.Parse(endpoint); err != nil || e.Host == "" || e.Scheme != "http" && e.Scheme != "https" {
+		return fmt.Errorf("bucket URL %q: endpoint=%s is no address: write endpoint=https://HOST, or "+
+			"http://HOST:PORT", redacted(u.String()), endpoint)
+	}
+	return nil
+}
+
+// unknownHost tells of a name that the name service does not know.
+func unknownHost(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "no such host")
 }
 
 func absolutePath(path string) string {
@@ -169,7 +189,8 @@ func requirements(scheme string) string {
 	case "s3":
 		return "an s3 bucket needs a region (AWS_REGION, or region= in the URL), " +
 			"credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role), " +
-			"and endpoint= in the URL where it is not Amazon's"
+			"and in the URL, where it is not Amazon's, endpoint=, mostly use_path_style=true, " +
+			"and for older stores request_checksum_calculation=when_required"
 	case "gs":
 		return "a gs bucket needs credentials (gcloud auth application-default login, " +
 			"a key file that GOOGLE_APPLICATION_CREDENTIALS names, or a workload identity)"
@@ -203,6 +224,9 @@ func (b *Bucket) checkReachable(ctx context.Context) error {
 		return fmt.Errorf("the bucket does not exist: create it, or correct its name, region or endpoint: %w", err)
 	case errors.Is(err, ErrDenied):
 		return nil
+	case o.Interactive && unknownHost(err):
+		return fmt.Errorf("%w: the host of the store is not known: correct endpoint= or the region; "+
+			"a store that has no host name for each bucket needs use_path_style=true in the URL: %w", ErrUnsupported, err)
 	case errors.Is(err, ErrUnreachable):
 		return fmt.Errorf("check the network and that nothing is missing (%s): %w", requirements(o.scheme), err)
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 )
 
@@ -127,7 +128,7 @@ func (r *Reader) connect() error {
 	if r.end != wholeObject && r.end != r.size {
 		length = r.end - r.offset
 	}
-	body, err := r.bucket.blob.NewRangeReader(a.ctx, r.key, r.offset, length, nil)
+	body, err := r.bucket.blob.NewRangeReader(a.ctx, r.key, r.offset, length, readerOptions)
 	if err != nil {
 		err = a.withCause(err)
 		a.end()
@@ -216,3 +217,13 @@ func (b *Bucket) Revision(ctx context.Context, key string) (string, error) {
 		return fmt.Sprintf("%s %d %s", attributes.ETag, attributes.Size, written), nil
 	})
 }
+
+// readerOptions keep the S3 client from printing that a store has no checksum of what is read: it
+// prints plain text on standard error, and this package has checksums of its own.
+var readerOptions = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
+	var options *[]func(*s3.Options)
+	if as(&options) {
+		*options = append(*options, func(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true })
+	}
+	return nil
+}}

@@ -24,6 +24,10 @@ type Options struct {
 	// [ErrNoFolder]. Otherwise Open makes the directory.
 	MustExist bool
 
+	// Interactive says that a person waits: a host that is not known is an error of [Open] after a few
+	// tries. A run is patient, because the name service may come up after its pod.
+	Interactive bool
+
 	// idleTimeout is how long an attempt may go without progress before it is cancelled; 30 seconds
 	// when zero.
 	idleTimeout time.Duration
@@ -199,7 +203,10 @@ func (s *retryState) retryable(err error) bool {
 	}
 	switch classify(err) {
 	case classTransient:
-		return true
+		if !s.options.Interactive || !unknownHost(err) {
+			return true
+		}
+		fallthrough
 	case classDenied, classPermanent, classCorrupt:
 		s.suspectErrors++
 		return s.suspectErrors < suspectTries

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -43,11 +44,13 @@ type node struct {
 	down bool // the machine takes no more pods
 
 	silent bool // nothing is reported any more
+	broken bool // the machine's GPU fails at once: every container ends with 75
 }
 
 // spotTaints and spotLabels are those of a GKE node pool with GPUs.
 var (
-	spotLabels = map[string]string{"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}
+	spotLabels = map[string]string{"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-accelerator": "nvidia-h100-80gb",
+		"cloud.google.com/gke-gpu-driver-version": "latest", "kubernetes.io/arch": "amd64"}
 	spotTaints = []core.Taint{
 		{Key: "cloud.google.com/gke-spot", Value: "true", Effect: core.TaintEffectNoSchedule},
 		{Key: "nvidia.com/gpu", Value: "present", Effect: core.TaintEffectNoSchedule},
@@ -207,16 +210,32 @@ func (n *node) run(p *process) {
 	}
 	env, err := n.environment(p.pod)
 	if err == nil {
+		err = n.fillVolumes(p)
+	}
+	n.mu.Lock()
+	broken := n.broken
+	n.mu.Unlock()
+	if err == nil && !broken {
 		err = p.start(n.image, env)
 	}
 	close(p.begun)
-	if err != nil {
+	if broken {
+		p.code = 75
+		close(p.ended)
+	} else if err != nil {
 		p.code = 128
 		close(p.ended)
 		fmt.Fprintln(os.Stderr, "node", n.name, "pod", p.pod.Name, err)
 	} else {
 		n.report(p.pod, status(core.PodRunning, core.ConditionTrue, core.ContainerState{Running: &core.ContainerStateRunning{StartedAt: started}}))
 		<-p.ended
+		for n.restartsInPlace(p) {
+			if err := p.start(n.image, env); err != nil {
+				fmt.Fprintln(os.Stderr, "node", n.name, "pod", p.pod.Name, err)
+				break
+			}
+			<-p.ended
+		}
 	}
 	phase, reason := core.PodSucceeded, "Completed"
 	if p.code != 0 {
@@ -227,6 +246,9 @@ func (n *node) run(p *process) {
 	if p.shutdown { // a kubelet that is shut down fails its pods and says that it was the machine
 		s.Phase, s.Reason, s.Message = core.PodFailed, "Terminated", "Pod was terminated in response to imminent node shutdown."
 		s.Conditions = append(s.Conditions, core.PodCondition{Type: core.DisruptionTarget, Status: core.ConditionTrue, Reason: core.PodReasonTerminationByKubelet, Message: s.Message, LastTransitionTime: meta.Now()})
+	}
+	if p.evicted != "" { // the kubelet says so, and names no disruption: the pod itself was the cause
+		s.Phase, s.Reason, s.Message = core.PodFailed, "Evicted", p.evicted
 	}
 	silent := n.silent
 	n.mu.Unlock()
@@ -264,15 +286,74 @@ func (n *node) environment(pod *core.Pod) ([]string, error) {
 	}
 	for _, e := range container.Env {
 		v := e.Value
-		if e.ValueFrom != nil { // the Job controller gives a row its index so
-			if e.ValueFrom.FieldRef == nil || e.ValueFrom.FieldRef.FieldPath != "metadata.labels['"+batch.JobCompletionIndexAnnotation+"']" {
+		if e.ValueFrom != nil {
+			path := ""
+			if e.ValueFrom.FieldRef != nil {
+				path = e.ValueFrom.FieldRef.FieldPath
+			}
+			switch path {
+			case "metadata.labels['" + batch.JobCompletionIndexAnnotation + "']": // the Job controller gives a line its index so
+				v = pod.Labels[batch.JobCompletionIndexAnnotation]
+			case "spec.nodeName":
+				v = pod.Spec.NodeName
+			default:
 				return nil, fmt.Errorf("this node cannot give %s: %v", e.Name, e.ValueFrom)
 			}
-			v = pod.Labels[batch.JobCompletionIndexAnnotation]
 		}
 		env = append(env, e.Name+"="+v)
 	}
 	return env, nil
+}
+
+// restartsInPlace says whether the rules of the container restart it after its exit code, and makes it
+// ready for that. The kubelet would wait 10 s, and longer each time.
+func (n *node) restartsInPlace(p *process) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p.deleting || p.shutdown || p.evicted != "" {
+		return false
+	}
+	for _, rule := range p.pod.Spec.Containers[0].RestartPolicyRules {
+		if rule.Action == core.ContainerRestartRuleActionRestart && rule.ExitCodes != nil && slices.Contains(rule.ExitCodes.Values, int32(p.code)) {
+			p.restarts = append(p.restarts, p.code)
+			p.ended = make(chan struct{})
+			return true
+		}
+	}
+	return false
+}
+
+// fillVolumes writes the ConfigMaps that the pod mounts.
+func (n *node) fillVolumes(p *process) error {
+	for _, v := range p.pod.Spec.Volumes {
+		if v.ConfigMap == nil {
+			continue
+		}
+		m, err := n.plane.client.CoreV1().ConfigMaps(p.pod.Namespace).Get(context.Background(), v.ConfigMap.Name, meta.GetOptions{})
+		if err != nil {
+			return err
+		}
+		folder := p.volume(v.Name)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		for name, text := range m.Data {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// evict is what a kubelet does to a pod that is over its limit of local storage.
+func (n *node) evict(pod *core.Pod, grace time.Duration) {
+	n.mu.Lock()
+	p := n.pods[pod.UID]
+	p.evicted = `Usage of EmptyDir volume "cache" exceeds the limit "20Gi". `
+	n.mu.Unlock()
+	p.stop(grace)
+	<-p.reported
 }
 
 // shutDown is what a kubelet does when its machine is reclaimed: it ends the pods within the grace that ordinary ones get.

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +28,13 @@ type process struct {
 	command *exec.Cmd
 	code    int
 
-	deleting, shutdown bool // guarded by the node
+	deleting, shutdown bool   // guarded by the node
+	restarts           []int  // exit codes after which the container began again in its pod; guarded by the node
+	evicted            string // why, if the kubelet has evicted the pod; guarded by the node
 }
+
+// volume is the folder of one of the pod's volumes.
+func (p *process) volume(name string) string { return filepath.Join(p.dir, "volumes", name) }
 
 func (p *process) log() string { return filepath.Join(p.dir, "log") }
 
@@ -49,12 +56,12 @@ func (p *process) start(image string, env []string) error {
 			return err
 		}
 	}
-	if err := os.Link(image, filepath.Join(root, "cijepa")); err != nil {
+	if err := os.Link(image, filepath.Join(root, "cijepa")); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	volumes := map[string]string{} // by the place where they are mounted
 	for _, m := range p.pod.Spec.Containers[0].VolumeMounts {
-		volume, place := filepath.Join(p.dir, "volumes", m.Name), filepath.Join(root, m.MountPath)
+		volume, place := p.volume(m.Name), filepath.Join(root, m.MountPath)
 		for _, d := range []string{volume, place} {
 			if err := os.MkdirAll(d, 0o755); err != nil {
 				return err
@@ -65,14 +72,14 @@ func (p *process) start(image string, env []string) error {
 		}
 		volumes[place] = volume
 	}
-	log, err := os.Create(p.log())
+	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	p.command = exec.Command("/cijepa", p.pod.Spec.Containers[0].Args...)
 	p.command.Env, p.command.Dir, p.command.Stdout, p.command.Stderr = env, "/", log, log
 	p.command.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Setpgid: true, Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(group)}}
-	started := make(chan error, 1)
+	started, ended := make(chan error, 1), p.ended
 	go func() {
 		defer log.Close()
 		runtime.LockOSThread() // for good: the thread ends with this goroutine
@@ -84,7 +91,7 @@ func (p *process) start(image string, env []string) error {
 		if err != nil {
 			return
 		}
-		defer close(p.ended)
+		defer close(ended)
 		_ = p.command.Wait()
 		status := p.command.ProcessState.Sys().(syscall.WaitStatus)
 		if p.code = status.ExitStatus(); status.Signaled() {

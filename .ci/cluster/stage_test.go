@@ -316,18 +316,25 @@ func (s *stage) figures(t *testing.T, bucket, run string) (figures map[string]an
 		t.Fatal(err)
 	}
 	var r struct {
-		Figures map[string]any
-		Course  struct{ Attempts int }
+		Metrics map[string]any
+		Stats   struct{ Attempts int }
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
 	for _, sum := range []string{"teacher_sha256", "state_sha256"} {
-		if v, _ := r.Figures[sum].(string); len(v) != 64 {
+		if v, _ := r.Metrics[sum].(string); len(v) != 64 {
 			t.Fatalf("%s in %s is %q", sum, bucket, v)
 		}
 	}
-	return r.Figures, r.Course.Attempts
+	return r.Metrics, r.Stats.Attempts
+}
+
+// metrics are the figures of the demonstration's run in a bucket.
+func (s *stage) metrics(t *testing.T, bucket string) map[string]any {
+	t.Helper()
+	f, _ := s.figures(t, bucket, "demo-s0")
+	return f
 }
 
 // sameAsAlone compares a bucket's run with the one that was left alone.
@@ -345,8 +352,10 @@ func (s *stage) sameAsAlone(t *testing.T, bucket string) {
 }
 
 // manifests are the committed checkpoints of the demonstration's run in a bucket, oldest first.
-func (s *stage) manifests(bucket string) []string {
-	all, _ := filepath.Glob(filepath.Join(s.buckets, bucket, "runs", "demo-s0", "manifest", "*.json"))
+func (s *stage) manifests(bucket string) []string { return s.manifestsOf(bucket, "demo-s0") }
+
+func (s *stage) manifestsOf(bucket, run string) []string {
+	all, _ := filepath.Glob(filepath.Join(s.buckets, bucket, "runs", run, "manifest", "*.json"))
 	return all
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,7 +19,7 @@ import (
 
 // demo is a submission of the demonstration's preset at tiny sizes, on machines and in a bucket of its own.
 func demo(name string, settings ...string) submission {
-	return submission{name: name, bucket: name, pool: name, overlays: []string{"gke-spot"}, settings: append([]string{"CIJEPA_PRESET=demo", "CIJEPA_EPOCHS=4"}, settings...)}
+	return submission{name: name, bucket: name, pool: name, overlays: []string{"namespace", "gke-spot"}, settings: append([]string{"CIJEPA_PRESET=demo", "CIJEPA_EPOCHS=4"}, settings...)}
 }
 
 // once lets a Job have one pod that fails by itself, and no other: what must not count against its limit shows.
@@ -128,17 +129,13 @@ func TestTrials(t *testing.T) {
 			s.sameAsAlone(t, "gone")
 		})
 
+		// What Kueue does to a Job, done by hand; kueue_test.go has Kueue itself.
 		t.Run("suspended and resumed", func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, s, "suspended", "suspended", 1)
 			u := demo("suspended")
 			u.patch, u.overlays = once, append(u.overlays, "kueue")
 			s.submit(t, u)
-			s.until(t, "suspended", batch.JobSuspended)
-			if p := s.pods(t, "suspended"); len(p) != 0 {
-				t.Errorf("%d pods before the queue let it start", len(p))
-			}
-			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":false}}`)
 			s.begun(t, "suspended", 2)
 			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":true}}`)
 			s.until(t, "suspended", batch.JobSuspended)
@@ -147,10 +144,71 @@ func TestTrials(t *testing.T) {
 			}
 			stopped := len(s.manifests("suspended"))
 			s.plane.must(t, "patch", "job", "suspended", "-p", `{"spec":{"suspend":false}}`)
+			for len(s.pods(t, "suspended")) == 0 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			s.plane.must(t, "apply", "-k", s.folder(t, u)) // of the same manifests leaves the running Job alone
 			j := s.until(t, "suspended", batch.JobComplete)
 			codes := exits("suspended", n)
+			if len(codes) != 2 {
+				t.Errorf("exit codes %v: the second apply has stopped the Job", codes)
+			}
 			t.Logf("stopped with %d checkpoints; exit codes %v, failures counted %d of backoffLimit 0", stopped, codes, j.Status.Failed)
 			s.sameAsAlone(t, "suspended")
+		})
+
+		t.Run("a GPU that fails at once", func(t *testing.T) {
+			t.Parallel()
+			broken := newNode(t, s, "badgpu-a", "badgpu", 1)
+			broken.mu.Lock()
+			broken.broken = true
+			broken.mu.Unlock()
+			s.submit(t, demo("badgpu"))
+			for end := time.Now().Add(2 * time.Minute); len(exits("badgpu", broken)) < 3 && time.Now().Before(end); {
+				time.Sleep(100 * time.Millisecond)
+			}
+			healthy := newNode(t, s, "badgpu-b", "badgpu", 1)
+			s.plane.must(t, "cordon", "badgpu-a") // the runbook's row
+			j := s.until(t, "badgpu", batch.JobComplete)
+			if got := exits("badgpu", broken); len(got) < 3 || int(j.Status.Failed) != len(got) || *j.Spec.BackoffLimit != 12 {
+				t.Errorf("exit codes %v, %d failures counted of %d", got, j.Status.Failed, *j.Spec.BackoffLimit)
+			}
+			if got, want := s.metrics(t, "badgpu"), s.metrics(t, "alone"); !reflect.DeepEqual(got, want) {
+				t.Errorf("it differs from the run that was left alone:\n%v\n%v", got, want)
+			}
+			t.Logf("on the broken machine %v, then on the other %v; %d failures counted of %d", exits("badgpu", broken), exits("badgpu", healthy), j.Status.Failed, *j.Spec.BackoffLimit)
+		})
+
+		t.Run("evicted for storage", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "evicted", "evicted", 1)
+			s.submit(t, demo("evicted"))
+			for i, grace := range []time.Duration{time.Second, 0} { // the kubelet gives a second; a program that needs longer is killed
+				s.begun(t, "evicted", 2*i+2)
+				var running *core.Pod
+				for running == nil {
+					for _, p := range s.pods(t, "evicted") {
+						if p.Status.Phase == core.PodRunning {
+							running = &p
+						}
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+				n.evict(running, grace)
+			}
+			j := s.until(t, "evicted", batch.JobComplete)
+			codes := exits("evicted", n)
+			counted := 0
+			for _, c := range codes {
+				if c == 137 {
+					counted++
+				}
+			}
+			if len(codes) != 3 || counted == 0 || int(j.Status.Failed) != counted {
+				t.Errorf("exit codes %v, %d failures counted", codes, j.Status.Failed)
+			}
+			t.Logf("exit codes %v: %d failures counted, those of pods that were killed; one that was out within a second is ignored", codes, j.Status.Failed)
+			s.sameAsAlone(t, "evicted")
 		})
 
 		t.Run("a setting that can never work", func(t *testing.T) {
@@ -181,17 +239,53 @@ func TestTrials(t *testing.T) {
 			for _, c := range codes {
 				values = append(values, c)
 			}
-			if !strings.HasPrefix(why, "BackoffLimitExceeded: ") || !slices.Equal(values, []int{75, 75}) {
+			if !strings.HasPrefix(why, "BackoffLimitExceeded: ") || !slices.Equal(values, []int{74, 74}) {
 				t.Errorf("%s; exit codes %v", why, codes)
 			}
 			t.Logf("%s; exit codes %v", why, codes)
 		})
 
-		t.Run("three rows, one fails alone", func(t *testing.T) {
+		t.Run("storage gone for a while, in place", func(t *testing.T) {
 			t.Parallel()
-			n := newNode(t, s, "table", "table", 3)
-			// The second row's run is there already, and damaged: exit code 65. To the server a file with an etag is an object.
-			damaged := filepath.Join(s.buckets, "table", "runs", "L300-s0", "run.json")
+			n := newNode(t, s, "inplace", "inplace", 1)
+			gate := newGate(t, s.server)
+			reach := func(bucket string) string { return strings.ReplaceAll(s.url(bucket), s.server, gate.address) }
+			u := demo("inplace", "CIJEPA_RETRY_TIMEOUT=2s", "CIJEPA_BUCKET="+reach("inplace"), "CIJEPA_DATA_BUCKET="+reach(dataBucket), "CIJEPA_CACHE_DIR=/cache")
+			u.overlays, u.patch = append(u.overlays, "in-place"), once
+			s.submit(t, u)
+			s.begun(t, "inplace", 2)
+			pod := s.pods(t, "inplace")[0]
+			n.mu.Lock()
+			p := n.pods[pod.UID]
+			n.mu.Unlock()
+			cached := cachedShards(p)
+			restarts := func() []int {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				return slices.Clone(p.restarts)
+			}
+			gate.open.Store(false)
+			for end := time.Now().Add(2 * time.Minute); len(restarts()) == 0 && time.Now().Before(end); {
+				time.Sleep(20 * time.Millisecond)
+			}
+			gate.open.Store(true)
+			j := s.until(t, "inplace", batch.JobComplete)
+			codes := restarts()
+			if len(codes) == 0 || slices.ContainsFunc(codes, func(c int) bool { return c != 74 }) || len(exits("inplace", n)) != 1 || j.Status.Failed != 0 {
+				t.Errorf("restarts after %v, pods %v, %d failures counted", codes, exits("inplace", n), j.Status.Failed)
+			}
+			if after := cachedShards(p); len(cached) == 0 || !reflect.DeepEqual(after, cached) {
+				t.Errorf("shards in the cache before %v, after %v", cached, after)
+			}
+			t.Logf("one pod began again after %v, with the same %d shards in its cache", codes, len(cached))
+			s.sameAsAlone(t, "inplace")
+		})
+
+		t.Run("three lines, one fails alone", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "sweep", "sweep", 3)
+			// The second line's run is there already, and damaged: exit code 65. To the server a file with an etag is an object.
+			damaged := filepath.Join(s.buckets, "sweep", "runs", "L300-s0", "run.json")
 			err := os.MkdirAll(filepath.Dir(damaged), 0o755)
 			if err == nil {
 				err = os.WriteFile(damaged, []byte("{"), 0o644)
@@ -202,10 +296,10 @@ func TestTrials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u := demo("table", "CIJEPA_EPOCHS=1")
-			u.overlays, u.patch = append(u.overlays, "table"), []string{"- {op: replace, path: /spec/completions, value: 3}"}
+			u := demo("sweep", "CIJEPA_EPOCHS=1")
+			u.overlays, u.patch = append(u.overlays, "sweep"), []string{"- {op: replace, path: /spec/completions, value: 3}"}
 			s.submit(t, u)
-			j := s.until(t, "table", batch.JobFailed)
+			j := s.until(t, "sweep", batch.JobFailed)
 			why := condition(j, batch.JobFailed)
 			failed := ""
 			if j.Status.FailedIndexes != nil {
@@ -215,10 +309,37 @@ func TestTrials(t *testing.T) {
 				t.Errorf("completed %q, failed %q, %s", j.Status.CompletedIndexes, failed, why)
 			}
 			for _, run := range []string{"L200-s0", "R-U-s0"} {
-				f, _ := s.figures(t, "table", run)
+				f, _ := s.figures(t, "sweep", run)
 				t.Logf("%s: %v updates, state %.12s", run, f["updates"], f["state_sha256"])
 			}
-			t.Logf("completed %s, failed %s: %s; exit codes %v", j.Status.CompletedIndexes, failed, why, exits("table", n))
+			t.Logf("completed %s, failed %s: %s; exit codes %v", j.Status.CompletedIndexes, failed, why, exits("sweep", n))
+		})
+
+		t.Run("two Jobs of one sweep line", func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, s, "pair", "pair", 2)
+			pair := []string{"pair-a", "pair-b"}
+			for _, name := range pair {
+				u := demo("pair", "CIJEPA_EPOCHS=3")
+				u.name, u.overlays = name, append(u.overlays, "sweep")
+				u.patch = []string{"- {op: replace, path: /spec/completions, value: 1}"}
+				s.submit(t, u)
+			}
+			overtaken := 0
+			for _, name := range pair {
+				s.until(t, name, batch.JobComplete)
+				for _, c := range exits(name, n) {
+					if c == 76 {
+						overtaken++
+					}
+				}
+			}
+			if overtaken == 0 {
+				t.Error("neither was overtaken, so they did not run at once")
+			}
+			manifests := s.manifestsOf("pair", "L200-s0")
+			t.Logf("overtaken %d times; %d checkpoints in one unbroken chain, by %v", overtaken, len(manifests), chain(t, manifests))
+			s.figures(t, "pair", "L200-s0")
 		})
 
 		t.Run("two pods of one run", func(t *testing.T) {

@@ -41,3 +41,39 @@ func TestCheckCommand(t *testing.T) {
 		t.Errorf("left in the bucket: %v %v", objects, err)
 	}
 }
+
+// TestCheckOfASweepAddsUpItsHours: lines that differ by their seed alone are tried once.
+func TestCheckOfASweepAddsUpItsHours(t *testing.T) {
+	bucket := newBucket(t)
+	rows := filepath.Join(t.TempDir(), "rows")
+	if err := os.WriteFile(rows, []byte("CIJEPA_RUN=a CIJEPA_SEED=0\nCIJEPA_RUN=b CIJEPA_SEED=1\nCIJEPA_RUN=c CIJEPA_EPOCHS=5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		more, says []string
+		code       int
+	}{
+		{nil, []string{"line 0, run a", "line 2, run c", "3 lines, of which 2 were tried", " of a machine in all, ", " of money"}, 0},
+		{[]string{"CIJEPA_BATCH=5000"}, []string{"3 lines, of which 2 were tried"}, 64},
+	} {
+		p := exec.Command(os.Args[0], "check")
+		p.Env = append(append([]string{asProgram + "=1", "CIJEPA_BUCKET=" + bucket, "CIJEPA_CACHE_DIR=" + t.TempDir(), "HOME=" + t.TempDir(),
+			"CIJEPA_SWEEP=" + rows, "CIJEPA_PRICE_PER_HOUR=3600"}, tinyRun...), c.more...)
+		out, log := new(output), new(output)
+		p.Stdout, p.Stderr = out, log
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if code := wait(t, p); code != c.code {
+			t.Errorf("exit %d, want %d\n%s\n%s", code, c.code, out, log)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in\n%s\n%s", want, out, log)
+			}
+		}
+		if strings.Contains(out.String(), "run b") {
+			t.Errorf("a line that differs by its seed alone is tried again:\n%s", out)
+		}
+	}
+}

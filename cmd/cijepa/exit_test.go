@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestExitCodes(t *testing.T) {
 		{"no data", []string{"CIJEPA_DATA=nowhere", "CIJEPA_RUN=x"}, 64, "cijepa pack"},
 		{"batch too large", []string{"CIJEPA_BATCH=5000", "CIJEPA_RUN=y"}, 64, "200 images"},
 		{"scheme", []string{"CIJEPA_BUCKET=ftp://x"}, 64, "ftp"},
-		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_RETRY_TIMEOUT=2s"}, 75, "unreachable"},
+		{"unreachable", []string{"CIJEPA_BUCKET=s3://bucket?endpoint=http://127.0.0.1:1&use_path_style=true&region=x", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "CIJEPA_RETRY_TIMEOUT=2s"}, 74, "unreachable"},
 		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so", "CIJEPA_RUN=z"}, noPlugin(), "CIJEPA_BACKEND"},
 		{"no such device", []string{"CIJEPA_BACKEND=gpu", "CIJEPA_RUN=z"}, 64, "CIJEPA_BACKEND=gpu: must be"},
 		{"damaged index", []string{"CIJEPA_DATA=damaged", "CIJEPA_RUN=z"}, 65, "damaged/index.json"},
@@ -83,7 +84,7 @@ func TestExitCodes(t *testing.T) {
 // one, with it another machine may.
 func noPlugin() int {
 	if slices.Contains(compute.List(), "xla") {
-		return exitUnreachable
+		return exitDevice
 	}
 	return exitSettings
 }
@@ -98,7 +99,9 @@ func TestExitCodeOfErrors(t *testing.T) {
 		{nil, 0}, {errors.New("anything"), 1},
 		{wrapped(&settings.Error{}), 64}, {wrapped(errUsage), 64}, {errors.Join(storage.ErrUnreachable, &settings.Error{}), 64},
 		{wrapped(storage.ErrCorrupt), 65}, {wrapped(input.ErrBadSamples), 65},
-		{wrapped(storage.ErrUnreachable), 75}, {wrapped(storage.ErrDenied), 75}, {wrapped(&machine.DeviceError{Err: errors.New("gone")}), 75},
+		{wrapped(storage.ErrUnreachable), 74}, {wrapped(storage.ErrDenied), 75},
+		{errors.Join(storage.ErrUnreachable, syscall.ENOSPC), 75}, {errors.Join(storage.ErrUnreachable, &machine.DeviceError{Err: errors.New("gone")}), 75},
+		{wrapped(&machine.DeviceError{Err: errors.New("gone")}), 75},
 		{wrapped(storage.ErrOvertaken), 76}, {errors.Join(storage.ErrCorrupt, storage.ErrOvertaken), 76},
 		{wrapped(job.Stop{}), 143}, {errors.Join(&settings.Error{}, job.ErrStopped), 143},
 	} {

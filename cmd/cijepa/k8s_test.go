@@ -59,14 +59,17 @@ type variable struct{ Name, Value string }
 // customization is what they read of a kustomization.yaml.
 type customization struct {
 	ConfigMapGenerator []struct{ Literals []string } `yaml:"configMapGenerator"`
+	Components         []string
 	Patches            []struct{ Patch string }
 }
 
 // setting is the value of a variable in its ConfigMap.
 func (c customization) setting(name string) string {
-	for _, l := range c.ConfigMapGenerator[0].Literals {
-		if v, ok := strings.CutPrefix(l, name+"="); ok {
-			return v
+	for _, g := range c.ConfigMapGenerator {
+		for _, l := range g.Literals {
+			if v, ok := strings.CutPrefix(l, name+"="); ok {
+				return v
+			}
 		}
 	}
 	return ""
@@ -141,42 +144,181 @@ func TestFailurePolicyIsTheExitCodes(t *testing.T) {
 	}
 	codes(2, "Ignore", exitStopped)
 
-	// An Indexed Job fails a row, not itself, and each row has the tries of a single run.
+	// An Indexed Job fails a line, not itself, and each line has the tries of a single run: with
+	// waits of 10 s, doubled up to 10 minutes, 13 pods last long enough for a cloud to repair a
+	// machine.
 	var action string
 	var limit int
-	if !set(t, "table", "/spec/podFailurePolicy/rules/0/action", &action) || action != "FailIndex" {
-		t.Errorf("table: the action of rule 0 is %q, want FailIndex", action)
+	if !set(t, "sweep", "/spec/podFailurePolicy/rules/0/action", &action) || action != "FailIndex" {
+		t.Errorf("sweep: the action of rule 0 is %q, want FailIndex", action)
 	}
-	if !set(t, "table", "/spec/backoffLimitPerIndex", &limit) || limit != m.Spec.BackoffLimit || limit != 6 {
-		t.Errorf("table: %d tries a row, a single run has %d; want 6", limit, m.Spec.BackoffLimit)
-	}
-}
-
-func TestTableHasAnIndexForEveryPreset(t *testing.T) {
-	var completions int
-	var preset variable
-	if !set(t, "table", "/spec/completions", &completions) || completions != len(settings.Presets()) {
-		t.Errorf("%d completions, %d presets", completions, len(settings.Presets()))
-	}
-	if !set(t, "table", "/spec/template/spec/containers/0/env/-", &preset) || preset != (variable{"CIJEPA_PRESET", "table"}) {
-		t.Errorf("the table sets %+v", preset)
+	if !set(t, "sweep", "/spec/backoffLimitPerIndex", &limit) || limit != m.Spec.BackoffLimit || limit != 12 {
+		t.Errorf("sweep: %d tries a line, a single run has %d; want 12", limit, m.Spec.BackoffLimit)
 	}
 }
 
-// TestStopFitsTheGracePeriod: the last save must have ended when SIGKILL comes.
-func TestStopFitsTheGracePeriod(t *testing.T) {
-	const margin = 3 * time.Second // for the way out: both count from SIGTERM
-	var m manifest
-	readYAML(t, "base/job.yaml", &m)
+// TestSweepHasAnIndexForEveryLine of the file that it mounts.
+func TestSweepHasAnIndexForEveryLine(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	lines, err := settings.LoadSweep("../../k8s/sweep/rows", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var completions, parallelism int
+	if !set(t, "sweep", "/spec/completions", &completions) || completions != len(lines) {
+		t.Errorf("%d completions, %d lines", completions, len(lines))
+	}
+	// Kueue's webhook wants the least parallelism to be less than parallelism.
+	var annotations map[string]string
+	if !set(t, "sweep", "/spec/parallelism", &parallelism) || !set(t, "sweep", "/metadata/annotations", &annotations) ||
+		annotations["kueue.x-k8s.io/job-min-parallelism"] != "1" || parallelism < 2 {
+		t.Errorf("parallelism %d, annotations %v", parallelism, annotations)
+	}
+	var env variable
+	var mount struct {
+		MountPath string `yaml:"mountPath"`
+	}
+	if !set(t, "sweep", "/spec/template/spec/containers/0/env/-", &env) || !set(t, "sweep", "/spec/template/spec/containers/0/volumeMounts/-", &mount) ||
+		env != (variable{"CIJEPA_SWEEP", mount.MountPath + "/rows"}) {
+		t.Errorf("the sweep sets %+v and mounts %s", env, mount.MountPath)
+	}
+}
+
+// TestGraceIsWhatTheCloudGives, in whole seconds, as the component grace cuts it; and only one
+// place says it.
+func TestGraceIsWhatTheCloudGives(t *testing.T) {
 	for overlay, most := range map[string]time.Duration{"base": 30 * time.Second, "gke-spot": 15 * time.Second, "eks-spot": 100 * time.Second, "aks-spot": 20 * time.Second} {
-		seconds, env := m.Spec.Template.Spec.Grace, m.Spec.Template.Spec.Containers[0].Env[0]
-		if overlay != "base" && (!set(t, overlay, "/spec/template/spec/terminationGracePeriodSeconds", &seconds) || !set(t, overlay, "/spec/template/spec/containers/0/env/0", &env)) {
-			t.Errorf("%s does not set both", overlay)
+		var c customization
+		readYAML(t, overlay+"/kustomization.yaml", &c)
+		value := c.setting("CIJEPA_STOP_GRACE")
+		grace, err := time.ParseDuration(value)
+		if err != nil || grace > most || value != fmt.Sprintf("%ds", int(grace.Seconds())) || !slices.Contains(c.Components, "../grace") {
+			t.Errorf("%s: CIJEPA_STOP_GRACE=%s, of which a pod gets %v at most (%v); components %v", overlay, value, most, err, c.Components)
 		}
-		deadline, err := time.ParseDuration(env.Value)
-		grace := time.Duration(seconds) * time.Second
-		if err != nil || env.Name != "CIJEPA_STOP_DEADLINE" || deadline+margin > grace || grace > most {
-			t.Errorf("%s: %s=%s in %v of grace, of which a pod gets %v at most (%v)", overlay, env.Name, env.Value, grace, most, err)
+		if overlay != "base" {
+			var seconds int
+			if set(t, overlay, "/spec/template/spec/terminationGracePeriodSeconds", &seconds) {
+				t.Errorf("%s sets the grace period in a second place", overlay)
+			}
+		}
+	}
+}
+
+// TestOverlaysLetTheDrainThrough: with karpenter.sh/do-not-disrupt a spot interruption ends without
+// a SIGTERM, because Karpenter's drain passes over the pod.
+func TestOverlaysLetTheDrainThrough(t *testing.T) {
+	for _, overlay := range []string{"gke-spot", "eks-spot", "aks-spot"} {
+		for _, o := range operations(t, overlay) {
+			if strings.Contains(o.Path, "do-not-disrupt") {
+				t.Errorf("%s: %s", overlay, o.Path)
+			}
+		}
+	}
+	for _, file := range []string{"machines/eks-karpenter.yaml", "machines/eks-auto.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../../k8s", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"consolidationPolicy: WhenEmpty,", "terminationGracePeriod: 110s"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s lacks %s", file, want)
+			}
+		}
+	}
+}
+
+// TestOneKindOfGPUARun: the first pod's GPU fixes the micro-batch, and the same bits need the same
+// kind.
+func TestOneKindOfGPUARun(t *testing.T) {
+	h100 := map[string]bool{"p5.4xlarge": true, "p5.48xlarge": true, "Standard_NC40ads_H100_v5": true, "Standard_NC80adis_H100_v5": true}
+	var accelerator string
+	if !set(t, "gke-spot", "/spec/template/spec/nodeSelector/cloud.google.com~1gke-accelerator", &accelerator) || accelerator != "nvidia-h100-80gb" {
+		t.Errorf("gke-spot selects %q; Autopilot refuses a Job without this selector", accelerator)
+	}
+	for _, overlay := range []string{"eks-spot", "aks-spot"} {
+		var affinity struct {
+			NodeAffinity struct {
+				Required struct {
+					Terms []struct {
+						Match []struct {
+							Key    string
+							Values []string
+						} `yaml:"matchExpressions"`
+					} `yaml:"nodeSelectorTerms"`
+				} `yaml:"requiredDuringSchedulingIgnoredDuringExecution"`
+			} `yaml:"nodeAffinity"`
+		}
+		if !set(t, overlay, "/spec/template/spec/affinity", &affinity) {
+			t.Fatalf("%s has no affinity", overlay)
+		}
+		for _, term := range affinity.NodeAffinity.Required.Terms {
+			named := 0
+			for _, m := range term.Match {
+				if m.Key != "node.kubernetes.io/instance-type" {
+					continue
+				}
+				for _, machine := range m.Values {
+					if named++; !h100[machine] {
+						t.Errorf("%s takes %s, which has another GPU", overlay, machine)
+					}
+				}
+			}
+			if named == 0 {
+				t.Errorf("%s: a term takes machines with any GPU: %+v", overlay, term)
+			}
+		}
+	}
+}
+
+// TestKueueIsNotSuspendedByHand: written down, suspend would stop the running Job at every apply.
+func TestKueueIsNotSuspendedByHand(t *testing.T) {
+	var suspend bool
+	if set(t, "kueue", "/spec/suspend", &suspend) {
+		t.Errorf("kueue sets suspend: %v", suspend)
+	}
+}
+
+// TestSkyPilotRecoversByTheExitCodes: what helps when it is tried again, and never what needs a
+// person. A count of restarts on errors would try those again as well.
+func TestSkyPilotRecoversByTheExitCodes(t *testing.T) {
+	var task struct {
+		Resources struct {
+			Recovery map[string]any `yaml:"job_recovery"`
+		}
+		Run string
+	}
+	readYAML(t, "skypilot.yaml", &task)
+	want := []any{exitStorage, exitDevice, 137, exitStopped}
+	if got, _ := task.Resources.Recovery["recover_on_exit_codes"].([]any); !slices.Equal(got, want) {
+		t.Errorf("recovers on %v, want %v", got, want)
+	}
+	if n, ok := task.Resources.Recovery["max_restarts_on_errors"]; ok {
+		t.Errorf("restarts on any error %v times", n)
+	}
+	if !strings.HasPrefix(task.Run, "exec ") {
+		t.Errorf("run: %s: a shell in between takes the signals and the exit code", task.Run)
+	}
+}
+
+// TestRunbookHasARowForEveryFailure that Kubernetes shows before the program says anything, and for
+// every exit code.
+func TestRunbookHasARowForEveryFailure(t *testing.T) {
+	text, err := os.ReadFile("../../k8s/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## What a failure looks like")
+	for _, want := range []string{
+		"exit code 64", "with 65", "Exit Code: 75", "Exit Code: 76", "Exit Code: 137", "ErrImagePull", "ImagePullBackOff", "StartError", "RunContainerError", "Exit Code: 128",
+		"UnexpectedAdmissionError", "Evicted", "Usage of EmptyDir", "Insufficient ephemeral-storage", "Insufficient cpu", "Insufficient nvidia.com/gpu", "kubectl cordon", "Suspended", "cuInit", "eks-cilium",
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table of failures has no row with %q", want)
+		}
+	}
+	for _, want := range []string{"docker run", "--stop-timeout", "port-forward", `"active":false`, "--sbom=true", "--provenance=mode=max", "--platform linux/amd64", "node-pools create", "nodepool add", "eks-auto.yaml"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the runbook does not say %q", want)
 		}
 	}
 }

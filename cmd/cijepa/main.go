@@ -16,7 +16,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cijepa/cijepa/job"
-	"github.com/cijepa/cijepa/job/check"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 )
@@ -98,6 +97,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return runPack(ctx, rest, out, bars, log)
 	case "index":
 		return reindex(ctx, rest, out, bars, log)
+	case "sweep":
+		return sweepRuns(ctx, rest, out, log)
 	case "probe":
 		return probeTeacher(ctx, rest, versions, out, bars, log)
 	case "export":
@@ -130,16 +131,4 @@ func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error 
 	}
 	_, err := io.WriteString(out, text)
 	return err
-}
-
-// runCheck is cijepa check.
-func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
-	if _, err := parse(newFlags("check", checkUsage), args, 0, out); err != nil {
-		return err
-	}
-	cfg, err := settings.Load("", nil)
-	if err != nil {
-		return err
-	}
-	return check.Run(ctx, cfg, out, log)
 }

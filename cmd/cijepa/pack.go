@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/pack"
 	"github.com/cijepa/cijepa/storage/shards"
 )
@@ -25,46 +27,72 @@ const listedRejects = 20
 
 // packing is what cijepa pack and cijepa index have in common: flags, the bucket, the summary.
 type packing struct {
-	flags   *flag.FlagSet
-	data    string
-	classes string
-	check   bool
-	out     io.Writer
-	bars    io.Writer
-	log     *slog.Logger
+	flags      *flag.FlagSet
+	data       string
+	classes    string
+	names      string
+	train, val patterns
+	unlabelled int
+	rejects    string
+	check      bool
+	out        io.Writer
+	bars       io.Writer
+	log        *slog.Logger
 
 	warnings []string // of what may be a mistake
+}
+
+// patterns are the values of a flag that can be given more than once.
+type patterns []string
+
+func (p *patterns) String() string { return strings.Join(*p, " ") }
+
+// Set implements flag.Value.
+func (p *patterns) Set(value string) error {
+	if _, err := path.Match(value, ""); err != nil || value == "" {
+		return fmt.Errorf("%q is no pattern of file names", value)
+	}
+	*p = append(*p, value)
+	return nil
 }
 
 func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {
 	p := &packing{flags: newFlags(name, synopsis), out: out, bars: bars, log: log}
 	p.flags.StringVar(&p.data, "data", "imagenet-100", "`PREFIX` of the shards in the bucket: the CIJEPA_DATA of runs on them")
-	p.flags.StringVar(&p.classes, "classes", "", "`FILE` of class names, one a line, in label order")
+	p.flags.StringVar(&p.classes, "classes", "", "the classes to take, in label order: a `LIST`, that is a file with one name a line, or one of "+strings.Join(classlist.Names(), ", ")+
+		". Where labels are numbers without names, it gives each number a name")
+	p.flags.StringVar(&p.names, "names", "", "the names of the class numbers of the source, in their order, of which -classes takes some: a `LIST` as for -classes")
+	p.flags.Var(&p.train, "train", "`PATTERN` of the folders or files that are train, such as 'part-0*'; can be given again. Without it the words of their names tell: train, training")
+	p.flags.Var(&p.val, "val", "`PATTERN` of those that are val, such as test. Without it the words tell: val, valid, validation")
+	p.flags.IntVar(&p.unlabelled, "allow-unlabelled", 0, "leave out up to `N` samples whose label is missing; without it one of them is a fault")
+	p.flags.StringVar(&p.rejects, "rejects", "", "write all that was left out to `FILE`, a line each: split, name, reason")
 	p.flags.BoolVar(&p.check, "verify", true, "decode every image once and leave out what does not decode")
 	return p
 }
 
-// parse reads the command line, which must have n arguments beside its flags, and the class file.
-func (p *packing) parse(args []string, n int) (rest, classes []string, err error) {
+// parse reads the command line, which must have n arguments beside its flags, and the class lists.
+func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels, err error) {
 	if rest, err = parse(p.flags, args, n, p.out); err != nil {
-		return nil, nil, err
+		return nil, labels, err
 	}
 	first, _, _ := strings.Cut(p.data, "/")
 	if !fs.ValidPath(p.data) || p.data == "." || slices.Contains([]string{"runs", "report"}, first) {
-		return nil, nil, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as imagenet-100, other than runs and report, which have their own use", p.data)}
+		return nil, labels, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as "+
+			"imagenet-100, other than runs and report, which have their own use", p.data)}
 	}
-	if p.classes == "" {
-		return rest, nil, nil
+	labels = pack.Labels{Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
+	for _, list := range []struct {
+		flag, name string
+		to         *[]string
+	}{{"classes", p.classes, &labels.Classes}, {"names", p.names, &labels.Names}} {
+		if list.name == "" {
+			continue
+		}
+		if *list.to, err = classlist.Open(list.name); err != nil {
+			return nil, labels, &usageError{fmt.Errorf("-%s %s: %w", list.flag, list.name, err)}
+		}
 	}
-	file, err := os.Open(p.classes)
-	if err != nil {
-		return nil, nil, &usageError{fmt.Errorf("-classes: %w", err)}
-	}
-	defer file.Close()
-	if classes, err = pack.ReadClasses(file); err != nil {
-		return nil, nil, &usageError{fmt.Errorf("-classes %s: %w", p.classes, err)}
-	}
-	return rest, classes, nil
+	return rest, labels, nil
 }
 
 // mistake makes a usage error of what only another command line can mend: another source, class
@@ -79,6 +107,7 @@ func mistake(err error) error {
 // openBucket opens a bucket that a person has typed: what is neither refused nor out of reach is a
 // typing mistake.
 func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bucket, error) {
+	o.Interactive = true
 	bucket, err := storage.Open(ctx, url, o)
 	if err != nil && !errors.Is(err, storage.ErrUnreachable) && !errors.Is(err, storage.ErrDenied) && ctx.Err() == nil {
 		err = &usageError{err}
@@ -86,15 +115,34 @@ func openBucket(ctx context.Context, url string, o storage.Options) (*storage.Bu
 	return bucket, err
 }
 
+// openTarget is openBucket for a bucket that an index is written to. It tries at once whether a
+// remote store can do what that needs, which would else show when all shards are there.
+func (p *packing) openTarget(ctx context.Context, url string, mustExist bool) (*storage.Bucket, error) {
+	bucket, err := openBucket(ctx, url, storage.Options{Log: p.log, MustExist: mustExist})
+	scheme, _, _ := strings.Cut(url, ":")
+	if err != nil || scheme == "file" || scheme == "mem" {
+		return bucket, err
+	}
+	if err := bucket.Check(ctx, p.data+"/"); err != nil {
+		return nil, errors.Join(fmt.Errorf("no shards can be put into %s: %w", p.data, err), bucket.Close())
+	}
+	return bucket, nil
+}
+
 // verify is how images are looked at, or nil.
-func (p *packing) verify() func([]byte) error {
+func (p *packing) verify() func([]byte) (width, height int, err error) {
 	if !p.check {
 		return nil
 	}
-	return func(image []byte) error {
-		_, _, err := pixels.Verify(image)
-		return err
+	return pixels.Verify
+}
+
+// decoder is the name of what decodes the images, or empty.
+func (p *packing) decoder() string {
+	if !p.check {
+		return ""
 	}
+	return pixels.DecoderName()
 }
 
 // progress is a bar with rate and time left, on a terminal.
@@ -116,75 +164,116 @@ func (p *packing) progress(bytes bool) func(done, total int64) {
 // summary says what was indexed, what was left out, and what may be a mistake.
 func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	var text strings.Builder
+	left := 0
 	for i, r := range rejects {
-		if i == listedRejects {
-			fmt.Fprintf(&text, "... and %d more\n", len(rejects)-i)
-			break
+		left += r.Count()
+		if i < listedRejects {
+			fmt.Fprintf(&text, "left out: %s\n", r)
 		}
-		fmt.Fprintf(&text, "left out: %s\n", r)
+	}
+	if more := len(rejects) - listedRejects; more > 0 && p.rejects == "" {
+		fmt.Fprintf(&text, "... and %d more; -rejects FILE lists all\n", more)
+	} else if more > 0 {
+		fmt.Fprintf(&text, "... and %d more, all in %s\n", more, p.rejects)
 	}
 	for _, split := range []string{"train", "val"} {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
-	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n", len(index.Classes), len(rejects), p.data)
+	if decoder := p.decoder(); decoder != "" {
+		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
+	}
+	if list := classlist.Describe(index.Classes); list != "" {
+		fmt.Fprintf(&text, "the classes are those of %s\n", list)
+	}
+	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n",
+		len(index.Classes), left, p.data)
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(p.out, text.String())
-	return err
+	return errors.Join(err, p.writeRejects(rejects))
 }
 
 // warn keeps a warning until after the summary, where it is seen.
 func (p *packing) warn(warning string) { p.warnings = append(p.warnings, warning) }
 
+// writeRejects writes what was left out to the file that is asked for.
+func (p *packing) writeRejects(rejects []pack.Reject) error {
+	if p.rejects == "" {
+		return nil
+	}
+	var text strings.Builder
+	for _, r := range rejects {
+		fmt.Fprintf(&text, "%s\t%s\t%s\n", r.Split, r.Name, strings.ReplaceAll(r.Err.Error(), "\n", "; "))
+	}
+	if err := os.WriteFile(p.rejects, []byte(text.String()), 0o666); err != nil {
+		return &usageError{fmt.Errorf("-rejects: %w", err)}
+	}
+	return nil
+}
+
 // runPack is cijepa pack.
 func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
-	p := newPacking("pack", "pack [flags] SOURCE BUCKET: turn labelled images into shards.\nSOURCE is a folder with train/CLASS/* and val/CLASS/*, of class tars, of IDX or of parquet files.", out, bars, log)
+	p := newPacking("pack", "pack [flags] SOURCE BUCKET: turn labelled images into shards.\nSOURCE is a folder with train/CLASS/* and val/CLASS/*, of tar files of these, of WebDataset shards, of parquet or of IDX files.", out, bars, log)
 	seed := p.flags.Uint64("seed", 0, "seed of the order in which samples are packed")
 	perShard := p.flags.Int("samples", 1000, "samples of a shard, at most")
 	temp := p.flags.String("temp", "", "`FOLDER` for shards in the making; empty: the system's")
-	rest, classes, err := p.parse(args, 2)
+	var o pack.SourceOptions
+	p.flags.StringVar(&o.ValLabels, "val-labels", "", "`FILE` of val's labels where its images lie in no class folders: LOC_val_solution.csv, val_annotations.txt, another table of file name and class, "+
+		"or ILSVRC's development kit (folder or archive)")
+	p.flags.StringVar(&o.Label, "label", "", "`COLUMN` of parquet files, or key of the .json of WebDataset samples, that has the label")
+	rest, labels, err := p.parse(args, 2)
 	if err != nil {
 		return err
 	}
 	if *perShard < 1 {
 		return &usageError{fmt.Errorf("-samples %d: a shard holds one sample or more", *perShard)}
 	}
-	source, err := pack.OpenSource(rest[0], *temp)
+	o.TempDir, o.Train, o.Val = *temp, p.train, p.val
+	source, err := pack.OpenSource(ctx, rest[0], o)
 	if err != nil {
-		return &usageError{fmt.Errorf("SOURCE: %w", err)}
+		return sourceError(ctx, err)
 	}
 	defer source.Close()
-	bucket, err := openBucket(ctx, rest[1], storage.Options{Log: p.log})
+	bucket, err := p.openTarget(ctx, rest[1], false)
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Seed: *seed, PerShard: *perShard, TempDir: *temp, Classes: classes, Splits: []string{"train", "val"}, Verify: p.verify(), Progress: p.progress(false), Warn: p.warn})
+		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
 	if err != nil {
-		return mistake(err)
+		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}
 	return p.summary(index, rejects)
+}
+
+// sourceError makes a usage error of a source that cannot be opened, but for one that is damaged.
+func sourceError(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, storage.ErrCorrupt) {
+		return err
+	}
+	return &usageError{fmt.Errorf("SOURCE: %w", err)}
 }
 
 // reindex is cijepa index.
 func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.Logger) error {
 	p := newPacking("index", "index [flags] BUCKET: write the index of WebDataset shards that another program packed.", out, bars, log)
 	labelKey := p.flags.String("label-key", "", "`KEY` of the label in a sample's .json member, where there is no .cls")
-	rest, classes, err := p.parse(args, 1)
+	p.flags.StringVar(labelKey, "label", "", "the same as -label-key")
+	rest, labels, err := p.parse(args, 1)
 	if err != nil {
 		return err
 	}
-	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: p.log, MustExist: true})
+	bucket, err := p.openTarget(ctx, rest[0], true)
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Reindex(ctx, bucket, p.data, pack.ReindexOptions{
-		LabelKey: *labelKey, Classes: classes, Verify: p.verify(), Progress: p.progress(true)})
+		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(true)})
 	if err != nil {
-		return mistake(err)
+		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}
 	return p.summary(index, rejects)
 }

@@ -63,7 +63,8 @@ func TestPackRefusesWhatNoRunCanUse(t *testing.T) {
 		says         []string
 	}{
 		{"one folder too deep", filepath.Join(source, "train"), nil, []string{"split val has no image", "train/CLASS/*.JPEG and val/CLASS/*.JPEG"}},
-		{"one folder too high", filepath.Dir(source), nil, []string{"split val has no image", "train/CLASS"}},
+		{"two sets in one folder", filepath.Dir(source), nil, []string{"by their names: say which one is with -"}},
+		{"a class that train lacks", folderOf(t, "train/a/1.jpg", "val/a/3.jpg", "val/A/4.jpg"), nil, []string{`1 of 2 classes of split val have no image in split train: "A"`}},
 		{"no train", folderOf(t, "val/a/3.jpg"), nil, []string{"split train has no image", "train/CLASS"}},
 		{"no val", folderOf(t, "train/a/3.jpg", "val/a/"), nil, []string{"split val has no image"}},
 		{"no val of the list", folderOf(t, "train/a/3.jpg", "val/b/3.jpg"), []string{"-classes", classes("a\n")}, []string{"split val has no image of a listed class"}},
@@ -108,14 +109,13 @@ func TestPackOverAnother(t *testing.T) {
 // TestPackWarns: what may be a mistake and can be packed is told after the summary, a line for each
 // kind.
 func TestPackWarns(t *testing.T) {
-	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "train/c/", "train/d/5.jpg", "val/a/3.jpg", "val/c/4.jpg", "val/e/")
+	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "train/c/", "train/d/5.jpg", "val/a/3.jpg", "val/d/4.jpg", "val/e/")
 	said, _, err := packed(t, t.TempDir(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, warnings, _ := strings.Cut(said, "CIJEPA_DATA=d\n")
-	if want := `warning: 1 of 4 classes have no sample in split train: c
-warning: 2 of 4 classes have no sample in split val: b, d
+	if want := `warning: 1 of 3 classes have no sample in split val: b
 warning: 2 class folders have no image: train/c, val/e
 `; warnings != want {
 		t.Errorf("it says\n%s", said)
@@ -129,7 +129,7 @@ warning: 2 class folders have no image: train/c, val/e
 		t.Fatal(err)
 	}
 	_, warnings, _ = strings.Cut(said, "CIJEPA_DATA=d\n")
-	if want := "warning: 3 classes of the source, with 3 images, are not in the class list: b, c, d\n"; warnings != want {
+	if want := "warning: 2 classes of the source, with 3 images, are not in the class list: b, d\n"; warnings != want {
 		t.Errorf("with a class list it says\n%s", said)
 	}
 }

@@ -107,7 +107,7 @@ func same(t *testing.T, what string, got settings.Result) {
 var tinyRun = []string{
 	"CIJEPA_PRESET=demo", "CIJEPA_DATA=tiny", "CIJEPA_RUN=tiny", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1",
 	"CIJEPA_EPOCHS=3", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_KNN_K=5", "CIJEPA_KNN_BANK=0",
-	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_DEADLINE=5s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_EVAL_EVERY=2",
+	"CIJEPA_SAVE_EVERY=100ms", "CIJEPA_LOG_EVERY=5", "CIJEPA_STOP_GRACE=8s", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_EVAL_EVERY=2",
 }
 
 // packTiny writes 200 training and 50 validation images of five classes into the bucket: noise on a

@@ -16,7 +16,7 @@ import (
 // half a minute, does not keep the process.
 func TestStopsInTimeWhateverItIsAt(t *testing.T) {
 	slow(t)
-	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_EVAL_EVERY=0", "CIJEPA_STOP_DEADLINE=1s")
+	p, log := start(t, newBucket(t), "CIJEPA_BATCH=200", "CIJEPA_WIDTH=256", "CIJEPA_HEADS=4", "CIJEPA_EVAL_EVERY=0", "CIJEPA_STOP_GRACE=4s")
 	waitFor(t, log, `"msg":"epoch"`)
 	time.Sleep(time.Second) // into the first step
 	begin := time.Now()
@@ -109,7 +109,7 @@ func TestRunOutlivesItsReader(t *testing.T) {
 func TestDeadlineTooShort(t *testing.T) {
 	slow(t)
 	bucket := newBucket(t)
-	c, log := start(t, bucket, "CIJEPA_STOP_DEADLINE=0s", "CIJEPA_SAVE_EVERY=1h")
+	c, log := start(t, bucket, "CIJEPA_STOP_GRACE=0s", "CIJEPA_SAVE_EVERY=1h")
 	waitFor(t, log, `"step":10`)
 	_ = c.Process.Signal(syscall.SIGTERM)
 	if code := wait(t, c); code != 143 {
@@ -153,7 +153,7 @@ func TestStopBesideAnUpload(t *testing.T) {
 	packTiny(t, server.URL())
 	keys := []string{"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY")}
 	const deadline, thin = 2 * time.Second, 30e3 // bytes a second, of a state of 370 kB
-	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_DEADLINE="+deadline.String())...)
+	c, log := start(t, server.URLThrough(narrow(t, server.Address, thin)), append(keys, "CIJEPA_DATA_BUCKET="+server.URL(), "CIJEPA_STOP_GRACE="+(deadline+3*time.Second).String())...)
 	waitFor(t, log, `"step":10,`)
 	begin := time.Now()
 	_ = c.Process.Signal(syscall.SIGTERM)

@@ -15,6 +15,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa demo               pack a few thousand real images, pretrain a tiny ViT on them, probe it: minutes on two cores
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
+  cijepa sweep FILE         run the lines of settings in a file one after another; -table and others print such a file
   cijepa probe              probe a teacher on any packed data, with all labels or a few
   cijepa export runs/NAME   write a teacher into a folder that timm loads and the Hugging Face hub takes
   cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
@@ -27,7 +28,6 @@ Settings are environment variables that begin with CIJEPA_; cijepa config lists 
 
 // Help of the commands without flags.
 const (
-	checkUsage   = "check: try what the run of these settings needs, and predict its hours, before it begins.\nThe settings are those that cijepa itself would read: CIJEPA_BUCKET at least. Nothing of the run is begun."
 	demoUsage    = "demo: pack a few thousand real images, pretrain a tiny ViT on them, probe it.\nIt writes to the folder cijepa-demo where it is started, or to CIJEPA_BUCKET. Other settings change the preset demo."
 	configUsage  = "config: print all settings and presets."
 	versionUsage = "version: print the versions of what would compute a run."
@@ -62,6 +62,9 @@ func newFlags(name, synopsis string) *flag.FlagSet {
 	return flags
 }
 
+// anyArguments tells parse that the command itself counts its arguments.
+const anyArguments = -1
+
 // parse reads the flags and the n arguments of a command, in any order. For -h it prints the help
 // and returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []string, err error) {
@@ -82,7 +85,7 @@ func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []str
 		rest, args = append(rest, args[0]), args[1:]
 	}
 	switch {
-	case len(rest) == n:
+	case n == anyArguments, len(rest) == n:
 		return rest, nil
 	case n == 0:
 		return nil, misused(flags.Name(), "%s takes no argument, and %q is one", flags.Name(), rest[0])

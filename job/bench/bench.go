@@ -138,6 +138,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, s := range shapes {
+		b.found.Estimate = max(b.found.Estimate, b.model.Need(s, b.cfg.FusedAttention()).Total())
 		lap()
 		if err := b.learner.Compile(s); err != nil {
 			return fmt.Errorf("compiling the step for targets of %d and contexts of %d tokens: %w",

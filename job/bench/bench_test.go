@@ -92,7 +92,8 @@ func TestFiguresFitEachOther(t *testing.T) {
 		near("share", *f.MFU, 4*flops/step/1e12)
 		near("peak", *f.Peak, 1e12)
 		if f.UploadBytes != 4*28*28*3 || f.UploadSeconds <= 0 || f.GapSeconds < 0 || f.GapSeconds > step ||
-			f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 {
+			f.StateBytes <= 0 || f.StateSeconds <= 0 || f.PauseSeconds <= 0 || f.SavingRate <= 0 ||
+			f.Estimate <= 2*f.StateBytes {
 			t.Errorf("figures %+v", f)
 		}
 		if math.Abs(*f.FirstLoss-1) > 0.3 || *f.LastLoss == *f.FirstLoss || f.Skipped != 0 {

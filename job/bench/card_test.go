@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 )
 
@@ -13,7 +14,7 @@ func TestPeakIsFoundByName(t *testing.T) {
 		"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA H100 NVL": 835e12, "NVIDIA H200": 989e12,
 		"NVIDIA A100-SXM4-80GB": 312e12, "NVIDIA L4": 121e12, "NVIDIA L40S": 362e12, "NVIDIA L40": 0, "Tesla T4": 0, "NVIDIA GH200 480GB": 0,
 	} {
-		if got := peakOf(name); got != want {
+		if got := machine.PeakFLOPs(name); got != want {
 			t.Errorf("%s: %g, want %g", name, got, want)
 		}
 	}

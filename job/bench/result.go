@@ -39,8 +39,9 @@ type result struct {
 	PauseSeconds float64             `json:"snapshot_pause_seconds"`    // of the steps, for a copy of the state: the longer of two
 	SavingRate   float64             `json:"snapshot_bytes_per_second"` // at which such a copy comes to the host
 	StateBytes   int64               `json:"state_bytes"`
-	Memory       *model.DeviceMemory `json:"device_memory"` // at the end
-	Programs     []programResult     `json:"programs"`      // those that chose the micro-batch included
+	Memory       *model.DeviceMemory `json:"device_memory"`   // at the end
+	Estimate     int64               `json:"memory_estimate"` // of the largest step, with a copy of the state: model.Config.Need
+	Programs     []programResult     `json:"programs"`        // those that chose the micro-batch included
 
 	Products       map[string]int `json:"products"` // matrix products of the programs, by the type of their operands
 	FusedAttention int            `json:"fused_attention"`

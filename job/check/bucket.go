@@ -47,7 +47,7 @@ func (c *check) checkBucket(ctx context.Context) {
 
 // storageOptions are those of the check's buckets: it makes no bucket, and gives up early.
 func (c *check) storageOptions() storage.Options {
-	return storage.Options{Log: c.log, RetryTimeout: min(c.cfg.RetryTimeout, retryTimeout), MustExist: true}
+	return storage.Options{Log: c.log, RetryTimeout: min(c.cfg.RetryTimeout, retryTimeout), MustExist: true, Interactive: true}
 }
 
 // folder is the prefix of the run's objects in the bucket.

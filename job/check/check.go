@@ -41,9 +41,18 @@ const (
 //
 // All faults come back in one error: a *settings.Error for what can never work, joined with what is
 // damaged or out of reach now; nil if there is none.
-func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) error {
+func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) (Estimate, error) {
 	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: stepsBudget, smi: machine.NvidiaSMI}
-	return c.run(ctx)
+	err := c.run(ctx)
+	return Estimate{Run: cfg.Run, Done: c.done, Seconds: c.seconds, Cost: c.seconds / 3600 * cfg.PricePerHour}, err
+}
+
+// Estimate is what is left to do of a run.
+type Estimate struct {
+	Run     string  `json:"run"`
+	Done    bool    `json:"done"`
+	Seconds float64 `json:"seconds"` // 0: done, or not known
+	Cost    float64 `json:"cost"`    // 0: done, or not known
 }
 
 // check is one check of the settings. Each part builds on what the parts before it found, and does
@@ -64,6 +73,7 @@ type check struct {
 	device   *model.Device       // nil: cannot be opened
 	rate     float64             // of an upload, in bytes a second; 0: not known
 	update   float64             // of an update, in seconds; 0: not known
+	seconds  float64             // that are left of the run; 0: not known
 	shape    mask.Shape          // see meanShape
 
 	faults   settings.Error // of the settings

@@ -109,7 +109,7 @@ func TestCheckPredictsAGoodRun(t *testing.T) {
 	cfg, bucket := smallRun(t)
 	before := keys(t, bucket)
 	var out bytes.Buffer
-	if err := Run(t.Context(), cfg, &out, storagetest.Log(t)); err != nil {
+	if _, err := Run(t.Context(), cfg, &out, storagetest.Log(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &out)
@@ -239,7 +239,7 @@ func TestCheckEndsWhenStopped(t *testing.T) {
 			}
 			return len(p), nil
 		})
-		if err := Run(ctx, cfg, out, storagetest.Log(t)); !errors.Is(err, errStop) {
+		if _, err := Run(ctx, cfg, out, storagetest.Log(t)); !errors.Is(err, errStop) {
 			t.Errorf("stopped at %s: returned %v", subject, err)
 		}
 	}

@@ -12,9 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
+	"github.com/cijepa/cijepa/storage/classlist"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // checkData reads the index of the data, and checks that both phases can use it and that its shards
@@ -53,6 +56,7 @@ func (c *check) checkData(ctx context.Context) {
 		c.fault(ctx, "data", err)
 	}
 	c.checkShards(ctx)
+	c.checkDoubts(ctx)
 	if n := index.Counts[machine.TrainSplit]; n >= c.cfg.Batch {
 		c.ok("data", "%d updates: %d epochs of %d, %d images of each are dropped",
 			c.updates(), c.cfg.Epochs, n/c.cfg.Batch, n%c.cfg.Batch)
@@ -71,6 +75,45 @@ func (c *check) checkShards(ctx context.Context) {
 	default:
 		c.ok("data", "all shards are there, in the sizes of the index")
 	}
+}
+
+// checkDoubts reports which known list the classes are, and what pack and index have warned of. Data
+// on which a run would be worthless is a fault.
+func (c *check) checkDoubts(ctx context.Context) {
+	index := c.data.Index
+	if list := classlist.Describe(index.Classes); list != "" {
+		c.ok("data", "the classes are those of %s", list)
+	}
+	wrong := func(format string, args ...any) {
+		c.fault(ctx, "data", settings.NewError("Data", c.cfg.Data, fmt.Sprintf(format, args...)))
+	}
+	if twice := index.DuplicateShards(); len(twice) > 0 {
+		wrong("shards with the same bytes: %s; pack or index it again without one of them", shards.Abbreviate(twice))
+	}
+	if strange := index.OnlyInSplit(machine.ValidationSplit, machine.TrainSplit); len(strange) > 0 {
+		wrong("%d classes of split %s have no image in split %s: %s; pack or index it again with classes that both have",
+			len(strange), machine.ValidationSplit, machine.TrainSplit, shards.Abbreviate(strange))
+	}
+	notes, err := c.data.Notes(ctx)
+	if err != nil {
+		c.warn("data", "what was noted when it was packed is not known: %v", err)
+	}
+	if c.cfg.Image < shards.ShortSide {
+		notes.Small = 0 // as large as this run sees them
+	}
+	if ours, theirs := decoderFamily(pixels.DecoderName()), decoderFamily(notes.Decoder); theirs != "" && ours != theirs {
+		c.warn("data", "it was packed by a build with the JPEG decoder %s, and this one has %s: "+
+			"each takes a few odd files that the other does not", theirs, ours)
+	}
+	for _, warning := range append(index.Warnings(), notes.Lines()...) {
+		c.warn("data", "%s", warning)
+	}
+}
+
+// decoderFamily is the name of a decoder without its version.
+func decoderFamily(name string) string {
+	family, _, _ := strings.Cut(name, " ")
+	return family
 }
 
 // updates is the number of updates of pretraining, or 0 if the data could not be read.

@@ -43,9 +43,14 @@ func (c *check) checkMemory(ctx context.Context) {
 	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; "+
 		"a step gives back %s of it anew, and a checkpoint copies it, beside it",
 		amount(need.State), amount(need.Results))
-	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s: "+
+	workspace := ""
+	if need.Workspace > 0 {
+		workspace = fmt.Sprintf(", cuDNN's deterministic attention %s", amount(need.Workspace))
+	}
+	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s%s: "+
 		"%s in all, an estimate for the largest mask shape",
-		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), amount(need.Total()))
+		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), workspace,
+		amount(need.Total()))
 	c.checkCard(ctx, need.Total(), fits)
 }
 

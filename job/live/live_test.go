@@ -39,7 +39,7 @@ func filled() (*View, Options) {
 	})
 	v.Line(record.Step{
 		Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(0.75), LR: 5e-4, EMAMomentum: 0.996,
-		ImagesPerSecond: 1500, DataWait: 0.01, Skipped: 1, Bad: 2, Updates: []int64{7, 42},
+		ImagesPerSecond: 1500, DataWait: 0.01, MFU: number(0.375), DeviceMemory: number(3.4e10), Cost: number(12.5), Skipped: 1, Bad: 2, Updates: []int64{7, 42},
 		Table: [][]*float64{{number(0.9), number(0.8)}, {nil, number(0.7)}},
 	})
 	v.Line(record.Eval{ProbeTop1: 41, KNNTop1: number(40)})
@@ -80,6 +80,7 @@ func TestEveryNumberOfARunIsAMetric(t *testing.T) {
 		`cijepa_epoch{phase="pretrain"} 1.5`, `cijepa_loss{phase="pretrain"} 0.75`, `cijepa_loss{phase="probe"} 4.6`,
 		`cijepa_learning_rate{phase="pretrain"} 0.0005`, `cijepa_ema_momentum 0.996`,
 		`cijepa_images_per_second{phase="pretrain"} 1500`, `cijepa_data_wait_ratio{phase="pretrain"} 0.01`,
+		`cijepa_mfu_ratio 0.375`, `cijepa_device_memory_peak_bytes{phase="pretrain"} 3.4e+10`, `cijepa_cost{phase="pretrain"} 12.5`,
 		`cijepa_skipped_updates_total 1`, `cijepa_bad_samples_total 2`,
 		`cijepa_pathway_updates_total{source="1"} 7`, `cijepa_pathway_updates_total{source="11"} 42`,
 		`cijepa_table_mse{source="1",target="11"} 0.8`, `cijepa_table_mse{source="11",target="11"} 0.7`,

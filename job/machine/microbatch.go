@@ -18,7 +18,7 @@ import (
 // step fits into the memory of the device. The micro-batch decides the last bits of a run, so a run
 // that has begun keeps the one of its recipe on every device. Otherwise, unless it is set, it is
 // the largest divisor of the batch for which model.Try says that a step fits with room for a second
-// temporary block; the whole batch is 0.
+// temporary block and for cuDNN's workspace; the whole batch is 0.
 //
 // On a device that does not report its memory nothing is tried, and the choice is the whole batch.
 // With all, the steps of all mask shapes are compiled beside the largest one: a compiler keeps few
@@ -60,7 +60,7 @@ func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Co
 			tried.Info("the largest step fits")
 			return cfg, nil
 		case err == nil:
-			tried.Info("the largest step fits, but leaves no room for a second temporary block")
+			tried.Info("the largest step fits, but without the room that model.Plan.Roomy asks for")
 		case errors.As(err, &tooLarge):
 			tried.Warn("the largest step does not fit", "error", err)
 		default:

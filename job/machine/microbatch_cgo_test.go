@@ -16,6 +16,60 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
+// temporary is the temporary memory in bytes that the plugin plans for each image of a pass.
+const temporary = 1 << 20
+
+// smallNetwork are the settings of a small network on a device that poses as CUDA.
+func smallNetwork() settings.Config {
+	cfg := settings.Defaults()
+	cfg.Backend, cfg.Batch = "xla:/cuda", 8
+	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 1, 4
+	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
+	cfg.Depths, cfg.IntermediateRows, cfg.Precision = settings.DepthSet{0}, 0, "float32"
+	return cfg
+}
+
+// planned is what the plugin plans for the largest step, and 1000 bytes more.
+func planned(t *testing.T, cfg settings.Config, micro int) int64 {
+	t.Helper()
+	cfg.MicroBatch = micro
+	need := largestNeed(t, cfg)
+	return need.Total() - need.Gradients - need.Activations - need.Workspace + temporary*int64(cfg.ImagesPerPass()) + 1000
+}
+
+func largestNeed(t *testing.T, cfg settings.Config) model.Need {
+	t.Helper()
+	shapes, err := LargestFirst(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg.Model().Need(shapes[0], cfg.FusedAttention())
+}
+
+// TestMicroBatchLeavesRoomForTheWorkspaceOfCuDNN, which the plugin's plan leaves out.
+func TestMicroBatchLeavesRoomForTheWorkspaceOfCuDNN(t *testing.T) {
+	device, err := model.DeviceOptions{}.Open("xla:" + machinetest.BuildPlugin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(device.Close)
+	cfg := smallNetwork()
+	cfg.Precision, cfg.Heads = "bfloat16", 2
+	workspace := largestNeed(t, cfg).Workspace
+	if workspace < 10_000 {
+		t.Fatalf("a workspace of %d bytes", workspace)
+	}
+	roomy := planned(t, cfg, 0) + 8*temporary
+	t.Setenv("PLUGIN_TEMPORARY", fmt.Sprint(temporary))
+	for memory, want := range map[int64]int{roomy: 4, roomy + workspace: 0} {
+		t.Setenv("PLUGIN_MEMORY", fmt.Sprint(memory))
+		got, err := ChooseMicroBatch(t.Context(), device, cfg, nil, true, storagetest.Log(t))
+		if err != nil || got.MicroBatch != want {
+			t.Errorf("in %d bytes micro-batches of %d, want %d: %v", memory, got.MicroBatch, want, err)
+		}
+	}
+}
+
 // TestRunTakesTheLargestMicroBatchThatFits, and keeps it. What cannot fit ends the run before its
 // first update, with the setting to change.
 func TestRunTakesTheLargestMicroBatchThatFits(t *testing.T) {
@@ -24,22 +78,8 @@ func TestRunTakesTheLargestMicroBatchThatFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(device.Close)
-	cfg := settings.Defaults()
-	cfg.Backend, cfg.Batch = "xla:/cuda", 8
-	cfg.Image, cfg.Patch, cfg.Width, cfg.Depth, cfg.Heads = 28, 4, 16, 1, 4
-	cfg.PredictorWidth, cfg.PredictorDepth, cfg.PredictorHeads = 32, 1, 2
-	cfg.Depths, cfg.IntermediateRows, cfg.Precision = settings.DepthSet{0}, 0, "float32"
-	const temporary = 1 << 20        // of the plugin's plan, for an image of a pass
-	needs := func(micro int) int64 { // the plan of the plugin, and some room
-		c := cfg
-		c.MicroBatch = micro
-		shapes, err := LargestFirst(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		need := c.Model().Need(shapes[0], c.FusedAttention())
-		return need.Total() - need.Gradients - need.Activations + temporary*int64(c.ImagesPerPass()) + 1000
-	}
+	cfg := smallNetwork()
+	needs := func(micro int) int64 { return planned(t, cfg, micro) }
 	var wrong *settings.Error
 	var failed *DeviceError
 	for _, c := range []struct {

@@ -11,6 +11,7 @@ const (
 	Evals    = "eval"
 	Alarms   = "alarms"
 	Attempts = "attempt"
+	Failures = "failure"
 )
 
 // The phases of a run, as lines and manifests name them.
@@ -29,7 +30,10 @@ type Step struct {
 	LR              float64      `json:"lr"`
 	EMAMomentum     float64      `json:"ema_momentum,omitempty"`
 	ImagesPerSecond float64      `json:"images_per_second"`
-	DataWait        float64      `json:"data_wait"` // share of the time since the last line
+	DataWait        float64      `json:"data_wait"`                     // share of the time since the last line
+	MFU             *float64     `json:"mfu,omitempty"`                 // share of the device's peak, of pretraining
+	DeviceMemory    *float64     `json:"device_memory_bytes,omitempty"` // most that this process has held
+	Cost            *float64     `json:"cost,omitempty"`                // of the run so far, see RunStats
 	Skipped         int64        `json:"skipped_updates"`
 	Bad             int64        `json:"bad_samples"`
 	Updates         []int64      `json:"pathway_updates,omitempty"` // by source depth, since the run began
@@ -94,10 +98,19 @@ type Attempt struct {
 	Step  int64     `json:"step"`            // updates done now
 	Saved *int64    `json:"saved,omitempty"` // at the end: updates in the checkpoint that it began from or last committed
 	How   string    `json:"how,omitempty"`   // at the end: see below
+	Node  string    `json:"node,omitempty"`  // the machine, where its name is known
 
 	// Manifest is the number of the newest manifest that the attempt knows. It orders attempts of
 	// machines whose clocks differ. It is 0 for a run without checkpoints.
 	Manifest int64 `json:"manifest,omitempty"`
+}
+
+// Failure is one line of failure: a device that failed an attempt. The next attempt looks for those
+// of its own machine.
+type Failure struct {
+	Time  time.Time `json:"time"`
+	Node  string    `json:"node"`
+	Error string    `json:"error"`
 }
 
 // How an attempt ends before the run does.

@@ -25,6 +25,13 @@ type Data struct {
 	ClassesSHA256     string `json:"classes_sha256"` // of the class names in label order, each with a newline
 	TrainSamples      int    `json:"train_samples"`
 	ValidationSamples int    `json:"validation_samples"`
+	// ClassList says which known list the classes are, in words; empty for another one.
+	ClassList string `json:"class_list,omitempty"`
+	// SmallImages is the number of images with a short side below 224 pixels, if they are more than
+	// half and the run sees them larger.
+	SmallImages int `json:"small_images,omitempty"`
+	// Warnings are what may be a mistake in the data, in words.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Metrics are the scores of a run, in percent where not said otherwise.
@@ -69,6 +76,10 @@ type RunStats struct {
 	ProbeDevice     float64   `json:"probe_device_seconds"`
 	ScoreSeconds    float64   `json:"score_seconds"` // of probes and kNN on the validation split
 	ScoreDevice     float64   `json:"score_device_seconds"`
-	ImagesPerSecond float64   `json:"images_per_second"` // of pretraining
-	DataWait        float64   `json:"data_wait"`         // share of pretraining spent waiting for images
+	ImagesPerSecond float64   `json:"images_per_second"`   // of pretraining
+	DataWait        float64   `json:"data_wait"`           // share of pretraining spent waiting for images
+	MFU             *float64  `json:"mfu"`                 // share of the device's peak in pretraining; null: no peak is known
+	DeviceMemory    int64     `json:"device_memory_bytes"` // most that an attempt has held; 0: not reported
+	MachineSeconds  float64   `json:"machine_seconds"`     // of all attempts, each up to its end or its newest checkpoint
+	Cost            *float64  `json:"cost"`                // of them, at the price of each attempt; null: no price was given
 }

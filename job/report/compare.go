@@ -95,6 +95,9 @@ func changesFrom(reference Reference, run *history.Run) (changes []string) {
 	if run.Result.PostTop1 == nil {
 		changes = append(changes, "other data")
 	}
+	if run.Result.Data.SmallImages > 0 {
+		changes = append(changes, "images in small copies, below 224 pixels")
+	}
 	return changes
 }
 

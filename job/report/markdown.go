@@ -35,6 +35,14 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		b.WriteString("\n- " + strings.Join(sentences, "\n- ") + "\n")
 	}
 
+	if seeds := r.Seeds(); len(seeds) > 0 {
+		b.WriteString("\n## Runs that differ by their seed alone\n\n")
+		writeHead(&b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
+		for _, s := range seeds {
+			writeRow(&b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
+		}
+	}
+
 	b.WriteString("\n## All runs\n\n")
 	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %",
 		"images/s", "data wait, %", "attempts", "updates lost", "alarms")

@@ -29,6 +29,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return fixed(v.(*float64), digits)
 	},
+	"share": func(v *float64) float64 { return 100 * *v },
 	"signed": func(v *float64) string {
 		if v == nil {
 			return "–"

@@ -5,6 +5,7 @@
 //	report.go      the runs and the post's runs
 //	compare.go     our runs against the post's, and the settings in which runs differ
 //	contrast.go    our recipes against each other
+//	seeds.go       recipes with several seeds
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time

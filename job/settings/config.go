@@ -4,6 +4,7 @@
 //	config.go     Recipe and Config, their defaults, and what follows from them
 //	preset.go     the rows of the post's table, and the demonstration
 //	load.go       the environment over defaults and preset
+//	sweep.go      a file of lines of settings, each laid over the environment
 //	validate.go   the range of each setting
 //	error.go      Error: all faults of the settings in one message
 //	setting.go    a field of Config and its variable
@@ -70,7 +71,8 @@ type Recipe struct {
 // Config holds all settings of a run. The defaults reproduce run R-A05-B08, the best of the post
 // (model/reference/METHOD.md).
 type Config struct {
-	Preset string `desc:"Row of the post's table to start from (see below), demo, or table: the row that JOB_COMPLETION_INDEX names."`
+	Preset string `desc:"Row of the post's table to start from (see below), or demo."`
+	Sweep  string `desc:"File of lines of settings, a run each: JOB_COMPLETION_INDEX names the line, from 0, that is laid over the environment."`
 	Recipe
 
 	Bucket     string      `desc:"URL of the bucket of runs: s3://, gs://, azblob://, file:// or mem://, with the driver's parameters."`
@@ -84,11 +86,13 @@ type Config struct {
 	BadLimit     float64       `desc:"Share of undecodable images above which the run stops."`
 	SaveEvery    time.Duration `desc:"Time between checkpoints."`
 	KeepEvery    int           `desc:"Epochs between checkpoints that are never deleted."`
-	StopDeadline time.Duration `desc:"Time for the last checkpoint after SIGTERM; it is skipped when it cannot fit."`
-	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 75."`
+	StopGrace    time.Duration `desc:"Time from SIGTERM to SIGKILL: terminationGracePeriodSeconds, or docker's --stop-timeout. The last checkpoint ends 3 s before, or is skipped when it cannot."`
+	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 74."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
 	EvalEvery    int           `desc:"Epochs between online evaluations: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
+	Node         string        `desc:"Name of the machine, for the log and the record of attempts; Kubernetes gives it."`
+	PricePerHour float64       `desc:"What an hour of the machine costs, in any currency: check says what the run will cost, and the run what it has cost; 0: not known."`
 }
 
 // Defaults returns the settings of run R-A05-B08 at full size: ViT-B/16 on ImageNet-100.
@@ -109,7 +113,7 @@ func Defaults() Config {
 			ProbeEpochs: 10, ProbeBatch: 256, ProbeLR: 3e-3, ProbeCropScale: Range{0.08, 1}, KNNK: 20,
 		},
 		Backend: "go:parallelism=64", CacheDir: "/tmp/cijepa", BadLimit: 0.001,
-		SaveEvery: 5 * time.Minute, KeepEvery: 50, StopDeadline: 12 * time.Second,
+		SaveEvery: 5 * time.Minute, KeepEvery: 50, StopGrace: 15 * time.Second,
 		RetryTimeout: 10 * time.Minute, LogEvery: 50, EvalEvery: 5,
 	}
 }
@@ -151,6 +155,12 @@ func (c Config) FusedAttention() bool { return c.Model().Fused(c.Backend) }
 
 // StartLR is the learning rate of the first update: a tenth of the peak.
 func (c Config) StartLR() float64 { return c.PeakLR / 10 }
+
+// stopMargin is what a stop leaves of its grace: the last record, and the way out.
+const stopMargin = 3 * time.Second
+
+// StopDeadline is how long after SIGTERM the last checkpoint may take.
+func (c Config) StopDeadline() time.Duration { return max(0, c.StopGrace-stopMargin) }
 
 // SaveTimeout is how long a run goes on without a committed checkpoint, while uploads fail.
 func (c Config) SaveTimeout() time.Duration { return 6 * c.RetryTimeout }

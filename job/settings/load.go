@@ -13,8 +13,17 @@ const Prefix = "CIJEPA"
 
 // Load reads the environment over the defaults and the preset. It checks every setting and returns
 // all faults in one *Error. The argument preset holds when CIJEPA_PRESET is not set. adjust, if not
-// nil, changes the defaults of a command before the environment is read.
+// nil, changes the defaults of a command before the environment is read. Of a sweep it checks every
+// line, and reads the one that JOB_COMPLETION_INDEX names.
 func Load(preset string, adjust func(*Config)) (Config, error) {
+	if path := os.Getenv(sweepVariable); path != "" {
+		return loadLine(path, os.Getenv(indexVariable), preset, adjust)
+	}
+	return load(preset, adjust)
+}
+
+// load is Load without a sweep.
+func load(preset string, adjust func(*Config)) (Config, error) {
 	c := Defaults()
 	if preset != "" {
 		c.Preset = preset
@@ -23,10 +32,9 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 		c.Preset = v
 	}
 	faults := &Error{}
-	if err := c.applyPreset(os.Getenv("JOB_COMPLETION_INDEX")); err != nil {
+	if err := c.applyPreset(); err != nil {
 		faults.Add(Prefix+"_PRESET", c.Preset, err.Error())
 	}
-	preset = c.Preset // table has become the row's name
 	if adjust != nil {
 		adjust(&c)
 	}
@@ -37,7 +45,6 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 			faults.addParse(err)
 		}
 	}
-	c.Preset = preset
 	for _, entry := range os.Environ() {
 		if v, _, _ := strings.Cut(entry, "="); strings.HasPrefix(v, Prefix+"_") && !known[v] {
 			faults.Add(v, "", "not a setting; "+suggestion(v, known))
@@ -53,19 +60,37 @@ func Load(preset string, adjust func(*Config)) (Config, error) {
 	return c, faults.OrNil()
 }
 
+// WholeSweep returns the file of the sweep if the environment names one and no line of it, else "".
+func WholeSweep() string {
+	if os.Getenv(indexVariable) != "" {
+		return ""
+	}
+	return os.Getenv(sweepVariable)
+}
+
+// TrainerServer returns where Kubeflow Trainer wants to be told of the progress, as it says in the
+// environment of its pods: the URL, and the files of the CA and of the token. All are empty
+// elsewhere.
+func TrainerServer() (server struct{ URL, CACert, Token string }) {
+	server.URL = os.Getenv("KUBEFLOW_TRAINER_SERVER_URL")
+	server.CACert = os.Getenv("KUBEFLOW_TRAINER_SERVER_CA_CERT")
+	server.Token = os.Getenv("KUBEFLOW_TRAINER_SERVER_TOKEN")
+	return server
+}
+
 // XLAFlags is the environment variable in which XLA reads its flags.
 func XLAFlags() string { return os.Getenv("XLA_FLAGS") }
 
-// StopDeadline is Config.StopDeadline of the environment, or the default where it cannot be read.
+// StopDeadline is that of Config by the environment, or the default where it cannot be read.
 // The signal handler needs it whether or not the other settings can be read.
 func StopDeadline() time.Duration {
 	c := Defaults()
 	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
-		if f.field.Name == "StopDeadline" && f.read() != nil {
-			return Defaults().StopDeadline
+		if f.field.Name == "StopGrace" && f.read() != nil {
+			return Defaults().StopDeadline()
 		}
 	}
-	return c.StopDeadline
+	return c.StopDeadline()
 }
 
 // rawValue returns the value of an environment variable as it was typed, for messages.

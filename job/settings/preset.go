@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -19,7 +18,7 @@ type Preset struct {
 	PostTop1         float64 // percent, as the post prints it
 }
 
-// Presets returns the rows in the order of the post. JOB_COMPLETION_INDEX counts them from 0.
+// Presets returns the rows in the order of the post.
 func Presets() []Preset {
 	none := Weight{}
 	return []Preset{
@@ -47,31 +46,21 @@ func (p Preset) Apply(c *Config) {
 // Demo names the preset of the demonstration: the method at sizes that two cores train in minutes.
 const Demo = "demo"
 
-// applyPreset sets the settings of the preset. The preset called table is the row of the index,
-// which is Kubernetes' JOB_COMPLETION_INDEX.
-func (c *Config) applyPreset(index string) error {
-	rows := Presets()
-	if c.Preset == "table" {
-		i, err := strconv.Atoi(index)
-		if err != nil || i < 0 || i >= len(rows) {
-			return fmt.Errorf("needs JOB_COMPLETION_INDEX from 0 to %d, as an Indexed Job sets it; it is %q",
-				len(rows)-1, index)
-		}
-		c.Preset = rows[i].Name
-	}
+// applyPreset sets the settings of the preset.
+func (c *Config) applyPreset() error {
 	if c.Preset == Demo {
 		c.demo()
 		return nil
 	}
 	var names []string
-	for _, p := range rows {
+	for _, p := range Presets() {
 		if p.Name == c.Preset {
 			p.Apply(c)
 			return nil
 		}
 		names = append(names, p.Name)
 	}
-	return fmt.Errorf("one of %s, demo or table", strings.Join(names, ", "))
+	return fmt.Errorf("one of %s, or demo", strings.Join(names, ", "))
 }
 
 // demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow

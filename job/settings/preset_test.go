@@ -23,30 +23,16 @@ R-A.-B08 1-11 200 - 0.8 0 66.02`
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	for i, row := range strings.Split(table, "\n") {
 		name, _, _ := strings.Cut(row, " ")
-		for _, way := range []string{name, "table"} {
-			t.Setenv("CIJEPA_PRESET", way)
-			t.Setenv("JOB_COMPLETION_INDEX", strconv.Itoa(i))
-			c, err := Load("", nil)
-			if err != nil {
-				t.Fatalf("%s: %v", row, err)
-			}
-			p := Presets()[i]
-			got := strings.Join([]string{c.Preset, c.Depths.String(), strconv.Itoa(c.Epochs), c.AllToLastWeight.String(), c.LastToLastWeight.String(),
-				strconv.Itoa(c.IntermediateRows), strconv.FormatFloat(p.PostTop1, 'f', -1, 64)}, " ")
-			if got != row {
-				t.Errorf("preset by %s: got %q, want %q", way, got, row)
-			}
+		t.Setenv("CIJEPA_PRESET", name)
+		c, err := Load("", nil)
+		if err != nil {
+			t.Fatalf("%s: %v", row, err)
 		}
-	}
-}
-
-func TestTableNeedsAnIndex(t *testing.T) {
-	t.Setenv("CIJEPA_BUCKET", "mem://")
-	t.Setenv("CIJEPA_PRESET", "table")
-	for _, index := range []string{"", "12", "-1", "x"} {
-		t.Setenv("JOB_COMPLETION_INDEX", index)
-		if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), "JOB_COMPLETION_INDEX from 0 to 11") {
-			t.Errorf("index %q: %v", index, err)
+		p := Presets()[i]
+		got := strings.Join([]string{c.Preset, c.Depths.String(), strconv.Itoa(c.Epochs), c.AllToLastWeight.String(), c.LastToLastWeight.String(),
+			strconv.Itoa(c.IntermediateRows), strconv.FormatFloat(p.PostTop1, 'f', -1, 64)}, " ")
+		if got != row {
+			t.Errorf("got %q, want %q", got, row)
 		}
 	}
 }

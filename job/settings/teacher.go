@@ -87,7 +87,7 @@ func LoadProbe(stored func(Config) (RunRecord, error)) (c Config, name string, e
 		if failed != nil {
 			return c, "", failed
 		}
-		c, err = Load("", func(c *Config) { c.Recipe = record.Recipe })
+		c, err = load("", func(c *Config) { c.Recipe = record.Recipe }) // Load has laid the line of a sweep over the environment
 		c.Preset, seed = record.Preset, record.Recipe.Seed
 		if !named {
 			c.Run = teacher.Run

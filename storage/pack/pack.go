@@ -1,3 +1,24 @@
+// Package pack is the door for data. Pack turns labelled images into the shards that runs read, and
+// Reindex writes an index for WebDataset shards of another tool. After either, every image is in
+// the split that its owner means, once, with its own label, or it is counted and named among the
+// rejects; what cannot be known is an error that names the option that settles it. The package
+// refuses to know how images are decoded and what they are trained for.
+//
+// Files in reading order:
+//
+//	rules.go       what names, first bytes and labels mean, for all readers alike
+//	source.go      Source, Listing and Item; OpenSource finds out what lies at a path
+//	tree.go        folders and tar files as one tree, without a look at what names mean
+//	layout.go      split and class of each image of a tree
+//	labelfile.go   classes of val in a file of their own, and ILSVRC's development kit
+//	samples.go     the members of a WebDataset shard gathered into samples
+//	parquet.go     parquet files
+//	idx.go         the MNIST family's files, as PNG files
+//	settle.go      classes and labels, and what no run could use
+//	looks.go       what the bytes of the images say: kind, size, duplicates
+//	pack.go        Pack: order, shards, index; upload.go stores a shard
+//	reindex.go     Reindex; shardlist.go finds the shards and reads other tools' lists
+//	tar.go         a tar file read from its first byte to its last, and a shard written
 package pack
 
 import (
@@ -9,6 +30,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"runtime"
@@ -22,37 +44,44 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without image checks.
+// PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without
+// image checks.
 type PackOptions struct {
-	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random generator is part of the format.
+	// Labels are the classes to pack. What they cannot settle is ErrUnfit before anything is
+	// uploaded.
+	Labels
+	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
+	// generator is part of the format.
 	Seed uint64
-	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards differ by at most one sample.
+	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards
+	// differ by at most one sample.
 	PerShard int
-	// Classes picks the classes to pack and sets their label order. Empty means all of the source's, in its own order, or sorted
-	// by name where it has none. A class that is listed but has no image is ErrUnfit.
-	Classes []string
-	// Splits are the splits that must have images. Without one of them Pack fails with ErrUnfit before it has uploaded anything.
-	Splits []string
-	// Verify looks at one image, usually by decoding it whole. An image that it refuses is left out and returned as a Reject.
-	// It is called by several goroutines at once and must not keep the bytes.
-	Verify func(image []byte) error
+	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it
+	// refuses is left out and returned as a Reject. It is called by several goroutines at once and
+	// must not keep the bytes.
+	Verify func(image []byte) (width, height int, err error)
+	// Decoder is the name of what Verify decodes with, for the notes; "" is not noted.
+	Decoder string
 	// Progress is told the images read so far and those there are, one call at a time.
 	Progress func(done, total int64)
-	// Warn, if not nil, is told of what may be a mistake and is packed all the same: folders of classes without an image, and classes of the source
-	// that Classes leaves out. It is called once for each kind, when all is stored. See Index.Doubts for what the index itself tells.
+	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is
+	// stored. See Index.Warnings for what the index itself tells.
 	Warn func(warning string)
-	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the disk space of a shard in TempDir.
+	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the
+	// disk space of a shard in TempDir.
 	Workers int
 	// TempDir is where shards are put together; "" means the system's temporary folder.
 	TempDir string
 }
 
-// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and index.json after the last of them. An
-// image's bytes are stored as they are. It returns the index and the images that it left out, sorted by split and name.
+// Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and
+// index.json after the last of them. An image's bytes are stored as they are. It returns the index
+// and the images that it left out, sorted by split and name.
 //
-// Equal input and options give equal bytes, so that Pack can be run again after any failure: what is there already is not
-// uploaded again. A prefix that holds another dataset is refused with ErrExists. One shard for each worker is on the local disk
-// at a time, one image for each worker in memory.
+// Equal input and options give equal bytes, so that Pack can be run again after any failure: what
+// is there already is not uploaded again. A prefix that holds another dataset is refused with
+// ErrExists. One shard for each worker is on the local disk at a time, one image for each worker in
+// memory.
 func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o PackOptions) (shards.Index, []Reject, error) {
 	if o.PerShard <= 0 {
 		o.PerShard = 1000
@@ -61,37 +90,111 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	p := &packer{src: src, dst: dst, prefix: prefix, options: o}
+	p.looks.verify = o.Verify
 	listing, err := src.List(ctx)
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
 	}
-	p.items, p.rejects = listing.Items, listing.Rejects
-	classes, err := p.chooseClasses(listing.Classes)
+	settled, err := o.settle(listing)
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
+	p.items, p.labels, p.rejects = listing.Items, settled.labels, append(listing.Rejects, settled.rejects...)
+	p.looks.sums, p.looks.drawn = make([]uint64, len(p.items)), listing.Drawn
 	if err := p.findStored(ctx); err != nil {
 		return shards.Index{}, nil, err
 	}
-	splits, err := p.writeSplits(ctx)
+	chosen := p.chosen()
+	if src, ok := src.(fetcher); ok {
+		if err := src.Fetch(ctx, slices.Concat(slices.Collect(maps.Values(chosen))...)); err != nil {
+			return shards.Index{}, nil, fmt.Errorf("reading the images: %w", err)
+		}
+	}
+	splits, err := p.writeSplits(ctx, chosen)
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
-	ix := shards.Index{Version: shards.IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: splits}
+	ix := shards.Index{Version: shards.IndexVersion, Classes: settled.classes, Counts: map[string]int{}, Splits: splits}
 	for split, written := range splits {
 		for i := range written {
 			ix.Counts[split] += written[i].Samples.Len()
 		}
 	}
 	slices.SortFunc(p.rejects, compareRejects)
+	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, Warnings: slices.Concat(
+		listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
+	return ix, p.rejects, finish(ctx, dst, prefix, ix, notes, o.Warn)
+}
+
+// finish stores the index, which makes the dataset exist, and then the notes, so that those of
+// another dataset stay.
+func finish(ctx context.Context, dst *storage.Bucket, prefix string, ix shards.Index, notes shards.Notes, warn func(string)) error {
 	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
-		return ix, p.rejects, err
+		return err
 	}
-	p.warn(listing.Empty)
-	return ix, p.rejects, nil
+	if err := shards.PutNotes(ctx, dst, prefix, ix, notes); err != nil {
+		return err
+	}
+	for _, line := range notes.Lines() {
+		if warn != nil {
+			warn(line)
+		}
+	}
+	return nil
+}
+
+// chosen gives the places of the items of each split that have a label.
+func (p *packer) chosen() map[string][]int {
+	chosen := map[string][]int{}
+	for i := range p.items {
+		if p.labels[i] != notChosen {
+			chosen[p.items[i].Split] = append(chosen[p.items[i].Split], i)
+			p.total++
+		}
+	}
+	return chosen
+}
+
+// emptyFolders tells of classes without an image. What a class list does not name is not missed.
+func emptyFolders(empty, listed []string) []string {
+	empty = slices.DeleteFunc(slices.Clone(empty), func(folder string) bool {
+		_, class, _ := strings.Cut(folder, "/")
+		return len(listed) > 0 && !slices.Contains(listed, class)
+	})
+	if len(empty) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Abbreviate(empty))}
+}
+
+// leftOut tells how many images and other files are not packed, and the first of them.
+func leftOut(rejects []Reject) []string {
+	n := 0
+	for _, r := range rejects {
+		n += r.Count()
+	}
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d images or other files were left out, such as %s/%s",
+		n, rejects[0].Split, rejects[0].Name)}
+}
+
+// stillComplete looks again when all images have been looked at: those of a whole split may have
+// been refused.
+func (p *packer) stillComplete(splits map[string][]shards.Shard) error {
+	for _, split := range p.options.Splits {
+		if len(splits[split]) == 0 {
+			slices.SortFunc(p.rejects, compareRejects)
+			last := slices.IndexFunc(p.rejects, func(r Reject) bool { return r.Split == split }) // there is one: settle has seen images
+			return fmt.Errorf("%w: all images of split %s were left out, such as %s",
+				storage.ErrUnfit, split, p.rejects[last])
+		}
+	}
+	return nil
 }
 
 // packer is one call of Pack.
@@ -102,8 +205,9 @@ type packer struct {
 	options PackOptions
 
 	items  []Item
-	labels map[string]int32 // by class
-	total  int64            // images to read
+	labels []int32 // by item
+	total  int64   // images to read
+	looks  looks
 
 	indexed map[string]shards.Shard // shards of the index that is there already; nil without one
 	present map[string]int64        // sizes of what lies below prefix, by key
@@ -114,22 +218,11 @@ type packer struct {
 }
 
 // writeSplits orders the images, cuts them into shards and writes these, some at a time.
-func (p *packer) writeSplits(ctx context.Context) (map[string][]shards.Shard, error) {
-	chosen := map[string][]int{}
-	for i := range p.items {
-		item := &p.items[i]
-		if _, ok := p.labels[item.Class]; ok || item.Class == "" && len(p.options.Classes) == 0 {
-			chosen[item.Split] = append(chosen[item.Split], i)
-			p.total++
-		}
-	}
-	if err := p.complete(chosen); err != nil {
-		return nil, err
-	}
+func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[string][]shards.Shard, error) {
 	splits := map[string][]shards.Shard{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.options.Workers)
-	for _, split := range slices.Sorted(maps.Keys(chosen)) {
+	for _, split := range sortedKeys(chosen) {
 		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
 			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
 		}
@@ -162,7 +255,8 @@ func (p *packer) writeSplits(ctx context.Context) (map[string][]shards.Shard, er
 	return splits, p.stillComplete(splits)
 }
 
-// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the listing plays no part.
+// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the
+// listing plays no part.
 func (p *packer) shuffle(split string, places []int) []int {
 	type hashed struct {
 		sum   [sha256.Size]byte
@@ -183,8 +277,9 @@ func (p *packer) shuffle(split string, places []int) []int {
 	return order
 }
 
-// writeShard puts one shard together in a temporary file and uploads it if it is not there yet. first is the place of its first
-// image in the split's order: keys count from it, and the key of a refused image stays unused.
+// writeShard puts one shard together in a temporary file and uploads it if it is not there yet.
+// first is the place of its first image in the split's order: keys count from it, and the key of a
+// refused image stays unused.
 func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (shards.Shard, error) {
 	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
 	if err != nil {
@@ -201,18 +296,19 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 			return shards.Shard{}, err
 		}
 		item := &p.items[place]
-		if image, err = p.src.Read(place, image[:0]); err != nil {
+		image, err = p.src.Read(place, image[:0])
+		refused := err
+		switch {
+		case err == nil:
+			item.Ext, refused = p.looks.at(place, item.Ext, image)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
 			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
 		}
-		refused := p.verify(image)
 		p.report(item, refused)
 		if refused != nil {
 			continue
 		}
-		label, ok := p.labels[item.Class]
-		if !ok {
-			label = shards.NoLabel
-		}
+		label := p.labels[place]
 		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
 			return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
 		}
@@ -233,19 +329,10 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 // spooling says what to do about a temporary folder without space.
 func spooling(err error) error {
 	if storage.IsDiskFull(err) {
-		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or choose another folder with -temp", err)
+		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or "+
+			"choose another folder with -temp", err)
 	}
 	return err
-}
-
-func (p *packer) verify(image []byte) error {
-	if len(image) == 0 {
-		return errors.New("the file is empty")
-	}
-	if p.options.Verify == nil {
-		return nil
-	}
-	return p.options.Verify(image)
 }
 
 func (p *packer) report(item *Item, refused error) {
@@ -253,7 +340,7 @@ func (p *packer) report(item *Item, refused error) {
 	defer p.mu.Unlock()
 	p.done++
 	if refused != nil {
-		p.rejects = append(p.rejects, Reject{item.Split, item.Name, refused})
+		p.rejects = append(p.rejects, Reject{Split: item.Split, Name: item.Name, Err: refused})
 	}
 	if p.options.Progress != nil {
 		p.options.Progress(p.done, p.total)

@@ -13,7 +13,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// With every fifth call failing in some way a packing ends with the same bytes; where patience ends before, another call goes on.
+// With every fifth call failing in some way a packing ends with the same bytes; where patience ends
+// before, another call goes on.
 func TestPackUnderFaults(t *testing.T) {
 	clean := storagetest.Memory(t)
 	mustPack(t, idxSourceOf(t, 100), clean, "d", PackOptions{PerShard: 10})
@@ -49,7 +50,8 @@ func TestPackUnderFaults(t *testing.T) {
 	}
 }
 
-// A listing that lags behind makes shards go up again, with the same bytes, and cannot hide an index.
+// A listing that lags behind makes shards go up again, with the same bytes, and cannot hide an
+// index.
 func TestPackWithStaleListing(t *testing.T) {
 	store := storagetest.NewStore(t)
 	b := store.Open(storage.Options{})

@@ -8,8 +8,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// Packing into real servers stores the same bytes as packing into memory, also when it is done again. Only S3 without CIJEPA_TEST_LONG: the others
-// take their time to start.
+// Packing into real servers stores the same bytes as packing into memory, also when it is done
+// again. Only S3 without CIJEPA_TEST_LONG: the others take their time to start.
 func TestPackOnServers(t *testing.T) {
 	memory := storagetest.Memory(t)
 	mustPack(t, idxSourceOf(t, 50), memory, "d", PackOptions{PerShard: 10})

@@ -102,7 +102,8 @@ func TestPackIDX(t *testing.T) {
 		t.Errorf("shards of %v samples, want 50 spread over four", sizes)
 	}
 
-	// Every image is there once, under the place in the order as its key, with its pixels and its label.
+	// Every image is there once, under the place in the order as its key, with its pixels and its
+	// label.
 	stored := storagetest.Snapshot(t, dst)
 	seen := map[byte]bool{}
 	place := 0
@@ -203,8 +204,8 @@ func TestPackIsDeterministic(t *testing.T) {
 			t.Errorf("%s does not depend on the seed", key)
 		}
 	}
-	if len(a) != len(b) || len(a) != 5+1+1 {
-		t.Errorf("%d and %d objects, want 7", len(a), len(b))
+	if len(a) != len(b) || len(a) != 5+1+2 {
+		t.Errorf("%d and %d objects, want 8", len(a), len(b))
 	}
 	// The order is part of the format: these bytes must never change.
 	const golden = "5a904a8f8d308e62d37491d79a249adeb68ca294220ba7f5dc48e34b879ea848"
@@ -216,15 +217,15 @@ func TestPackIsDeterministic(t *testing.T) {
 func TestPackRejects(t *testing.T) {
 	dst := storagetest.Memory(t)
 	bad := errors.New("bad image")
-	ix, rejects := mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Verify: func(data []byte) error {
+	ix, rejects := mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Verify: func(data []byte) (int, int, error) {
 		decoded, err := png.Decode(bytes.NewReader(data))
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		if first := decoded.(*image.Gray).Pix[0]; first == idxPixel(5, 0) || first == idxPixel(33, 0) {
-			return bad
+			return 0, 0, bad
 		}
-		return nil
+		return 0, 0, nil
 	}})
 	if ix.Counts["train"] != 38 || ix.Counts["val"] != 7 {
 		t.Errorf("counts %v, want two images of train and one of val left out", ix.Counts)
@@ -241,14 +242,15 @@ func TestPackRejects(t *testing.T) {
 	}
 }
 
-// A split that must have images and of which none is left when they have been looked at makes no data set.
+// A split that must have images and of which none is left when they have been looked at makes no
+// data set.
 func TestPackRejectsASplit(t *testing.T) {
 	dst := storagetest.Memory(t)
-	o := PackOptions{Splits: []string{"train", "val"}, TempDir: t.TempDir(), Verify: func(data []byte) error {
+	o := PackOptions{Labels: Labels{Splits: []string{"train", "val"}}, TempDir: t.TempDir(), Verify: func(data []byte) (int, int, error) {
 		if decoded, err := png.Decode(bytes.NewReader(data)); err != nil || decoded.(*image.Gray).Pix[0] == idxPixel(0, 0) {
-			return errors.New("bad image")
+			return 0, 0, errors.New("bad image")
 		}
-		return nil
+		return 0, 0, nil
 	}}
 	_, _, err := Pack(t.Context(), idxSourceOf(t, 5), dst, "d", o) // val has one image, which is the first of train
 	if !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "all images of split val were left out, such as val/0: bad image") {
@@ -286,7 +288,8 @@ func TestPackAgain(t *testing.T) {
 		}
 	}
 
-	// A shard that another seed left behind is replaced as long as there is no index, and refused when there is one.
+	// A shard that another seed left behind is replaced as long as there is no index, and refused
+	// when there is one.
 	_, _, err := Pack(ctx, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Seed: 1, TempDir: t.TempDir()})
 	if !errors.Is(err, storage.ErrExists) {
 		t.Errorf("packing over another dataset: %v, want ErrExists", err)
@@ -323,7 +326,7 @@ func modified(t *testing.T, b *storage.Bucket) map[string]int64 {
 
 func TestPackClasses(t *testing.T) {
 	dst := storagetest.Memory(t)
-	ix, _ := mustPack(t, idxSourceOf(t, 30), dst, "d", PackOptions{Classes: []string{"bee", "cat"}})
+	ix, _ := mustPack(t, idxSourceOf(t, 30), dst, "d", PackOptions{Labels: Labels{Classes: []string{"bee", "cat"}}})
 	if !slices.Equal(ix.Classes, []string{"bee", "cat"}) || ix.Counts["train"] != 20 {
 		t.Errorf("classes %v, counts %v", ix.Classes, ix.Counts)
 	}
@@ -331,7 +334,7 @@ func TestPackClasses(t *testing.T) {
 	if bees := count(shard.Samples.Labels, 0); bees != 10 {
 		t.Errorf("%d samples with label 0, want the 10 bees", bees)
 	}
-	_, _, err := Pack(t.Context(), idxSourceOf(t, 30), storagetest.Memory(t), "d", PackOptions{Classes: []string{"bee", "wasp"}})
+	_, _, err := Pack(t.Context(), idxSourceOf(t, 30), storagetest.Memory(t), "d", PackOptions{Labels: Labels{Classes: []string{"bee", "wasp"}}})
 	if err == nil || !strings.Contains(err.Error(), `"wasp"`) {
 		t.Errorf("a class without images: %v", err)
 	}

@@ -1,14 +1,18 @@
 package pack
 
 import (
+	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"maps"
+	"hash"
+	"io"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -18,15 +22,23 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// ReindexOptions say how Reindex reads the shards of another tool. The zero value takes labels from .cls members.
+// ReindexOptions say how Reindex reads the shards of another tool. The zero value takes labels from
+// .cls members.
 type ReindexOptions struct {
-	// Classes are the class names in label order; a label that is none of them is ErrUnfit. Without them the classes are called by their numbers, or by the names that
-	// the .json members give.
-	Classes []string
-	// LabelKey is the field of a sample's .json member that has its label, a number or a name; "" means the .cls member.
+	// Labels are as in PackOptions. A list of classes leaves the samples of others out of the
+	// index.
+	Labels
+	// Train and Val are patterns of the shards of a split, as in SourceOptions.
+	Train, Val []string
+	// LabelKey is the field of a sample's .json member that has its label, a number or a name; ""
+	// means the .cls member.
 	LabelKey string
-	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the index and returned as a Reject.
-	Verify func(image []byte) error
+	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the
+	// index and returned as a Reject.
+	Verify func(image []byte) (width, height int, err error)
+	// Decoder and Warn are as in PackOptions.
+	Decoder string
+	Warn    func(warning string)
 	// Progress is told the bytes read so far and those there are, one call at a time.
 	Progress func(done, total int64)
 }
@@ -34,17 +46,19 @@ type ReindexOptions struct {
 // reindexers is how many shards are read at once.
 const reindexers = 4
 
-// Reindex makes the index of WebDataset shards that another tool has put below prefix, so that they can be used as they are. Which shards
-// there are and of which split is taken from timm's _info.json, else from webdataset's own indexes (train.json and so on, of the kind
-// wids-shard-index-v1), else from the names of all .tar objects: train, val, valid or validation as a word of the name or of its folder.
-// Every shard is read once, whole, and counts and sizes that those files state must hold. Samples without an image are returned as
-// rejects, those without a label get NoLabel.
+// Reindex makes the index of WebDataset shards that another tool has put below prefix, so that they
+// can be used as they are. Which shards there are and of which split is taken from timm's
+// _info.json or info.json, else from webdataset's own indexes (of the kind wids-shard-index-v1),
+// else from the names of all .tar objects, by the rules that Pack has. Every shard is read once,
+// whole, and counts and sizes that those files state must hold. Samples without an image are
+// returned as rejects.
 func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOptions) (shards.Index, []Reject, error) {
 	entries, err := b.ListEntries(ctx, shards.KeyPrefix(prefix))
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the shards: %w", err)
 	}
 	r := &reindexer{bucket: b, prefix: prefix, options: o, sizes: map[string]int64{}}
+	r.looks.verify = o.Verify
 	for _, entry := range entries {
 		r.sizes[strings.TrimPrefix(entry.Key, shards.KeyPrefix(prefix))] = entry.Size
 	}
@@ -57,18 +71,21 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 		return shards.Index{}, nil, err
 	}
 	ix, err := r.index(stated, scans)
+	slices.SortFunc(r.rejects, compareRejects)
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}
-	return ix, r.rejects, shards.CreateIndex(ctx, b, prefix, ix)
+	return ix, r.rejects, finish(ctx, b, prefix, ix, shards.Notes{Small: r.looks.small(), Decoder: o.Decoder, Warnings: r.warnings}, o.Warn)
 }
 
 type reindexer struct {
-	bucket  *storage.Bucket
-	prefix  string
-	options ReindexOptions
-	sizes   map[string]int64 // by name below prefix
-	total   int64            // bytes of all shards
+	bucket   *storage.Bucket
+	prefix   string
+	options  ReindexOptions
+	sizes    map[string]int64 // by name below prefix
+	total    int64            // bytes of all shards
+	looks    looks
+	warnings []string
 
 	mu      sync.Mutex // guards what follows
 	done    int64
@@ -78,7 +95,9 @@ type reindexer struct {
 // scanned is a shard as it was found. Labels are text until all shards are known.
 type scanned struct {
 	shards.Shard
-	labels []string
+	items []Item
+	sums  []uint64
+	notes []string
 }
 
 // scanAll reads all shards, some at a time.
@@ -92,27 +111,37 @@ func (r *reindexer) scanAll(ctx context.Context, stated []statedShard) ([]scanne
 			return err
 		})
 	}
-	err := group.Wait()
-	slices.SortFunc(r.rejects, compareRejects)
-	return scans, err
+	return scans, group.Wait()
+}
+
+// counted passes bytes on and keeps their number and checksum.
+type counted struct {
+	r   io.Reader
+	n   int64
+	sum hash.Hash
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.sum.Write(p[:n])
+	return n, err
 }
 
 // scan reads one shard from its first byte to its last.
 func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, error) {
-	key := shards.KeyPrefix(r.prefix) + stated.name
-	stream, err := r.bucket.OpenAt(ctx, key, 0)
+	stream, err := r.bucket.OpenAt(ctx, shards.KeyPrefix(r.prefix)+stated.name, 0)
 	if err != nil {
 		return scanned{}, err
 	}
 	defer stream.Close()
-	s := &tarScan{counted: &counted{r: bufio.NewReaderSize(stream, 1<<20), sum: sha256.New()}, reindexer: r, split: stated.split, file: stated.name}
-	if err := s.run(); err != nil {
+	found, seen, err := r.scanShard(stream, stated)
+	if err != nil {
 		return scanned{}, fmt.Errorf("shard %s: %w", stated.name, err)
 	}
-	found := s.found
-	found.Name, found.Size, found.SHA256 = stated.name, s.counted.n, hex.EncodeToString(s.counted.sum.Sum(nil))
-	if stated.samples >= 0 && s.seen != stated.samples {
-		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w", stated.name, s.seen, stated.samples, storage.ErrCorrupt)
+	if stated.samples >= 0 && seen != stated.samples {
+		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w",
+			stated.name, seen, stated.samples, storage.ErrCorrupt)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,31 +152,101 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 	return found, nil
 }
 
+// scanShard takes the samples of a shard, and tells how many there are, rejected ones too.
+func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scanned, seen int, err error) {
+	in := &counted{r: bufio.NewReaderSize(stream, 1<<20), sum: sha256.New()}
+	if head, err := in.r.(*bufio.Reader).Peek(headLength); len(head) > 0 { // a shorter one is told below
+		if kind := kindOf(head); kind == "gzip" {
+			return found, 0, fmt.Errorf("%w: it is compressed, and training reads shards where they lie: "+
+				"unpack it with gunzip", storage.ErrUnfit)
+		} else if err == nil && kind != "tar" && len(bytes.TrimRight(head, "\x00")) > 0 && strings.HasPrefix(kind, "a ") {
+			return found, 0, fmt.Errorf("%w: it is not a tar file but %s", storage.ErrCorrupt, kind)
+		}
+	}
+	sampler := newSampler(r.options.LabelKey, func(s sample) {
+		name := stated.name + "/" + s.key
+		if s.reject != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.rejects = append(r.rejects, Reject{Split: stated.split, Name: name, Err: s.reject})
+			return
+		}
+		found.Samples.Add(s.key, s.image.offset, s.image.length, shards.NoLabel)
+		found.items = append(found.items, Item{Split: stated.split, Name: name, Class: s.label, Unlabelled: s.err, File: path.Base(s.key)})
+		found.sums = append(found.sums, s.image.seen.sum)
+		r.looks.count(s.image.seen)
+	})
+	var reader *tar.Reader
+	at := int64(0)
+	err = scanTar(in, &reader, func() (int64, error) { return in.n, nil }, func(header *tar.Header, offset int64) error {
+		at = offset
+		_, ending, ok := cutKey(header.Name)
+		if !ok || !plainMember(header) || hiddenPath(header.Name) {
+			return nil
+		}
+		member := picture{offset: offset, length: header.Size}
+		var text []byte
+		var err error
+		switch {
+		case sampler.labelMember(ending):
+			text, err = io.ReadAll(io.LimitReader(reader, largestLabel))
+		case imageExt(header.Name) != "" && header.Size > 0:
+			var image []byte
+			if image, err = io.ReadAll(reader); err == nil {
+				_, member.seen = r.looks.look(imageExt(header.Name), image)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return sampler.add(header.Name, member, text)
+	})
+	if err == nil {
+		err = sampler.end()
+	}
+	if err != nil {
+		return found, 0, damagedAt(err, at)
+	}
+	found.Name, found.Size, found.SHA256, found.notes = stated.name, in.n, hex.EncodeToString(in.sum.Sum(nil)), sampler.notes(stated.name)
+	return found, sampler.seen, nil
+}
+
 // index settles the classes and puts everything together.
 func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, error) {
-	classes, err := r.classes(scans)
-	if err != nil {
-		return shards.Index{}, err
-	}
-	labels := make(map[string]int32, 2*len(classes))
-	for i, class := range classes {
-		labels[class] = int32(i)
-	}
-	ix := shards.Index{Version: shards.IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: map[string][]shards.Shard{}}
+	ix := shards.Index{Version: shards.IndexVersion, Counts: map[string]int{}, Splits: map[string][]shards.Shard{}}
+	var items []Item
+	bySum := map[string]string{}
 	for i := range scans {
-		shard := scans[i].Shard
-		for j, text := range scans[i].labels {
-			if text == "" {
-				continue
+		if other := bySum[scans[i].SHA256]; other != "" && len(scans[i].items) > 0 {
+			return ix, sameShards(other, scans[i].Name)
+		}
+		bySum[scans[i].SHA256] = scans[i].Name
+		items = append(items, scans[i].items...)
+		r.looks.sums = append(r.looks.sums, scans[i].sums...)
+		r.warnings = append(r.warnings, scans[i].notes...)
+		if len(scans[i].items) == 0 {
+			r.warnings = append(r.warnings, "shard "+scans[i].Name+" has no sample that can be used")
+		}
+	}
+	if len(items) == 0 {
+		return ix, fmt.Errorf("%w: no shard has a sample with an image", storage.ErrUnfit)
+	}
+	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects})
+	if err != nil {
+		return ix, err
+	}
+	r.rejects = append(r.rejects, settled.rejects...)
+	ix.Classes = settled.classes
+	first := 0
+	for i := range scans {
+		found, labels := &scans[i], settled.labels[first:first+len(scans[i].items)]
+		first += len(labels)
+		shard := found.Shard
+		shard.Samples = shards.Samples{}
+		for j, label := range labels {
+			if label != notChosen {
+				shard.Samples.Add(found.Samples.Keys[j], found.Samples.Offsets[j], found.Samples.Lengths[j], label)
 			}
-			label, ok := labels[text]
-			if number, err := strconv.Atoi(text); !ok && err == nil && number >= 0 && number < len(classes) {
-				label, ok = int32(number), true
-			}
-			if !ok {
-				return shards.Index{}, fmt.Errorf("%w: shard %s: sample %s has the label %q, which is none of the %d classes", storage.ErrUnfit, shard.Name, shard.Samples.Keys[j], text, len(classes))
-			}
-			shard.Samples.Labels[j] = label
 		}
 		if shard.Samples.Len() > 0 {
 			split := stated[i].split
@@ -155,26 +254,9 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 			ix.Counts[split] += shard.Samples.Len()
 		}
 	}
+	slices.SortFunc(r.rejects, compareRejects)
+	r.warnings = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
 	return ix, ix.Validate()
 }
 
-// classes are the given ones, else numbers up to the largest when all labels are numbers, else all names, sorted.
-func (r *reindexer) classes(scans []scanned) ([]string, error) {
-	if len(r.options.Classes) > 0 {
-		return r.options.Classes, nil
-	}
-	var items []Item
-	names := map[string]bool{}
-	for i := range scans {
-		for _, text := range scans[i].labels {
-			items = append(items, Item{Class: text})
-			if text != "" {
-				names[text] = true
-			}
-		}
-	}
-	if allNumbers(items) {
-		return numberedClasses(items), nil
-	}
-	return slices.Sorted(maps.Keys(names)), nil
-}
+var errNotJSON = errors.New("not the JSON that its name promises")

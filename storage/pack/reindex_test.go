@@ -3,7 +3,6 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,7 +101,7 @@ func TestReindex(t *testing.T) {
 			if diff := cmp.Diff(ix, d.Index); diff != "" {
 				t.Error(diff)
 			}
-			s := trainSplit(t, d)
+			s := openTrainSplit(t, d)
 			i := 0
 			for shard, n := range s.Samples() {
 				for sample := range n {
@@ -121,8 +120,8 @@ func TestReindex(t *testing.T) {
 	}
 }
 
-// trainSplit is the training split of a dataset, in a cache of its own.
-func trainSplit(t *testing.T, d *shards.Dataset) *shards.Split {
+// openTrainSplit is the training split of a dataset, in a cache of its own.
+func openTrainSplit(t *testing.T, d *shards.Dataset) *shards.Split {
 	t.Helper()
 	c, err := shards.NewCache(d, t.TempDir(), 0, nil)
 	if err != nil {
@@ -147,11 +146,10 @@ func TestReindexLabels(t *testing.T) {
 		classes []string
 		labels  []int32
 	}{
-		{"numbers with names given", ReindexOptions{Classes: []string{"x", "y", "z", "unused"}}, []string{"x", "y", "z", "unused"}, []int32{0, 1, 2, 0, 1}},
+		{"numbers with names given", ReindexOptions{Labels: Labels{Classes: []string{"x", "y", "z", "unused"}}}, []string{"x", "y", "z", "unused"}, []int32{0, 1, 2, 0, 1}},
 		{"names in .json", ReindexOptions{LabelKey: "synset"}, []string{"n07", "n08", "n09"}, []int32{2, 1, 0, 2, 1}},
-		{"names in .json, order given", ReindexOptions{LabelKey: "synset", Classes: []string{"n08", "n09", "n07"}}, []string{"n08", "n09", "n07"}, []int32{1, 0, 2, 1, 0}},
+		{"names in .json, order given", ReindexOptions{LabelKey: "synset", Labels: Labels{Classes: []string{"n08", "n09", "n07"}}}, []string{"n08", "n09", "n07"}, []int32{1, 0, 2, 1, 0}},
 		{"numbers in .json", ReindexOptions{LabelKey: "label"}, []string{"0", "1", "2"}, []int32{0, 1, 2, 0, 1}},
-		{"no such field", ReindexOptions{LabelKey: "absent"}, []string{}, []int32{-1, -1, -1, -1, -1}},
 	} {
 		ix, _, err := Reindex(t.Context(), foreignSet(t, nil), "f/", test.options)
 		if err != nil {
@@ -167,33 +165,33 @@ func TestReindexOddSamples(t *testing.T) {
 	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
 		b := storagetest.Memory(t)
 		storagetest.PutAll(t, b, map[string]string{"f/a.tar": string(foreignTar(t, format,
-			member{"1.PNG", "one"}, member{"1.cls", "0"},
-			member{"2.seg.png", "two"}, // no label
-			member{"3.cls", "1"},       // no image
+			member{"1.PNG", "\xff\xd8\xffone"}, member{"1.cls", "0"},
+			member{"2.seg.png", "\xff\xd8\xfftwo"}, // no label
+			member{"3.cls", "1"},                   // no image
 			member{"dir/4.webp", ""}, member{"dir/4.cls", "1"},
-			member{"dir/5.jpeg", "refused"}, member{"dir/5.cls", "1"},
+			member{"dir/5.jpeg", "\xff\xd8\xffrefused"}, member{"dir/5.cls", "1"},
 			member{"README", "no dot, no sample"},
-			member{strings.Repeat("long/", 18) + "6.jpg", "six"}, member{strings.Repeat("long/", 18) + "6.cls", "1"},
-			member{"7.jpg", "seven"}, member{"7.depth.png", "of the same sample"}, member{"7.cls", "1"}))})
+			member{strings.Repeat("long/", 18) + "6.jpg", "\xff\xd8\xffsix"}, member{strings.Repeat("long/", 18) + "6.cls", "1"},
+			member{"7.jpg", "\xff\xd8\xffseven"}, member{"7.depth.png", "of the same sample"}, member{"7.cls", "1"}))})
 		refused := errors.New("refused")
-		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Verify: func(image []byte) error {
-			if string(image) == "refused" {
-				return refused
+		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Train: []string{"a.tar"}, Labels: Labels{Unlabelled: 1}, Verify: func(image []byte) (int, int, error) {
+			if strings.HasSuffix(string(image), "refused") {
+				return 0, 0, refused
 			}
-			return nil
+			return 0, 0, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		shard := ix.Splits["train"][0]
-		if want := []string{"1", "2", strings.Repeat("long/", 18) + "6", "7"}; !slices.Equal(shard.Samples.Keys, want) {
+		if want := []string{"1", strings.Repeat("long/", 18) + "6", "7"}; !slices.Equal(shard.Samples.Keys, want) {
 			t.Errorf("keys %v, want %v", shard.Samples.Keys, want)
 		}
-		if !slices.Equal(shard.Samples.Labels, []int32{0, shards.NoLabel, 1, 1}) {
+		if !slices.Equal(shard.Samples.Labels, []int32{0, 1, 1}) {
 			t.Errorf("labels %v", shard.Samples.Labels)
 		}
 		stored := storagetest.Snapshot(t, b)["f/a.tar"]
-		for i, want := range []string{"one", "two", "six", "seven"} {
+		for i, want := range []string{"\xff\xd8\xffone", "\xff\xd8\xffsix", "\xff\xd8\xffseven"} {
 			if got := stored[shard.Samples.Offsets[i]:][:shard.Samples.Lengths[i]]; got != want {
 				t.Errorf("%v: image %d is %q, want %q", format, i, got, want)
 			}
@@ -202,7 +200,7 @@ func TestReindexOddSamples(t *testing.T) {
 		for _, reject := range rejects {
 			names = append(names, reject.Name)
 		}
-		if !slices.Equal(names, []string{"a.tar/3", "a.tar/dir/4", "a.tar/dir/5"}) || !errors.Is(rejects[2].Err, refused) {
+		if !slices.Equal(names, []string{"a.tar/2", "a.tar/3", "a.tar/dir/4", "a.tar/dir/5"}) || !errors.Is(rejects[3].Err, refused) {
 			t.Errorf("rejects %v", rejects)
 		}
 	}
@@ -222,10 +220,10 @@ func TestReindexErrors(t *testing.T) {
 		{"listed but not there", storage.ErrNotFound, ReindexOptions{}, map[string]string{"f/_info.json": strings.Replace(infoJSON, "set-train-0001", "set-train-0009", 1)}},
 		{"not the JSON", nil, ReindexOptions{}, map[string]string{"f/_info.json": "{"}},
 		{"its list says 17", storage.ErrCorrupt, ReindexOptions{}, map[string]string{"f/train.json": strings.Replace(widsTrain, `"nsamples": 4`, `"filesize": 17`, 1)}},
-		{`the label "2"`, storage.ErrUnfit, ReindexOptions{Classes: []string{"a", "b"}}, nil},
-		{"reading tar headers", nil, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("words", 1000)}},
-		{"after 3 samples it ends without the zeros", storage.ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": cut}},
-		{"it has no sample", storage.ErrUnfit, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("\x00", 10240)}},
+		{"numbers up to 2", storage.ErrUnfit, ReindexOptions{Labels: Labels{Classes: []string{"a", "b"}}}, nil},
+		{"not a tar file but a text file", storage.ErrCorrupt, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": strings.Repeat("words", 1000)}},
+		{"after 9 members it ends without the zeros", storage.ErrCorrupt, ReindexOptions{}, map[string]string{"f/set-train-0002.tar": cut}},
+		{"its .json has the fields label, synset, w but not absent", storage.ErrUnfit, ReindexOptions{LabelKey: "absent"}, nil},
 		{"another", storage.ErrExists, ReindexOptions{}, map[string]string{"f/index.json": "another"}},
 	} {
 		_, _, err := Reindex(t.Context(), foreignSet(t, test.more), "f", test.options)
@@ -238,14 +236,20 @@ func TestReindexErrors(t *testing.T) {
 	}
 }
 
-func TestSplitOf(t *testing.T) {
+// The split of a shard is told by the words of its path.
+func TestSplitOfAShard(t *testing.T) {
 	for name, want := range map[string]string{
 		"imagenet1k-train-0001.tar": "train", "imagenet1k-validation-01.tar": "val", "val/000.tar": "val", "a/valid_7.tar": "val",
-		"000123.tar": "train", "interval-training-3.tar": "train", "trainval.tar": "train", "train-val/val-3.tar": "val",
+		"000123.tar": "", "interval-training-3.tar": "train", "trainval.tar": "", "train-val/val-3.tar": "val", "val0000.tar": "val",
+		"test/1.tar": "test", "data/eval-1.tar": "test",
 	} {
-		if got := splitOf(name); got != want {
-			t.Errorf("%s is of split %s, want %s", name, got, want)
+		got, err := splitShards([]string{name}, nil, nil, nil)
+		if err != nil || got[name] != want {
+			t.Errorf("%s is of split %v (%v), want %s", name, got, err, want)
 		}
+	}
+	if _, err := splitShards([]string{"train/val-1.tar"}, nil, nil, nil); !errors.Is(err, storage.ErrUnfit) {
+		t.Errorf("words of two splits: %v", err)
 	}
 }
 
@@ -254,17 +258,18 @@ func FuzzTarScan(f *testing.F) {
 	f.Add(foreignTar(f, tar.FormatGNU, member{strings.Repeat("x/", 200) + "1.png", "i"}, member{"a.b.c.jpg", ""}))
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := &tarScan{counted: &counted{r: bytes.NewReader(data), sum: sha256.New()}, reindexer: &reindexer{}, split: "train", file: "a.tar"}
-		if err := s.run(); err != nil {
+		r := &reindexer{}
+		found, seen, err := r.scanShard(bytes.NewReader(data), statedShard{split: "train", name: "a.tar"})
+		if err != nil {
 			return
 		}
 		// Every byte was seen, and every image lies within them.
-		if s.n != int64(len(data)) || len(s.found.labels) != s.found.Samples.Len() || s.seen != s.found.Samples.Len()+len(s.rejects) {
-			t.Fatalf("%d of %d bytes, %d samples, %d rejects, %d seen", s.n, len(data), s.found.Samples.Len(), len(s.rejects), s.seen)
+		if found.Size != int64(len(data)) || len(found.items) != found.Samples.Len() || seen != found.Samples.Len()+len(r.rejects) {
+			t.Fatalf("%d of %d bytes, %d samples, %d rejects, %d seen", found.Size, len(data), found.Samples.Len(), len(r.rejects), seen)
 		}
-		for i, offset := range s.found.Samples.Offsets {
-			if offset < 0 || s.found.Samples.Lengths[i] <= 0 || offset+s.found.Samples.Lengths[i] > s.n {
-				t.Fatalf("sample %d lies at %d+%d of %d", i, offset, s.found.Samples.Lengths[i], s.n)
+		for i, offset := range found.Samples.Offsets {
+			if offset < 0 || found.Samples.Lengths[i] <= 0 || offset+found.Samples.Lengths[i] > found.Size {
+				t.Fatalf("sample %d lies at %d+%d of %d", i, offset, found.Samples.Lengths[i], found.Size)
 			}
 		}
 	})

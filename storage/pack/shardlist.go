@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -21,64 +21,199 @@ type statedShard struct {
 	size        int64 // -1 where it is not said
 }
 
-// findShards finds out which shards there are.
+// findShards finds out which shards there are and of which split. What is no shard of train or val
+// is a reject.
 func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
-	var stated []statedShard
-	var err error
-	if _, ok := r.sizes["_info.json"]; ok {
-		stated, err = r.fromInfo(ctx)
-	} else {
-		stated, err = r.fromShardLists(ctx)
-	}
+	read := func(name string) ([]byte, error) { return r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+name) }
+	listed, err := shardLists(r.sizes, read)
 	if err != nil {
 		return nil, err
 	}
-	if len(stated) == 0 {
-		for _, name := range slices.Sorted(maps.Keys(r.sizes)) {
-			if strings.HasSuffix(name, ".tar") {
-				stated = append(stated, statedShard{splitOf(name), name, -1, -1})
-			}
+	if err := r.ownIndex(ctx); err != nil {
+		return nil, err
+	}
+	var names []string
+	splits := map[string]string{}
+	byName := map[string]statedShard{}
+	for _, shard := range listed {
+		names, splits[shard.name], byName[shard.name] = append(names, shard.name), shard.split, shard
+	}
+	zipped := []string{}
+	for _, name := range sortedKeys(r.sizes) {
+		base := path.Base(name)
+		_, isListed := byName[name]
+		switch {
+		case hidden(base), isListed:
+		case unfinished(base):
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errors.New("the name " +
+				"is that of a download or a copy that has not ended")})
+		case stem(base) != base && !strings.HasSuffix(strings.ToLower(base), ".tar"):
+			zipped = append(zipped, name)
+		case stem(base) == base:
+		case len(listed) > 0:
+			r.warnings = append(r.warnings, "shard "+name+" is in none of the lists, and is passed over")
+		default:
+			names = append(names, name)
 		}
 	}
-	for i := range stated {
-		size, ok := r.sizes[stated[i].name]
+	if len(zipped) > 0 {
+		return nil, fmt.Errorf("%w: %d shards are compressed, and training reads shards where they lie: "+
+			"unpack %s with gunzip, or make shards of them with cijepa pack",
+			storage.ErrUnfit, len(zipped), someOf(zipped))
+	}
+	if splits, err = splitShards(names, splits, r.options.Train, r.options.Val); err != nil {
+		return nil, err
+	}
+	if gaps, err := checkRows(names); err != nil {
+		return nil, err
+	} else {
+		r.warnings = append(r.warnings, gaps...)
+	}
+	var stated []statedShard
+	for _, name := range names {
+		shard, ok := byName[name]
+		if !ok {
+			shard = statedShard{name: name, samples: -1, size: -1}
+		}
+		shard.split = splits[name]
+		size, ok := r.sizes[name]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("shard %s is listed but not there: %w", stated[i].name, storage.ErrNotFound)
-		case stated[i].size >= 0 && stated[i].size != size:
-			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w", stated[i].name, size, stated[i].size, storage.ErrCorrupt)
+			return nil, fmt.Errorf("shard %s is listed but not there: %w: %w",
+				name, storage.ErrCorrupt, storage.ErrNotFound)
+		case shard.size >= 0 && shard.size != size:
+			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w",
+				name, size, shard.size, storage.ErrCorrupt)
+		case shard.split != trainSplit && shard.split != valSplit:
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errors.New(passedOver(shard.split))})
+			continue
 		}
+		stated = append(stated, shard)
 		r.total += size
 	}
-	if len(stated) == 0 {
-		return nil, fmt.Errorf("there is no .tar object below %q: %w", r.prefix, storage.ErrNotFound)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: there is no .tar object below %q: %w",
+			storage.ErrUnfit, r.prefix, storage.ErrNotFound)
+	}
+	return stated, r.bothSplits(stated, names)
+}
+
+// bothSplits refuses a set that lacks shards of a split, and says how to name them.
+func (r *reindexer) bothSplits(stated []statedShard, names []string) error {
+	for _, split := range slices.Backward(r.options.Splits) {
+		if slices.ContainsFunc(stated, func(s statedShard) bool { return s.split == split }) {
+			continue
+		}
+		example := names[len(names)-1]
+		if len(r.rejects) > 0 {
+			example = r.rejects[0].Name
+		}
+		return fmt.Errorf("%w: no shard is of split %s: a word of its name or of a folder says it (train, "+
+			"val, valid, validation), or an option: -%s PATTERN takes shards as %s, "+
+			"such as -%s '%s'; there is %s", storage.ErrUnfit, split, split, split, split, example, someOf(names))
+	}
+	return nil
+}
+
+// ownIndex refuses an index.json that stands in the way, and names that of another tool.
+func (r *reindexer) ownIndex(ctx context.Context) error {
+	if size, ok := r.sizes[shards.IndexName]; !ok || size > storage.MaxGetSize {
+		return nil
+	}
+	data, err := r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+shards.IndexName)
+	if err != nil {
+		return err
+	}
+	if tool := foreignIndex(data); tool != "" {
+		return foreignIndexError(r.prefix, tool)
+	}
+	return nil
+}
+
+// foreignIndex names the tool whose index.json this is; "" for our own and for what is not known.
+func foreignIndex(data []byte) string {
+	var index struct {
+		Kind    string            `json:"__kind__"`
+		Version int               `json:"version"`
+		Shards  []json.RawMessage `json:"shards"`
+	}
+	switch err := json.Unmarshal(data, &index); {
+	case err != nil:
+		return ""
+	case strings.HasPrefix(index.Kind, "wids"):
+		return "webdataset (wids)"
+	case index.Shards != nil:
+		return "MosaicML streaming"
+	}
+	return ""
+}
+
+// foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and
+// nothing is lost by a copy.
+func foreignIndexError(prefix, tool string) error {
+	return fmt.Errorf("%w: %s%s is the index of %s, which needs it, and the index of this program has the "+
+		"same name: copy or link the shards into a folder of their own, or choose another prefix "+
+		"with -data",
+		storage.ErrUnfit, shards.KeyPrefix(prefix), shards.IndexName, tool)
+}
+
+// shardLists reads timm's list of shards, else those of webdataset, among files that are known by
+// their sizes.
+func shardLists(sizes map[string]int64, read func(name string) ([]byte, error)) ([]statedShard, error) {
+	var stated []statedShard
+	seen := map[string]bool{}
+	for _, name := range sortedKeys(sizes) {
+		base := path.Base(name)
+		if !strings.HasSuffix(base, ".json") || base == shards.NotesName || hidden(base) || sizes[name] > storage.MaxGetSize {
+			continue
+		}
+		data, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		var found []statedShard
+		if base == "_info.json" || base == "info.json" {
+			found, err = fromInfo(name, data)
+		} else {
+			found, err = fromWids(name, data)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range found {
+			if !seen[shard.name] {
+				seen[shard.name] = true
+				stated = append(stated, shard)
+			}
+		}
 	}
 	return stated, nil
 }
 
 // fromInfo reads timm's _info.json.
-func (r *reindexer) fromInfo(ctx context.Context) ([]statedShard, error) {
+func fromInfo(name string, data []byte) ([]statedShard, error) {
 	var info struct {
 		Splits map[string]struct {
 			Filenames    []string `json:"filenames"`
 			ShardLengths []int    `json:"shard_lengths"`
 		} `json:"splits"`
 	}
-	if err := r.decode(ctx, "_info.json", &info); err != nil {
-		return nil, err
+	if err := json.Unmarshal(data, &info); err != nil {
+		if path.Base(name) == "info.json" {
+			return nil, nil // of some other tool
+		}
+		return nil, fmt.Errorf("%s: %w: %w: %w", name, storage.ErrCorrupt, errNotJSON, err)
 	}
 	var stated []statedShard
-	for _, name := range slices.Sorted(maps.Keys(info.Splits)) {
-		split := info.Splits[name]
+	for _, of := range sortedKeys(info.Splits) {
+		split := info.Splits[of]
 		if len(split.ShardLengths) > 0 && len(split.ShardLengths) != len(split.Filenames) {
-			return nil, fmt.Errorf("_info.json: split %s has %d file names and %d lengths", name, len(split.Filenames), len(split.ShardLengths))
+			return nil, fmt.Errorf("%s: %w: split %s has %d file names and %d lengths",
+				name, storage.ErrUnfit, of, len(split.Filenames), len(split.ShardLengths))
 		}
-		ours := splitName(name)
-		if ours == "" {
-			ours = name
-		}
+		ours, _ := splitOf(of)
 		for i, file := range split.Filenames {
-			shard := statedShard{ours, file, -1, -1}
+			shard := statedShard{ours, path.Join(path.Dir(name), file), -1, -1}
 			if len(split.ShardLengths) > 0 {
 				shard.samples = split.ShardLengths[i]
 			}
@@ -88,61 +223,41 @@ func (r *reindexer) fromInfo(ctx context.Context) ([]statedShard, error) {
 	return stated, nil
 }
 
-// fromShardLists reads webdataset's indexes, one for each split and called by it.
-func (r *reindexer) fromShardLists(ctx context.Context) ([]statedShard, error) {
+// fromWids reads an index of webdataset's. The split is that of the shards' names, else of its own.
+func fromWids(name string, data []byte) ([]statedShard, error) {
+	var list struct {
+		Kind   string `json:"__kind__"`
+		Shards []struct {
+			URL     string `json:"url"`
+			Samples *int   `json:"nsamples"`
+			Size    *int64 `json:"filesize"`
+		} `json:"shardlist"`
+	}
+	if json.Unmarshal(data, &list) != nil || list.Kind != "wids-shard-index-v1" {
+		return nil, nil
+	}
 	var stated []statedShard
-	for _, name := range slices.Sorted(maps.Keys(r.sizes)) {
-		if !strings.HasSuffix(name, ".json") || name == shards.IndexName || r.sizes[name] > storage.MaxGetSize {
-			continue
+	of, _ := splitOf(path.Base(name))
+	for _, shard := range list.Shards {
+		place := shard.URL
+		if u, err := url.Parse(place); err == nil && u.Scheme != "" {
+			place = path.Base(u.Path) // where the shards lay once: they lie beside the list now
 		}
-		var list struct {
-			Kind   string `json:"__kind__"`
-			Shards []struct {
-				URL     string `json:"url"`
-				Samples *int   `json:"nsamples"`
-				Size    *int64 `json:"filesize"`
-			} `json:"shardlist"`
-		}
-		if err := r.decode(ctx, name, &list); err != nil || list.Kind != "wids-shard-index-v1" {
-			if errors.Is(err, errNotJSON) || err == nil {
-				continue
+		found := statedShard{of, path.Join(path.Dir(name), place), -1, -1}
+		if found.split == "" {
+			splits, err := splitShards([]string{found.name}, nil, nil, nil)
+			if err != nil {
+				return nil, err
 			}
-			return nil, err
+			found.split = splits[found.name]
 		}
-		for _, shard := range list.Shards {
-			found := statedShard{splitOf(name), path.Join(path.Dir(name), path.Base(shard.URL)), -1, -1}
-			if shard.Samples != nil {
-				found.samples = *shard.Samples
-			}
-			if shard.Size != nil {
-				found.size = *shard.Size
-			}
-			stated = append(stated, found)
+		if shard.Samples != nil {
+			found.samples = *shard.Samples
 		}
+		if shard.Size != nil {
+			found.size = *shard.Size
+		}
+		stated = append(stated, found)
 	}
 	return stated, nil
-}
-
-var errNotJSON = errors.New("not the JSON that its name promises")
-
-func (r *reindexer) decode(ctx context.Context, name string, into any) error {
-	data, err := r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+name)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w: %w", name, errNotJSON, err)
-	}
-	return nil
-}
-
-// splitOf finds a split's name among the words of a file name or its folders; a name without one is of "train".
-func splitOf(name string) string {
-	words := strings.FieldsFunc(name, func(c rune) bool { return strings.ContainsRune("/-_.", c) })
-	for _, word := range slices.Backward(words) {
-		if split := splitName(word); split != "" {
-			return split
-		}
-	}
-	return "train"
 }

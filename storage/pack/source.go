@@ -7,32 +7,50 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cijepa/cijepa/storage"
 )
 
-// Source is a set of labelled images that Pack reads. A listing comes first; the images are then asked for in Pack's own order, so a source
-// must be able to read any of them at any time.
+// Source is a set of labelled images that Pack reads. A listing comes first, without a look at the
+// images; those that are chosen are then asked for in Pack's own order, so a source must be able to
+// read any of them at any time.
 type Source interface {
 	// List finds every image. It is called once, before Read.
 	List(ctx context.Context) (Listing, error)
-	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by several goroutines at once.
+	// Read appends the bytes of image i of the listing, as they are, to buf. It is called by
+	// several goroutines at once.
 	Read(i int, buf []byte) ([]byte, error)
 	// Close gives back files and space. Pack does not call it.
 	Close() error
+}
+
+// fetcher is a Source that has to make ready the images that are chosen. Fetch is called once with
+// their places in the listing, before Read.
+type fetcher interface {
+	Fetch(ctx context.Context, places []int) error
 }
 
 // Listing is what a Source holds.
 type Listing struct {
 	// Items are the images, in any order but always the same one.
 	Items []Item
-	// Classes are the class names in the source's own label order, or nil where it has none of its own: Pack then sorts the names.
+	// Classes are the class names in the source's own label order, or nil where it has none of its
+	// own: Pack then sorts the names.
 	Classes []string
-	// Rejects are files that stand among the images and are none by their names.
+	// Numbered says that the classes come from labels, which may be numbers: these are then the
+	// label order.
+	Numbered bool
+	// Drawn says that the images are made from arrays of pixels, so that their size is no sign of a
+	// small copy.
+	Drawn bool
+	// Rejects are files that are left out: none of them is an image of train or val.
 	Rejects []Reject
 	// Empty are the folders or tar files of classes in which there is no image, as SPLIT/CLASS.
 	Empty []string
+	// Warnings are what may be a mistake.
+	Warnings []string
 }
 
 // Item is one image of a Source.
@@ -40,99 +58,92 @@ type Item struct {
 	Split string // "train" or "val"
 	Name  string // names the image among all of its split, such as "n01558993/n01558993_10.JPEG"; the packing order is a hash of it
 	Class string // class name, or "" for an image without label
-	Ext   string // "jpg", "jpeg", "png" or "webp": the ending of the tar member's name
+	Ext   string // "jpg", "jpeg", "png" or "webp": the ending of the tar member's name; "" where only the bytes tell it
 	File  string // the file's original name, kept in the sample's .json member; "" = no such member
+	// Unlabelled says why there is no label; nil with a Class of "" is an image that its owner has
+	// marked as unlabelled.
+	Unlabelled error
 }
 
-// Reject is an image that Pack left out.
+// Reject is an image, or another file, that was left out.
 type Reject struct {
 	Split, Name string
+	Images      int // how many images it stands for; 0 means one
 	Err         error
 }
 
+// Count is the number of images that a reject stands for.
+func (r Reject) Count() int { return max(r.Images, 1) }
+
 // String is one line: the image and why it was left out.
-func (r Reject) String() string { return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err) }
+func (r Reject) String() string {
+	if r.Images > 0 {
+		return fmt.Sprintf("%s/%s, %d images: %v", r.Split, r.Name, r.Images, r.Err)
+	}
+	return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err)
+}
 
 func compareRejects(a, b Reject) int {
-	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
+	return cmp.Or(strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name), strings.Compare(a.Err.Error(), b.Err.Error()))
 }
 
-// OpenSource finds out what lies at path, a file or a folder, and opens it: the MNIST family's IDX files, parquet files, folders of
-// classes in a folder of a split, tar files, or else a tree of class folders. tempDir is for the copy that parquet files need; "" means the system's temporary folder.
-func OpenSource(path, tempDir string) (Source, error) {
-	info, err := os.Stat(path)
+// layout is what a source looks like.
+const layout = "train/CLASS/*.JPEG and val/CLASS/*.JPEG, tar files of these, WebDataset shards train-*.tar and val-*.tar, " +
+	"train-*.parquet and val-*.parquet, or train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k"
+
+// SourceOptions say what no rule can know of a source.
+type SourceOptions struct {
+	// TempDir is for what cannot be read in place: parquet and compressed tar files. "" means the
+	// system's temporary folder.
+	TempDir string
+	// Train and Val are patterns of the files and folders that are a split, as path.Match has them;
+	// without any, the words of names tell.
+	Train, Val []string
+	// ValLabels is a file with the labels of val where its images lie in no class folders.
+	ValLabels string
+	// Label is the column of parquet files, or the field of WebDataset's .json members, that has
+	// the label; "" = the usual ones.
+	Label string
+}
+
+// OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of
+// images, tar files of them, WebDataset shards, parquet files, or the MNIST family's IDX files.
+func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, error) {
+	t, err := grow(ctx, path, o.TempDir)
 	if err != nil {
+		if t != nil {
+			t.Close()
+		}
 		return nil, err
 	}
-	if !info.IsDir() {
-		switch strings.ToLower(filepath.Ext(path)) {
-		case ".tar":
-			return FromTars(path), nil
-		case ".parquet":
-			return FromParquet(tempDir, path), nil
-		}
-		return nil, fmt.Errorf("%s is neither a folder nor a .tar or .parquet file", path)
+	images := slices.ContainsFunc(t.folders, func(f *folder) bool {
+		return len(f.members) > 0 && (len(f.parts) > 0 || len(t.parquet)+len(t.idx) == 0)
+	})
+	both := func(kind string) error {
+		t.Close()
+		return fmt.Errorf("%w: %s holds both %s files and images or tar files: give the folder that has "+
+			"one kind", storage.ErrUnfit, path, kind)
 	}
-	if images, err := filepath.Glob(filepath.Join(path, "train-images-idx3-ubyte*")); err == nil && len(images) > 0 {
-		return fromIDXFolder(path)
+	switch {
+	case len(t.parquet) > 0 && (len(t.idx) > 0 || images && t.splitImages()):
+		return nil, both("parquet")
+	case len(t.parquet) > 0:
+		return &parquetSource{tree: t, options: o}, nil
+	case len(t.idx) > 0 && images && t.splitImages():
+		return nil, both("IDX")
+	case len(t.idx) > 0:
+		defer t.Close()
+		return fromIDXFolder(t, o)
 	}
-	for _, pattern := range []string{"*.parquet", "data/*.parquet"} {
-		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {
-			return FromParquet(tempDir, names...), nil
-		}
-	}
-	if hasClassFolders(path) { // whatever else lies there: often what they were unpacked from
-		return FromFolder(path), nil
-	}
-	for _, pattern := range []string{"*.tar", "train/*.tar"} {
-		if names, err := filepath.Glob(filepath.Join(path, pattern)); err == nil && len(names) > 0 {
-			return FromTars(path), nil
-		}
-	}
-	return FromFolder(path), nil
+	return &treeSource{tree: t, options: o}, nil
 }
 
-// hasClassFolders says whether a folder of a split is there that has folders in it.
-func hasClassFolders(root string) bool {
-	isFolder := func(path string) bool {
-		info, err := os.Stat(path) // of what a link leads to
-		return err == nil && info.IsDir() && !strings.HasPrefix(filepath.Base(path), ".")
-	}
-	splits, _ := os.ReadDir(root) // what cannot be read has none
-	for _, split := range splits {
-		if splitName(split.Name()) == "" {
-			continue
-		}
-		path := filepath.Join(root, split.Name())
-		classes, _ := os.ReadDir(path)
-		if slices.ContainsFunc(classes, func(c os.DirEntry) bool { return isFolder(filepath.Join(path, c.Name())) }) {
-			return true
-		}
-	}
-	return false
-}
-
-// splitName gives the split of a folder or file that is called by one of the usual names, and "" for any other.
-func splitName(name string) string {
-	switch strings.ToLower(name) {
-	case "train", "training":
-		return "train"
-	case "val", "valid", "validation":
-		return "val"
-	}
-	return ""
-}
-
-// errNotImage refuses a file by its name.
-var errNotImage = errors.New("the name does not end in .jpg, .jpeg, .png or .webp")
-
-// imageExt gives the ending of an image's name in small letters, without the dot; "" for a name that is not an image's.
-func imageExt(name string) string {
-	ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
-	if slices.Contains([]string{"jpg", "jpeg", "png", "webp"}, ext) {
-		return ext
-	}
-	return ""
+// splitImages tells whether there are images or tar files in a folder of a split.
+func (t *tree) splitImages() bool {
+	return slices.ContainsFunc(t.folders, func(f *folder) bool {
+		split := slices.ContainsFunc(f.parts, func(p part) bool { of, _ := splitOf(p.name); return of != "" })
+		return len(f.members) > 0 && split
+	})
 }
 
 // extent is where an image lies.

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"image"
 	"image/jpeg"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -54,13 +56,18 @@ func (c *codec) size(encoded []byte) (width, height int, err error) {
 
 // verify decodes the whole image.
 func (c *codec) verify(encoded []byte) error {
-	_, err := jpeg.Decode(bytes.NewReader(encoded))
+	_, err := decodeJPEG(encoded)
 	return err
+}
+
+// decodeJPEG decodes a file that may lack its end marker, as libjpeg takes it.
+func decodeJPEG(encoded []byte) (image.Image, error) {
+	return jpeg.Decode(io.MultiReader(bytes.NewReader(encoded), strings.NewReader("\xff\xd9")))
 }
 
 // cut decodes a region and resizes it to size x size RGB triples.
 func (c *codec) cut(encoded []byte, region box, horizontal, vertical *coefficients, size int, out []byte) error {
-	m, err := jpeg.Decode(bytes.NewReader(encoded))
+	m, err := decodeJPEG(encoded)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"github.com/cijepa/cijepa/job/check"
+	"github.com/cijepa/cijepa/job/settings"
+)
+
+// checkUsage is the help of cijepa check.
+const checkUsage = `check: try what the run of these settings needs, and predict its hours, before it begins.
+The settings are those that cijepa itself would read: CIJEPA_BUCKET at least. Nothing of the run is begun.
+With CIJEPA_SWEEP and no JOB_COMPLETION_INDEX it checks every line, and adds up the hours of all.`
+
+// runCheck is cijepa check.
+func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	flags := newFlags("check", checkUsage)
+	asJSON := flags.Bool("json", false, "print one line of JSON (run, done, seconds, cost), and the findings to standard error")
+	if _, err := parse(flags, args, 0, out); err != nil {
+		return err
+	}
+	if path := settings.WholeSweep(); path != "" {
+		return checkSweep(ctx, path, out)
+	}
+	cfg, err := settings.Load("", nil)
+	if err != nil {
+		return err
+	}
+	if !*asJSON {
+		_, err := check.Run(ctx, cfg, out, log)
+		return err
+	}
+	estimate, err := check.Run(ctx, cfg, os.Stderr, log)
+	if writeErr := json.NewEncoder(out).Encode(estimate); err == nil {
+		err = writeErr
+	}
+	return err
+}
+
+// checkSweep checks the first of all lines that differ by their seed alone, each in a process of
+// its own because a device is given back only at the end of a process, and adds up what all lines
+// will take.
+func checkSweep(ctx context.Context, path string, out io.Writer) error {
+	configs, err := settings.LoadSweep(path, "", nil)
+	if err != nil {
+		return err
+	}
+	checked := map[string]check.Estimate{}
+	failed := &sweepError{lines: len(configs)}
+	var seconds, cost float64
+	unknown := 0
+	for i, c := range configs {
+		seedless := c.Recipe
+		seedless.Seed = 0
+		key, err := json.Marshal(seedless)
+		if err != nil {
+			return err
+		}
+		estimate, seen := checked[string(key)]
+		if !seen {
+			fmt.Fprintf(out, "line %d, run %s\n", i, c.Run)
+			var printed bytes.Buffer
+			code, err := runLine(ctx, path, i, &printed, "check", "-json")
+			if err != nil {
+				return err
+			}
+			if code != exitDone {
+				failed.add(c.Run, code)
+			}
+			if json.Unmarshal(printed.Bytes(), &estimate) != nil && code == exitDone {
+				return fmt.Errorf("line %d of the sweep printed no estimate: %q", i, printed.String())
+			}
+			fmt.Fprintln(out)
+			checked[string(key)] = estimate
+		}
+		seconds, cost = seconds+estimate.Seconds, cost+estimate.Cost
+		if estimate.Seconds == 0 && !estimate.Done {
+			unknown++
+		}
+	}
+	fmt.Fprintf(out, "%d lines, of which %d were tried (the others differ by their seed alone): %s of a machine in all", len(configs), len(checked), settings.FormatSeconds(seconds))
+	if cost > 0 {
+		fmt.Fprintf(out, ", %s of money at the price of an hour", strconv.FormatFloat(cost, 'f', 2, 64))
+	}
+	if unknown > 0 {
+		fmt.Fprintf(out, "; of %d lines the time is not known", unknown)
+	}
+	fmt.Fprintln(out)
+	if len(failed.runs) > 0 {
+		return failed
+	}
+	return nil
+}

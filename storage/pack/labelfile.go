@@ -1,0 +1,320 @@
+package pack
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// groundTruth is the file of ILSVRC's development kit: line i has the class number of image i.
+const groundTruth = "ILSVRC2012_validation_ground_truth.txt"
+
+// imageStem names an image as files of labels do: without folder and ending.
+func imageStem(name string) string {
+	name = path.Base(filepath.ToSlash(name))
+	if imageExt(name) != "" {
+		name = strings.TrimSuffix(name, path.Ext(name))
+	}
+	return name
+}
+
+// readLabelFile gives the classes of images by their stems. It reads tables of a file name and a
+// class a line, parted by commas, tabs or blanks, in which other columns may stand (Tiny-ImageNet's
+// val_annotations.txt, Kaggle's LOC_val_solution.csv, the commands of valprep.sh), and ILSVRC's
+// development kit, as its folder, its archive or its ground truth beside meta.mat or
+// map_clsloc.txt. isImage tells the stems of the images that want a class.
+func readLabelFile(name string, isImage func(stem string) bool) (map[string]string, error) {
+	kit, err := openKit(name)
+	if err != nil {
+		return nil, err
+	}
+	if text, ok := kit[groundTruth]; ok {
+		return kitLabels(text, kit)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if labels, err := kitLabels(text, kit); err == nil || !errors.Is(err, errNotNumbers) {
+		return labels, err
+	}
+	classes := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	for lines.Scan() {
+		fields := strings.FieldsFunc(lines.Text(), func(c rune) bool { return strings.ContainsRune(",;\t \"", c) })
+		for i, field := range fields {
+			if !isImage(imageStem(field)) || len(fields) < 2 {
+				continue
+			}
+			class := fields[max(i-1, 0)]
+			if i+1 < len(fields) {
+				class = fields[i+1]
+			}
+			if classes[imageStem(field)], err = label(strings.TrimSuffix(class, "/")); err != nil {
+				return nil, fmt.Errorf("%w: %s: %s: %w", storage.ErrUnfit, name, field, err)
+			}
+			break
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(classes) == 0 {
+		return nil, fmt.Errorf("%w: %s names none of the images of split val beside a class", storage.ErrUnfit, name)
+	}
+	return classes, nil
+}
+
+// openKit reads the files of a development kit that matter, from a folder, an archive, or beside
+// the named file.
+func openKit(name string) (map[string][]byte, error) {
+	kit := map[string][]byte{}
+	wanted := map[string]bool{groundTruth: true, "meta.mat": true, "map_clsloc.txt": true}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if stem(name) != name {
+		return kit, readArchive(name, wanted, kit)
+	}
+	dir := name
+	if !info.IsDir() {
+		dir = filepath.Dir(name)
+		delete(wanted, groundTruth)
+	}
+	return kit, filepath.WalkDir(dir, func(place string, entry fs.DirEntry, err error) error {
+		if err != nil || !wanted[entry.Name()] || !entry.Type().IsRegular() {
+			if below, rerr := filepath.Rel(dir, place); rerr == nil && err == nil && entry.IsDir() && strings.Count(below, string(filepath.Separator)) > 1 {
+				return fs.SkipDir
+			}
+			return err
+		}
+		kit[entry.Name()], err = os.ReadFile(place)
+		return err
+	})
+}
+
+// readArchive takes files out of a tar file, which may be compressed.
+func readArchive(name string, wanted map[string]bool, into map[string][]byte) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var in io.Reader = file
+	if string(kindHead(file)) == "\x1f\x8b" {
+		if in, err = gzip.NewReader(file); err != nil {
+			return fmt.Errorf("%s: %w: %w", name, storage.ErrCorrupt, err)
+		}
+	}
+	reader := tar.NewReader(in)
+	for {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w: %w", name, storage.ErrCorrupt, err)
+		}
+		if base := path.Base(header.Name); wanted[base] {
+			if into[base], err = io.ReadAll(reader); err != nil {
+				return fmt.Errorf("%s: %s: %w: %w", name, header.Name, storage.ErrCorrupt, err)
+			}
+		}
+	}
+}
+
+var errNotNumbers = errors.New("not a class number a line")
+
+// kitLabels reads a class number a line, in the order of the images, and turns the numbers into
+// synsets.
+func kitLabels(text []byte, kit map[string][]byte) (map[string]string, error) {
+	fields := strings.Fields(string(text))
+	synsets := map[int]string{}
+	labels := make(map[string]string, len(fields))
+	for i, field := range fields {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, errNotNumbers
+		}
+		if i == 0 {
+			if synsets, err = kitSynsets(kit); err != nil {
+				return nil, err
+			}
+		}
+		if synsets[n] == "" {
+			return nil, fmt.Errorf("%w: the ground truth has the class %d, which the development kit does "+
+				"not name", storage.ErrUnfit, n)
+		}
+		labels[fmt.Sprintf("ILSVRC2012_val_%08d", i+1)] = synsets[n]
+	}
+	if len(labels) == 0 {
+		return nil, errNotNumbers
+	}
+	return labels, nil
+}
+
+// kitSynsets gives the synsets by the kit's class numbers, which count in an order of their own.
+func kitSynsets(kit map[string][]byte) (map[int]string, error) {
+	if data := kit["meta.mat"]; data != nil {
+		return matSynsets(data)
+	}
+	synsets := map[int]string{}
+	for line := range strings.Lines(string(kit["map_clsloc.txt"])) {
+		if fields := strings.Fields(line); len(fields) >= 2 {
+			if n, err := strconv.Atoi(fields[1]); err == nil {
+				synsets[n] = fields[0]
+			}
+		}
+	}
+	if len(synsets) == 0 {
+		return nil, fmt.Errorf("%w: the ground truth has class numbers of ILSVRC's development kit, and "+
+			"its meta.mat (or map_clsloc.txt), which tells their synsets, does not lie beside "+
+			"it: "+
+			"give -val-labels the whole kit", storage.ErrUnfit)
+	}
+	return synsets, nil
+}
+
+// The types of MATLAB's level 5 files that meta.mat is made of.
+const (
+	matMatrix     = 14
+	matCompressed = 15
+	matStruct     = 2 // class of a matrix
+)
+
+var errMat = fmt.Errorf("%w: meta.mat is not the file of ILSVRC's development kit", storage.ErrCorrupt)
+
+// matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data,
+// and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data.
+func matElement(in []byte) (kind int, data, rest []byte, err error) {
+	if len(in) < 8 {
+		return 0, nil, nil, errMat
+	}
+	head := binary.LittleEndian.Uint32(in)
+	if small := head >> 16; small > 0 {
+		if small > 4 {
+			return 0, nil, nil, errMat
+		}
+		return int(head & 0xffff), in[4 : 4+small], in[8:], nil
+	}
+	length := int(binary.LittleEndian.Uint32(in[4:]))
+	if length > len(in)-8 {
+		return 0, nil, nil, errMat
+	}
+	end := 8 + length
+	if head != matCompressed {
+		end = min(8+(length+7)/8*8, len(in))
+	}
+	return int(head), in[8 : 8+length], in[end:], nil
+}
+
+// matParts parts a matrix into its elements.
+func matParts(in []byte) (parts [][]byte, err error) {
+	for len(in) >= 8 {
+		var data []byte
+		if _, data, in, err = matElement(in); err != nil {
+			return nil, err
+		}
+		parts = append(parts, data)
+	}
+	return parts, nil
+}
+
+// matSynsets reads the array of structs with the fields ILSVRC2012_ID and WNID.
+func matSynsets(file []byte) (map[int]string, error) {
+	const header = 128
+	if len(file) < header {
+		return nil, errMat
+	}
+	for rest := file[header:]; len(rest) > 0; {
+		kind, data, after, err := matElement(rest)
+		if err != nil {
+			return nil, err
+		}
+		rest = after
+		if kind == matCompressed {
+			r, err := zlib.NewReader(bytes.NewReader(data))
+			if err != nil {
+				return nil, errMat
+			}
+			plain, err := io.ReadAll(io.LimitReader(r, 64<<20))
+			if err != nil {
+				return nil, errMat
+			}
+			if kind, data, _, err = matElement(plain); err != nil {
+				return nil, err
+			}
+		}
+		if kind != matMatrix {
+			continue
+		}
+		parts, err := matParts(data)
+		if err != nil {
+			return nil, err
+		}
+		if synsets := structSynsets(parts); len(synsets) > 0 {
+			return synsets, nil
+		}
+	}
+	return nil, errMat
+}
+
+// structSynsets takes the parts of a struct matrix: flags, dimensions, name, length of a field's
+// name, the names, and then the values of each struct.
+func structSynsets(parts [][]byte) map[int]string {
+	const values = 5
+	if len(parts) < values || len(parts[0]) < 1 || parts[0][0] != matStruct || len(parts[3]) < 4 {
+		return nil
+	}
+	length := int(binary.LittleEndian.Uint32(parts[3]))
+	if length < 1 {
+		return nil
+	}
+	var fields []string
+	for names := parts[4]; len(names) >= length; names = names[length:] {
+		fields = append(fields, string(bytes.TrimRight(names[:length], "\x00")))
+	}
+	synsets := map[int]string{}
+	id := 0
+	for i, value := range parts[values:] {
+		inner, err := matParts(value)
+		if err != nil || len(inner) < 4 || len(fields) == 0 {
+			return nil
+		}
+		switch last := inner[3]; fields[i%len(fields)] {
+		case "ILSVRC2012_ID":
+			id = matNumber(last)
+		case "WNID":
+			synsets[id] = strings.ReplaceAll(string(last), "\x00", "") // of one or two bytes a letter
+		}
+	}
+	return synsets
+}
+
+// matNumber reads a whole number, which is stored as a float or as a small integer.
+func matNumber(data []byte) int {
+	if len(data) == 8 {
+		return int(math.Float64frombits(binary.LittleEndian.Uint64(data)))
+	}
+	n := 0
+	for i, b := range data {
+		n |= int(b) << (8 * i)
+	}
+	return n
+}

@@ -1,0 +1,374 @@
+package pack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// parquetSource reads parquet files as image data sets are published in them: a column of images,
+// with bytes and path or bytes alone, and a column of labels, numbers or names. Class names come
+// from the metadata that the hub's own writer leaves. The listing reads the labels alone. The
+// images that are then chosen are copied into one temporary file, because a parquet file cannot be
+// read at one image without its neighbours.
+type parquetSource struct {
+	*tree
+	options SourceOptions
+	inputs  []parquetInput
+	rows    []parquetRow // by place in the listing
+}
+
+type parquetInput struct {
+	name    string // below the source
+	columns parquetColumns
+}
+
+// parquetRow says where an image of the listing comes from.
+type parquetRow struct{ input, row int }
+
+// parquetColumns are the places of the columns that matter.
+type parquetColumns struct {
+	image, path, label int // path is -1 where there is none
+	names              []string
+}
+
+// The names of columns, the usual one first. Another label column is asked for.
+var (
+	imageColumns = []string{"image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo"}
+	labelColumns = []string{"label", "labels", "fine_label", "cls", "class", "target", "class_id", "category", "y"}
+)
+
+// List implements Source.
+func (s *parquetSource) List(ctx context.Context) (Listing, error) {
+	listing := Listing{Numbered: true}
+	slices.Sort(s.parquet)
+	splits, err := splitShards(s.parquet, nil, s.options.Train, s.options.Val)
+	if err != nil {
+		return Listing{}, err
+	}
+	if listing.Warnings, err = checkRows(s.parquet); err != nil {
+		return Listing{}, err
+	}
+	bases := map[string]string{} // names without folders, where these tell all apart
+	for _, name := range s.parquet {
+		if key := splits[name] + path.Base(name); bases[key] != "" {
+			bases[key] = "."
+		} else {
+			bases[key] = name
+		}
+	}
+	for _, name := range s.parquet {
+		split := splits[name]
+		if strings.Contains(name, "partial") {
+			listing.Warnings = append(listing.Warnings, name+" is a part of the data set by its name")
+		}
+		base := path.Base(name)
+		if bases[split+base] == "." {
+			base = name
+		}
+		err := s.open(name, func(file *parquet.File) error {
+			if split != trainSplit && split != valSplit {
+				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: errors.New(passedOver(split))})
+				return nil
+			}
+			return s.list(ctx, &listing, file, split, name, base)
+		})
+		if err != nil {
+			return Listing{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	s.places = make([]extent, len(s.rows))
+	return listing, nil
+}
+
+// open calls what reads a parquet file. A file that is damaged, which can make the decoder panic,
+// is ErrCorrupt.
+func (s *parquetSource) open(name string, read func(*parquet.File) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: damaged parquet file: %v", storage.ErrCorrupt, r)
+		}
+	}()
+	place := s.root
+	if info, err := os.Stat(s.root); err == nil && info.IsDir() {
+		place = filepath.Join(s.root, filepath.FromSlash(name))
+	}
+	in, err := os.Open(place)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, headLength)
+	n, err := in.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if kind := kindOf(head[:n]); kind != "parquet" {
+		return fmt.Errorf("%w: not a parquet file but %s", storage.ErrCorrupt, kind)
+	}
+	file, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return fmt.Errorf("%w: it was cut, download it again: %w", storage.ErrCorrupt, err)
+	}
+	return read(file)
+}
+
+// list reads the labels of one file.
+func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parquet.File, split, name, base string) error {
+	columns, err := findColumns(file, s.options.Label)
+	if err != nil {
+		return err
+	}
+	if columns.names != nil {
+		if listing.Classes != nil && !slices.Equal(listing.Classes, columns.names) {
+			return fmt.Errorf("%w: its class names differ from those of the files before it", storage.ErrUnfit)
+		}
+		listing.Classes = columns.names
+	}
+	s.inputs = append(s.inputs, parquetInput{name, columns})
+	first := len(listing.Items)
+	for i := range file.NumRows() {
+		listing.Items = append(listing.Items, Item{Split: split, Name: base + "/" + strconv.FormatInt(i, 10)})
+		s.rows = append(s.rows, parquetRow{len(s.inputs) - 1, int(i)})
+	}
+	items := listing.Items[first:]
+	if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
+		items[row].Class, items[row].Unlabelled = columns.labelOf(value)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if columns.path < 0 {
+		return nil
+	}
+	return readColumn(ctx, file, columns.path, func(row int, value parquet.Value) error {
+		if !value.IsNull() {
+			items[row].File = path.Base(string(value.ByteArray()))
+		}
+		return nil
+	})
+}
+
+// Fetch copies the chosen images into the temporary file.
+func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
+	spool, err := tempFile(s.tempDir)
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, spool)
+	byInput := make([]map[int]int, len(s.inputs)) // places by row
+	for _, place := range places {
+		row := s.rows[place]
+		if byInput[row.input] == nil {
+			byInput[row.input] = map[int]int{}
+		}
+		byInput[row.input][row.row] = place
+	}
+	end := int64(0)
+	for i, input := range s.inputs {
+		if len(byInput[i]) == 0 {
+			continue
+		}
+		err := s.open(input.name, func(file *parquet.File) error {
+			return readColumn(ctx, file, input.columns.image, func(row int, value parquet.Value) error {
+				place, ok := byInput[i][row]
+				if !ok || value.IsNull() {
+					return nil
+				}
+				n, err := spool.WriteAt(value.ByteArray(), end)
+				if err != nil {
+					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: "+
+						"free some, or choose another folder with -temp",
+						err, filepath.Dir(spool.Name()))
+				}
+				s.places[place] = extent{0, end, int64(n)}
+				end += int64(n)
+				return nil
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", input.name, err)
+		}
+	}
+	return nil
+}
+
+// Read implements Source.
+func (s *parquetSource) Read(i int, buf []byte) ([]byte, error) { return s.extents.Read(i, buf) }
+
+// readColumn reads a column that has one value in each row.
+func readColumn(ctx context.Context, file *parquet.File, column int, value func(row int, value parquet.Value) error) error {
+	row := 0
+	for _, group := range file.RowGroups() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := readPages(group.ColumnChunks()[column], &row, value); err != nil {
+			return err
+		}
+	}
+	if n := int(file.NumRows()); row != n {
+		return fmt.Errorf("%w: a column has %d values in %d rows", storage.ErrCorrupt, row, n)
+	}
+	return nil
+}
+
+func readPages(chunk parquet.ColumnChunk, row *int, value func(row int, value parquet.Value) error) error {
+	pages := chunk.Pages()
+	defer pages.Close()
+	values := make([]parquet.Value, 64)
+	for {
+		page, err := pages.ReadPage()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+		}
+		for reader := page.Values(); ; {
+			n, err := reader.ReadValues(values)
+			for _, v := range values[:n] {
+				if verr := value(*row, v); verr != nil {
+					parquet.Release(page)
+					return verr
+				}
+				*row++
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				parquet.Release(page)
+				return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+			}
+		}
+		parquet.Release(page)
+	}
+}
+
+// labelOf reads a label. A null marks a sample without one, as -1 does.
+func (c *parquetColumns) labelOf(value parquet.Value) (string, error) {
+	text := ""
+	switch {
+	case value.IsNull():
+		return "", nil
+	case value.Kind() == parquet.Int32:
+		text = strconv.Itoa(int(value.Int32()))
+	case value.Kind() == parquet.Int64:
+		text = strconv.FormatInt(value.Int64(), 10)
+	case value.Kind() == parquet.Float, value.Kind() == parquet.Double:
+		if v := floatOf(value); math.IsNaN(v) {
+			return "", nil
+		} else if text = strconv.FormatFloat(v, 'f', -1, 64); v != math.Trunc(v) {
+			return "", fmt.Errorf("the label %s is no whole number", text)
+		}
+	default:
+		text = string(value.ByteArray())
+	}
+	class, err := label(text)
+	if err != nil || class == "" || c.names == nil {
+		return class, err
+	}
+	number, err := strconv.Atoi(class)
+	if err != nil || number >= len(c.names) {
+		return "", fmt.Errorf("it has the label %s of %d classes", class, len(c.names))
+	}
+	return c.names[number], nil
+}
+
+func floatOf(value parquet.Value) float64 {
+	if value.Kind() == parquet.Float {
+		return float64(value.Float())
+	}
+	return value.Double()
+}
+
+// findColumns looks for the columns by the names in use, or for the label by the one that is asked
+// for.
+func findColumns(file *parquet.File, label string) (parquetColumns, error) {
+	schema := file.Schema()
+	columns := parquetColumns{image: -1, path: -1, label: -1}
+	for _, name := range imageColumns {
+		for _, leaf := range [][]string{{name, "bytes"}, {name}} {
+			if found, ok := schema.Lookup(leaf...); ok && found.MaxRepetitionLevel == 0 && found.Node.Type().Kind() == parquet.ByteArray && columns.image < 0 {
+				columns.image = found.ColumnIndex
+				if path, ok := schema.Lookup(name, "path"); ok && path.MaxRepetitionLevel == 0 && path.Node.Type().Kind() == parquet.ByteArray {
+					columns.path = path.ColumnIndex
+				}
+			}
+		}
+	}
+	all := fmt.Sprintf("the columns are %s", someOf(described(schema)))
+	if columns.image < 0 {
+		return columns, fmt.Errorf("%w: no column has images (%s); %s",
+			storage.ErrUnfit, strings.Join(imageColumns, ", "), all)
+	}
+	known := labelColumns
+	if label != "" {
+		known = []string{label}
+	}
+	var there []string
+	for _, field := range schema.Fields() {
+		if slices.Contains(known, field.Name()) {
+			there = append(there, field.Name())
+		}
+	}
+	switch {
+	case len(there) == 0:
+		return columns, fmt.Errorf("%w: there is no column %s of labels; %s: -label COLUMN says which one "+
+			"has them", storage.ErrUnfit, strings.Join(known, ", "), all)
+	case len(there) > 1:
+		return columns, fmt.Errorf("%w: the columns %s may all be labels: -label COLUMN says which one it "+
+			"is", storage.ErrUnfit, strings.Join(there, ", "))
+	}
+	found, ok := schema.Lookup(there[0])
+	if !ok || found.MaxRepetitionLevel > 0 || !slices.Contains([]parquet.Kind{parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray}, found.Node.Type().Kind()) {
+		return columns, fmt.Errorf("%w: the label column %s is neither a number nor a name a row; %s",
+			storage.ErrUnfit, there[0], all)
+	}
+	columns.label = found.ColumnIndex
+	// {"info": {"features": {"label": {"names": [...], "_type": "ClassLabel"}, ...}}}
+	var hub struct {
+		Info struct {
+			Features map[string]json.RawMessage `json:"features"`
+		} `json:"info"`
+	}
+	var feature struct {
+		Names []string `json:"names"`
+	}
+	if text, ok := file.Lookup("huggingface"); ok && json.Unmarshal([]byte(text), &hub) == nil && json.Unmarshal(hub.Info.Features[there[0]], &feature) == nil && len(feature.Names) > 0 {
+		columns.names = feature.Names
+	}
+	return columns, nil
+}
+
+// described names the columns with their types.
+func described(schema *parquet.Schema) []string {
+	var names []string
+	for _, column := range schema.Columns() {
+		leaf, _ := schema.Lookup(column...)
+		kind := leaf.Node.Type().String()
+		if leaf.MaxRepetitionLevel > 0 {
+			kind = "list of " + kind
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", strings.Join(column, "."), kind))
+	}
+	return names
+}

@@ -1,0 +1,215 @@
+package pack
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// largestLabel bounds what is read of a member that may hold a label.
+const largestLabel = 1 << 20
+
+// picture is a member of a sample that may be its image.
+type picture struct {
+	ending         string // all after the key's dot, in small letters
+	offset, length int64
+	seen           look
+}
+
+// look is what the bytes of an image say; the zero value where nobody has looked.
+type look struct {
+	err   error // it is left out
+	sum   uint64
+	small bool // its short side is below shards.ShortSide
+}
+
+// sample is what stands under one key of a WebDataset shard.
+type sample struct {
+	key    string
+	image  picture
+	label  string // as label reads it; "" with err nil: marked as unlabelled
+	err    error  // why there is no label
+	reject error  // why it is left out
+}
+
+// sampler gathers the members of one WebDataset shard, in the order of the file, into samples:
+// those that stand side by side under the same key. What makes a sample ambiguous is an error: two
+// images, a member that comes twice, members of one key in two places.
+type sampler struct {
+	labelKey string // "" = the .cls member
+	found    func(sample)
+	note     map[string]int // what was seen and not used, in words, and how often
+
+	keys, names map[uint64]struct{}
+	hash        maphash.Seed
+	seen        int // samples
+
+	sample
+	begun    bool
+	pictures []picture
+	endings  []string
+	labelled bool
+	fields   []string // of the last .json that was read
+}
+
+func newSampler(labelKey string, found func(sample)) *sampler {
+	return &sampler{labelKey: labelKey, found: found, note: map[string]int{}, keys: map[uint64]struct{}{}, names: map[uint64]struct{}{}, hash: maphash.MakeSeed()}
+}
+
+// cutKey parts a member's name at the first dot after the last slash; a name without one belongs to
+// no sample.
+func cutKey(name string) (key, ending string, ok bool) {
+	folder, base := path.Split(name)
+	base, ending, ok = strings.Cut(base, ".")
+	return folder + base, strings.ToLower(ending), ok && base != ""
+}
+
+// labelMember tells whether a member is read for a label.
+func (s *sampler) labelMember(ending string) bool { return ending == "cls" || ending == "json" }
+
+// add takes up a member. text is its content where labelMember wants it.
+func (s *sampler) add(name string, at picture, text []byte) error {
+	key, ending, ok := cutKey(name)
+	if !ok {
+		return nil
+	}
+	at.ending = ending
+	if !s.begun || key != s.key {
+		if err := s.end(); err != nil {
+			return err
+		}
+		s.begun, s.key = true, key
+		sum := maphash.String(s.hash, key)
+		if _, again := s.keys[sum]; again {
+			if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; twice {
+				return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them "+
+					"again with keys of their own", storage.ErrUnfit, name)
+			}
+			return fmt.Errorf("%w: the members of sample %s do not stand side by side: sort the names (tar "+
+				"--sort=name) and pack them again", storage.ErrUnfit, key)
+		}
+		s.keys[sum] = struct{}{}
+	}
+	sum := maphash.String(s.hash, key+"."+ending)
+	if _, twice := s.names[sum]; twice {
+		return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them again with "+
+			"keys of their own", storage.ErrUnfit, name)
+	}
+	s.names[sum] = struct{}{}
+	s.endings = append(s.endings, ending)
+	switch {
+	case imageExt("."+ending) != "":
+		s.pictures = append(s.pictures, at)
+	case ending == "cls" && s.labelKey == "":
+		s.labelled = true
+		s.label, s.err = label(string(text))
+	case ending == "json":
+		return s.json(text)
+	}
+	return nil
+}
+
+// json looks for the label in a sample's description.
+func (s *sampler) json(text []byte) error {
+	if s.labelKey == "" && s.fields != nil {
+		return nil // the fields of one sample are enough to be named
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		if s.labelKey != "" {
+			s.labelled, s.err = true, fmt.Errorf("its .json member is no JSON object: %w", err)
+		}
+		return nil
+	}
+	s.fields = []string{}
+	for name := range fields {
+		s.fields = append(s.fields, name)
+	}
+	slices.Sort(s.fields)
+	raw, ok := fields[s.labelKey]
+	if !ok {
+		return nil
+	}
+	s.labelled = true
+	var name string
+	if json.Unmarshal(raw, &name) != nil {
+		name = string(raw)
+	}
+	s.label, s.err = label(name)
+	return nil
+}
+
+// end takes leave of the sample whose members have come.
+func (s *sampler) end() error {
+	if !s.begun {
+		return nil
+	}
+	s.seen++
+	bare := slices.DeleteFunc(slices.Clone(s.pictures), func(p picture) bool { return strings.Contains(p.ending, ".") })
+	switch {
+	case len(bare) > 1:
+		return fmt.Errorf("%w: sample %s has %d images, .%s and .%s: only one can be the sample's",
+			storage.ErrUnfit, s.key, len(bare), bare[0].ending, bare[1].ending)
+	case len(bare) == 1:
+		s.image = bare[0]
+		for _, p := range s.pictures {
+			if p.ending != s.image.ending {
+				s.note["have a second image, ."+p.ending+", beside the one that is taken"]++
+			}
+		}
+	case len(s.pictures) == 1:
+		s.image = s.pictures[0]
+	case len(s.pictures) > 1:
+		return fmt.Errorf("%w: the %d members .%s all have the key %s, because a key of WebDataset ends at "+
+			"the first dot of a file name, and none is the image .jpg, .png or .webp: "+
+			"pack them again with names that have one dot", storage.ErrUnfit, len(s.endings), someOf(s.endings), s.key)
+	default:
+		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", someOf(s.endings))
+	}
+	if s.reject == nil && s.image.length == 0 {
+		s.reject = errors.New("the image is empty")
+	}
+	s.reject = cmp.Or(s.reject, s.image.seen.err)
+	if !s.labelled {
+		s.err = fmt.Errorf("%w: its members are .%s", errNoLabel, someOf(s.endings))
+		switch {
+		case len(s.fields) > 0 && s.labelKey == "":
+			s.err = fmt.Errorf("%w; -label KEY takes a field of its .json, which has %s", s.err, someOf(s.fields))
+		case s.labelKey != "":
+			s.err = fmt.Errorf("%w, and its .json has the fields %s but not %s", s.err, someOf(s.fields), s.labelKey)
+		}
+	}
+	s.found(s.sample)
+	s.begun, s.sample, s.pictures, s.endings, s.labelled = false, sample{}, nil, nil, false
+	return nil
+}
+
+// notes are what was seen and not used, a line each.
+func (s *sampler) notes(shard string) []string {
+	var lines []string
+	for what, n := range s.note {
+		lines = append(lines, fmt.Sprintf("%s: %d samples %s", shard, n, what))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// someOf lists a few names.
+func someOf(names []string) string {
+	const few = 6
+	text := strings.Join(names[:min(len(names), few)], ", ")
+	if len(names) > few {
+		text += fmt.Sprintf(" and %d more", len(names)-few)
+	}
+	return text
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

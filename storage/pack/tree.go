@@ -1,0 +1,426 @@
+package pack
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// tree is what lies below a path: folders of files, and tar files, which are folders as well. It is
+// found without a look at what the names mean but for the endings of images, so that a million of
+// them need not be opened.
+type tree struct {
+	extents
+	tempDir string
+	folders []*folder
+	parquet []string          // paths below the root
+	idx     []string          // as above
+	labels  map[string]string // files of labels by their base names, in full
+	lists   map[string]int64  // sizes of .json files, which may be other tools' lists of shards
+	rejects []Reject          // Split is "" and Name the path below the root
+	foreign map[string]int    // files of other tools, in words
+	root    string
+}
+
+// folder is a folder with images in it, or a whole shard of WebDataset samples.
+type folder struct {
+	parts   []part
+	disk    string // where it lies; "" in a tar file
+	members []leaf
+	shard   bool // members are all of a tar file, in its order, with their whole names
+}
+
+// part is one name of a path.
+type part struct {
+	name    string // without the ending of an archive
+	file    string // as it is
+	archive bool
+}
+
+// leaf is a file.
+type leaf struct {
+	name string
+	at   extent
+}
+
+// pathOf joins names as they are on the disk.
+func pathOf(parts []part) string {
+	names := make([]string, len(parts))
+	for i := range parts {
+		names[i] = parts[i].file
+	}
+	return path.Join(names...)
+}
+
+// folderPart and archivePart are the last names of a path.
+func folderPart(name string) part  { return part{name: name, file: name} }
+func archivePart(name string) part { return part{name: stem(name), file: name, archive: true} }
+
+// devkit stands for the archive of ILSVRC's development kit.
+const devkit = "devkit"
+
+// labelFiles are the files that name the classes of images by the names under which data sets ship
+// them.
+var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", groundTruth, devkit}
+
+// grow walks the folder or the single archive at root.
+func grow(ctx context.Context, root, tempDir string) (*tree, error) {
+	t := &tree{root: root, tempDir: tempDir, labels: map[string]string{}, lists: map[string]int64{}, foreign: map[string]int{}}
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return t, t.walk(ctx, root, nil, []fs.FileInfo{info})
+	}
+	return t, t.file(ctx, root, nil, filepath.Base(root), &folder{})
+}
+
+// reject notes a file that is left out.
+func (t *tree) reject(in []part, name string, err error) {
+	names := make([]string, 0, len(in)+1)
+	for _, p := range in {
+		names = append(names, p.name)
+	}
+	t.rejects = append(t.rejects, Reject{Name: path.Join(append(names, name)...), Err: err})
+}
+
+// walk takes up a folder. above are the folders that it lies in, so that a link to one of them is
+// no way round in a circle.
+func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.FileInfo) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		if len(parts) == 0 {
+			return err
+		}
+		t.reject(parts[:len(parts)-1], parts[len(parts)-1].file, err)
+		return nil
+	}
+	here := &folder{parts: parts, disk: dir}
+	t.folders = append(t.folders, here)
+	stems := map[string]string{}
+	for _, entry := range entries { // folders first: an archive beside a folder of its name is what that was unpacked from
+		name, place := entry.Name(), filepath.Join(dir, entry.Name())
+		if hidden(name) {
+			continue
+		}
+		link := entry.Type()&fs.ModeSymlink != 0
+		if !entry.IsDir() && !link {
+			continue
+		}
+		info, err := os.Stat(place)
+		switch {
+		case err != nil:
+			t.reject(parts, name, errors.New("a link to what is not there"))
+		case !info.IsDir():
+			continue
+		case link && belowClass(parts):
+			t.reject(parts, name, errors.New("a link to a folder within a class"))
+		case slices.ContainsFunc(above, func(f fs.FileInfo) bool { return os.SameFile(f, info) }):
+			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
+		default:
+			first := len(t.folders)
+			if err := t.walk(ctx, place, slices.Concat(parts, []part{folderPart(name)}), append(above[:len(above):len(above)], info)); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(t.folders[first:], func(f *folder) bool { return len(f.members) > 0 }) {
+				stems[name] = name
+			}
+		}
+	}
+	for _, entry := range entries {
+		name, place := entry.Name(), filepath.Join(dir, entry.Name())
+		mode := entry.Type()
+		if mode&fs.ModeSymlink != 0 {
+			info, err := os.Stat(place)
+			if err != nil {
+				continue // told above
+			}
+			mode = info.Mode().Type()
+		}
+		switch {
+		case hidden(name), mode.IsDir():
+		case !mode.IsRegular():
+			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
+		case imageExt(name) != "":
+			here.members = append(here.members, leaf{name, extent{file: -1}})
+		case unpackedName(name) != name && stems[unpackedName(name)] != "":
+			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[unpackedName(name)]))
+		default:
+			stems[unpackedName(name)] = name
+			if err := t.file(ctx, place, parts, name, here); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// belowClass tells whether a folder is that of a class or lies in one.
+func belowClass(parts []part) bool {
+	for i := range parts {
+		if split, _ := splitOf(parts[i].name); split != "" {
+			return len(parts) > i+1
+		}
+	}
+	return len(parts) > 0
+}
+
+// file takes up a file that is not an image by its name: its first bytes say what it is.
+func (t *tree) file(ctx context.Context, place string, in []part, name string, here *folder) error {
+	below := path.Join(pathOf(in), name)
+	if stem(name) != name && strings.Contains(strings.ToLower(name), "devkit") {
+		t.labels[devkit] = place
+		return nil
+	}
+	if unfinished(name) {
+		t.reject(in, name, errors.New("the name is that of a download or a copy that has not ended"))
+		return nil
+	}
+	file, err := os.Open(place)
+	if err != nil {
+		t.reject(in, name, err)
+		return nil
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			file.Close()
+		}
+	}()
+	head := make([]byte, headLength)
+	n, err := io.ReadFull(file, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		t.reject(in, name, err)
+		return nil
+	}
+	head = head[:n]
+	kind := kindOf(head)
+	ending := strings.ToLower(path.Ext(name))
+	if kind == "gzip" {
+		if kind = kindOf(unzipped(head)); kind == "idx" || kind == "tar" || stem(name) != name {
+			head = unzipped(head)
+		}
+	}
+	switch {
+	case kind == "idx":
+		t.idx = append(t.idx, below)
+	case kind == "parquet", ending == ".parquet":
+		t.parquet = append(t.parquet, below)
+	case kind == "tar", stem(name) != name && ending == ".tar" && n > 0 && len(bytes.TrimRight(head, "\x00")) == 0:
+		info, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		keep = true
+		return t.openTar(ctx, file, info.Size(), slices.Concat(in, []part{archivePart(name)}), bytes.HasPrefix(kindHead(file), []byte("\x1f\x8b")))
+	case stem(name) != name:
+		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
+	case slices.Contains([]string{"jpg", "png", "webp"}, kind):
+		here.members = append(here.members, leaf{name, extent{file: -1}})
+	case slices.Contains(labelFiles, name):
+		t.labels[name] = place
+	default:
+		if info, err := file.Stat(); err == nil && ending == ".json" {
+			t.lists[below] = info.Size()
+		}
+		what := foreign[ending]
+		if what == "" && tfrecord(head) {
+			what = foreign[".tfrecord"]
+		}
+		if what != "" {
+			kind = what
+		}
+		if strings.Contains(kind, ": ") {
+			t.foreign[kind]++
+		}
+		if strings.HasSuffix(kind, ": unpack it") {
+			t.reject(in, name, packedError{kind})
+		} else {
+			t.reject(in, name, fmt.Errorf("not an image but %s", kind))
+		}
+	}
+	return nil
+}
+
+// kindHead reads the first two bytes of a file again.
+func kindHead(file io.ReaderAt) []byte {
+	head := make([]byte, 2)
+	n, _ := file.ReadAt(head, 0) // what cannot be read is told by the next reader
+	return head[:n]
+}
+
+// unzipped gives what a gzip file begins with, as far as its first bytes go.
+func unzipped(head []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(head))
+	if err != nil {
+		return nil
+	}
+	out := make([]byte, headLength)
+	n, _ := io.ReadFull(r, out) // it ends early
+	return out[:n]
+}
+
+// openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
+// with the process.
+func (t *tree) openTar(ctx context.Context, file *os.File, size int64, parts []part, zipped bool) error {
+	if zipped {
+		spool, err := t.unzip(file)
+		file.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", pathOf(parts), err)
+		}
+		file = spool
+		if size, err = file.Seek(0, io.SeekEnd); err != nil {
+			return err
+		}
+	}
+	t.files = append(t.files, file)
+	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
+}
+
+// unzip copies the content of a gzip file into a temporary file.
+func (t *tree) unzip(file *os.File) (*os.File, error) {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	r, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+	}
+	spool, err := tempFile(t.tempDir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(spool, r); err != nil {
+		spool.Close()
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) {
+			return nil, fmt.Errorf("%w: its compressed bytes are cut or damaged: download it again: %w",
+				storage.ErrCorrupt, err)
+		}
+		return nil, spooling(err)
+	}
+	return spool, nil
+}
+
+// tempFile is a file that is gone when it is closed, however the process ends.
+func tempFile(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "cijepa-pack-*")
+	if err != nil {
+		return nil, err
+	}
+	return file, os.Remove(file.Name())
+}
+
+// listTar takes up the members of a tar file, which is a piece of an open file, and goes down into
+// tar files within it.
+func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
+	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
+	shard := &folder{parts: parts, shard: true}
+	inner, names := []leaf{}, map[string]bool{}
+	at := int64(0)
+	scan := func(header *tar.Header, offset int64) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
+		at = offset
+		if header.Typeflag == tar.TypeDir || hiddenPath(name) {
+			return nil
+		}
+		if names[name] {
+			return fmt.Errorf("%w: the member %s comes twice: pack the folder again", storage.ErrUnfit, header.Name)
+		}
+		names[name] = true
+		m := leaf{name, extent{in.file, in.offset + offset, header.Size}}
+		switch {
+		case !plainMember(header):
+			t.reject(parts, name, errors.New("it is a link or a sparse file"))
+		case stem(name) != name:
+			inner = append(inner, m)
+		default:
+			shard.members = append(shard.members, m)
+		}
+		return nil
+	}
+	var reader *tar.Reader // no member is read now
+	if err := scanTar(section, &reader, func() (int64, error) { return section.Seek(0, io.SeekCurrent) }, scan); err != nil {
+		return fmt.Errorf("%s: %w", pathOf(parts), damagedAt(err, at))
+	}
+	t.folders = append(t.folders, shard)
+	for _, m := range inner {
+		parts := slices.Clone(parts)
+		dir, base := path.Split(m.name)
+		for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
+			parts = append(parts, folderPart(name))
+		}
+		parts = append(parts, archivePart(base))
+		zipped := make([]byte, 2)
+		if _, err := t.files[m.at.file].ReadAt(zipped, m.at.offset); err == nil && string(zipped) == "\x1f\x8b" {
+			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one",
+				pathOf(parts), storage.ErrUnfit)
+		}
+		if err := t.listTar(ctx, m.at, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// samples tells whether the members of a tar file are WebDataset samples: a label stands beside an
+// image under its key.
+func (f *folder) samples() bool {
+	images := map[string]bool{}
+	for _, m := range f.members {
+		key, ending, _ := cutKey(m.name)
+		switch {
+		case ending == "cls" || strings.HasSuffix(ending, ".cls"):
+			return true
+		case imageExt(m.name) != "":
+			images[key] = true
+		}
+	}
+	return slices.ContainsFunc(f.members, func(m leaf) bool {
+		key, ending, _ := cutKey(m.name)
+		return ending == "json" && images[key]
+	})
+}
+
+// split makes folders of a tar file that has no samples.
+func (f *folder) split(reject func(in []part, name string, err error)) []*folder {
+	byDir := map[string]*folder{}
+	var folders []*folder
+	for _, m := range f.members {
+		dir, base := path.Split(m.name)
+		if imageExt(base) == "" {
+			reject(f.parts, m.name, errors.New("the name does not end in .jpg, .jpeg, .png or .webp"))
+			continue
+		}
+		to := byDir[dir]
+		if to == nil {
+			to = &folder{parts: slices.Clone(f.parts)}
+			for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
+				to.parts = append(to.parts, folderPart(name))
+			}
+			byDir[dir] = to
+			folders = append(folders, to)
+		}
+		to.members = append(to.members, leaf{base, m.at})
+	}
+	return folders
+}
