@@ -3,7 +3,6 @@ package job
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -40,7 +39,7 @@ func (j *Job) begin(ctx context.Context) error {
 	}
 	begun := want
 	begun.Recipe, begun.Begun = j.cfg.Recipe, time.Now().UTC()
-	text, err := json.MarshalIndent(begun, "", "  ")
+	text, err := record.Seal(begun)
 	if err != nil {
 		return err
 	}

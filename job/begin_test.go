@@ -1,7 +1,6 @@
 package job
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ func TestTheFirstMicroBatchHolds(t *testing.T) {
 	bucket := storagetest.Memory(t)
 	theirs := settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: (&shards.Dataset{}).Fingerprint(), Begun: time.Now().UTC().Round(0)}
 	theirs.Recipe.MicroBatch = 2
-	text, err := json.Marshal(theirs)
+	text, err := record.Seal(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/safetensors"
 	"github.com/cijepa/cijepa/storage"
@@ -110,6 +111,16 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 		return err
 	}
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
+}
+
+// checkStep refuses a position beyond the end of its phase: no run of these settings has been there,
+// whatever the manifest says.
+func checkStep(at position, total int64) error {
+	if at.step <= total {
+		return nil
+	}
+	return unsavable{fmt.Errorf("restoring: %w: the newest checkpoint is of update %d of phase %s, which has %d: "+
+		"put the manifests back from a copy, or begin another %s", storage.ErrCorrupt, at.step, at.phase, total, settings.Variable("Run"))}
 }
 
 // loadError gives an error of loading a part its kind. Arrays of another network are damage; an

@@ -90,11 +90,7 @@ func (j *Job) start(ctx context.Context) error {
 		j.log = j.log.With("node", j.cfg.Node)
 	}
 	j.trainer = trainer.New(trainer.Options(settings.TrainerServer()), j.log)
-	closePage, err := j.listen()
-	if err != nil {
-		return err
-	}
-	defer closePage()
+	defer j.listen()()
 	hung, done := j.watch(ctx), make(chan error, 1)
 	go func() { done <- j.attempt(ctx) }()
 	select {
@@ -204,7 +200,7 @@ func (j *Job) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.live.Doing("opening the device")
-	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg), j.bucket, j.run, j.log)
+	j.programs = machine.NewRunProgramStore(ctx, machine.ProgramFolder(j.cfg, j.log), j.bucket, j.run, j.log)
 	err = machine.Interruptible(ctx, func() (err error) {
 		j.device, err = machine.OpenDevice(j.cfg, j.programs, j.log)
 		return err

@@ -76,6 +76,9 @@ func (j *Job) newPretraining(ctx context.Context, at position) (*pretraining, er
 	}
 	perEpoch := p.loader.StepsPerEpoch()
 	p.schedule = j.cfg.Schedule(int64(j.cfg.Epochs) * perEpoch)
+	if err := checkStep(at, p.schedule.Total); err != nil {
+		return nil, err
+	}
 	p.alarms = j.newAlarms(at.progress, p.schedule, perEpoch)
 	p.loader.Ahead(at.step, p.schedule.Total) // while programs are compiled
 	if p.health, err = j.newHealth(ctx); err != nil {

@@ -237,6 +237,10 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if err != nil {
 		return nil, err
 	}
+	total := loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs)
+	if err := checkStep(*at, total); err != nil {
+		return nil, err
+	}
 	j.live.Doing("compiling the probe")
 	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
 		return nil, err
@@ -245,7 +249,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 		j.recordEnvironment(at.progress)
 	}
 	return &probing{
-		job: j, loader: loader, share: share, before: at.progress.Bad, total: loader.StepsPerEpoch() * int64(j.cfg.ProbeEpochs),
+		job: j, loader: loader, share: share, before: at.progress.Bad, total: total,
 	}, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -36,11 +35,11 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.journal.flush(ctx, j.run); err != nil && ctx.Err() == nil {
 		j.log.Error("the newest metrics are lost", "error", err)
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := record.Seal(r)
 	if err != nil {
 		return err
 	}
-	if err := j.run.Finish(ctx, append(text, '\n')); err != nil {
+	if err := j.run.Finish(ctx, text); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
 	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,

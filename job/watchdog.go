@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"errors"
 	"net"
 	"runtime/pprof"
 	"strings"
@@ -22,27 +21,24 @@ const silentWork = 10 * time.Minute
 // follow each other at the end of a run, for metrics and for the result, so both are allowed for.
 func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + silentWork }
 
-// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that
-// costs money. Without an address nothing is bound. The returned function ends it.
-func (j *Job) listen() (closePage func(), err error) {
+// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that costs
+// money. Without an address nothing is bound. A run does not end for its page: an address that
+// cannot be bound, such as a port that is taken, is a warning. The returned function ends the page.
+func (j *Job) listen() (closePage func()) {
 	j.journal.follow(j.live.Line)
 	if j.cfg.Listen == "" {
-		return func() {}, nil
+		return func() {}
 	}
 	listener, err := net.Listen("tcp", j.cfg.Listen)
 	if err != nil {
-		why := err
-		if op := (*net.OpError)(nil); errors.As(err, &op) {
-			why = op.Err
-		}
-		return nil, &settings.Error{Faults: []settings.Fault{{
-			Variable: settings.Variable("Listen"), Value: j.cfg.Listen, Want: why.Error() + "; choose another address, or leave it empty",
-		}}}
+		j.log.Warn("the run goes on without its page: choose another "+settings.Variable("Listen")+", or leave it empty",
+			"address", j.cfg.Listen, "error", err)
+		return func() {}
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
 		Run: j.folder, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths, Limit: stall(j.cfg), Log: j.log,
-	}), nil
+	})
 }
 
 // watch yields a device error when the run has made no progress for too long: a device may never

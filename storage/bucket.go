@@ -64,9 +64,16 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 
 // GetTwice returns the bytes of a small object whose checksum is recorded nowhere, such as
 // run.json. It reads until two reads in a row agree, because no driver notices a flipped bit; if
-// none do, the error is [ErrCorrupt].
+// none do, the error is [ErrCorrupt]. A missing object is asked for twice as well, with a wait in
+// between: some stores answer 404 for an object that is there while they are in trouble.
 func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		if err := b.waitAfterMissing(ctx); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", reading, key, err)
+		}
+		last, err = b.Get(ctx, key)
+	}
 	for range maxDisagreements {
 		if err != nil {
 			return nil, err
@@ -84,6 +91,16 @@ func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 
 const maxDisagreements = 3
 
+// waitAfterMissing is the wait before a missing object is asked for again.
+func (b *Bucket) waitAfterMissing(ctx context.Context) error {
+	select {
+	case <-time.After(b.options.firstWait):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // List returns the keys that begin with prefix, in order. Temporary files of a file:// bucket are
 // left out.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
@@ -93,7 +110,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	}
 	keys := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !e.temporary {
+		if !e.Temporary {
 			keys = append(keys, e.Key)
 		}
 	}
@@ -105,7 +122,7 @@ type Entry struct {
 	Key       string
 	Size      int64     // bytes
 	Modified  time.Time // by the store's clock
-	temporary bool      // a file that a killed writer left in a file:// bucket
+	Temporary bool      // a file that a killed writer left in a file:// bucket
 }
 
 // ListEntries returns the objects whose keys begin with prefix, in order of their keys. Each page

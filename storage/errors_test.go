@@ -118,7 +118,7 @@ func TestRefusedFoldersHaveTheirOwnAdvice(t *testing.T) {
 		{listing, syscall.EACCES, []string{"make /srv/runs", "readable", uid}},
 		{writing, syscall.EROFS, []string{"/srv/runs is mounted read-only"}},
 	} {
-		err := explain(place{"file", "/srv/runs"}, x.act, "runs/r/run.json",
+		err := explain(place{scheme: "file", dir: "/srv/runs"}, x.act, "runs/r/run.json",
 			&fs.PathError{Op: "mkdir", Path: "/srv/runs/runs", Err: x.err})
 		for _, want := range x.says {
 			if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3:") {
@@ -131,7 +131,7 @@ func TestRefusedFoldersHaveTheirOwnAdvice(t *testing.T) {
 // The error of a full disk or quota names the folder, whatever the driver wraps it in.
 func TestFullDiskSaysWhereToMakeRoom(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
-		err := explain(place{"file", "/srv/runs"}, writing, "x", &fs.PathError{Op: "write", Path: "/srv/runs/x", Err: full})
+		err := explain(place{scheme: "file", dir: "/srv/runs"}, writing, "x", &fs.PathError{Op: "write", Path: "/srv/runs/x", Err: full})
 		if !errors.Is(err, ErrUnreachable) || !errors.Is(err, full) ||
 			!strings.Contains(err.Error(), "free space in /srv/runs") {
 			t.Errorf("got %v", err)

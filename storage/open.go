@@ -23,7 +23,15 @@ import (
 //
 // A URL that cannot work, a bucket that does not exist and a store that does not answer are errors.
 // Rights are not checked, because a dataset may be readable but not listable: see [Bucket.Check].
+//
+// No error and no log line of the bucket shows a secret of the URL: see [Redacted].
 func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
+	o.place.secrets = secretsOf(bucket)
+	b, err := openURL(ctx, bucket, o)
+	return b, o.secrets.scrub(err)
+}
+
+func openURL(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	u, err := checkURL(bucket)
 	if err != nil {
 		return nil, err
@@ -36,15 +44,15 @@ func Open(ctx context.Context, bucket string, o Options) (*Bucket, error) {
 	}
 	opened, err := open(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s (%s): %w", redacted(bucket), requirements(u.Scheme), err)
+		return nil, fmt.Errorf("opening bucket %s (%s): %w", Redacted(bucket), requirements(u.Scheme), err)
 	}
 	if err := checkRegion(opened); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
+		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", Redacted(bucket), err), opened.Close())
 	}
-	o.place = place{u.Scheme, dir}
+	o.scheme, o.dir = u.Scheme, dir
 	b := &Bucket{blob: opened, options: o.withDefaults()}
 	if err := b.checkReachable(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", redacted(bucket), err), opened.Close())
+		return nil, errors.Join(fmt.Errorf("opening bucket %s: %w", Redacted(bucket), err), opened.Close())
 	}
 	return b, nil
 }
@@ -77,32 +85,35 @@ func checkURL(bucket string) (*url.URL, error) {
 	case bucket == "":
 		return nil, fmt.Errorf("no bucket URL is given; known schemes: %s", strings.Join(known, ", "))
 	case err != nil:
-		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", redacted(bucket), err)
+		return nil, fmt.Errorf("bucket URL %q cannot be parsed: %w", Redacted(bucket), err)
 	case u.Scheme == "":
 		return nil, fmt.Errorf("bucket URL %q has no scheme; for a directory write file://%s",
 			bucket, absolutePath(bucket))
 	case !slices.Contains(known, u.Scheme):
 		return nil, fmt.Errorf("bucket URL %q has the unknown scheme %q; known schemes: %s",
-			redacted(bucket), u.Scheme, strings.Join(known, ", "))
+			Redacted(bucket), u.Scheme, strings.Join(known, ", "))
+	case u.User != nil:
+		return nil, fmt.Errorf("bucket URL %q has a user in front of its bucket, which no driver reads; "+
+			"credentials come from the environment", Redacted(bucket))
 	case u.Scheme == "file" && u.Host != "" && u.Host != "." && u.Host != "localhost":
 		return nil, fmt.Errorf("bucket URL %q: file URLs have three slashes; write file:///%s%s",
 			bucket, u.Host, u.Path)
 	case u.Scheme == "file" && u.Path == "":
 		return nil, fmt.Errorf("bucket URL %q names no directory; write file:///some/directory", bucket)
 	case u.Scheme != "file" && u.Scheme != "mem" && u.Host == "":
-		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", redacted(bucket), u.Scheme)
+		return nil, fmt.Errorf("bucket URL %q names no bucket; write %s://NAME", Redacted(bucket), u.Scheme)
 	case u.Query().Get("prefix") != "" && !strings.HasSuffix(u.Query().Get("prefix"), "/"):
 		return nil, fmt.Errorf("bucket URL %q: a prefix that is a folder ends with a slash; write prefix=%s/",
-			redacted(bucket), u.Query().Get("prefix"))
+			Redacted(bucket), u.Query().Get("prefix"))
 	case slices.Contains(strings.Split(u.Query().Get("prefix"), "/"), ".."):
-		return nil, fmt.Errorf("bucket URL %q: a prefix cannot lead out of the bucket", redacted(bucket))
+		return nil, fmt.Errorf("bucket URL %q: a prefix cannot lead out of the bucket", Redacted(bucket))
 	case u.Fragment != "":
 		return nil, fmt.Errorf("bucket URL %q: what stands behind # is no part of it; write %%23 for a # in a name",
-			redacted(bucket))
+			Redacted(bucket))
 	case u.Scheme != "file" && strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("bucket URL %q has a path, which the driver ignores; "+
 			"to stay below a prefix write %s://%s?prefix=%s/",
-			redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
+			Redacted(bucket), u.Scheme, u.Host, strings.Trim(u.Path, "/"))
 	}
 	return u, checkEndpoint(u)
 }
@@ -115,7 +126,7 @@ func checkEndpoint(u *url.URL) error {
 	}
 	if e, err := url.Parse(endpoint); err != nil || e.Host == "" || e.Scheme != "http" && e.Scheme != "https" {
 		return fmt.Errorf("bucket URL %q: endpoint=%s is no address: write endpoint=https://HOST, or "+
-			"http://HOST:PORT", redacted(u.String()), endpoint)
+			"http://HOST:PORT", Redacted(u.String()), Redacted(endpoint))
 	}
 	return nil
 }
@@ -130,25 +141,6 @@ func absolutePath(path string) string {
 		return abs
 	}
 	return path
-}
-
-// redacted hides the password of a URL and the values of parameters that may be secret.
-func redacted(bucket string) string {
-	u, err := url.Parse(bucket)
-	if err != nil {
-		before, _, _ := strings.Cut(bucket, "?")
-		return before
-	}
-	q := u.Query()
-	for name := range q {
-		for _, secret := range []string{"key", "sig", "token", "secret"} {
-			if strings.Contains(strings.ToLower(name), secret) {
-				q.Set(name, "redacted")
-			}
-		}
-	}
-	u.RawQuery = q.Encode()
-	return u.Redacted()
 }
 
 // prepareDirectory makes the directory of a file:// URL unless it must exist, and sets the

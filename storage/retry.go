@@ -41,6 +41,8 @@ type Options struct {
 type place struct {
 	scheme string // of its URL
 	dir    string // of a file:// bucket: the directory that keys are relative to; else empty
+
+	secrets // of its URL
 }
 
 const (
@@ -183,7 +185,7 @@ func (s *retryState) wait(ctx context.Context, err error) error {
 		return wrapError(ctx, s.options.place, s.act, s.key, err)
 	}
 	s.options.Log.Warn("storage operation failed, trying again", "act", s.act, "key", s.key,
-		"wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", oneLine{err}.Error())
+		"wait_seconds", wait.Round(time.Millisecond).Seconds(), "error", s.options.hide(oneLine{err}.Error()))
 	select {
 	case <-time.After(wait):
 		return nil
@@ -232,7 +234,7 @@ func wrapError(ctx context.Context, at place, act, key string, err error) error 
 	}
 	var final *finalError
 	if errors.As(err, &final) {
-		return fmt.Errorf("%s %s: %w", act, key, final.err)
+		return at.scrub(fmt.Errorf("%s %s: %w", act, key, final.err))
 	}
 	if ctx.Err() != nil {
 		if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
@@ -240,7 +242,7 @@ func wrapError(ctx context.Context, at place, act, key string, err error) error 
 		}
 		return fmt.Errorf("%s %s: %w", act, key, ctx.Err())
 	}
-	return explain(at, act, key, err)
+	return at.scrub(explain(at, act, key, err))
 }
 
 // finalError is an error that is not the store's. It is neither retried nor classified.

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -30,7 +28,6 @@ func demonstrate(ctx context.Context, args []string, versions record.Versions, o
 	}
 	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket = "file://" + filepath.ToSlash(folder)
-		c.CacheDir = filepath.Join(os.TempDir(), "cijepa-demo-cache")
 	})
 	if err != nil {
 		return err
@@ -67,9 +64,9 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 	if err != nil {
 		return fmt.Errorf("reading the result of the demonstration: %w", err)
 	}
-	var r settings.Result
-	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("%s: %w: %w", run.Key("result.json"), storage.ErrCorrupt, err)
+	r, err := settings.ReadResult(cfg.Recipe, text, run.Key("result.json"))
+	if err != nil {
+		return err
 	}
 	f := r.Metrics
 	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Stats.ImagesPerSecond)
@@ -78,7 +75,7 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 		fmt.Fprintf(out, "    depth %-2d                %6.2f %%    %6.2f %%\n", d.Depth, d.Top1, d.UntrainedTop1)
 	}
 	fmt.Fprintf(out, "  standard error            %.2f points, %d validation images\n\n", f.StandardError, r.Data.ValidationSamples)
-	fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", cfg.Bucket, r.Run)
-	_, err = fmt.Fprintf(out, "  as a page, beside other runs: cijepa report '%s'\n", cfg.Bucket)
+	fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", storage.Redacted(cfg.Bucket), r.Run)
+	_, err = fmt.Fprintf(out, "  as a page, beside other runs: cijepa report '%s'\n", storage.Redacted(cfg.Bucket))
 	return err
 }

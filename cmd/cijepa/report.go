@@ -3,16 +3,19 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -39,7 +42,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	r.Bucket, _, _ = strings.Cut(rest[0], "?")
+	r.Bucket, _, _ = strings.Cut(storage.Redacted(rest[0]), "?")
 	if len(r.Runs)+len(r.Unreadable) == 0 {
 		return &usageError{fmt.Errorf("there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", r.Bucket)}
 	}
@@ -47,13 +50,10 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(*folder, 0o777); err != nil {
-		return fmt.Errorf("making the folder that -out names: %w", err)
+	if err := writeReport(*folder, files); err != nil {
+		return err
 	}
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(*folder, f.Name), f.Data, 0o666); err != nil {
-			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
-		}
 		if *upload {
 			if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
 				return fmt.Errorf("uploading the report: %w", err)
@@ -63,18 +63,93 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	return printSummary(out, r, filepath.Join(*folder, "report.html"))
 }
 
+// reportList is the file that lists what a report has written, as sha256sum reads it.
+const reportList = "report.sha256"
+
+// writeReport writes the files of a report into a folder, in place of those of the report before:
+// the files that its list names. It touches no other file there.
+func writeReport(folder string, files []report.File) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return fmt.Errorf("making the folder that -out names: %w", err)
+	}
+	before, err := readReportList(folder)
+	if err != nil {
+		return fmt.Errorf("reading what the report before has written: %w", err)
+	}
+	var list strings.Builder
+	fresh := map[string]bool{}
+	for _, f := range files {
+		fresh[f.Name] = true
+		fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(f.Data), f.Name)
+		if _, ours := before[f.Name]; ours {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(folder, f.Name)); !errors.Is(err, fs.ErrNotExist) {
+			return &usageError{fmt.Errorf("%s holds a %s that no report has written: name another folder with -out", folder, f.Name)}
+		}
+	}
+	for name, sum := range before {
+		path := filepath.Join(folder, name)
+		if info, err := os.Lstat(path); fresh[name] || err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if data, err := os.ReadFile(path); err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
+			continue // somebody has changed it
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("removing a file of the report before: %w", err)
+		}
+	}
+	// The list comes first: after a kill, what it names counts as written.
+	for _, f := range append([]report.File{{Name: reportList, Data: []byte(list.String())}}, files...) {
+		if err := replaceFile(filepath.Join(folder, f.Name), f.Data); err != nil {
+			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
+		}
+	}
+	return nil
+}
+
+// replaceFile writes a file anew: a link of its name is replaced, and not what it leads to.
+func replaceFile(path string, data []byte) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+// readReportList reads the checksums of the files that the report before has written, by name.
+func readReportList(folder string) (map[string]string, error) {
+	sums := map[string]string{}
+	text, err := os.ReadFile(filepath.Join(folder, reportList))
+	if errors.Is(err, fs.ErrNotExist) {
+		return sums, nil
+	}
+	for line := range strings.Lines(string(text)) {
+		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if ok && name == filepath.Base(name) && name != "." && name != ".." {
+			sums[name] = sum
+		}
+	}
+	return sums, err
+}
+
 // printSummary prints what the report holds, and what could not be read.
 func printSummary(out io.Writer, r *report.Report, page string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
 	for _, u := range r.Unreadable {
-		fmt.Fprintf(&text, "could not be read: %s: %s\n", u.Run, u.Why)
+		fmt.Fprintf(&text, "could not be read: %s: %s\n", record.Printable(u.Run), record.Printable(u.Why))
 	}
 	handOn := ""
 	for _, run := range r.Runs {
 		handOn = cmp.Or(handOn, r.HandOn(run))
 		for _, problem := range run.Problems {
-			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", run.Name, problem)
+			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", record.Printable(run.Name), record.Printable(problem))
 		}
 	}
 	if handOn != "" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -19,8 +18,12 @@ import (
 // bucket is created by reading it.
 func TestReportNamesWhatItCannotRead(t *testing.T) {
 	bucket, out := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
+	good, err := record.Seal(record.RunRecord[map[string]any]{Version: record.Version, Preset: "R-U", Recipe: map[string]any{"Seed": 3, "Epochs": 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for key, text := range map[string]string{
-		"runs/good/run.json":                                `{"version":2,"preset":"R-U","recipe":{"Seed":3,"Epochs":2}}`,
+		"runs/good/run.json":                                string(good),
 		"runs/good/metrics/steps-a-1-000001.jsonl":          `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n",
 		"runs/torn/run.json":                                `{"version":`,
 		"runs/good/state/pretrain-000000000005-a-1/weights": "x",
@@ -88,7 +91,7 @@ func TestReportComparesEveryPresetWithThePost(t *testing.T) {
 				Metrics: record.Metrics{Top1: p.PostTop1, Depths: []record.DepthMetrics{{Depth: 11}}},
 			},
 		} {
-			text, err := json.Marshal(v)
+			text, err := record.Seal(v)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,5 +111,90 @@ func TestReportComparesEveryPresetWithThePost(t *testing.T) {
 	}
 	if n := strings.Count(string(text), "Within noise: 0.00 points"); n != len(presets) {
 		t.Errorf("%d of %d presets are compared with the post:\n%s", n, len(presets), text)
+	}
+}
+
+// putRun writes the run.json of a run.
+func putRun(t *testing.T, bucket, name, preset string, recipe map[string]any) {
+	t.Helper()
+	text, err := record.Seal(record.RunRecord[map[string]any]{Version: record.Version, Preset: preset, Recipe: recipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(bucket, "runs", name, "run.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, text, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReportReplacesWhatItWroteBefore and nothing else: files of others, and its own that somebody has changed, stay.
+func TestReportReplacesWhatItWroteBefore(t *testing.T) {
+	bucket, out := t.TempDir(), t.TempDir()
+	putRun(t, bucket, "a", "R-U", nil)
+	metrics := filepath.Join(bucket, "runs/a/metrics/steps-a-1-000001.jsonl")
+	lines := `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9,"images_per_second":5}` + "\n"
+	if err := errors.Join(os.Mkdir(filepath.Dir(metrics), 0o777), os.WriteFile(metrics, []byte(lines), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(out, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func() error {
+		return collect(t.Context(), []string{"file://" + bucket, "-out", out}, io.Discard, slog.New(slog.DiscardHandler))
+	}
+	write("table-other.png", "of somebody else")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("of somebody else"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	write("throughput.png", "changed by hand")
+	if err := errors.Join(os.Remove(metrics), os.Remove(filepath.Join(out, "runs.csv")), os.Symlink(victim, filepath.Join(out, "runs.csv"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(); err != nil { // now without charts
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(out, "loss.png")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a chart of the report before is left: %v", err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(out, "table-other.png"): "of somebody else", filepath.Join(out, "throughput.png"): "changed by hand", victim: "of somebody else",
+	} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	out = t.TempDir()
+	write("report.md", "of somebody else")
+	if err := run(); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "report.md") {
+		t.Errorf("a folder with another report.md: %v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || string(text) != "of somebody else" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestReportPrintsNoEscapeCodes: names from a bucket neither control the terminal nor begin a line.
+func TestReportPrintsNoEscapeCodes(t *testing.T) {
+	bucket, out := t.TempDir(), t.TempDir()
+	putRun(t, bucket, "good", "R-U", nil)
+	for _, name := range []string{"a\x1b[2Jb", "c\nd", "e\u202ef"} {
+		path := filepath.Join(bucket, "runs", name, "run.json")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte("{"), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out}, &said, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 4 || !strings.Contains(said.String(), `c\nd`) {
+		t.Errorf("%q", said.String())
 	}
 }

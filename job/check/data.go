@@ -146,11 +146,16 @@ func (c *check) checkCache(ctx context.Context) {
 
 // checkSpace compares what the cache will take with what the file system has left.
 func (c *check) checkSpace(ctx context.Context) {
+	folder, err := machine.CacheFolder(c.cfg)
+	if err != nil {
+		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
+		return
+	}
 	var total, here int64
 	for _, shards := range c.data.Index.Splits {
 		for i := range shards {
 			total += shards[i].Size
-			file := filepath.Join(c.cfg.CacheDir, shards[i].SHA256+".tar")
+			file := filepath.Join(folder, shards[i].SHA256+".tar")
 			if info, err := os.Stat(file); err == nil && info.Size() == shards[i].Size {
 				here += info.Size()
 			}
@@ -161,13 +166,13 @@ func (c *check) checkSpace(ctx context.Context) {
 		takes = min(limit, total)
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(c.cfg.CacheDir, &fs); err != nil {
-		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
+	if err := unix.Statfs(folder, &fs); err != nil {
+		c.warn("cache", "the free space of %s is not known: %v", folder, err)
 		return
 	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
-		amount(total), amount(here), amount(takes), amount(free+here), c.cfg.CacheDir)
+		amount(total), amount(here), amount(takes), amount(free+here), folder)
 	switch {
 	case takes > free+here:
 		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,

@@ -12,7 +12,7 @@ import (
 
 // checkDevice opens the device. Programs are kept where a run on this machine finds them.
 func (c *check) checkDevice(ctx context.Context) {
-	programs := machine.NewProgramStore(machine.ProgramFolder(c.cfg), c.log)
+	programs := machine.NewProgramStore(machine.ProgramFolder(c.cfg, c.log), c.log)
 	device, err := machine.OpenDevice(c.cfg, programs, c.log)
 	if err != nil {
 		c.fault(ctx, "device", err)

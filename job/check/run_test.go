@@ -2,7 +2,6 @@ package check
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ func begunRun(t *testing.T, bucket *storage.Bucket, cfg settings.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
+	text, err := record.Seal(settings.RunRecord{Version: record.Version, Recipe: cfg.Recipe, Fingerprint: data.Fingerprint()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +56,7 @@ func TestCheckReportsWhereTheRunStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	reports("goes on from checkpoint 1: phase pretrain, update 7")
-	result, err := json.Marshal(settings.Result{Version: record.Version, Recipe: cfg.Recipe})
+	result, err := record.Seal(settings.Result{Version: record.Version, Recipe: cfg.Recipe})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func minute(after int) time.Time {
 // went on from 7.
 func TestAttemptsAndLostUpdatesAreCounted(t *testing.T) {
 	f := historytest.New(t)
-	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+	f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
 	put := func(key string, lines ...record.Step) { historytest.PutLines(f, "runs/r/metrics/"+key, lines...) }
 	attempt := func(name string, n, after int, phase string, from, step int64) {
 		historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%s-%06d.jsonl", name, n),
@@ -87,7 +87,7 @@ func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 		"what one saved was damaged afterwards": {[]attempt{{0, 0, &end{2, 70, 70, record.Stopped}, 0}, {3, 50, nil, 436}}, 20},
 	} {
 		f := historytest.New(t)
-		f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
 		for i, a := range c.attempts {
 			begun := record.Attempt{Time: minute(a.after), Phase: pretraining, From: a.from, Step: a.from}
 			historytest.PutLines(f, fmt.Sprintf("runs/r/metrics/attempt-%d-1-000001.jsonl", i), begun)
@@ -115,7 +115,7 @@ func TestLostUpdatesOfOverlappingAttempts(t *testing.T) {
 // ahead finishes. Each names the newest manifest that it found.
 func TestManifestNumbersOrderAttemptsOfDifferentClocks(t *testing.T) {
 	f := historytest.New(t)
-	f.PutJSON("runs/r/run.json", historytest.Record("L200", 0))
+	f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
 	saved := int64(128)
 	for name, lines := range map[string][]record.Attempt{
 		"c-1": {{Time: minute(360), Phase: pretraining}},
@@ -195,7 +195,7 @@ func TestUpdatesThatNobodyCommittedAreLost(t *testing.T) {
 func TestUpdatesCountForTheAttemptThatComputedThem(t *testing.T) {
 	count := func(n int64) *int64 { return &n }
 	f := historytest.New(t)
-	f.PutJSON("runs/r/run.json", historytest.Record("R-U", 0))
+	f.PutRecord("runs/r/run.json", historytest.Record("R-U", 0))
 	for name, lines := range map[string][]record.Attempt{
 		"a": {
 			{Time: minute(0), From: 108, Step: 108},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
@@ -18,21 +19,26 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
+	begun, err := record.Seal(record.RunRecord[Recipe]{Version: record.Version, Preset: "L200"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := string(begun)
 	for key, text := range map[string]string{
-		"runs/bare/run.json":                         `{"version":2,"preset":"L200"}`, // no line yet
+		"runs/bare/run.json":                         sealed, // no line yet
 		"runs/denied/run.json":                       `{"version":2}`,
 		"runs/folder/teacher.safetensors":            "x",
 		"runs/garbage/run.json":                      "\x00\xff{",
-		"runs/lines/run.json":                        `{"version":2,"preset":"L200"}`,
+		"runs/lines/run.json":                        sealed,
 		"runs/lines/metrics/steps-a-1-000001.jsonl":  steps + "half a li\n" + "\n" + `{"phase":"pretrain","step":9,"epoch":0.9,"loss":0.8}`,
 		"runs/lines/metrics/health-a-1-000001.jsonl": `{"step":5,"epoch":1,"depths":[1,2],"feature_std":[0.5],"effective_rank":null,"residual_rms":[1,2,3]}`,
-		"runs/secret/run.json":                       `{"version":2,"preset":"L200"}`,
+		"runs/secret/run.json":                       sealed,
 		"runs/secret/metrics/steps-a-1-000001.jsonl": steps,
 		"runs/secret/metrics/steps-a-1-000002.jsonl": steps,
-		"runs/torn/run.json":                         `{"version":2,"preset":"L200"}`,
+		"runs/torn/run.json":                         sealed,
 		"runs/torn/result.json":                      `{"version":2,"metrics":{"top1":7`,
 		"runs/torn/metrics/steps-a-1-000001.jsonl":   steps,
-		"runs/later/run.json":                        `{"version":2,"preset":"L200"}`,
+		"runs/later/run.json":                        sealed,
 		"runs/later/result.json":                     `{"version":3}`,
 		"runs/stray":                                 "no run at all",
 		"elsewhere/run.json":                         `{}`,
@@ -62,7 +68,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 		"bare": "begun; ", "denied": "runs/denied/run.json: access denied",
 		"folder": "runs/folder/run.json is not there", "garbage": "runs/garbage/run.json is damaged",
 		"lines": "runs/lines/metrics/steps-a-1-000001.jsonl has 2 damaged lines", "secret": "runs/secret/metrics/steps-a-1-000002.jsonl: access denied",
-		"torn": "finished, unreadable; runs/torn/result.json is damaged", "later": "finished, unreadable; runs/later/result.json has version 3",
+		"torn": "finished, unreadable; runs/torn/result.json is damaged", "later": "finished, unreadable; runs/later/result.json cannot be read: it has version 3",
 	} {
 		if !strings.Contains(reported[run], want) {
 			t.Errorf("%s is reported as %q, want %q", run, reported[run], want)

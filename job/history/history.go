@@ -2,6 +2,7 @@
 // no more of a run than package record. It draws nothing: that is package report.
 //
 //	history.go  all runs of a bucket
+//	probes.go   the probes of teachers that are no phase of a run
 //	run.go      one run: its record, its result, its state
 //	setting.go  a setting of a run as text
 //	attempt.go  the attempts of a run, and the updates that they lost
@@ -34,16 +35,22 @@ const maxReaders = 16
 // listed as unreadable, and the others are read all the same. The error is of the bucket as a
 // whole: out of reach, or nothing in it may be read.
 func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable, error) {
-	keys, err := bucket.List(ctx, "runs/")
+	entries, err := bucket.ListEntries(ctx, "runs/")
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing the runs: %w", err)
 	}
-	byRun := map[string][]string{}
-	for _, key := range keys {
-		if name, rest, ok := strings.Cut(strings.TrimPrefix(key, "runs/"), "/"); ok {
-			byRun[name] = append(byRun[name], rest)
+	byRun := map[string]folder{}
+	for _, e := range entries {
+		if name, rest, ok := strings.Cut(strings.TrimPrefix(e.Key, "runs/"), "/"); ok && !e.Temporary {
+			f, begun := byRun[name]
+			if !begun {
+				f = folder{bucket: bucket, name: name, sizes: map[string]int64{}}
+			}
+			f.add(rest, e.Size)
+			byRun[name] = f
 		}
 	}
+	maps.DeleteFunc(byRun, func(_ string, f folder) bool { return holdsProbesOnly(f.keys) })
 	type outcome struct {
 		run *Run
 		err error
@@ -54,7 +61,7 @@ func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable,
 	group.SetLimit(maxReaders)
 	for i, name := range names {
 		group.Go(func() error {
-			outcomes[i].run, outcomes[i].err = folder{bucket, name, byRun[name]}.read(groupContext)
+			outcomes[i].run, outcomes[i].err = byRun[name].read(groupContext)
 			return groupContext.Err()
 		})
 	}
@@ -100,7 +107,7 @@ func ReadAttempts(ctx context.Context, bucket *storage.Bucket, name string) ([]A
 		return nil, err
 	}
 	r := &Run{Name: name}
-	lines, err := readLines[record.Attempt](ctx, f, r, record.Attempts, nil, nil)
+	lines, err := readLines(ctx, f, r, record.Attempts, nil, checkAttempt)
 	if err != nil {
 		return nil, err
 	}
@@ -121,17 +128,24 @@ func ReadAttempts(ctx context.Context, bucket *storage.Bucket, name string) ([]A
 type folder struct {
 	bucket *storage.Bucket
 	name   string
-	keys   []string // of its objects, below the folder
+	keys   []string         // of its objects, below the folder
+	sizes  map[string]int64 // of its objects in bytes
+}
+
+func (f *folder) add(key string, size int64) {
+	f.keys, f.sizes[key] = append(f.keys, key), size
 }
 
 func list(ctx context.Context, bucket *storage.Bucket, name string) (folder, error) {
-	f := folder{bucket: bucket, name: name}
-	keys, err := bucket.List(ctx, f.key(""))
+	f := folder{bucket: bucket, name: name, sizes: map[string]int64{}}
+	entries, err := bucket.ListEntries(ctx, f.key(""))
 	if err != nil {
 		return f, fmt.Errorf("listing the run %s: %w", name, err)
 	}
-	for _, key := range keys {
-		f.keys = append(f.keys, strings.TrimPrefix(key, f.key("")))
+	for _, e := range entries {
+		if !e.Temporary {
+			f.add(strings.TrimPrefix(e.Key, f.key("")), e.Size)
+		}
 	}
 	return f, nil
 }

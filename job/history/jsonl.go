@@ -27,15 +27,23 @@ func readLines[T any](
 	ctx context.Context, f folder, r *Run, file string, wanted func(attempt string) bool, check func(T) error,
 ) (map[string][]T, error) {
 	var keys, attempts []string
+	var bytes int64
 	for _, key := range f.keys {
 		rest, ok := strings.CutPrefix(key, "metrics/"+file+"-")
 		if !ok || !strings.HasSuffix(rest, ".jsonl") {
 			continue
 		}
 		attempt := rest[:max(strings.LastIndexByte(rest, '-'), 0)]
-		if wanted == nil || wanted(attempt) {
-			keys, attempts = append(keys, f.key(key)), append(attempts, attempt)
+		if wanted != nil && !wanted(attempt) {
+			continue
 		}
+		if bytes += f.sizes[key]; f.sizes[key] > maxMetricsObject || bytes > maxMetrics {
+			bytes -= f.sizes[key]
+			r.Problems = append(r.Problems, fmt.Sprintf("%s is left out: with its %d bytes it is more than a run writes",
+				f.key(key), f.sizes[key]))
+			continue
+		}
+		keys, attempts = append(keys, f.key(key)), append(attempts, attempt)
 	}
 	texts, errs := make([][]byte, len(keys)), make([]error, len(keys))
 	var group errgroup.Group
@@ -48,6 +56,7 @@ func readLines[T any](
 	}
 	_ = group.Wait() // each has its own error
 	all := map[string][]T{}
+	left := maxLines(file)
 	for i, key := range keys {
 		if err := errs[i]; err != nil {
 			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
@@ -61,13 +70,17 @@ func readLines[T any](
 		for text := range strings.Lines(string(texts[i])) {
 			var line T
 			err := json.Unmarshal([]byte(text), &line)
-			if err == nil && check != nil {
+			if err == nil {
 				err = check(line)
+			}
+			if err == nil && left == 0 {
+				err = fmt.Errorf("a run has at most %d lines of this kind", maxLines(file))
 			}
 			if err != nil {
 				damaged, first = damaged+1, cmp.Or(first, err)
 				continue
 			}
+			left--
 			all[attempts[i]] = append(all[attempts[i]], line)
 		}
 		if damaged > 0 {

@@ -33,7 +33,7 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 	if err := r.readRecord(ctx, f); err != nil {
 		return nil, err
 	}
-	attempts, err := readLines[record.Attempt](ctx, f, r, record.Attempts, nil, nil)
+	attempts, err := readLines(ctx, f, r, record.Attempts, nil, checkAttempt)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 		if err := readJSON(ctx, f, "run.json", &r.Record); err != nil {
 			return err
 		}
-		if err := checkVersion(f.key("run.json"), r.Record.Version); err != nil {
-			return err
+		if err := checkRecord(r.Record); err != nil {
+			return fmt.Errorf("%s is damaged: %w", f.key("run.json"), err)
 		}
 	case !finished:
 		return fmt.Errorf("%s is not there: no run, or one that ended before it began", f.key("run.json"))
@@ -108,10 +108,7 @@ func (r *Run) readResult(ctx context.Context, f folder) error {
 	if err := readJSON(ctx, f, "result.json", &result); err != nil {
 		return err
 	}
-	if err := checkVersion(f.key("result.json"), result.Version); err != nil {
-		return err
-	}
-	if err := checkMetrics(result.Metrics); err != nil {
+	if err := checkResult(result); err != nil {
 		return fmt.Errorf("%s is damaged: %w", f.key("result.json"), err)
 	}
 	r.Result = &result
@@ -120,6 +117,9 @@ func (r *Run) readResult(ctx context.Context, f folder) error {
 
 // readJSON reads one object of the folder.
 func readJSON(ctx context.Context, f folder, name string, to any) error {
+	if size := f.sizes[name]; size > maxRecord {
+		return fmt.Errorf("%s is damaged: it has %d bytes", f.key(name), size)
+	}
 	text, err := f.bucket.Get(ctx, f.key(name))
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("%s is not there", f.key(name))
@@ -127,15 +127,11 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, to); err != nil {
+	if err := record.Unseal(text, to); err != nil {
+		if errors.As(err, new(*record.VersionError)) {
+			return fmt.Errorf("%s cannot be read: %w", f.key(name), err)
+		}
 		return fmt.Errorf("%s is damaged: %w", f.key(name), err)
-	}
-	return nil
-}
-
-func checkVersion(key string, version int) error {
-	if version != record.Version {
-		return fmt.Errorf("%s has version %d, and this program reads %d", key, version, record.Version)
 	}
 	return nil
 }

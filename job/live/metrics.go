@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -32,6 +33,12 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	m := metrics(out)
+	defer func() { // the registry collects in a goroutine of its own, where a panic would end the run
+		if fault := recover(); fault != nil {
+			err := fmt.Errorf("collecting panicked: %v", fault)
+			out <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
+		}
+	}()
 	s := c.view.state()
 	b := c.Versions
 	m.gauge("build_info", "What computes the run.", 1, "version", b.Program, "commit", b.Commit, "go_version", b.Go,

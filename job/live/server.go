@@ -60,6 +60,6 @@ func (v *View) handler(o Options) http.Handler {
 		EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
 	mux.HandleFunc("GET /healthz", v.healthz(o.Limit))
-	mux.HandleFunc("GET /{$}", v.page(o))
+	mux.Handle("GET /{$}", v.page(o))
 	return mux
 }

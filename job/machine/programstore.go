@@ -1,8 +1,12 @@
 package machine
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -35,7 +39,7 @@ type ProgramStore struct {
 
 	mu    sync.Mutex         // guards what follows
 	found map[string]finding // in the bucket, by key
-	local bool               // see UsesLocalPrograms
+	own   bool               // see UsesLocalPrograms
 }
 
 // finding is what Get found in the bucket.
@@ -68,30 +72,60 @@ func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Buck
 	return &ProgramStore{folder: folder, log: log, ctx: ctx, bucket: bucket, run: run}
 }
 
-// ProgramFolder is the folder of this machine where the programs of all runs lie.
-func ProgramFolder(c settings.Config) string { return filepath.Join(c.CacheDir, "programs") }
+// ProgramFolder is the folder of this machine where the programs of all runs lie: in that of the
+// cache, where no other user can write. Without such a folder it is empty, and programs lie with the
+// run alone.
+func ProgramFolder(c settings.Config, log *slog.Logger) string {
+	folder, err := CacheFolder(c)
+	if err != nil {
+		log.Warn("compiled programs are not kept on this machine", "folder", c.CacheDir, "error", err)
+		return ""
+	}
+	return filepath.Join(folder, "programs")
+}
+
+// programHead begins a stored program. The checksum of key and program follows, and a newline.
+const programHead = "cijepa program "
+
+// sealProgram returns a program as it is stored. XLA would load and run whatever bytes it is given.
+func sealProgram(key string, program []byte) []byte {
+	return append([]byte(programHead+programSum(key, program)+"\n"), program...)
+}
+
+// unsealProgram returns the program that sealProgram has stored under the key.
+func unsealProgram(key string, stored []byte) ([]byte, error) {
+	head, program, ok := bytes.Cut(stored, []byte("\n"))
+	if !ok || string(head) != programHead+programSum(key, program) {
+		return nil, errors.New("its checksum does not fit")
+	}
+	return program, nil
+}
+
+func programSum(key string, program []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n", key)
+	h.Write(program)
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // UsesLocalPrograms says whether this attempt runs a program that may not be the one that other
 // attempts of the run have run. Then it may not be exact to the bit.
 func (p *ProgramStore) UsesLocalPrograms() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.local
+	return p.own
 }
 
 // Get returns a program from the run, else from the folder, else nil. It copies what it finds to
 // the other place.
 func (p *ProgramStore) Get(key string) []byte {
-	here, err := os.ReadFile(filepath.Join(p.folder, key))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.log.Warn("reading a compiled program", "error", err)
-	}
+	here := p.local(key)
 	if p.bucket == nil {
 		return here
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, transferTimeout)
 	defer cancel()
-	stored, err := p.bucket.Get(ctx, p.run.Key(programs+key))
+	stored, err := p.stored(ctx, key)
 	switch {
 	case err == nil:
 		p.note(key, present)
@@ -99,6 +133,9 @@ func (p *ProgramStore) Get(key string) []byte {
 			p.keep(key, stored)
 		}
 		return stored
+	case errors.Is(err, storage.ErrCorrupt):
+		p.note(key, present)
+		p.log.Warn("the run's compiled program is damaged and is replaced", "error", err)
 	case !errors.Is(err, storage.ErrNotFound):
 		p.note(key, unreadable)
 		p.log.Warn("reading the run's compiled program", "error", err)
@@ -107,6 +144,36 @@ func (p *ProgramStore) Get(key string) []byte {
 		p.share(key, here)
 	}
 	return here
+}
+
+// stored reads a program of the run. Bits flip in transfer: a damaged one is read twice.
+func (p *ProgramStore) stored(ctx context.Context, key string) (program []byte, err error) {
+	for range 2 {
+		text, gerr := p.bucket.Get(ctx, p.run.Key(programs+key))
+		if gerr != nil {
+			return nil, gerr
+		}
+		if program, err = unsealProgram(key, text); err == nil {
+			return program, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w: %w", p.run.Key(programs+key), storage.ErrCorrupt, err)
+}
+
+// local reads a program of the folder; nil if it has none that is whole.
+func (p *ProgramStore) local(key string) []byte {
+	if p.folder == "" {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(p.folder, key))
+	var program []byte
+	if err == nil {
+		program, err = unsealProgram(key, text)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.log.Warn("reading a compiled program", "key", key, "error", err)
+	}
+	return program
 }
 
 // Put keeps a program in both places. Where Get has found one in the run, the compiler could not
@@ -136,13 +203,13 @@ func (p *ProgramStore) share(key string, program []byte) {
 	p.mu.Lock()
 	found := p.found[key]
 	p.mu.Unlock()
-	created, err := false, error(nil)
+	created, err, sealed := false, error(nil), sealProgram(key, program)
 	switch found {
 	case absent:
-		created, err = p.bucket.Create(ctx, p.run.Key(programs+key), program)
+		created, err = p.bucket.Create(ctx, p.run.Key(programs+key), sealed)
 	case present:
-		_, err = p.run.Put(ctx, programs+key, int64(len(program)), func(w io.Writer) error {
-			_, err := w.Write(program)
+		_, err = p.run.Put(ctx, programs+key, int64(len(sealed)), func(w io.Writer) error {
+			_, err := w.Write(sealed)
 			return err
 		})
 	}
@@ -151,16 +218,19 @@ func (p *ProgramStore) share(key string, program []byte) {
 	}
 	if !created { // the run has none or another one, or earlier attempts ran the one that was replaced
 		p.mu.Lock()
-		p.local = true
+		p.own = true
 		p.mu.Unlock()
 	}
 }
 
 // keep writes a program to the folder, whole or not at all, and removes the oldest ones.
 func (p *ProgramStore) keep(key string, program []byte) {
-	err := os.MkdirAll(p.folder, 0o755)
+	if p.folder == "" {
+		return
+	}
+	err := os.MkdirAll(p.folder, 0o700)
 	if err == nil {
-		err = renameio.WriteFile(filepath.Join(p.folder, key), program, 0o600, renameio.WithTempDir(p.folder))
+		err = renameio.WriteFile(filepath.Join(p.folder, key), sealProgram(key, program), 0o600, renameio.WithTempDir(p.folder))
 	}
 	if err == nil {
 		err = p.sweep()

@@ -150,3 +150,30 @@ func TestProgramsFolderStaysSmall(t *testing.T) {
 		t.Error("what was torn is still there")
 	}
 }
+
+// TestChangedProgramsAreNotRun: a program with a flipped bit, under another key or without a
+// checksum is none, on the machine and with the run, whose own is replaced.
+func TestChangedProgramsAreNotRun(t *testing.T) {
+	dir := t.TempDir()
+	bucket := storagetest.Open(t, "file://"+dir, storage.Options{})
+	key := strings.Repeat("a", 64)
+	whole := sealProgram(key, []byte("program"))
+	flipped := append(bytes.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1)
+	for what, text := range map[string][]byte{"flipped": flipped, "of another key": sealProgram("b"+key[1:], []byte("program")), "bare": []byte("program"), "cut": whole[:20]} {
+		attempt := func() *ProgramStore {
+			return NewRunProgramStore(t.Context(), t.TempDir(), bucket, checkpoint.OpenRun(bucket, "r", "test", nil), storagetest.Log(t))
+		}
+		p, of := attempt(), attempt()
+		storagetest.PutAll(t, bucket, map[string]string{"runs/r/programs/" + key: string(text)})
+		if err := os.WriteFile(filepath.Join(p.folder, key), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Get(key); got != nil {
+			t.Errorf("%s: %q", what, got)
+		}
+		p.Put(key, []byte("compiled again"))
+		if got := string(of.Get(key)); got != "compiled again" || !p.UsesLocalPrograms() || of.UsesLocalPrograms() {
+			t.Errorf("%s: the run has %q", what, got)
+		}
+	}
+}

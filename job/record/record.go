@@ -3,10 +3,12 @@
 // they are computed, nor how a bucket is read or written. Package job writes them, package history
 // reads them.
 //
-//	record.go  run.json
-//	lines.go   the lines of metrics/
-//	series.go  the numbers of these lines, and the names under which readers see them
-//	result.go  result.json
+//	record.go     run.json
+//	lines.go      the lines of metrics/
+//	series.go     the numbers of these lines, and the names under which readers see them
+//	result.go     result.json
+//	printable.go  texts from a bucket, for people
+//	seal.go       run.json and result.json as bytes, with a checksum of themselves
 package record
 
 import (

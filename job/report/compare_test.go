@@ -54,7 +54,7 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 	change := func(name string, recipe func(map[string]any)) {
 		other := historytest.Record("R-A05-B08", 2)
 		recipe(other.Recipe)
-		f.PutJSON("runs/"+name+"/run.json", other)
+		f.PutRecord("runs/"+name+"/run.json", other)
 	}
 	change("short", func(r map[string]any) { r["Epochs"] = 3 })
 	change("hot", func(r map[string]any) { r["PeakLR"], r["MicroBatch"] = 0.1, 64 })
@@ -62,7 +62,7 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 	change("R-A05-B08-s1", func(r map[string]any) { r["MicroBatch"] = 128 }) // a smaller card
 	other := historytest.Record("R-A05-B08", 0)
 	other.Fingerprint = "other data"
-	f.PutJSON("runs/elsewhere/run.json", other)
+	f.PutRecord("runs/elsewhere/run.json", other)
 	r, err := Read(t.Context(), f.Open(), references)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestAlphaBetaMapNeedsSeveralWeights(t *testing.T) {
 	other := historytest.Record("R-U", 0)
 	f.PutFinished("b", "R-U", 0, 60)
 	other.Recipe["AllToLastWeight"] = 0.8
-	f.PutJSON("runs/b/run.json", other)
+	f.PutRecord("runs/b/run.json", other)
 	if r, err = Read(t.Context(), f.Open(), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
 )
@@ -81,5 +82,22 @@ func (r *Report) writeCSV(w io.Writer) error {
 		}
 		lines = append(lines, line)
 	}
+	for _, line := range lines {
+		for i := range line {
+			line[i] = inert(line[i])
+		}
+	}
 	return csv.NewWriter(w).WriteAll(lines)
+}
+
+// inert keeps a spreadsheet from taking a text for a formula: it puts an apostrophe before a text
+// that begins as one. Numbers, and the dash of a setting that is not set, stay as they are.
+func inert(cell string) string {
+	if cell == "" || cell == "-" || !strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+		return cell
+	}
+	if _, err := strconv.ParseFloat(cell, 64); err == nil {
+		return cell
+	}
+	return "'" + cell
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // File is one file of a report.
@@ -61,4 +64,14 @@ func (r *Report) images() []image {
 		all = append(all, image{h.Name + ".png", run.Name + ": " + h.Title + ". " + h.Caption, draw})
 	}
 	return all
+}
+
+// fileName is the name of a run as a part of a file's name, and of an element's in the page.
+func fileName(run string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
+			return r
+		}
+		return '_'
+	}, run)
 }

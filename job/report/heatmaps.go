@@ -22,7 +22,7 @@ func errorTable(run *history.Run) *chart.HeatMap {
 		return nil
 	}
 	h := chart.ByDepth(depths, cells)
-	h.Name, h.Title = "table-"+run.Name, "Error by source and target depth"
+	h.Name, h.Title = "table-"+fileName(run.Name), "Error by source and target depth"
 	h.Caption = "Mean squared error, as last seen, of predicting the teacher's depth (column) from " +
 		"the student's depth (row). Predicting zero scores 1."
 	h.Fit()

@@ -5,22 +5,24 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // writeMarkdown writes the tables as text, with the pictures that lie beside it.
 func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# cI-JEPA runs\n\n%s, %s UTC: %d runs, %d finished, %d alarms.\n",
-		r.Bucket, r.Read.Format("2006-01-02 15:04"), len(r.Runs), r.Finished(), r.Alarms())
+		escaped(r.Bucket), r.Read.Format("2006-01-02 15:04"), len(r.Runs), r.Finished(), r.Alarms())
 	if r.Problems() > 0 {
 		b.WriteString("\n")
 	}
 	for _, u := range r.Unreadable {
-		fmt.Fprintf(&b, "- could not be read: %s: %s\n", u.Run, u.Why)
+		fmt.Fprintf(&b, "- could not be read: %s: %s\n", escaped(u.Run), escaped(u.Why))
 	}
 	for _, run := range r.Runs {
 		for _, p := range run.Problems {
-			fmt.Fprintf(&b, "- could not be read in part: %s: %s\n", run.Name, p)
+			fmt.Fprintf(&b, "- could not be read in part: %s: %s\n", escaped(run.Name), escaped(p))
 		}
 	}
 
@@ -32,7 +34,10 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 			plusMinus(row.Difference, row.Noise), row.Verdict)
 	}
 	if sentences := r.Contrasts(); len(sentences) > 0 {
-		b.WriteString("\n- " + strings.Join(sentences, "\n- ") + "\n")
+		b.WriteString("\n")
+		for _, sentence := range sentences {
+			b.WriteString("- " + escaped(sentence) + "\n")
+		}
 	}
 
 	if seeds := r.Seeds(); len(seeds) > 0 {
@@ -40,6 +45,22 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		writeHead(&b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
 		for _, s := range seeds {
 			writeRow(&b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
+		}
+	}
+
+	if t := r.Transfer(); t != nil {
+		b.WriteString("\n## Teachers on other data\n\n")
+		writeHead(&b, append([]string{"teacher"}, t.Data...)...)
+		for _, row := range t.Rows {
+			cells := []string{row.Teacher}
+			for _, c := range row.Cells {
+				if c == nil {
+					cells = append(cells, "–")
+					continue
+				}
+				cells = append(cells, plusMinus(&c.Top1, &c.Error))
+			}
+			writeRow(&b, cells...)
 		}
 	}
 
@@ -96,7 +117,7 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		b.WriteString("\n## Charts\n\n")
 	}
 	for _, i := range images {
-		fmt.Fprintf(&b, "![%s](%s)\n\n", strings.NewReplacer("[", "(", "]", ")", "\n", " ").Replace(i.alt), i.name)
+		fmt.Fprintf(&b, "![%s](%s)\n\n", escaped(i.alt), i.name)
 	}
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
@@ -111,7 +132,7 @@ func writeHead(b *strings.Builder, cells ...string) {
 // writeRow writes a line of a table.
 func writeRow(b *strings.Builder, cells ...string) {
 	for _, c := range cells {
-		b.WriteString("| " + strings.NewReplacer("|", `\|`, "\n", " ").Replace(c) + " ")
+		b.WriteString("| " + escaped(c) + " ")
 	}
 	b.WriteString("|\n")
 }
@@ -131,3 +152,13 @@ func plusMinus(v, noise *float64) string {
 	}
 	return fixed(v, 2) + " ± " + fixed(noise, 2)
 }
+
+// escaped writes a text from a bucket so that it is no markup, in one line.
+func escaped(text string) string {
+	return markup.Replace(record.Printable(text))
+}
+
+// markup are the characters that begin something in Markdown or HTML within a line. An underscore
+// within a word begins nothing.
+var markup = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", "\\|",
+	" _", " \\_", "~", "\\~", "!", "\\!")

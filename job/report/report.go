@@ -6,6 +6,7 @@
 //	compare.go     our runs against the post's, and the settings in which runs differ
 //	contrast.go    our recipes against each other
 //	seeds.go       recipes with several seeds
+//	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time
@@ -33,6 +34,7 @@ type Report struct {
 	Read       time.Time
 	References []Reference    // the post's runs, in its order
 	Runs       []*history.Run // by preset in the order of the references, then by name
+	Probes     []history.Probe
 	Unreadable []history.Unreadable
 	Progress   *Progress // of a report of one run in progress
 }
@@ -57,7 +59,11 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Unreadable: unreadable}
+	probes, damaged, err := history.ReadProbes(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: append(unreadable, damaged...)}
 	r.sort()
 	return r, nil
 }

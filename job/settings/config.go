@@ -81,7 +81,7 @@ type Config struct {
 	Teacher    TeacherName `desc:"What cijepa probe probes: runs/NAME (of BUCKET; its end), runs/NAME@STEP (a checkpoint that is kept), or the URL of a safetensors file; empty: RUN."`
 
 	Backend      string        `desc:"GoMLX backend: go:parallelism=64 (no GPU needed), or xla:/path/of/xla_cuda_plugin.so with its options."`
-	CacheDir     string        `desc:"Folder of the shard cache; file:// shards are read in place."`
+	CacheDir     string        `desc:"Folder of the shard cache and of compiled programs; empty: cijepa in the user's cache folder. file:// shards are read in place."`
 	CacheSize    Bytes         `desc:"Most bytes of the shard cache, such as 20GB; 0: as much as the shards need."`
 	BadLimit     float64       `desc:"Share of undecodable images above which the run stops."`
 	SaveEvery    time.Duration `desc:"Time between checkpoints."`
@@ -112,7 +112,7 @@ func Defaults() Config {
 			Window: 16, CropScale: Range{0.3, 1},
 			ProbeEpochs: 10, ProbeBatch: 256, ProbeLR: 3e-3, ProbeCropScale: Range{0.08, 1}, KNNK: 20,
 		},
-		Backend: "go:parallelism=64", CacheDir: "/tmp/cijepa", BadLimit: 0.001,
+		Backend: "go:parallelism=64", BadLimit: 0.001,
 		SaveEvery: 5 * time.Minute, KeepEvery: 50, StopGrace: 15 * time.Second,
 		RetryTimeout: 10 * time.Minute, LogEvery: 50, EvalEvery: 5,
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
@@ -53,6 +54,9 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	if c.Run == "" {
 		c.Run = fmt.Sprintf("%s-s%d", c.Preset, c.Seed)
 	}
+	if c.CacheDir == "" {
+		c.CacheDir = defaultCacheDir()
+	}
 	if c.DataBucket == "" {
 		c.DataBucket = c.Bucket
 	}
@@ -76,6 +80,15 @@ func TrainerServer() (server struct{ URL, CACert, Token string }) {
 	server.CACert = os.Getenv("KUBEFLOW_TRAINER_SERVER_CA_CERT")
 	server.Token = os.Getenv("KUBEFLOW_TRAINER_SERVER_TOKEN")
 	return server
+}
+
+// defaultCacheDir is a folder that no other user can prepare, or, without a home, one that shows to
+// whom it belongs.
+func defaultCacheDir() string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "cijepa")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("cijepa-%d", os.Geteuid()))
 }
 
 // XLAFlags is the environment variable in which XLA reads its flags.

@@ -25,6 +25,7 @@ func TestDefaultsAreTheBestRun(t *testing.T) {
 	}
 	want := Defaults()
 	want.Bucket, want.DataBucket, want.Run = "mem://", "mem://", "R-A05-B08-s0"
+	want.CacheDir = defaultCacheDir()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -1,7 +1,7 @@
 package settings
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,45 +16,46 @@ type RunRecord = record.RunRecord[Recipe]
 // Result is result.json as this package writes it.
 type Result = record.Result[Recipe]
 
-// errNoRecord is JSON that is no record of this program.
-var errNoRecord = errors.New("it names no version of its format")
-
-// ReadRunRecord reads run.json. The key is for messages. Text that is no record is
-// storage.ErrCorrupt, a record of another version of the format is an *Error.
+// ReadRunRecord reads run.json. The key is for messages. Bytes that record.Seal would not have
+// written, and a micro-batch that no run can have, are storage.ErrCorrupt. A record of another
+// version of the format is an *Error.
 func ReadRunRecord(text []byte, key string) (r RunRecord, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
-		err = errNoRecord
+	err = readSealed(text, &r, key, "put a copy back, or begin anew under another "+Variable("Run"))
+	if micro := r.Recipe.MicroBatch; err == nil && micro != 0 && (micro < 0 || r.Recipe.Batch%micro != 0) {
+		err = fmt.Errorf("%s: %w: its micro-batch %d is no divisor of its batch %d; put a copy back, or begin anew under another %s",
+			key, storage.ErrCorrupt, micro, r.Recipe.Batch, Variable("Run"))
 	}
-	if err != nil {
-		return r, fmt.Errorf("%s: %w: %w; put a copy back, or begin anew under another %s",
-			key, storage.ErrCorrupt, err, Variable("Run"))
-	}
-	return r, checkVersion(r.Version, key)
+	return r, err
 }
 
-// ReadResult reads result.json and checks that it is of this recipe. The key is for messages. Text
-// that is no result is storage.ErrCorrupt; another recipe or version of the format is an *Error.
+// ReadResult reads result.json and checks that it is of this recipe. The key is for messages. Bytes
+// that record.Seal would not have written are storage.ErrCorrupt; another recipe or version of the
+// format is an *Error.
 func ReadResult(recipe Recipe, text []byte, key string) (r Result, err error) {
-	if err = json.Unmarshal(text, &r); err == nil && r.Version == 0 {
-		err = errNoRecord
-	}
-	if err != nil {
-		return r, fmt.Errorf("%s: %w: %w; delete it, and the run writes it again", key, storage.ErrCorrupt, err)
-	}
-	if err := checkVersion(r.Version, key); err != nil {
+	if err = readSealed(text, &r, key, "delete it, and the run writes it again"); err != nil {
 		return r, err
 	}
 	return r, Conflicts(RunRecord{Recipe: recipe}, RunRecord{Recipe: r.Recipe}, key)
 }
 
-// checkVersion refuses an object that another version of the program wrote, as this one may misread
-// it.
-func checkVersion(version int, key string) error {
-	if version == record.Version {
-		return nil
+// readSealed decodes a record and refuses all bytes but those that record.Seal writes of it: a key
+// in another case or a key that stands twice would be read, and is not what was written.
+func readSealed(text []byte, to any, key, advice string) error {
+	err := record.Unseal(text, to)
+	if version := (*record.VersionError)(nil); errors.As(err, &version) {
+		return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): "+
+			"go on with that one, or choose another name", key, version.Version, record.Version))
 	}
-	return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): "+
-		"go on with that one, or choose another name", key, version, record.Version))
+	if err == nil {
+		var again []byte
+		if again, err = record.Seal(to); err == nil && !bytes.Equal(again, text) {
+			err = errors.New("it is not as cijepa writes it")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w; %s", key, storage.ErrCorrupt, err, advice)
+	}
+	return nil
 }
 
 // Conflicts returns an *Error with every setting of want that differs from the recipe stored under

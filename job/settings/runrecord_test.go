@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -14,11 +15,11 @@ import (
 // corrupt, and the error says what to do. One of another recipe or version is a settings error.
 func TestForeignRecordsAreRefused(t *testing.T) {
 	recipe := Defaults().Recipe
-	whole, err := json.Marshal(RunRecord{Version: record.Version, Recipe: recipe})
+	whole, err := record.Seal(RunRecord{Version: record.Version, Recipe: recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := json.Marshal(Result{Version: record.Version, Recipe: recipe})
+	result, err := record.Seal(Result{Version: record.Version, Recipe: recipe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +48,71 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 	recipe.Seed, recipe.Depths = 7, span(0, 11)
 	if _, err := ReadResult(recipe, result, "k"); !errors.As(err, &faults) || len(faults.Faults) != 2 {
 		t.Errorf("a result of another recipe: %v", err)
+	}
+}
+
+// TestEveryFlippedBitOfARecordIsFound: no flipped bit of run.json or result.json is read as another setting, or as "done
+// already".
+func TestEveryFlippedBitOfARecordIsFound(t *testing.T) {
+	recipe := Defaults().Recipe
+	for what, v := range map[string]any{
+		"run.json": RunRecord{Version: record.Version, Recipe: recipe}, "result.json": Result{Version: record.Version, Recipe: recipe},
+	} {
+		text, err := record.Seal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func() (err error) {
+			if what == "run.json" {
+				_, err = ReadRunRecord(text, what)
+			} else {
+				_, err = ReadResult(recipe, text, what)
+			}
+			return err
+		}
+		if err := read(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range text {
+			for bit := range 8 {
+				text[i] ^= 1 << bit
+				if err := read(); !errors.Is(err, storage.ErrCorrupt) {
+					t.Fatalf("%s, byte %d, bit %d: %v", what, i, bit, err)
+				}
+				text[i] ^= 1 << bit
+			}
+		}
+	}
+}
+
+// TestRecordsAreReadStrictly: a record that somebody has edited, with a checksum that fits, is none unless the program could
+// have written it.
+func TestRecordsAreReadStrictly(t *testing.T) {
+	recipe := Defaults().Recipe
+	whole, err := record.Seal(RunRecord{Version: record.Version, Recipe: recipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _, _ := bytes.Cut(whole, []byte(",\n  \"sha256\""))
+	for what, edit := range map[string][2]string{
+		"nothing":                  {"", ""},
+		"unknown field":            {`"preset"`, `"colour": 3, "preset"`},
+		"key twice":                {`"MicroBatch": 0`, `"MicroBatch": 0, "MicroBatch": 8`},
+		"key in another case":      {`"MicroBatch"`, `"microBatch"`},
+		"missing key":              {`"MicroBatch": 0,`, ``},
+		"micro-batch, no divisor":  {`"MicroBatch": 0`, `"MicroBatch": 7`},
+		"micro-batch below zero":   {`"MicroBatch": 0`, `"MicroBatch": -8`},
+		"micro-batch beyond batch": {`"MicroBatch": 0`, `"MicroBatch": 1024`},
+	} {
+		edited := json.RawMessage(strings.Replace(string(body), edit[0], edit[1], 1) + "}")
+		text, err := record.Seal(edited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch _, err := ReadRunRecord(text, "run.json"); {
+		case what == "nothing" && err != nil, what != "nothing" && !errors.Is(err, storage.ErrCorrupt):
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -16,13 +16,14 @@ import (
 func (r *Run) LoadAt(ctx context.Context, phase string, step int64, load func(Checkpoint) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	newest, err := r.newestSequence(ctx)
+	sequences, err := r.sequences(ctx)
 	if err != nil {
 		return err
 	}
-	c := &chain{sequence: newest}
-	if newest > 0 {
-		if err := r.readChain(ctx, c); err != nil {
+	c := &chain{}
+	if len(sequences) > 0 {
+		c.sequence = sequences[0]
+		if err := r.readChain(ctx, c, sequences); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cijepa/cijepa/storage"
 )
@@ -87,37 +89,129 @@ func decodeManifest(data []byte) (*manifest, error) {
 	if again, err := m.encode(); err != nil || !bytes.Equal(again, data) {
 		return nil, fmt.Errorf("%w: not the bytes of a manifest", storage.ErrCorrupt)
 	}
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("%w: %v", storage.ErrCorrupt, err)
+	}
 	return m, nil
+}
+
+// validate refuses what no commit writes, although the checksum fits: a step below zero, and names
+// that lead out of the checkpoint's folder.
+func (m *manifest) validate() error {
+	if m.Step < 0 {
+		return fmt.Errorf("it is of step %d", m.Step)
+	}
+	if !isStateFolder(m.Folder) {
+		return fmt.Errorf("it names the folder %q", m.Folder)
+	}
+	for _, o := range m.Objects {
+		if !isPath(o.Key) || o.Size < 0 {
+			return fmt.Errorf("it names the object %q of %d bytes", o.Key, o.Size)
+		}
+	}
+	for _, x := range slices.Concat(m.Retained, m.Damaged) {
+		if x.Folder != "" && !isStateFolder(x.Folder) {
+			return fmt.Errorf("it names the folder %q", x.Folder)
+		}
+	}
+	return nil
+}
+
+// isStateFolder reports whether a folder is one below state/.
+func isStateFolder(folder string) bool {
+	name, ok := strings.CutPrefix(folder, "state/")
+	return ok && isName(name)
+}
+
+// isPath reports whether a part's name stays below its folder.
+func isPath(name string) bool {
+	for segment := range strings.SplitSeq(name, "/") {
+		if !isName(segment) {
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether a name is one segment of a key.
+func isName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsFunc(name, func(r rune) bool {
+		return r == '/' || r == '\\' || r < ' ' || r == 0x7f || r == utf8.RuneError
+	})
 }
 
 func (r *Run) manifestKey(sequence int64) string {
 	return fmt.Sprintf("%smanifest/%012d.json", r.root, sequence)
 }
 
-// newestSequence returns the highest sequence number of the run, 0 if there is none. The listing
-// may be stale, so the numbers after the highest one listed are read until one is missing.
+// maxSequence is the last number that a run can have: keys have 12 digits. At one checkpoint a
+// second it is 30,000 years away.
+const maxSequence = 999_999_999_998
+
+// newestSequence returns the highest sequence number of the run, 0 if there is none.
 func (r *Run) newestSequence(ctx context.Context) (int64, error) {
+	sequences, err := r.sequences(ctx)
+	if err != nil || len(sequences) == 0 {
+		return 0, err
+	}
+	return sequences[0], nil
+}
+
+// sequences returns the sequence numbers of the run's manifests, the highest first. The listing may
+// be stale, so the numbers after the highest one listed are read until one is missing.
+//
+// The numbers of a run have no gap. So an unreadable manifest right above a gap is a stray object,
+// which somebody else has put there: it is left out, with a warning, as long as there are others.
+func (r *Run) sequences(ctx context.Context) ([]int64, error) {
 	prefix := r.root + "manifest/"
 	keys, err := r.bucket.List(ctx, prefix)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var highest int64
+	var listed []int64
 	for _, key := range keys {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(key, prefix), ".json")
-		if n, err := strconv.ParseInt(name, 10, 64); ok && err == nil && len(name) == 12 {
-			highest = max(highest, n)
+		if n, err := strconv.ParseInt(name, 10, 64); ok && err == nil && len(name) == 12 && n > 0 {
+			listed = append(listed, n)
+		}
+	}
+	slices.SortFunc(listed, func(a, b int64) int { return cmp.Compare(b, a) })
+	for i, n := range listed {
+		if i+1 == len(listed) {
+			break // nothing but strays, or nothing stray: the restore says whether any can be read
+		}
+		if n <= maxSequence && listed[i+1] == n-1 {
+			listed = listed[i:]
+			break
+		}
+		_, _, err := r.readManifest(ctx, n)
+		if err == nil && n <= maxSequence {
+			listed = listed[i:]
+			break
+		}
+		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+			return nil, err
+		}
+		r.log.Warn("a stray object among the manifests is passed over: its number is far above the one before it, "+
+			"and it is no manifest; delete it", "key", r.manifestKey(n), "before", listed[i+1], "error", err)
+		if i+2 == len(listed) {
+			listed = listed[i+1:]
+			break
 		}
 	}
 	for {
-		_, err := r.bucket.Get(ctx, r.manifestKey(highest+1))
+		next := int64(1)
+		if len(listed) > 0 {
+			next = listed[0] + 1
+		}
+		_, err := r.bucket.Get(ctx, r.manifestKey(next))
 		if errors.Is(err, storage.ErrNotFound) {
-			return highest, nil
+			return listed, nil
 		}
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) { // a damaged one exists
-			return 0, err
+			return nil, err
 		}
-		highest++
+		listed = slices.Insert(listed, 0, next)
 	}
 }
 
@@ -129,7 +223,8 @@ func (r *Run) readManifest(ctx context.Context, sequence int64) (m *manifest, su
 	for range 2 {
 		data, gerr := r.bucket.Get(ctx, key)
 		if errors.Is(gerr, storage.ErrNotFound) {
-			return nil, "", fmt.Errorf("reading %s: %w: it is gone: %v", key, storage.ErrCorrupt, gerr)
+			sum, err = "", fmt.Errorf("reading %s: %w: it is gone: %v", key, storage.ErrCorrupt, gerr)
+			continue
 		}
 		if gerr != nil {
 			return nil, "", gerr

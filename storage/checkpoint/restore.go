@@ -21,11 +21,11 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		newest, err := r.newestSequence(ctx)
+		sequences, err := r.sequences(ctx)
 		if err != nil {
 			return Position{}, err
 		}
-		c, position, err := r.restore(ctx, newest, load)
+		c, position, err := r.restore(ctx, sequences, load)
 		if err == nil && c.fallbacks == 0 {
 			r.setChain(c)
 			return position, nil
@@ -37,7 +37,7 @@ func (r *Run) Restore(ctx context.Context, load func(Checkpoint) error) (Positio
 		// deleted the checkpoint as no longer retained, and nothing is damaged.
 		if now, nerr := r.newestSequence(ctx); nerr != nil {
 			return Position{}, nerr
-		} else if now > newest {
+		} else if len(sequences) > 0 && now > sequences[0] || len(sequences) == 0 && now > 0 {
 			r.log.Warn("another attempt committed during the restore, starting over", "sequence", now)
 			continue
 		}
@@ -55,13 +55,14 @@ func (r *Run) setChain(c *chain) {
 	r.newestSequenceKnown.Store(c.sequence)
 }
 
-// restore loads the newest checkpoint that can be loaded, given the highest sequence number.
-func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) error) (*chain, Position, error) {
-	c := &chain{sequence: newest}
-	if newest == 0 {
-		return c, Position{}, r.warnOfOrphans(ctx)
+// restore loads the newest checkpoint that can be loaded, given the sequence numbers, the highest
+// first.
+func (r *Run) restore(ctx context.Context, sequences []int64, load func(Checkpoint) error) (*chain, Position, error) {
+	if len(sequences) == 0 {
+		return &chain{}, Position{}, r.warnOfOrphans(ctx)
 	}
-	if err := r.readChain(ctx, c); err != nil {
+	c := &chain{sequence: sequences[0]}
+	if err := r.readChain(ctx, c, sequences); err != nil {
 		return nil, Position{}, err
 	}
 	for _, candidate := range slices.Backward(slices.Clone(c.retained)) {
@@ -77,7 +78,7 @@ func (r *Run) restore(ctx context.Context, newest int64, load func(Checkpoint) e
 			"sequence", candidate.Sequence, "folder", r.root+candidate.Folder, "error", err)
 	}
 	return nil, Position{}, fmt.Errorf("restoring %s: %w: there are %d manifests but no checkpoint can be loaded; "+
-		"restore the bucket's objects or start a run under another name", r.root, storage.ErrCorrupt, newest)
+		"restore the bucket's objects or start a run under another name", r.root, storage.ErrCorrupt, len(sequences))
 }
 
 // warnOfOrphans warns of parts of checkpoints if there is no manifest. An attempt that was killed
@@ -96,9 +97,9 @@ func (r *Run) warnOfOrphans(ctx context.Context) error {
 
 // readChain fills c from the newest readable manifest. Unreadable manifests after it count as
 // damaged checkpoints.
-func (r *Run) readChain(ctx context.Context, c *chain) error {
+func (r *Run) readChain(ctx context.Context, c *chain, sequences []int64) error {
 	var unreadable []retained
-	for sequence := c.sequence; sequence > 0; sequence-- {
+	for _, sequence := range sequences {
 		m, sum, err := r.readManifest(ctx, sequence)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			return err
@@ -118,7 +119,7 @@ func (r *Run) readChain(ctx context.Context, c *chain) error {
 		c.fallbacks = len(unreadable)
 		return nil
 	}
-	return fmt.Errorf("restoring %s: %w: none of its %d manifests can be read", r.root, storage.ErrCorrupt, c.sequence)
+	return fmt.Errorf("restoring %s: %w: none of its %d manifests can be read", r.root, storage.ErrCorrupt, len(sequences))
 }
 
 // fallBack moves a checkpoint from the retained to the damaged ones and counts it.

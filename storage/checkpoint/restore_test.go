@@ -315,3 +315,74 @@ func TestRestoreWithoutTheRightToReadFails(t *testing.T) {
 		})
 	}
 }
+
+// A stray object with a number far above the run's manifests is passed over: it is neither walked
+// down from, one request at a time, nor counted as a checkpoint.
+func TestStrayManifestNumberIsPassedOver(t *testing.T) {
+	for _, number := range []string{"000001000000", "999999999999"} {
+		b := storagetest.Memory(t)
+		r, _ := mustRestore(t, b, "pod-a")
+		for step := int64(1); step <= 3; step++ {
+			mustCommit(t, r, step, false)
+		}
+		if _, err := b.Create(t.Context(), "runs/test/manifest/"+number+".json", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		next, p := mustRestore(t, b, "pod-b")
+		if p.Step != 3 || p.Sequence != 3 {
+			t.Fatalf("%s: restored %+v, want step 3 of manifest 3", number, p)
+		}
+		if p := mustCommit(t, next, 4, false); p.Sequence != 4 {
+			t.Errorf("%s: committed manifest %d, want 4", number, p.Sequence)
+		}
+		if _, p := mustRestore(t, b, "pod-c"); p.Sequence != 4 || next.Fallbacks() != 0 {
+			t.Errorf("%s: restored %+v after %d fallbacks", number, p, next.Fallbacks())
+		}
+	}
+}
+
+// A run of which nothing but a stray manifest is left never starts from nothing.
+func TestLoneStrayManifestIsDamage(t *testing.T) {
+	b := storagetest.Memory(t)
+	if _, err := b.Create(t.Context(), "runs/test/manifest/999999999999.json", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenRun(b, "test", "pod", nil).Restore(t.Context(), readParts(t)); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A manifest with a checksum that fits, and names that lead elsewhere, is damage.
+func TestManifestThatNamesOtherFoldersIsDamage(t *testing.T) {
+	for what, change := range map[string]func(*manifest){
+		"folder above":     func(m *manifest) { m.Folder = "state/.." },
+		"folder elsewhere": func(m *manifest) { m.Folder = "state/../../other" },
+		"folder of none":   func(m *manifest) { m.Folder = "" },
+		"part above":       func(m *manifest) { m.Objects[0].Key = ".." },
+		"part elsewhere":   func(m *manifest) { m.Objects[0].Key = "../x/student.safetensors" },
+		"negative size":    func(m *manifest) { m.Objects[0].Size = -1 },
+		"negative step":    func(m *manifest) { m.Step = -1 },
+		"retained above":   func(m *manifest) { m.Retained = []retained{{Sequence: 1, Folder: "state/.."}} },
+	} {
+		b := storagetest.Memory(t)
+		r, _ := mustRestore(t, b, "pod-a")
+		mustCommit(t, r, 1, false)
+		mustCommit(t, r, 2, false)
+		m, _, err := r.readManifest(t.Context(), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Sequence, m.Previous = 3, r.chain.checksum
+		change(m)
+		text, err := m.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Create(t.Context(), "runs/test/manifest/000000000003.json", text); err != nil {
+			t.Fatal(err)
+		}
+		if _, p := mustRestore(t, b, "pod-b"); p.Step != 2 {
+			t.Errorf("%s: restored %+v, want step 2", what, p)
+		}
+	}
+}

@@ -44,6 +44,8 @@ func (r *Run) collectGarbage(ctx context.Context, own string) {
 		r.log.Warn("retention could not list the checkpoints", "error", err)
 		return
 	}
+	committed := lastModified(entriesBelow(entries, r.root+own)) // by the store's clock, as the times of the orphans are
+	r.removeTemporary(ctx, committed)
 	folders := make(map[string][]storage.Entry)
 	for _, e := range entries {
 		if name, _, ok := strings.Cut(strings.TrimPrefix(e.Key, r.root+"state/"), "/"); ok {
@@ -57,7 +59,6 @@ func (r *Run) collectGarbage(ctx context.Context, own string) {
 		live[x.Folder] = true
 		nameless = nameless || x.Folder == ""
 	}
-	committed := lastModified(folders[own]) // by the store's clock, as the times of the orphans are
 	for folder, objects := range folders {
 		orphan := !nameless && !committed.IsZero() && committed.Sub(lastModified(objects)) >= orphanAge
 		if live[folder] || !orphan && !slices.Contains(r.garbage, folder) {
@@ -67,6 +68,40 @@ func (r *Run) collectGarbage(ctx context.Context, own string) {
 			return
 		}
 	}
+}
+
+// removeTemporary deletes the files that killed writers have left beside the run's records in a
+// file:// bucket, once they are a day older than the newest commit. Those below state/ go with their
+// folders.
+func (r *Run) removeTemporary(ctx context.Context, committed time.Time) {
+	if _, ok := r.bucket.LocalPath(r.root); !ok || committed.IsZero() {
+		return
+	}
+	for _, folder := range []string{"manifest/", "metrics/", "programs/"} {
+		entries, err := r.bucket.ListEntries(ctx, r.root+folder)
+		if err != nil {
+			r.log.Warn("retention could not list a folder", "folder", r.root+folder, "error", err)
+			return
+		}
+		for _, e := range entries {
+			if !e.Temporary || committed.Sub(e.Modified) < orphanAge {
+				continue
+			}
+			if err := r.bucket.Delete(ctx, e.Key); err != nil {
+				r.log.Warn("retention could not delete a temporary file", "key", e.Key, "error", err)
+			}
+		}
+	}
+}
+
+// entriesBelow returns the entries of a folder.
+func entriesBelow(entries []storage.Entry, folder string) (below []storage.Entry) {
+	for _, e := range entries {
+		if strings.HasPrefix(e.Key, folder+"/") {
+			below = append(below, e)
+		}
+	}
+	return below
 }
 
 func lastModified(entries []storage.Entry) (newest time.Time) {

@@ -2,7 +2,10 @@ package checkpoint
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,4 +133,42 @@ func TestSleepingAttemptDeletesNothingOfOthers(t *testing.T) {
 			t.Errorf("the sleeper committed again: %v", err)
 		}
 	})
+}
+
+// Temporary files that a kill leaves beside manifests, metrics and programs of a file:// bucket go
+// with a commit once they are a day old, and not before.
+func TestTemporaryFilesGoAfterADay(t *testing.T) {
+	dir := t.TempDir()
+	b := storagetest.Open(t, "file://"+dir, storage.Options{})
+	r, _ := mustRestore(t, b, "pod")
+	mustCommit(t, r, 1, false)
+	var old, young []string
+	for _, folder := range []string{"manifest", "metrics", "programs"} {
+		if err := os.MkdirAll(filepath.Join(dir, "runs/test", folder), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for i, files := range []*[]string{&old, &young} {
+			name := filepath.Join(dir, "runs/test", folder, "000000000009.json.0123456789abcde"+strconv.Itoa(i)+".tmp")
+			if err := os.WriteFile(name, []byte("half"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			*files = append(*files, name)
+		}
+	}
+	for _, name := range old {
+		if err := os.Chtimes(name, time.Time{}, time.Now().Add(-25*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustCommit(t, r, 2, false)
+	for _, name := range old {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range young {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -131,3 +131,32 @@ func TestRecordNamesTheMissingRight(t *testing.T) {
 		}
 	}
 }
+
+// A record that the store falsely calls missing, once, is found, and so is the result.
+func TestFalselyMissingRecordIsAskedForAgain(t *testing.T) {
+	store := storagetest.NewStore(t)
+	b := store.Open(storage.Options{})
+	r := OpenRun(b, "test", "pod", nil)
+	if _, err := r.Begin(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Finish(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func() ([]byte, error){
+		"run.json":    func() ([]byte, error) { return r.Record(t.Context()) },
+		"result.json": func() ([]byte, error) { return r.Result(t.Context()) },
+	} {
+		missing := 0
+		store.Plan(func(c storagetest.Call) storagetest.Fault {
+			if c.Op == storagetest.Read && strings.HasSuffix(c.Key, name) && missing == 0 {
+				missing++
+				return storagetest.Missing
+			}
+			return storagetest.None
+		})
+		if text, err := read(); err != nil || string(text) != "{}" || missing != 1 {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}

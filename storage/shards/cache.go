@@ -81,7 +81,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 		c.splits[name] = split
 	}
 	if !inPlace {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the cache: %w; "+
 				"choose a directory on a local disk that this process may write to", err)
 		}
@@ -99,7 +99,7 @@ func NewCache(d *Dataset, dir string, limit int64, log *slog.Logger) (*Cache, er
 func (c *Cache) findOnDisk() {
 	for _, split := range c.splits {
 		for _, shard := range split.shards {
-			if info, err := os.Stat(c.shardPath(shard.Shard)); err == nil && info.Size() == shard.Size {
+			if info, err := os.Lstat(c.shardPath(shard.Shard)); err == nil && info.Size() == shard.Size {
 				shard.state = onDisk
 				c.used += shard.diskSize
 			}

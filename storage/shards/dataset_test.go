@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
@@ -117,4 +118,36 @@ func TestDatasetMayBeLinked(t *testing.T) {
 		!strings.Contains(err.Error(), shard+" has 1000 bytes") {
 		t.Errorf("compared: %v", err)
 	}
+}
+
+// An index or a shard that the store falsely calls missing, once, is found.
+func TestFalselyMissingObjectsAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, b, _ := storePacked(t, 50)
+		missed := map[string]bool{}
+		store.Plan(func(c storagetest.Call) storagetest.Fault {
+			if c.Op == storagetest.Read && !missed[c.Key] {
+				missed[c.Key] = true
+				return storagetest.Missing
+			}
+			return storagetest.None
+		})
+		d, err := OpenDataset(t.Context(), b, "d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache(t, d, t.TempDir(), 0)
+		for i := range d.Index.Splits["train"] {
+			file, err := c.fetch(t.Context(), &d.Index.Splits["train"][i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := file.close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(missed) != 1+len(d.Index.Splits["train"]) {
+			t.Errorf("missed were %v", missed)
+		}
+	})
 }

@@ -113,6 +113,15 @@ func (c *Cache) logPulled() {
 func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	object := c.dataset.object(shard)
 	file, err := c.openOrDownload(ctx, shard, object)
+	if errors.Is(err, storage.ErrNotFound) { // some stores answer 404 while they are in trouble
+		c.log.Warn("a shard is not there and is asked for once more", "shard", shard.Name, "error", err)
+		select {
+		case <-time.After(missingWait):
+			file, err = c.openOrDownload(ctx, shard, object)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		err = fmt.Errorf("%s: %w: the index names it, but it is gone: %v; %s",
@@ -123,10 +132,13 @@ func (c *Cache) fetch(ctx context.Context, shard *Shard) (*shardFile, error) {
 	return file, err
 }
 
+// missingWait is the wait before a missing shard is asked for again.
+const missingWait = time.Second
+
 // openOrDownload is fetch without its advice in the errors.
 func (c *Cache) openOrDownload(ctx context.Context, shard *Shard, object storage.Object) (*shardFile, error) {
 	if c.dataset.InPlace() {
-		file, err := openShard(c.dataset.file(shard), shard.Size, shard.SHA256)
+		file, err := openShard(c.dataset.file(shard), shard.Size, shard.SHA256, false)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("%w: %w", storage.ErrNotFound, err)
@@ -141,7 +153,7 @@ func (c *Cache) openOrDownload(ctx context.Context, shard *Shard, object storage
 	}
 	whole := c.shardPath(shard)
 	for {
-		file, err := openShard(whole, shard.Size, shard.SHA256)
+		file, err := openShard(whole, shard.Size, shard.SHA256, true)
 		switch {
 		case err == nil:
 			return file, nil
@@ -176,7 +188,7 @@ func (c *Cache) download(ctx context.Context, name string, object storage.Object
 	if err != nil || file == nil {
 		return nil, err
 	}
-	if _, err := os.Stat(whole); err == nil { // another process finished it before this one made its part file
+	if _, err := os.Lstat(whole); err == nil { // another process finished it before this one made its part file
 		return nil, errors.Join(os.Remove(part), file.Close())
 	}
 	start := time.Now()
@@ -253,7 +265,7 @@ func (d *download) resume(ctx context.Context) error {
 			return err
 		}
 		// The revision is written before the first byte, so that a part file never lacks it.
-		if err := os.WriteFile(d.revisionFile, []byte(revision), 0o666); err != nil {
+		if err := writeOwn(d.revisionFile, []byte(revision)); err != nil {
 			return err
 		}
 	}
@@ -269,6 +281,16 @@ func (d *download) resume(ctx context.Context) error {
 			storage.ErrCorrupt, d.file.Name(), d.stored, d.object.Size))
 	}
 	return nil
+}
+
+// writeOwn replaces the content of a file of the cache.
+func writeOwn(name string, content []byte) error {
+	file, err := openOwn(name)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Truncate(int64(len(content))), file.Close())
 }
 
 // receive downloads the object from the end of the file on.

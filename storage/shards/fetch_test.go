@@ -18,7 +18,7 @@ import (
 // Faults in every third call cost no shard and leave no part files.
 func TestDownloadsSurviveFaults(t *testing.T) {
 	for _, fault := range []storagetest.Fault{storagetest.Refused, storagetest.Cut, storagetest.CutQuietly,
-		storagetest.Flipped, storagetest.Denied, storagetest.Silent} {
+		storagetest.Flipped, storagetest.Denied, storagetest.Missing, storagetest.Silent} {
 		t.Run(string(fault), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, b, d := storePacked(t, 50)

@@ -3,6 +3,7 @@ package shards
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -147,4 +148,19 @@ func FuzzParseIndex(f *testing.F) {
 			t.Fatalf("what was read cannot be read again: %v", err)
 		}
 	})
+}
+
+// An index with more classes than a probe can have is invalid.
+func TestIndexWithTwoMillionClassesIsInvalid(t *testing.T) {
+	ix := Index{Version: IndexVersion, Classes: make([]string, 2_000_000)}
+	for i := range ix.Classes {
+		ix.Classes[i] = strconv.Itoa(i)
+	}
+	data, err := ix.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseIndex(data); err == nil || !strings.Contains(err.Error(), "2000000 classes are more than") {
+		t.Errorf("%v", err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,11 +36,18 @@ var (
 )
 
 // openShard opens a local file and checks its size and checksum.
-func openShard(name string, size int64, sum string) (*shardFile, error) {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // opening a pipe waits for its writer
+//
+// In a bucket, links are followed: a packed dataset may be laid out of them. In the cache they are
+// not, because none of its files is one.
+func openShard(name string, size int64, sum string, inCache bool) (*shardFile, error) {
+	look, flags := os.Stat, os.O_RDONLY
+	if inCache {
+		look, flags = os.Lstat, os.O_RDONLY|unix.O_NOFOLLOW
+	}
+	if info, err := look(name); err == nil && !info.Mode().IsRegular() { // opening a pipe waits for its writer
 		return nil, fmt.Errorf("%s is no regular file: %w", name, errDamaged)
 	}
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, flags, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +166,7 @@ func (f *shardFile) remove() error {
 
 // removeOnDisk deletes a file that is not open here, unless another process has it open.
 func removeOnDisk(name string) error {
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -196,10 +204,10 @@ const lockPoll = 50 * time.Millisecond
 // downloads it. The lock ends when the file is closed or its process dies. It returns nil if
 // another process has turned the file into a whole shard meanwhile.
 func lockPart(ctx context.Context, name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	file, err := openOwn(name)
 	if errors.Is(err, os.ErrNotExist) { // somebody has deleted the folder
-		if err = os.MkdirAll(filepath.Dir(name), 0o777); err == nil {
-			file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			file, err = openOwn(name)
 		}
 	}
 	if err != nil {
@@ -227,13 +235,38 @@ func lockPart(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
+// openOwn opens a file of the cache for writing. A link, or a file that has another name as well,
+// leads to a file that is none of the cache's: it is an error.
+func openOwn(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, notOwnError(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && (int(stat.Uid) != os.Geteuid() || stat.Nlink > 1) {
+		return nil, errors.Join(notOwnError(name), file.Close())
+	}
+	return file, nil
+}
+
+func notOwnError(name string) error {
+	return fmt.Errorf("%s is no file of this cache: somebody else has put it there; "+
+		"delete it, or choose another folder for the cache", name)
+}
+
 // hasName reports whether the name still belongs to the open file.
 func hasName(file *os.File, name string) (bool, error) {
 	opened, err := file.Stat()
 	if err != nil {
 		return false, err
 	}
-	named, err := os.Stat(name)
+	named, err := os.Lstat(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}

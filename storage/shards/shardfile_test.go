@@ -3,6 +3,8 @@ package shards
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,4 +77,31 @@ func TestChangedCacheFileIsDownloadedAgain(t *testing.T) {
 		t.Errorf("error %v, want ErrUnreachable", err)
 	}
 	viewAll(t, trainSplit(t, newCache(t, d, dir, 0)), storagetest.Snapshot(t, b))
+}
+
+// Links in the cache, of other users or not, are not followed: what they lead to stays as it is.
+func TestLinksInTheCacheAreNotFollowed(t *testing.T) {
+	_, _, d := storePacked(t, 20)
+	shard := &d.Index.Splits["train"][0]
+	victim := filepath.Join(t.TempDir(), "victim")
+	for _, ending := range []string{".tar", ".part", ".part.etag"} {
+		for _, link := range []func(string, string) error{os.Symlink, os.Link} {
+			if err := os.WriteFile(victim, []byte("of somebody else"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := newCache(t, d, t.TempDir(), 0)
+			if err := link(victim, filepath.Join(c.dir, shard.SHA256+ending)); err != nil {
+				t.Fatal(err)
+			}
+			file, err := c.fetch(t.Context(), shard)
+			if err == nil {
+				err = file.close()
+			} else if !strings.Contains(err.Error(), "no file of this cache") {
+				t.Errorf("%s: %v", ending, err)
+			}
+			if text, rerr := os.ReadFile(victim); rerr != nil || string(text) != "of somebody else" {
+				t.Errorf("%s: %q, %v, after %v", ending, text, rerr, err)
+			}
+		}
+	}
 }

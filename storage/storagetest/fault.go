@@ -48,6 +48,7 @@ const (
 	Stale           Fault = "stale"             // a listing lags behind
 	Denied          Fault = "denied"            // 403
 	DeniedAsMissing Fault = "denied-as-missing" // 403 that gcsblob calls NotFound
+	Missing         Fault = "missing"           // a read says that the object does not exist
 	Silent          Fault = "silent"            // no answer until the caller gives up
 	Stalled         Fault = "stalled"           // a read or an upload stops in its middle until the caller gives up
 	Slow            Fault = "slow"              // the answer takes slowness
@@ -62,7 +63,7 @@ const Unconditional Fault = "unconditional"
 func Faults() []Fault {
 	return []Fault{
 		Refused, Unanswered, UnansweredTwice, Conflict, Torn, Cut, CutQuietly, Flipped, BadSum, Stale,
-		Denied, DeniedAsMissing, Silent, Stalled, Slow, Thin,
+		Denied, DeniedAsMissing, Missing, Silent, Stalled, Slow, Thin,
 	}
 }
 
@@ -82,7 +83,7 @@ func (f Fault) Applies(c Call) bool {
 		return c.Op == Write
 	case Stalled:
 		return c.Op == Read || c.Op == Write
-	case Cut, CutQuietly, Flipped, BadSum:
+	case Cut, CutQuietly, Flipped, BadSum, Missing:
 		return c.Op == Read
 	case Stale:
 		return c.Op == List
@@ -103,6 +104,8 @@ func (f Fault) before(ctx context.Context, c Call) error {
 		return &smithy.GenericAPIError{Code: "AccessDenied", Message: "not today"}
 	case DeniedAsMissing:
 		return &googleapi.Error{Code: http.StatusForbidden, Message: "permission denied on resource (or it may not exist)"}
+	case Missing:
+		return &smithy.GenericAPIError{Code: "NoSuchKey", Message: "the specified key does not exist"}
 	case BadSum:
 		return errors.New("storage: bad CRC on read: got 1, want 2")
 	case Silent:

@@ -38,10 +38,14 @@ func (b Bucket) Put(key string, text []byte) {
 	}
 }
 
-// PutJSON writes a value as an object.
-func (b Bucket) PutJSON(key string, v any) {
+// PutRecord writes a run.json or a result.json.
+func (b Bucket) PutRecord(key string, v any) {
 	b.t.Helper()
-	b.Put(key, encode(b.t, v))
+	text, err := record.Seal(v)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Put(key, text)
 }
 
 // PutLines writes an object of metrics/.
@@ -110,8 +114,8 @@ func Record(preset string, seed int) record.RunRecord[map[string]any] {
 func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 	b.t.Helper()
 	folder := "runs/" + name + "/"
-	b.PutJSON(folder+"run.json", Record(preset, seed))
-	b.PutJSON(folder+"result.json", record.Result[map[string]any]{
+	b.PutRecord(folder+"run.json", Record(preset, seed))
+	b.PutRecord(folder+"result.json", record.Result[map[string]any]{
 		Version: record.Version, Run: name, Preset: preset, PostTop1: Value(70.06),
 		Data: record.Data{ValidationSamples: 5000},
 		Metrics: record.Metrics{
@@ -133,7 +137,7 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 // damaged, and one alarm was raised twice over the same update.
 func (b Bucket) PutInterrupted(preset string) {
 	b.t.Helper()
-	b.PutJSON("runs/open/run.json", Record(preset, 3))
+	b.PutRecord("runs/open/run.json", Record(preset, 3))
 	metrics := "runs/open/metrics/"
 	attempt := func(file string, hour int, from, step int64) {
 		PutLines(b, metrics+"attempt-"+file+".jsonl",

@@ -12,9 +12,6 @@ import (
 	"sync"
 )
 
-// maxJPEGPixels limits a JPEG image: image/jpeg decodes it whole.
-const maxJPEGPixels = maxWholePixels
-
 // codec decodes JPEG files and resizes, without cgo. image/jpeg's inverse DCT differs from
 // libjpeg's by a level here and there; Pillow's upsampling, colours and resize follow in Go.
 type codec struct {

@@ -23,10 +23,6 @@ import (
 	"unsafe"
 )
 
-// maxJPEGPixels limits a JPEG image, of which a few rows are in memory at a time. turbo_decode.c
-// has a limit of its own for progressive ones.
-const maxJPEGPixels = maxPixels
-
 // codec decodes JPEG files with libjpeg-turbo and resizes as Pillow does, in C. It must be closed
 // to free C's memory. C keeps no pointer to Go memory between calls.
 type codec struct {

@@ -158,25 +158,6 @@ func withoutSegments(file []byte, marker byte) []byte {
 	}
 }
 
-// TestProgressiveBombsAreRefused: small files that ask for endless scans, or for the coefficients
-// of 30,000 x 2,000 pixels.
-func TestProgressiveBombsAreRefused(t *testing.T) {
-	file := readFile(t, "testdata/golden/progressive.jpg")
-	if _, _, err := Verify(withSize(file, 30000, 2000)); err == nil || !strings.Contains(err.Error(), "several scans") {
-		t.Errorf("60 million pixels in several scans: %v", err)
-	}
-	first := bytes.Index(file, []byte("\xff\xda"))
-	next := first + 2 + bytes.Index(file[first+2:], []byte("\xff\xc4")) // the tables of the second scan
-	many := bytes.Clone(file[:first])
-	for range 120 {
-		many = append(many, file[first:next]...)
-	}
-	many = append(many, 0xff, 0xd9)
-	if _, _, err := Verify(many); err == nil || !strings.Contains(err.Error(), "too many scans") {
-		t.Errorf("120 scans: %v", err)
-	}
-}
-
 // TestLargeImageTakesLittleMemory decodes the largest legal image. Its body is that of a small one,
 // so decoding ends early.
 func TestLargeImageTakesLittleMemory(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 const (
 	maxBytes       = 64 << 20 // of an encoded image
 	maxSide        = 65500    // pixels; libjpeg's limit. A table of coefficients grows with the side
-	maxPixels      = 64 << 20 // of an image that is decoded a few rows at a time
-	maxWholePixels = 16 << 20 // of an image that must be decoded whole
+	maxPixels      = 64 << 20 // of a JPEG image
+	maxWholePixels = 16 << 20 // of a PNG or WebP image, of which a pixel may take eight bytes
 )
 
 // format is an encoding, recognised by the first bytes: ImageNet has a PNG file named .JPEG.
@@ -65,8 +65,10 @@ func (d *Decoder) Size(encoded []byte) (width, height int, err error) {
 	limit := maxWholePixels
 	switch sniff(encoded) {
 	case jpegFormat:
-		width, height, err = d.codec.size(encoded)
-		limit = maxJPEGPixels
+		if width, height, err = d.codec.size(encoded); err == nil {
+			err = checkJPEG(encoded)
+		}
+		limit = maxPixels
 	case pngFormat:
 		var c image.Config
 		c, err = png.DecodeConfig(bytes.NewReader(encoded))

@@ -10,7 +10,8 @@
 // Files in reading order:
 //
 //	crop.go                          Crop, a recipe, and View, the square it places on one image
-//	decoder.go                       Decoder: limits, Size, Cut; Verify
+//	decoder.go                       Decoder: Size, Cut; Verify
+//	limits.go                        scans and memory of a JPEG image, for both decoders
 //	filter.go, coefficients.go       the kernels of a resize and Pillow's table of their weights
 //	codec_turbo.go, turbo.h          JPEG and resize with cgo, through the two C files:
 //	turbo_decode.c, turbo_resize.c   a region of a JPEG file; the resize, scalar and AVX2
