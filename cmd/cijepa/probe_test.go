@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +100,7 @@ func TestProbeOfARunGivesItsFigures(t *testing.T) {
 	if code, log := probed(t, bucket, "CIJEPA_TEACHER=runs/tiny"); code != 0 || !strings.Contains(log, "done already") {
 		t.Errorf("once more: exit %d\n%s", code, log)
 	}
+	tableOfTheREADME(t, folder, elsewhere, run)
 	after := listing(t, filepath.Join(folder, "runs"))
 	for name := range after {
 		if strings.HasPrefix(name, "tiny/probes/") || strings.HasPrefix(name, "other/") {
@@ -105,6 +109,30 @@ func TestProbeOfARunGivesItsFigures(t *testing.T) {
 	}
 	if d := cmp.Diff(before, after); d != "" {
 		t.Errorf("the probes changed the run:\n%s", d)
+	}
+}
+
+// tableOfTheREADME types the README's command that makes a table of a bucket's results.
+func tableOfTheREADME(t *testing.T, folder, elsewhere string, run settings.Result) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^cat runs/.*\n.*jq -r .*$`).FindString(string(readme))
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Log("the README's table is not tried: there is no jq")
+		return
+	}
+	shell := exec.Command("sh", "-c", command)
+	shell.Dir = folder
+	out, err := shell.CombinedOutput()
+	want := ""
+	for _, of := range [][2]string{{"tiny", "-"}, {"other", "file://" + elsewhere}, {"tiny", "runs/tiny"}, {"tiny", "runs/tiny"}} {
+		want += fmt.Sprintf("%s\t%s\ttiny\t0\t%v\t%v\n", of[0], of[1], run.Metrics.Top1, run.Metrics.StandardError)
+	}
+	if err != nil || string(out) != want {
+		t.Errorf("%s\ngives (%v)\n%s\nand not\n%s", command, err, out, want)
 	}
 }
 
