@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -184,7 +186,7 @@ func TestSourcesOfATree(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			test.write(root)
-			src, err := OpenSource(t.Context(), root, SourceOptions{TempDir: t.TempDir()})
+			src, err := OpenSource(t.Context(), root, SourceOptions{TempDir: t.TempDir(), Follow: test.name == "folder of links"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,6 +206,33 @@ func TestSourcesOfATree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A link to a folder out of the source is an error that says what to do, unless links are to be
+// followed; one within it is taken.
+func TestLinksOutOfTheSourceAreNotFollowed(t *testing.T) {
+	root, elsewhere := t.TempDir(), t.TempDir()
+	imageTree().write(t, root)
+	files{"secret.png": "of somebody else"}.write(t, elsewhere)
+	if err := os.Symlink(filepath.Join(root, "train/n01"), filepath.Join(root, "train/n03")); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenSource(t.Context(), root, SourceOptions{})
+	if err != nil {
+		t.Fatalf("a link within the source: %v", err)
+	}
+	src.Close()
+	if err := os.Symlink(elsewhere, filepath.Join(root, "train/n04")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenSource(t.Context(), root, SourceOptions{}); !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "n04") || !strings.Contains(err.Error(), "-follow") {
+		t.Errorf("a link out of it: %v", err)
+	}
+	src, err = OpenSource(t.Context(), root, SourceOptions{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Close()
 }
 
 // A tar file of class folders is read as the folder that it was made of.
