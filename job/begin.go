@@ -19,8 +19,12 @@ import (
 // begin writes run.json, or joins the run whose run.json is there. A run of another recipe or of
 // other data is refused before anything is compiled.
 func (j *Job) begin(ctx context.Context) error {
+	if err := j.readTeacher(ctx); err != nil {
+		return err
+	}
 	want := settings.RunRecord{
 		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions,
+		Teacher: j.teacherRecord(),
 	}
 	switch stored, err := j.run.Record(ctx); {
 	case err == nil:
@@ -28,8 +32,10 @@ func (j *Job) begin(ctx context.Context) error {
 	case !errors.Is(err, storage.ErrNotFound):
 		return fmt.Errorf("reading the record of the run: %w", err)
 	}
-	if err := j.chooseMicroBatch(ctx, nil); err != nil {
-		return err
+	if j.probed == nil {
+		if err := j.chooseMicroBatch(ctx, nil); err != nil {
+			return err
+		}
 	}
 	begun := want
 	begun.Recipe, begun.Begun = j.cfg.Recipe, time.Now().UTC()
@@ -50,14 +56,20 @@ func (j *Job) begin(ctx context.Context) error {
 
 // join checks that run.json names the same recipe and data, and takes the micro-batch from it.
 func (j *Job) join(ctx context.Context, want settings.RunRecord, text []byte) error {
-	stored, err := settings.ReadRunRecord(text, j.key("run.json"))
+	stored, err := settings.ReadRunRecord(text, j.run.Key("run.json"))
 	if err != nil {
 		return err
 	}
-	if err := settings.Conflicts(want, stored, j.key("run.json")); err != nil {
+	if err := settings.Conflicts(want, stored, j.run.Key("run.json")); err != nil {
+		return err
+	}
+	if err := j.checkTeacher(stored.Teacher); err != nil {
 		return err
 	}
 	j.begun, j.cfg.MicroBatch = stored.Begun, stored.Recipe.MicroBatch
+	if j.probed != nil {
+		return nil // a probe needs less memory than an update of pretraining
+	}
 	return j.chooseMicroBatch(ctx, &stored.Recipe)
 }
 

@@ -58,6 +58,11 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 	if found.Sequence == 0 {
 		first := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
 		err := machine.Interruptible(ctx, func() (err error) {
+			if j.probed != nil {
+				first.phase = record.Probing
+				first.probes, err = j.newProbes(j.probed.encoder)
+				return err
+			}
 			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
 				err = &machine.DeviceError{Err: err}
 			}

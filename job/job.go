@@ -45,6 +45,8 @@ type Job struct {
 	versions record.Versions
 	log      *slog.Logger
 	bars     io.Writer // of progress bars; nil: none
+	folder   string    // below runs/: the run's, or a probe's in it
+	probed   *probed   // of a probe that is no phase of a run; else nil
 
 	bucket   *storage.Bucket
 	shards   *storage.Bucket // of the data
@@ -68,9 +70,24 @@ type Job struct {
 // a Stop as the cause. Its errors wrap the sentinels of storage, *settings.Error,
 // *machine.DeviceError or ErrStopped; main makes exit codes of them.
 func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log *slog.Logger, bars io.Writer) error {
-	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run), bars: bars, started: time.Now()}
-	if cfg.Node != "" {
-		j.log = j.log.With("node", cfg.Node)
+	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run), bars: bars, folder: cfg.Run}
+	return j.start(ctx)
+}
+
+// Probe is Run for a probe that is no phase of a run: the second phase alone, of the teacher that
+// Config.Teacher names and on any data. It is kept under its name in the folder of Config.Run, of
+// which nothing else is written. See settings.LoadProbe.
+func Probe(ctx context.Context, cfg settings.Config, name string, versions record.Versions, log *slog.Logger, bars io.Writer) error {
+	j := &Job{cfg: cfg, versions: versions, log: log.With("run", cfg.Run, "probe", name), bars: bars}
+	j.folder, j.probed = cfg.Run+"/probes/"+name, &probed{name: name}
+	return j.start(ctx)
+}
+
+// start makes the attempt beside its watchdog.
+func (j *Job) start(ctx context.Context) error {
+	j.started = time.Now()
+	if j.cfg.Node != "" {
+		j.log = j.log.With("node", j.cfg.Node)
 	}
 	j.trainer = trainer.New(trainer.Options(settings.TrainerServer()), j.log)
 	defer j.listen()()
@@ -84,13 +101,13 @@ func Run(ctx context.Context, cfg settings.Config, versions record.Versions, log
 	}
 }
 
-// attempt is Run without its watchdog.
+// attempt is start without the watchdog.
 func (j *Job) attempt(ctx context.Context) (err error) {
 	if j.bucket, err = machine.OpenBucket(ctx, "Bucket", j.cfg.Bucket, j.storageOptions()); err != nil {
 		return err
 	}
 	defer j.bucket.Close()
-	j.run = checkpoint.OpenRun(j.bucket, j.cfg.Run, machine.HostName(), j.log)
+	j.run = j.openFolder()
 	j.failures.run.Store(j.run)
 	defer func() { err = j.blameMachine(ctx, err) }() // while the bucket is open
 	if done, err := j.finished(ctx); done || err != nil {
@@ -146,9 +163,12 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	result, err := settings.ReadResult(j.cfg.Recipe, text, j.key("result.json"))
+	result, err := settings.ReadResult(j.cfg.Recipe, text, j.run.ResultKey())
 	if err == nil {
-		j.log.Info("done already", "result", j.key("result.json"), "top1", result.Metrics.Top1)
+		err = j.checkTeacher(result.Teacher)
+	}
+	if err == nil {
+		j.log.Info("done already", "result", j.run.ResultKey(), "top1", result.Metrics.Top1)
 	}
 	return err == nil, err
 }
@@ -169,7 +189,11 @@ func (j *Job) open(ctx context.Context) (err error) {
 	if j.data, err = machine.OpenDataset(ctx, j.cfg, j.shards); err != nil {
 		return err
 	}
-	if err = machine.CheckDataset(j.cfg, j.data.Index); err != nil {
+	used := j.cfg
+	if j.probed != nil {
+		used.Batch = 0 // there is no pretraining
+	}
+	if err = machine.CheckDataset(used, j.data.Index); err != nil {
 		return err
 	}
 	if j.cache, err = machine.OpenCache(j.cfg, j.data, j.log); err != nil {
@@ -210,6 +234,3 @@ func (j *Job) close(ctx context.Context) {
 		}
 	}
 }
-
-// key is the key of one of the run's objects, for messages.
-func (j *Job) key(name string) string { return "runs/" + j.cfg.Run + "/" + name }

@@ -77,7 +77,7 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 // openBoard begins TensorBoard's event files of this attempt.
 func (j *Job) openBoard(at position) {
 	b := &j.journal.board
-	b.Describe(j.cfg.Run, j.cfg.Depths, j.cfg.Recipe.Hyperparameters())
+	b.Describe(j.folder, j.cfg.Depths, j.cfg.Recipe.Hyperparameters())
 	b.Resume(at.phase, at.step, at.progress.Table)
 }
 

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/teacher"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -56,7 +58,7 @@ func (p *probes) named() []struct {
 }
 
 // teacherPart holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
-const teacherPart = "teacher.safetensors"
+const teacherPart = teacher.File
 
 // loadProbes loads both probes and their teacher from a checkpoint.
 func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
@@ -125,6 +127,75 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// probed is the teacher of a probe that is no phase of a run.
+type probed struct {
+	name    string         // of the probe
+	encoder *model.Encoder // nil before readTeacher
+	said    *record.Teacher
+}
+
+// openFolder gives access to the folder of the run or of the probe.
+func (j *Job) openFolder() *checkpoint.Run {
+	if j.probed != nil {
+		return checkpoint.OpenProbe(j.bucket, j.cfg.Run, j.probed.name, machine.HostName(), j.log)
+	}
+	return checkpoint.OpenRun(j.bucket, j.cfg.Run, machine.HostName(), j.log)
+}
+
+// readTeacher reads the teacher that the settings name, for a probe that is no phase of a run. A
+// name without an encoder is an *settings.Error.
+func (j *Job) readTeacher(ctx context.Context) (err error) {
+	if j.probed == nil {
+		return nil
+	}
+	j.live.Doing("reading the teacher")
+	p := j.probed
+	p.encoder, p.said, err = teacher.Open(ctx, j.bucket, j.cfg.Teacher, j.cfg.Model(), j.storageOptions())
+	switch {
+	case errors.Is(err, teacher.ErrNone):
+		return settings.NewError("Teacher", j.cfg.Teacher, err.Error())
+	case err != nil:
+		return fmt.Errorf("reading the teacher: %w", err)
+	}
+	j.log.Info("teacher", "from", p.said.From, "step", p.said.Step, "sha256", p.said.SHA256)
+	return nil
+}
+
+// teacherRecord is what a probe that is no phase of a run has on record of its teacher.
+func (j *Job) teacherRecord() *record.Teacher {
+	if j.probed == nil {
+		return nil
+	}
+	return j.probed.said
+}
+
+// checkTeacher returns an *settings.Error if a probe's record names another teacher than this
+// attempt's settings. The checksum is compared once the teacher has been read.
+func (j *Job) checkTeacher(stored *record.Teacher) error {
+	if j.probed == nil {
+		return nil
+	}
+	want := record.Teacher{From: j.cfg.Teacher.Place(), Step: j.cfg.Teacher.Step}
+	if said := j.probed.said; said != nil {
+		want.SHA256 = said.SHA256
+	} else if stored != nil {
+		want.SHA256 = stored.SHA256
+	}
+	if stored != nil && *stored == want {
+		return nil
+	}
+	return settings.NewError("Teacher", j.cfg.Teacher, fmt.Sprintf("%s is of another teacher%s; set it back, or choose another %s",
+		j.run.ResultKey(), describe(stored), settings.Variable("Run")))
+}
+
+// describe is a teacher in a message.
+func describe(t *record.Teacher) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s, step %d, sha256 %.12s)", t.From, t.Step, t.SHA256)
+}
+
 // probe trains what is left of the two probes and scores them on the validation split.
 func (j *Job) probe(ctx context.Context, at *position) (scores, error) {
 	p, err := j.newProbing(ctx, at)
@@ -148,6 +219,8 @@ func (j *Job) probe(ctx context.Context, at *position) (scores, error) {
 type probing struct {
 	job    *Job
 	loader *input.Loader
+	share  *input.Share // of the labels; nil: all are used
+	before []int        // undecodable images of the split that were known before
 	total  int64
 	losses [2]float64 // of the trained and the untrained encoder's probe, in the newest update
 	lr     float64    // of the newest update
@@ -157,7 +230,7 @@ type probing struct {
 func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	crop := pixels.ProbeCrop()
 	crop.Scale = j.cfg.ProbeCropScale
-	loader, err := j.loader(machine.TrainSplit, input.Config{
+	loader, share, err := j.probeLoader(machine.TrainSplit, input.Config{
 		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, Shuffle: true, KeepPartial: true, Crop: crop, Bad: at.progress.Bad,
 		Seed: draw.New(j.cfg.Seed, record.Probing).Uint64(), // other orders and crops than in pretraining
 	})
@@ -175,13 +248,25 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if j.programs.UsesLocalPrograms() {
 		j.recordEnvironment(at.progress)
 	}
-	return &probing{job: j, loader: loader, total: total}, nil
+	return &probing{
+		job: j, loader: loader, share: share, before: at.progress.Bad, total: total,
+	}, nil
+}
+
+// bad are the undecodable images of the split.
+func (p *probing) bad() []int {
+	if p.share == nil {
+		return p.loader.Bad()
+	}
+	all := slices.Concat(p.before, p.share.Outside(p.loader.Bad()))
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // phase is the probe as the loop sees it.
 func (p *probing) phase() *phase {
 	return &phase{
-		total: p.total, perEpoch: p.loader.StepsPerEpoch(), batch: p.job.cfg.ProbeBatch, bad: p.loader.Bad,
+		total: p.total, perEpoch: p.loader.StepsPerEpoch(), batch: p.job.cfg.ProbeBatch, bad: p.bad,
 		line: func(position) record.Step { return record.Step{Loss: record.Finite(p.losses[0]), LR: p.lr} },
 		keep: func(step int64) bool { return step == p.total },
 	}

@@ -1,10 +1,6 @@
 package job
 
 import (
-	_ "embed"
-	"text/template"
-
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,7 +13,9 @@ import (
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/job/teacher"
 	"github.com/cijepa/cijepa/job/trainer"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/shards"
 )
@@ -26,21 +24,10 @@ import (
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.live.Doing("writing the result")
 	r := j.result(ctx, at.progress, s)
-	teacher, err := exported(at.probes.teacher, map[string]string{"run": j.cfg.Run})
-	if err != nil {
+	if j.probed != nil {
+		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
+	} else if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
 		return err
-	}
-	object, err := j.run.Put(ctx, teacherPart, teacher.Size, teacher.Write)
-	if err != nil {
-		return fmt.Errorf("writing the teacher: %w", err)
-	}
-	r.Metrics.TeacherSHA256 = object.SHA256
-	var card bytes.Buffer
-	if err := cardTemplate.Execute(&card, r); err != nil {
-		return err
-	}
-	if _, err := j.run.Put(ctx, "README.md", int64(card.Len()), bytesPart("", card.Bytes()).Write); err != nil {
-		return fmt.Errorf("writing the card: %w", err)
 	}
 	j.journal.board.Finish(r.Metrics)
 	// No finished run is lost for its newest metrics: storage has retried them for its whole
@@ -56,12 +43,39 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		return fmt.Errorf("committing the result: %w", err)
 	}
 	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.key("result.json"), "hours", r.Stats.MachineSeconds / 3600}
+		"result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds / 3600}
 	if r.Stats.Cost != nil {
 		done = append(done, "cost", *r.Stats.Cost)
 	}
 	j.log.Info("done", done...)
 	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
+	return nil
+}
+
+// writeTeacher writes the teacher and what others need to use it, and fills its checksum in.
+func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *settings.Result) error {
+	file, err := exported(encoder, map[string]string{"run": j.cfg.Run})
+	if err != nil {
+		return err
+	}
+	object, err := j.run.Put(ctx, teacherPart, file.Size, file.Write)
+	if err != nil {
+		return fmt.Errorf("writing the teacher: %w", err)
+	}
+	r.Metrics.TeacherSHA256 = object.SHA256
+	config, err := teacher.Config(j.cfg.Model())
+	if err != nil {
+		return err
+	}
+	card, err := teacher.ResultCard(*r).Markdown()
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{teacher.ConfigFile: config, teacher.CardFile: card} {
+		if _, err := j.run.Put(ctx, name, int64(len(text)), bytesPart(name, text).Write); err != nil {
+			return fmt.Errorf("writing %s: %w", name, err)
+		}
+	}
 	return nil
 }
 
@@ -99,7 +113,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	r.Stats.MFU, r.Stats.DeviceMemory = j.mfu(r.Stats.ImagesPerSecond), p.DeviceMemory
 	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
 	r.Stats.Attempts = 1
-	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.cfg.Run); err == nil {
+	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
@@ -143,14 +157,3 @@ func hashLines(lines []string) string {
 	h := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
 	return hex.EncodeToString(h[:])
 }
-
-//go:embed card.md.tmpl
-var cardText string
-
-// cardTemplate makes the model card of teacher.safetensors, README.md, from a Result.
-var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{"percent": func(v any) string {
-	if p, ok := v.(*float64); ok {
-		v = *p
-	}
-	return fmt.Sprintf("%.2f", v)
-}}).Parse(cardText))

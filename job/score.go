@@ -12,6 +12,7 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // scores are counts over the validation split; of the probes by collected depth.
@@ -64,7 +65,10 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 
 // evaluationLoader reads a split in its own order, resized and cut at the centre.
 func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
-	return j.loader(split, input.Config{Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image)})
+	loader, _, err := j.probeLoader(split, input.Config{
+		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image),
+	})
+	return loader, err
 }
 
 // neighbours counts the right answers of the kNN over the validation split, at the deepest depth.
@@ -135,8 +139,45 @@ func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int)
 	return all, labels, nil
 }
 
+// probeLoader opens a split for probe or kNN: of the train split, the share whose labels they may
+// see. The share is nil where that is all.
+func (j *Job) probeLoader(split string, c input.Config) (*input.Loader, *input.Share, error) {
+	p := j.cfg.ProbeShare
+	if split != machine.TrainSplit || p == 0 || p == 1 {
+		loader, err := j.loader(split, c)
+		return loader, nil, err
+	}
+	source, err := j.source(split)
+	if err != nil {
+		return nil, nil, err
+	}
+	var labels [][]int32
+	for _, shard := range j.data.Index.Splits[split] {
+		labels = append(labels, shard.Samples.Labels)
+	}
+	share := input.NewShare(source, labels, len(j.data.Index.Classes), p, j.cfg.Seed)
+	c.Bad = share.Inside(c.Bad)
+	loader, err := j.newLoader(share, split, c)
+	return loader, share, err
+}
+
 // loader opens a split of the data for one phase.
 func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
+	source, err := j.source(split)
+	if err != nil {
+		return nil, err
+	}
+	return j.newLoader(source, split, c)
+}
+
+// newLoader makes the loader of a split or of a share of it.
+func (j *Job) newLoader(source input.Source, split string, c input.Config) (*input.Loader, error) {
+	c.Window, c.BadLimit, c.Log = j.cfg.Window, j.cfg.BadLimit, j.log.With("split", split)
+	return input.NewLoader(source, c)
+}
+
+// source opens a split of the data whose windows fit into the cache.
+func (j *Job) source(split string) (*shards.Split, error) {
 	source, err := j.cache.Split(split)
 	if err != nil {
 		return nil, fmt.Errorf("split %s: %w", split, err)
@@ -144,6 +185,5 @@ func (j *Job) loader(split string, c input.Config) (*input.Loader, error) {
 	if err := source.Require(j.cfg.Window); err != nil {
 		return nil, &settings.Error{Faults: []settings.Fault{{Variable: settings.Variable("CacheSize"), Value: j.cfg.CacheSize.String(), Want: err.Error()}}}
 	}
-	c.Window, c.BadLimit, c.Log = j.cfg.Window, j.cfg.BadLimit, j.log.With("split", split)
-	return input.NewLoader(source, c)
+	return source, nil
 }

@@ -37,7 +37,7 @@ func (j *Job) listen() (closePage func()) {
 	}
 	j.log.Info("listening", "address", listener.Addr().String())
 	return j.live.Serve(listener, live.Options{
-		Run: j.cfg.Run, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths, Limit: stall(j.cfg), Log: j.log,
+		Run: j.folder, Preset: j.cfg.Preset, Versions: j.versions, Depths: j.cfg.Depths, Limit: stall(j.cfg), Log: j.log,
 	})
 }
 
@@ -69,7 +69,7 @@ func (j *Job) readBefore(ctx context.Context) (end func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		run, err := history.Read(ctx, j.bucket, j.cfg.Run)
+		run, err := history.Read(ctx, j.bucket, j.folder)
 		switch {
 		case err == nil:
 			j.live.Before(run)

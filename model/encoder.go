@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/gomlx/compute/dtypes"
@@ -50,33 +51,64 @@ func (l *Learner) Encoder() (e *Encoder, err error) {
 }
 
 // Export writes the encoder as safetensors under timm's names, which are the reference's:
-// "blocks.0.attn.qkv.weight". The metadata are free, beside "format", which is set. In Python, for
-// the sizes of ViT-B/16:
-//
-//	from safetensors.torch import load_file
-//	from timm.models.eva import Eva
-//	model = Eva(img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, mlp_ratio=4, attn_type="rope",
-//	            use_rot_pos_emb=True, rope_temperature=10000, use_abs_pos_emb=False, class_token=False, num_classes=0,
-//	            global_pool="", use_fc_norm=False, use_post_transformer_norm=False)
-//	model.load_state_dict(load_file("teacher.safetensors"), strict=True)
-//	features = model.eval().forward_features(images)  # [B, 3, 224, 224] normalised -> [B, 196, 768]
+// "blocks.0.attn.qkv.weight". The metadata are free, beside "format", which is set.
 func (e *Encoder) Export(w io.Writer, metadata map[string]string) error {
 	all := maps.Clone(formatMetadata)
 	maps.Copy(all, metadata)
 	return safetensors.Write(w, e.named(), all)
 }
 
-// ReadEncoder reads what Export wrote for an encoder of these sizes.
+// ReadEncoder reads what Export wrote for an encoder of these sizes. Other arrays are
+// safetensors.ErrFormat.
 func ReadEncoder(cfg Config, r io.Reader) (*Encoder, error) {
+	e, err := blankEncoder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := safetensors.Read(r, e.named()); err != nil {
+		return nil, fmt.Errorf("reading an encoder: %w", err)
+	}
+	return e, nil
+}
+
+// The parts of a Learner's state that hold an encoder.
+const (
+	StudentPart = "student.safetensors"
+	TeacherPart = "teacher.safetensors"
+)
+
+// ReadStatePart reads the encoder out of one of these parts. Other arrays are
+// safetensors.ErrFormat.
+func ReadStatePart(cfg Config, part string, r io.Reader) (*Encoder, error) {
+	e, err := blankEncoder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var all []safetensors.Array
+	for _, a := range e.named() {
+		a.Name = strings.TrimSuffix(part, "safetensors") + a.Name // "student." + "blocks.0...."
+		all = append(all, a)
+		if part == StudentPart { // the optimizer's arrays, which are read over
+			all = append(all, safetensors.Array{Name: stepCount + a.Name, Dims: []int{1}, Data: make([]byte, 4)})
+			for _, moment := range []string{firstMoment, secondMoment} {
+				all = append(all, safetensors.Array{Name: moment + a.Name, Dims: a.Dims, Data: make([]byte, len(a.Data))})
+			}
+		}
+	}
+	if err := safetensors.Read(r, all); err != nil {
+		return nil, fmt.Errorf("reading the encoder of %s: %w", part, err)
+	}
+	return e, nil
+}
+
+// blankEncoder is an encoder of zeros.
+func blankEncoder(cfg Config) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	e := &Encoder{}
 	for _, a := range cfg.encoderArrays() {
 		e.tensors = append(e.tensors, stackedTensor{array: a, data: make([]byte, 4*a.size())})
-	}
-	if err := safetensors.Read(r, e.named()); err != nil {
-		return nil, fmt.Errorf("reading an encoder: %w", err)
 	}
 	return e, nil
 }

@@ -46,8 +46,8 @@ type stateFile struct {
 // files lists the parts of the state, in a fixed order.
 func (n *networks) files(c Config) []stateFile {
 	list := []stateFile{
-		{"student.safetensors", "student.", n.student},
-		{"teacher.safetensors", "teacher.", &paramGroup{
+		{StudentPart, "student.", n.student},
+		{TeacherPart, "teacher.", &paramGroup{
 			arrays: c.encoderArrays(), trained: trained[*tensors.Tensor]{params: n.teacher},
 		}},
 	}

@@ -24,6 +24,18 @@ const (
 	targetEpsilon = 1e-5 // of the targets: PyTorch's default
 )
 
+// The mean and the standard deviation of ImageNet's pixels, with which images are normalised.
+const (
+	redMean, greenMean, blueMean = .485, .456, .406
+	redStd, greenStd, blueStd    = .229, .224, .225
+)
+
+// PixelMean and PixelStd are these, by channel, for pixels in 0..1.
+var (
+	PixelMean = [3]float64{redMean, greenMean, blueMean}
+	PixelStd  = [3]float64{redStd, greenStd, blueStd}
+)
+
 // network builds the graphs of encoder and predictors.
 type network struct {
 	Config
@@ -46,8 +58,8 @@ func (n network) patches(images *Node) *Node {
 	g, b, grid, p := images.Graph(), images.Shape().Dim(0), n.Grid(), n.Patch
 	images.AssertDims(b, n.Image, n.Image, 3)
 	if images.DType() == dtypes.Uint8 {
-		mean := Const(g, [][][][]float32{{{{255 * .485, 255 * .456, 255 * .406}}}})
-		scale := Const(g, [][][][]float32{{{{1 / (255 * .229), 1 / (255 * .224), 1 / (255 * .225)}}}})
+		mean := Const(g, [][][][]float32{{{{255 * redMean, 255 * greenMean, 255 * blueMean}}}})
+		scale := Const(g, [][][][]float32{{{{1 / (255 * redStd), 1 / (255 * greenStd), 1 / (255 * blueStd)}}}})
 		images = Mul(Sub(ConvertDType(images, dtypes.Float32), mean), scale)
 	}
 	x := Reshape(images, b, grid, p, grid, p, 3)

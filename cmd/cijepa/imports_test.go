@@ -13,10 +13,11 @@ const module = "github.com/cijepa/cijepa"
 // go down only.
 var rooms = map[string][]string{
 	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
-		"job/report", "job/settings", "job/sweep", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
+		"job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
 
 	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
-		"job/settings", "job/trainer", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
+		"job/settings", "job/teacher", "job/trainer", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
+	"job/teacher":             {"job/input/pixels", "job/record", "job/settings", "model", "model/safetensors", "storage", "storage/checkpoint"},
 	"job/alarm":               {"job/record", "job/settings"},
 	"job/bench":               {"job/input", "job/machine", "job/record", "job/settings", "model", "model/draw", "model/mask"},
 	"job/check":               {"job/bench", "job/input/pixels", "job/machine", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},

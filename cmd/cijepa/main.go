@@ -99,6 +99,10 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return reindex(ctx, rest, out, bars, log)
 	case "sweep":
 		return sweepRuns(ctx, rest, out, log)
+	case "probe":
+		return probeTeacher(ctx, rest, versions, out, bars, log)
+	case "export":
+		return export(ctx, rest, out, log)
 	case "report":
 		return collect(ctx, rest, out, log)
 	case "config":

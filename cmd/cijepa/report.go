@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -144,10 +145,15 @@ func printSummary(out io.Writer, r *report.Report, page string) error {
 	for _, u := range r.Unreadable {
 		fmt.Fprintf(&text, "could not be read: %s: %s\n", record.Printable(u.Run), record.Printable(u.Why))
 	}
+	handOn := ""
 	for _, run := range r.Runs {
+		handOn = cmp.Or(handOn, r.HandOn(run))
 		for _, problem := range run.Problems {
 			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", record.Printable(run.Name), record.Printable(problem))
 		}
+	}
+	if handOn != "" {
+		fmt.Fprintf(&text, "a teacher to the Hugging Face hub: %s\n", handOn)
 	}
 	_, err := io.WriteString(out, text.String())
 	return err

@@ -16,6 +16,8 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa pack SOURCE BUCKET turn a folder of images into shards in a bucket
   cijepa index BUCKET       write the index of shards that another program packed
   cijepa sweep FILE         run the lines of settings in a file one after another; -table and others print such a file
+  cijepa probe              probe a teacher on any packed data, with all labels or a few
+  cijepa export runs/NAME   write a teacher into a folder that timm loads and the Hugging Face hub takes
   cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
   cijepa config             print all settings and presets
   cijepa version            print the versions of what would compute a run

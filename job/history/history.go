@@ -2,6 +2,7 @@
 // no more of a run than package record. It draws nothing: that is package report.
 //
 //	history.go  all runs of a bucket
+//	probes.go   the probes of teachers that are no phase of a run
 //	run.go      one run: its record, its result, its state
 //	setting.go  a setting of a run as text
 //	attempt.go  the attempts of a run, and the updates that they lost
@@ -49,6 +50,7 @@ func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable,
 			byRun[name] = f
 		}
 	}
+	maps.DeleteFunc(byRun, func(_ string, f folder) bool { return holdsProbesOnly(f.keys) })
 	type outcome struct {
 		run *Run
 		err error

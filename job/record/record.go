@@ -30,6 +30,14 @@ type RunRecord[R any] struct {
 	Fingerprint string    `json:"data_fingerprint"`
 	Versions    Versions  `json:"versions"`
 	Begun       time.Time `json:"begun"`
+	Teacher     *Teacher  `json:"teacher,omitempty"` // of a probe that is no phase of a run
+}
+
+// Teacher is the frozen encoder of a probe that is no phase of a run.
+type Teacher struct {
+	From   string `json:"from"`   // runs/NAME, or the URL of a file
+	Step   int64  `json:"step"`   // updates of pretraining before it; 0: all, or a file
+	SHA256 string `json:"sha256"` // of its file under timm's names
 }
 
 // Versions names what computed a run.

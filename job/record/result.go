@@ -15,6 +15,7 @@ type Result[R any] struct {
 	Stats    RunStats `json:"stats"`
 	Versions Versions `json:"versions"`
 	Device   string   `json:"device"`
+	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
 }
 
 // Data is the data set of a run.

@@ -48,6 +48,22 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 	}
 
+	if t := r.Transfer(); t != nil {
+		b.WriteString("\n## Teachers on other data\n\n")
+		writeHead(&b, append([]string{"teacher"}, t.Data...)...)
+		for _, row := range t.Rows {
+			cells := []string{row.Teacher}
+			for _, c := range row.Cells {
+				if c == nil {
+					cells = append(cells, "–")
+					continue
+				}
+				cells = append(cells, plusMinus(&c.Top1, &c.Error))
+			}
+			writeRow(&b, cells...)
+		}
+	}
+
 	b.WriteString("\n## All runs\n\n")
 	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %",
 		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
@@ -84,6 +100,15 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		for _, run := range r.Runs {
 			for _, a := range run.Alarms {
 				writeRow(&b, run.Name, fixed(&a.Epoch, 1), a.Alarm, a.Text)
+			}
+		}
+	}
+
+	if r.Finished() > 0 {
+		b.WriteString("\n## A teacher to the Hugging Face hub\n\n")
+		for _, run := range r.Runs {
+			if command := r.HandOn(run); command != "" {
+				b.WriteString("    " + command + "\n")
 			}
 		}
 	}

@@ -6,10 +6,12 @@
 //	compare.go     our runs against the post's, and the settings in which runs differ
 //	contrast.go    our recipes against each other
 //	seeds.go       recipes with several seeds
+//	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time
 //	progress.go    how far a run in progress is
+//	handon.go      the command that hands a teacher on
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs
@@ -32,6 +34,7 @@ type Report struct {
 	Read       time.Time
 	References []Reference    // the post's runs, in its order
 	Runs       []*history.Run // by preset in the order of the references, then by name
+	Probes     []history.Probe
 	Unreadable []history.Unreadable
 	Progress   *Progress // of a report of one run in progress
 }
@@ -56,7 +59,11 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Unreadable: unreadable}
+	probes, damaged, err := history.ReadProbes(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: append(unreadable, damaged...)}
 	r.sort()
 	return r, nil
 }

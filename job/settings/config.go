@@ -8,6 +8,7 @@
 //	validate.go   the range of each setting
 //	error.go      Error: all faults of the settings in one message
 //	setting.go    a field of Config and its variable
+//	teacher.go    the name of a teacher, and the settings of its probe
 //	values.go     the types of settings that Go lacks: depths, weights, ranges, bytes
 //	usage.go      the tables that cijepa config prints
 //	runrecord.go  run.json and result.json against the settings
@@ -62,6 +63,7 @@ type Recipe struct {
 	ProbeBatch       int      `desc:"Images of an update of the probe." of:"method"`
 	ProbeLR          float64  `desc:"Learning rate of the probe's first update; it falls to 0." of:"method"`
 	ProbeCropScale   Range    `desc:"Area of a crop in probe training, as a share of the image." of:"method"`
+	ProbeShare       float64  `desc:"Share of the labels from which probe and kNN learn, the same number of every class, by seed; 0: all." of:"method"`
 	KNNK             int      `desc:"Neighbours of the cosine kNN that stands beside the probe; 0: none." of:"method"`
 	KNNBank          int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all." of:"method"`
 }
@@ -73,9 +75,10 @@ type Config struct {
 	Sweep  string `desc:"File of lines of settings, a run each: JOB_COMPLETION_INDEX names the line, from 0, that is laid over the environment."`
 	Recipe
 
-	Bucket     string `desc:"URL of the bucket of runs: s3://, gs://, azblob://, file:// or mem://, with the driver's parameters."`
-	DataBucket string `desc:"URL of the bucket of shards; empty: BUCKET."`
-	Run        string `desc:"Name of the run, its folder in the bucket; empty: preset and seed."`
+	Bucket     string      `desc:"URL of the bucket of runs: s3://, gs://, azblob://, file:// or mem://, with the driver's parameters."`
+	DataBucket string      `desc:"URL of the bucket of shards; empty: BUCKET."`
+	Run        string      `desc:"Name of the run, its folder in the bucket; empty: preset and seed."`
+	Teacher    TeacherName `desc:"What cijepa probe probes: runs/NAME (of BUCKET; its end), runs/NAME@STEP (a checkpoint that is kept), or the URL of a safetensors file; empty: RUN."`
 
 	Backend      string        `desc:"GoMLX backend: go:parallelism=64 (no GPU needed), or xla:/path/of/xla_cuda_plugin.so with its options."`
 	CacheDir     string        `desc:"Folder of the shard cache and of compiled programs; empty: cijepa in the user's cache folder. file:// shards are read in place."`

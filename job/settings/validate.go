@@ -44,6 +44,7 @@ func (c Config) validate(faults *Error) {
 	want(c.ProbeEpochs > 0 && c.ProbeEpochs <= maxCount, "ProbeEpochs", c.ProbeEpochs, "1 to a million")
 	want(c.ProbeBatch > 0 && c.ProbeBatch <= maxCount, "ProbeBatch", c.ProbeBatch, "1 to a million")
 	want(c.ProbeLR > 0 && c.ProbeLR <= 100, "ProbeLR", c.ProbeLR, "above 0, 100 at most")
+	want(c.ProbeShare >= 0 && c.ProbeShare <= 1, "ProbeShare", c.ProbeShare, "a share from 0 to 1")
 	want(c.KNNK >= 0 && c.KNNK <= maxNeighbours, "KNNK", c.KNNK, fmt.Sprintf("0 to %d", maxNeighbours))
 	want(c.KNNBank >= 0, "KNNBank", c.KNNBank, "0 or more")
 	want(c.Backend != "go", "Backend", c.Backend,

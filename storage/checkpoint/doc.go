@@ -46,5 +46,6 @@
 //	manifest.go    the format of a manifest, and the chain of them
 //	commit.go      Commit: upload, then create the manifest
 //	restore.go     Restore: the newest whole checkpoint
+//	kept.go        LoadAt: any checkpoint that is kept, for a reader
 //	retention.go   which checkpoints stay, and the deletion of the others
 package checkpoint

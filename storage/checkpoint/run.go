@@ -21,6 +21,7 @@ import (
 type Run struct {
 	bucket  *storage.Bucket
 	root    string // "runs/<name>/"
+	result  string // key of the last write: "runs/<name>/result.json"
 	attempt string
 	log     *slog.Logger
 
@@ -40,6 +41,19 @@ type Run struct {
 // the process, such as its pod: a random ending is added, so that a container that is started again
 // in the same pod is another attempt.
 func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
+	root := "runs/" + name + "/"
+	return open(b, root, root+"result.json", attempt, log)
+}
+
+// OpenProbe is OpenRun for a probe of a run's teacher. Everything below runs/<run>/probes/<name>/ is
+// the probe's as a run's folder is the run's, but for its result, which is
+// runs/<run>/probes/<name>.json. Nothing of the run is written.
+func OpenProbe(b *storage.Bucket, run, name, attempt string, log *slog.Logger) *Run {
+	root := "runs/" + run + "/probes/" + name
+	return open(b, root+"/", root+".json", attempt, log)
+}
+
+func open(b *storage.Bucket, root, result, attempt string, log *slog.Logger) *Run {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -47,7 +61,8 @@ func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
 	rand.Read(nonce) // never fails
 	return &Run{
 		bucket:   b,
-		root:     "runs/" + name + "/",
+		root:     root,
+		result:   result,
 		attempt:  strings.ReplaceAll(attempt, "/", "-") + "-" + hex.EncodeToString(nonce),
 		log:      log,
 		appended: make(map[string]int),
@@ -56,6 +71,9 @@ func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
 
 // Key returns the whole key of one of the run's objects, for messages.
 func (r *Run) Key(name string) string { return r.root + name }
+
+// ResultKey returns the whole key of the run's result, for messages.
+func (r *Run) ResultKey() string { return r.result }
 
 // Record returns the record of the run, run.json, or [storage.ErrNotFound] if the run has not
 // begun. A run that has manifests but no record is [storage.ErrCorrupt]: with a new record,
@@ -131,15 +149,15 @@ func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Wr
 
 // Result returns the run's result, or [storage.ErrNotFound] if there is none yet.
 func (r *Run) Result(ctx context.Context) ([]byte, error) {
-	return r.bucket.GetTwice(ctx, r.root+"result.json")
+	return r.bucket.GetTwice(ctx, r.result)
 }
 
 // Finish creates the result, the last write of a run. A run has one result: if another attempt has
 // stored a different one, Finish fails with [storage.ErrOvertaken].
 func (r *Run) Finish(ctx context.Context, result []byte) error {
-	created, err := r.bucket.Create(ctx, r.root+"result.json", result)
+	created, err := r.bucket.Create(ctx, r.result, result)
 	if err == nil && !created {
-		return fmt.Errorf("finishing %s: %w", r.root, storage.ErrOvertaken)
+		return fmt.Errorf("creating %s: %w", r.result, storage.ErrOvertaken)
 	}
 	return err
 }

@@ -480,3 +480,26 @@ func TestPackTree(t *testing.T) {
 		t.Error("the shard lacks a sample's description")
 	}
 }
+
+// Of a parquet file only the images of the listed classes are copied.
+func TestClassesArePickedBeforeImagesAreCopied(t *testing.T) {
+	root := t.TempDir()
+	rows := parquetRows(20)
+	for _, name := range []string{"train.parquet", "val.parquet"} {
+		writeParquet(t, filepath.Join(root, name), rows)
+	}
+	src := mustOpen(t, root).(*parquetSource)
+	ix, _ := mustPack(t, src, storagetest.Memory(t), "d", PackOptions{Labels: Labels{Classes: []string{"2", "0"}}})
+	want := int64(0)
+	for i, row := range rows {
+		if i%3 != 1 {
+			want += 2 * int64(len(row.Image.Bytes))
+		}
+	}
+	if info, err := src.files[0].Stat(); err != nil || info.Size() != want {
+		t.Errorf("%d bytes were copied, want %d (%v)", info.Size(), want, err)
+	}
+	if !slices.Equal(ix.Classes, []string{"2", "0"}) || ix.Counts["train"] != 13 {
+		t.Errorf("classes %v, counts %v", ix.Classes, ix.Counts)
+	}
+}

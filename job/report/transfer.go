@@ -1,0 +1,119 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
+)
+
+// Transfer is a table of teachers by data: top-1 of their probes.
+type Transfer struct {
+	Data []string // headings: a data set, with the share of its labels
+	Rows []TransferRow
+}
+
+// TransferRow is one teacher.
+type TransferRow struct {
+	Teacher string
+	Cells   []*TransferCell // by Transfer.Data; nil: not probed
+}
+
+// TransferCell is the probes of a teacher on the same data and share, of one seed or several.
+type TransferCell struct {
+	Top1, Error float64  // percent; mean over the seeds, and its standard error
+	KNN         *float64 // nil: no kNN
+	Probes      int
+}
+
+// Transfer lays the probes of teachers side by side, with the run's own figure where its own data
+// is a column. It is nil if there is no probe but those of the runs themselves.
+func (r *Report) Transfer() *Transfer {
+	if len(r.Probes) == 0 {
+		return nil
+	}
+	results := map[[2]string][]record.Result[history.Recipe]{} // by teacher and data
+	columns := map[string]bool{}
+	rows := map[string]bool{}
+	add := func(teacher string, result record.Result[history.Recipe]) {
+		at := [2]string{teacher, r.dataName(result)}
+		results[at] = append(results[at], result)
+		columns[at[1]], rows[teacher] = true, true
+	}
+	own := map[string]bool{} // a run that was probed on its own data has that figure already
+	for _, p := range r.Probes {
+		teacher := p.Run
+		if t := p.Result.Teacher; t.From != "runs/"+p.Run {
+			teacher = t.From
+		}
+		if step := p.Result.Teacher.Step; step > 0 {
+			teacher += fmt.Sprintf(" at update %d", step)
+		}
+		add(teacher, p.Result)
+		own[teacher+"\n"+r.dataName(p.Result)] = true
+	}
+	for _, run := range r.Runs {
+		if run.Result != nil && rows[run.Name] && !own[run.Name+"\n"+r.dataName(*run.Result)] {
+			add(run.Name, *run.Result)
+		}
+	}
+	t := &Transfer{Data: slices.Sorted(maps.Keys(columns))}
+	for _, teacher := range slices.Sorted(maps.Keys(rows)) {
+		row := TransferRow{Teacher: teacher}
+		for _, data := range t.Data {
+			row.Cells = append(row.Cells, newTransferCell(results[[2]string{teacher, data}]))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// dataName is the data of a result and the share of the labels. Data sets of one name and other
+// content are told apart by their fingerprint.
+func (r *Report) dataName(result record.Result[history.Recipe]) string {
+	name := cmp.Or(result.Recipe.Setting("Data"), "data")
+	for _, p := range r.Probes {
+		if p.Result.Recipe.Setting("Data") == result.Recipe.Setting("Data") && p.Result.Data.Fingerprint != result.Data.Fingerprint {
+			name += " (" + prefix(result.Data.Fingerprint, 8) + ")"
+			break
+		}
+	}
+	if share, err := strconv.ParseFloat(result.Recipe.Setting("ProbeShare"), 64); err == nil && share > 0 && share < 1 {
+		name += ", " + strconv.FormatFloat(100*share, 'g', 4, 64) + " % of the labels"
+	}
+	return name
+}
+
+// newTransferCell is the mean of probes that differ by their seed. More seeds do not lessen the
+// error that the choice of validation images makes.
+func newTransferCell(results []record.Result[history.Recipe]) *TransferCell {
+	if len(results) == 0 {
+		return nil
+	}
+	var tops, neighbours []float64
+	images := math.Inf(1)
+	for _, result := range results {
+		tops = append(tops, result.Metrics.Top1)
+		images = min(images, float64(result.Data.ValidationSamples))
+		if knn := result.Metrics.KNNTop1; knn != nil {
+			neighbours = append(neighbours, *knn)
+		}
+	}
+	c := &TransferCell{Top1: stat.Mean(tops, nil), Probes: len(results)}
+	c.Error = binomialError(c.Top1, images)
+	if n := float64(len(tops)); n > 1 {
+		c.Error = math.Hypot(c.Error, stat.StdErr(stat.StdDev(tops, nil), n))
+	}
+	if len(neighbours) == len(results) {
+		mean := stat.Mean(neighbours, nil)
+		c.KNN = &mean
+	}
+	return c
+}

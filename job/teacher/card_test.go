@@ -1,0 +1,62 @@
+package teacher
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
+)
+
+func testResult() settings.Result {
+	knn := 61.5
+	r := settings.Result{Run: "R-A05-B08-s3", Preset: "R-A05-B08", Recipe: settings.Defaults().Recipe,
+		Data: record.Data{Fingerprint: "f00d", Classes: 100, TrainSamples: 126689, ValidationSamples: 5000},
+		Metrics: record.Metrics{Top1: 70.064, StandardError: 0.648, Top5: 90.1, UntrainedTop1: 11.2, KNNTop1: &knn, Updates: 49400, TeacherSHA256: "beef",
+			Depths: []record.DepthMetrics{{Depth: 1, Top1: 40, UntrainedTop1: 12}, {Depth: 11, Top1: 70.064, UntrainedTop1: 11.2}}},
+	}
+	r.Recipe.Seed = 3
+	return r
+}
+
+// TestCardTellsDataSettingsAndMetrics: the card of a teacher tells data, settings and figures, and
+// its lines for timm build the encoder of the settings.
+func TestCardTellsDataSettingsAndMetrics(t *testing.T) {
+	text, err := ResultCard(testResult()).Markdown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"---\nlibrary_name: timm\npipeline_tag: image-feature-extraction\n", "datasets:\n- \"imagenet-100\"\nmodel-index:\n- name: \"R-A05-B08-s3\"\n", "value: 70.06\n",
+		"# R-A05-B08-s3:", "preset `R-A05-B08`, seed 3) after 49400 updates", "126689 training and 5000 validation images, 100 classes", "`f00d`", "49400 of 512 images (200 epochs",
+		"depths 1-11, all-to-last weight 0.5, last-to-last weight 0.8, 2 intermediate rows", "| top-1 | 70.06 % (standard error 0.65) |", "| top-5 | 90.10 % |",
+		"| top-1 of the untrained encoder | 11.20 % |", "| kNN top-1 | 61.50 % |", "`beef`", "| 1 | 40.00 | 12.00 |", "| 11 | 70.06 | 11.20 |",
+		"img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, mlp_ratio=4,", "rope_temperature=10000.0,", `load_file("teacher.safetensors"), strict=True`,
+		"# [1, 196, 768]\n",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// TestCardOfACheckpointHasNoFigures: an encoder that no probe has seen has a card without figures,
+// and one with blocks behind the deepest depth says so.
+func TestCardOfACheckpointHasNoFigures(t *testing.T) {
+	c := Card{Run: "r", Preset: "demo", Recipe: settings.Defaults().Recipe, Network: "student", File: hubFile, Step: 400}
+	c.Recipe.Depths = settings.DepthSet{3, 7}
+	text, err := c.Markdown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"is the student of run `r`", "after 400 updates", "The blocks from 8 on were not trained"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, no := range []string{"model-index", "top-1", "figures below"} {
+		if strings.Contains(string(text), no) {
+			t.Errorf("%q in\n%s", no, text)
+		}
+	}
+}
