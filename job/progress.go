@@ -129,7 +129,8 @@ func (p *Progress) cost() *float64 {
 	if p.Cost == 0 {
 		return nil
 	}
-	return &p.Cost
+	cost := p.Cost // a line must not change after it is written
+	return &cost
 }
 
 // deviceMemory is the most memory of the device that an attempt has held; nil where it is not

@@ -97,6 +97,32 @@ func TestProgramsAreStored(t *testing.T) {
 	}
 }
 
+// Shapes that are compiled at once come in any order, and GoMLX numbers them by it. The store knows
+// a program by what it computes.
+func TestStoredProgramsServeInAnyOrder(t *testing.T) {
+	path, _ := buildPlugin(t)
+	s := &shelf{kept: map[string][]byte{}}
+	for i, order := range [][]int{{0, 1}, {1, 0}} {
+		d := openPlugin(t, path, DeviceOptions{Programs: s})
+		p, err := newPrograms(newNetwork(tiny(), d), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shape := range order {
+			lengths := tinyLengths[shape]
+			if err := p.compile(programShape{context: lengths.Context, target: lengths.Target, blocks: tiny().Masks.TargetBlocks}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, program := range d.Compiled() {
+			if program.Stored != (i == 1) {
+				t.Errorf("device %d: the program %s is stored: %t", i, program.Key, program.Stored)
+			}
+		}
+		p.free()
+	}
+}
+
 func TestPluginReportsCardAndMemory(t *testing.T) {
 	path, _ := buildPlugin(t)
 	d := openPlugin(t, path, DeviceOptions{})

@@ -35,6 +35,7 @@
 //
 //	bucket.go          Bucket: get, list, delete; which keys are allowed
 //	open.go            Open: from a URL to a Bucket
+//	secrets.go         what of a URL no message shows
 //	azure.go           Azure containers at domains that the driver does not take
 //	retry.go           Options, the retry loop, the watchdog of an attempt
 //	errors.go          the errors a caller branches on; drivers' errors classified

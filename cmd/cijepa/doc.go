@@ -37,6 +37,7 @@
 // These are the program's own:
 //
 //	run         one training run: a folder runs/NAME of a bucket, one recipe, one seed
+//	sweep       a file of lines; a line is the settings of one run, laid over the environment
 //	recipe      the settings that change what a run computes; run.json binds all attempts to it
 //	attempt     one process that works on a run
 //	phase       pretraining, then the probe

@@ -16,6 +16,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/pack"
@@ -168,7 +169,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	for i, r := range rejects {
 		left += r.Count()
 		if i < listedRejects {
-			fmt.Fprintf(&text, "left out: %s\n", r)
+			fmt.Fprintf(&text, "left out: %s\n", record.Printable(r.String()))
 		}
 	}
 	if more := len(rejects) - listedRejects; more > 0 && p.rejects == "" {
@@ -188,7 +189,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n",
 		len(index.Classes), left, p.data)
 	for _, warning := range append(index.Warnings(), p.warnings...) {
-		fmt.Fprintf(&text, "warning: %s\n", warning)
+		fmt.Fprintf(&text, "warning: %s\n", record.Printable(warning))
 	}
 	_, err := io.WriteString(p.out, text.String())
 	return errors.Join(err, p.writeRejects(rejects))
@@ -204,7 +205,7 @@ func (p *packing) writeRejects(rejects []pack.Reject) error {
 	}
 	var text strings.Builder
 	for _, r := range rejects {
-		fmt.Fprintf(&text, "%s\t%s\t%s\n", r.Split, r.Name, strings.ReplaceAll(r.Err.Error(), "\n", "; "))
+		fmt.Fprintf(&text, "%s\t%s\t%s\n", r.Split, record.Printable(r.Name), record.Printable(strings.ReplaceAll(r.Err.Error(), "\n", "; ")))
 	}
 	if err := os.WriteFile(p.rejects, []byte(text.String()), 0o666); err != nil {
 		return &usageError{fmt.Errorf("-rejects: %w", err)}
@@ -222,6 +223,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	p.flags.StringVar(&o.ValLabels, "val-labels", "", "`FILE` of val's labels where its images lie in no class folders: LOC_val_solution.csv, val_annotations.txt, another table of file name and class, "+
 		"or ILSVRC's development kit (folder or archive)")
 	p.flags.StringVar(&o.Label, "label", "", "`COLUMN` of parquet files, or key of the .json of WebDataset samples, that has the label")
+	p.flags.BoolVar(&o.Follow, "follow", false, "take folders that links lead to out of SOURCE; without it such a link is a fault")
 	rest, labels, err := p.parse(args, 2)
 	if err != nil {
 		return err

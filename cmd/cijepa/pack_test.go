@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -131,5 +132,30 @@ warning: 2 class folders have no image: train/c, val/e
 	_, warnings, _ = strings.Cut(said, "CIJEPA_DATA=d\n")
 	if want := "warning: 2 classes of the source, with 3 images, are not in the class list: b, d\n"; warnings != want {
 		t.Errorf("with a class list it says\n%s", said)
+	}
+}
+
+// TestRejectsCanBeHadWhole: what was left out stands in a file, also what the summary cuts off.
+func TestRejectsCanBeHadWhole(t *testing.T) {
+	source := t.TempDir()
+	files(folders).write(t, source)
+	for i := range listedRejects + 5 {
+		files(fmt.Sprintf("train/a/bad%02d.jpg:no_image_%d", i, i)).write(t, source)
+	}
+	list := filepath.Join(t.TempDir(), "rejects")
+	said, err := packInto(t, t.TempDir(), source, "-rejects "+list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, "... and 5 more, all in "+list) || !strings.Contains(said, "25 images left out") {
+		t.Errorf("it says\n%s", said)
+	}
+	text, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if want := "train\ta/bad24.jpg\tnot a JPEG, PNG or WebP image but a text file"; len(lines) != listedRejects+5 || lines[len(lines)-1] != want {
+		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
 	}
 }

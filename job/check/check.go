@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/mask"
@@ -187,7 +188,7 @@ func (c *check) fault(ctx context.Context, subject string, err error) {
 
 // line writes one line: level, subject, text.
 func (c *check) line(level, subject, text string) {
-	c.printf("%-8s %-10s %s\n", level, subject, strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+	c.printf("%-8s %-10s %s\n", level, subject, record.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")))
 }
 
 // printf writes to out and keeps the first error.

@@ -84,11 +84,16 @@ func checkRecipe(recipe Recipe) error {
 
 func checkResult(r record.Result[Recipe]) error {
 	s, d := r.Stats, r.Data
-	seconds := []float64{s.PretrainSeconds, s.PretrainDevice, s.ProbeSeconds, s.ProbeDevice, s.ScoreSeconds, s.ScoreDevice,
-		s.ImagesPerSecond, s.DataWait}
-	for i := range seconds {
-		if err := checkValue("stats", &seconds[i]); err != nil || seconds[i] < 0 {
-			return cmp.Or(err, fmt.Errorf("stats: %g is below zero", seconds[i]))
+	amounts := []float64{s.PretrainSeconds, s.PretrainDevice, s.ProbeSeconds, s.ProbeDevice, s.ScoreSeconds, s.ScoreDevice,
+		s.ImagesPerSecond, s.DataWait, s.MachineSeconds}
+	for _, v := range []*float64{s.MFU, s.Cost} {
+		if v != nil {
+			amounts = append(amounts, *v)
+		}
+	}
+	for i := range amounts {
+		if err := checkValue("stats", &amounts[i]); err != nil || amounts[i] < 0 {
+			return cmp.Or(err, fmt.Errorf("stats: %g is below zero", amounts[i]))
 		}
 	}
 	if r.PostTop1 != nil && !(*r.PostTop1 >= 0 && *r.PostTop1 <= 100) {

@@ -32,7 +32,7 @@ func ReadProbes(ctx context.Context, bucket *storage.Bucket) (probes []Probe, un
 		p := Probe{Run: run, Name: name}
 		err := readJSON(ctx, folder{bucket: bucket, name: run, sizes: map[string]int64{file: e.Size}}, file, &p.Result)
 		if err == nil {
-			err = checkMetrics(p.Result.Metrics)
+			err = checkResult(p.Result)
 		}
 		if err == nil && p.Result.Teacher == nil {
 			err = errors.New(e.Key + " names no teacher")

@@ -2,7 +2,9 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -81,5 +83,20 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestDefaultCacheIsNoFolderThatOthersCanPrepare: it lies in this user's home, or bears this user's
+// number.
+func TestDefaultCacheIsNoFolderThatOthersCanPrepare(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", "")
+	for _, c := range []struct{ home, want string }{
+		{home, filepath.Join(home, ".cache", "cijepa")}, {"", filepath.Join(os.TempDir(), fmt.Sprintf("cijepa-%d", os.Geteuid()))},
+	} {
+		t.Setenv("HOME", c.home)
+		if got := defaultCacheDir(); got != c.want {
+			t.Errorf("with the home %q: %s, want %s", c.home, got, c.want)
+		}
 	}
 }

@@ -360,7 +360,7 @@ func (c *Client) key(a *C.abi_compile) string {
 	p := a.program
 	l := c.native.library
 	return keyOf(l.version(), []byte(c.version), []byte(c.kind), []byte(l.flags),
-		bytesOf(p.format, p.format_size), bytesOf(p.code, p.code_size), bytesOf(a.options, a.options_size))
+		bytesOf(p.format, p.format_size), unnamed(bytesOf(p.code, p.code_size)), bytesOf(a.options, a.options_size))
 }
 
 // load makes an executable of a stored program, and makes the calls that go-xla will make of it, so

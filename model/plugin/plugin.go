@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -89,6 +90,13 @@ func unseal(stored []byte) ([]byte, error) {
 	}
 	return program, nil
 }
+
+// moduleName begins a program in StableHLO. GoMLX numbers the programs of a function in the order in
+// which they are asked for, which varies when several are compiled at once.
+var moduleName = regexp.MustCompile(`^module @\S+`)
+
+// unnamed is a program without its name, so that its key is the same in every process.
+func unnamed(code []byte) []byte { return moduleName.ReplaceAll(code, []byte("module")) }
 
 // keyOf is a hash of all that decides what is compiled.
 func keyOf(parts ...[]byte) string {

@@ -21,6 +21,9 @@
 // skipped in favour of the one before. A run whose manifests exist but of which none can be loaded
 // stops: it never starts again from nothing.
 //
+// The numbers of a run's manifests have no gap. An object that is no manifest and has a number far
+// above the others is a stray one: it is passed over with a warning.
+//
 // # Retention
 //
 // The newest three checkpoints stay, and so do those committed with keep. The record that lets a
@@ -33,7 +36,8 @@
 // its beginning.
 //
 // Objects of commits that never happened are deleted by the next commit of the same attempt, or,
-// once they are a day old, by that of any other.
+// once they are a day old, by that of any other. So are the temporary files that a kill leaves in a
+// file:// bucket.
 //
 // # Files
 //

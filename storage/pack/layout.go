@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -64,12 +65,9 @@ func (s *treeSource) List(ctx context.Context) (Listing, error) {
 	return s.listing, nil
 }
 
-// listRejects takes what was left out while the tree was found. Many files of a folder with one
-// reason are told at once. An archive that cannot be read is refused where it may be a split or a
-// class.
+// listRejects takes what was left out while the tree was found. An archive that cannot be read is
+// refused where it may be a split or a class.
 func (s *treeSource) listRejects() error {
-	const many = 20
-	groups := map[string][]Reject{}
 	for _, r := range s.rejects {
 		first, below, cut := strings.Cut(r.Name, "/")
 		r.Split, _ = splitOf(first)
@@ -82,15 +80,7 @@ func (s *treeSource) listRejects() error {
 		} else if r.Split == "" {
 			r.Split = trainSplit
 		}
-		key := r.Split + "/" + path.Dir(r.Name) + "\x00" + r.Err.Error()
-		groups[key] = append(groups[key], r)
-	}
-	for _, key := range sortedKeys(groups) {
-		group := groups[key]
-		if n := len(group); n > many {
-			group = []Reject{{Split: group[0].Split, Name: path.Join(path.Dir(group[0].Name), "*"), Images: n, Err: group[0].Err}}
-		}
-		s.listing.Rejects = append(s.listing.Rejects, group...)
+		s.listing.Rejects = append(s.listing.Rejects, r)
 	}
 	return nil
 }
@@ -162,14 +152,7 @@ func (s *treeSource) locate(f *folder) *located {
 		case split == "":
 			continue
 		}
-		// An archive within a folder of its split, or the other way round, is the split once more.
 		last := f.parts[i]
-		for i+1 < len(f.parts) && (f.parts[i].archive || f.parts[i+1].archive) {
-			if again, _ := splitOf(f.parts[i+1].name); again != split {
-				break
-			}
-			i++
-		}
 		l.split, l.unit, l.name, l.word, l.archive, l.rest = split, at, last.name, word, last.archive, f.parts[i+1:]
 		return l
 	}
@@ -195,7 +178,10 @@ func (s *treeSource) settleUnits(images []*located) []*located {
 	if !known[trainSplit] && (len(s.options.Val) > 0 || !known[valSplit] && !known[otherSplit]) {
 		unnamed = trainSplit
 	}
-	passed := map[string]int{}
+	passed := map[Reject]int{} // images
+	pass := func(split, name, why string, n int) {
+		passed[Reject{Split: split, Name: name, Err: leftOutFor(why)}] += n
+	}
 	var kept []*located
 	for _, l := range images {
 		n := len(l.members)
@@ -205,21 +191,25 @@ func (s *treeSource) settleUnits(images []*located) []*located {
 			kept = append(kept, l)
 		case n == 0 && !(l.disk != "" && l.split != "" && len(l.rest) == 1): // an empty class is told
 		case l.split == "":
-			passed[otherSplit+"\x00"+path.Join(firstPart(l.parts))+"\x00no word of its path names a split: -val or -train PATTERN takes it"] += n
+			pass(otherSplit, firstPart(l.parts), passedOver(""), n)
 		case l.split == otherSplit:
-			passed[otherSplit+"\x00"+l.unit+"\x00another split, which is passed over: -val "+l.name+" takes it as val"] += n
+			pass(otherSplit, l.unit, "another split, which is passed over: -val "+l.name+" takes it as val", n)
 		case l.archive && folders[l.split]:
-			passed[l.split+"\x00"+l.unit+"\x00an archive beside the folder of its split"] += n
+			pass(l.split, l.unit, "an archive beside the folder of its split", n)
 		default:
 			kept = append(kept, l)
 		}
 	}
-	for _, key := range sortedKeys(passed) {
-		part := strings.Split(key, "\x00")
-		s.pass(part[0], part[1], part[2], passed[key])
+	for _, r := range slices.SortedFunc(maps.Keys(passed), compareRejects) {
+		s.pass(r.Split, r.Name, r.Err.Error(), passed[r])
 	}
 	return kept
 }
+
+// leftOutFor is a reason that can be the key of a map.
+type leftOutFor string
+
+func (e leftOutFor) Error() string { return string(e) }
 
 // pass leaves many images out at once.
 func (s *treeSource) pass(split, name, why string, images int) {
@@ -275,8 +265,8 @@ func twoUnits(split, a, b string) error {
 }
 
 // cutWrappers drops folders that all images of a unit lie in and that are no class: "images", one
-// that names the split again, and any other that has no image of its own if there are two classes
-// or more below it.
+// that names the split again, as an archive within the folder of its split does, and any other that
+// has no image of its own if there are two classes or more below it.
 func cutWrappers(units []*located) {
 	cut := func(depth int) {
 		for _, l := range units {
@@ -284,7 +274,7 @@ func cutWrappers(units []*located) {
 		}
 	}
 	for depth := 0; ; depth++ {
-		names, only, own := map[string]bool{}, "", false
+		names, only, own, archive := map[string]bool{}, "", false, false
 		for _, l := range units {
 			if len(l.members) == 0 {
 				continue
@@ -292,7 +282,7 @@ func cutWrappers(units []*located) {
 			if len(l.rest) <= depth {
 				return
 			}
-			only = l.rest[depth].name
+			only, archive = l.rest[depth].name, l.rest[depth].archive || l.archive
 			names[only] = true
 			own = own || len(l.rest) == depth+1
 		}
@@ -303,7 +293,7 @@ func cutWrappers(units []*located) {
 		case len(names) > 1:
 			cut(depth)
 			return
-		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && !own:
+		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && (!own || archive):
 			cut(depth + 1)
 			depth = -1
 		case own:

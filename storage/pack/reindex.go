@@ -96,7 +96,7 @@ type reindexer struct {
 type scanned struct {
 	shards.Shard
 	items []Item
-	sums  []uint64
+	seen  []look
 	notes []string
 }
 
@@ -173,8 +173,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		}
 		found.Samples.Add(s.key, s.image.offset, s.image.length, shards.NoLabel)
 		found.items = append(found.items, Item{Split: stated.split, Name: name, Class: s.label, Unlabelled: s.err, File: path.Base(s.key)})
-		found.sums = append(found.sums, s.image.seen.sum)
-		r.looks.count(s.image.seen)
+		found.seen = append(found.seen, s.image.seen)
 	})
 	var reader *tar.Reader
 	at := int64(0)
@@ -222,7 +221,6 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 		}
 		bySum[scans[i].SHA256] = scans[i].Name
 		items = append(items, scans[i].items...)
-		r.looks.sums = append(r.looks.sums, scans[i].sums...)
 		r.warnings = append(r.warnings, scans[i].notes...)
 		if len(scans[i].items) == 0 {
 			r.warnings = append(r.warnings, "shard "+scans[i].Name+" has no sample that can be used")
@@ -244,9 +242,13 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 		shard := found.Shard
 		shard.Samples = shards.Samples{}
 		for j, label := range labels {
+			sum := uint64(0)
 			if label != notChosen {
+				sum = found.seen[j].sum
+				r.looks.count(found.seen[j])
 				shard.Samples.Add(found.Samples.Keys[j], found.Samples.Offsets[j], found.Samples.Lengths[j], label)
 			}
+			r.looks.sums = append(r.looks.sums, sum)
 		}
 		if shard.Samples.Len() > 0 {
 			split := stated[i].split

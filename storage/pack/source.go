@@ -104,12 +104,15 @@ type SourceOptions struct {
 	// Label is the column of parquet files, or the field of WebDataset's .json members, that has
 	// the label; "" = the usual ones.
 	Label string
+	// Follow takes folders that a link leads to out of the source. Without it such a link is an
+	// error: a source may come from strangers, and hold a link to what is none of theirs.
+	Follow bool
 }
 
 // OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of
 // images, tar files of them, WebDataset shards, parquet files, or the MNIST family's IDX files.
 func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, error) {
-	t, err := grow(ctx, path, o.TempDir)
+	t, err := grow(ctx, path, o)
 	if err != nil {
 		if t != nil {
 			t.Close()

@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
@@ -184,7 +186,7 @@ func TestSourcesOfATree(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			test.write(root)
-			src, err := OpenSource(t.Context(), root, SourceOptions{TempDir: t.TempDir()})
+			src, err := OpenSource(t.Context(), root, SourceOptions{TempDir: t.TempDir(), Follow: test.name == "folder of links"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,6 +206,33 @@ func TestSourcesOfATree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A link to a folder out of the source is an error that says what to do, unless links are to be
+// followed; one within it is taken.
+func TestLinksOutOfTheSourceAreNotFollowed(t *testing.T) {
+	root, elsewhere := t.TempDir(), t.TempDir()
+	imageTree().write(t, root)
+	files{"secret.png": "of somebody else"}.write(t, elsewhere)
+	if err := os.Symlink(filepath.Join(root, "train/n01"), filepath.Join(root, "train/n03")); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenSource(t.Context(), root, SourceOptions{})
+	if err != nil {
+		t.Fatalf("a link within the source: %v", err)
+	}
+	src.Close()
+	if err := os.Symlink(elsewhere, filepath.Join(root, "train/n04")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenSource(t.Context(), root, SourceOptions{}); !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "n04") || !strings.Contains(err.Error(), "-follow") {
+		t.Errorf("a link out of it: %v", err)
+	}
+	src, err = OpenSource(t.Context(), root, SourceOptions{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Close()
 }
 
 // A tar file of class folders is read as the folder that it was made of.
@@ -449,5 +478,28 @@ func TestPackTree(t *testing.T) {
 	// The original name and class stand beside each image.
 	if shard := stored["d/train-000000.tar"]; !strings.Contains(shard, `{"class":"n02","file":"n02_2.JPEG"}`) || !strings.Contains(shard, "second class, second") {
 		t.Error("the shard lacks a sample's description")
+	}
+}
+
+// Of a parquet file only the images of the listed classes are copied.
+func TestClassesArePickedBeforeImagesAreCopied(t *testing.T) {
+	root := t.TempDir()
+	rows := parquetRows(20)
+	for _, name := range []string{"train.parquet", "val.parquet"} {
+		writeParquet(t, filepath.Join(root, name), rows)
+	}
+	src := mustOpen(t, root).(*parquetSource)
+	ix, _ := mustPack(t, src, storagetest.Memory(t), "d", PackOptions{Labels: Labels{Classes: []string{"2", "0"}}})
+	want := int64(0)
+	for i, row := range rows {
+		if i%3 != 1 {
+			want += 2 * int64(len(row.Image.Bytes))
+		}
+	}
+	if info, err := src.files[0].Stat(); err != nil || info.Size() != want {
+		t.Errorf("%d bytes were copied, want %d (%v)", info.Size(), want, err)
+	}
+	if !slices.Equal(ix.Classes, []string{"2", "0"}) || ix.Counts["train"] != 13 {
+		t.Errorf("classes %v, counts %v", ix.Classes, ix.Counts)
 	}
 }

@@ -32,6 +32,7 @@ type tree struct {
 	rejects []Reject          // Split is "" and Name the path below the root
 	foreign map[string]int    // files of other tools, in words
 	root    string
+	inside  string // root without links, out of which no link of a folder may lead; "" if any may
 }
 
 // folder is a folder with images in it, or a whole shard of WebDataset samples.
@@ -76,11 +77,19 @@ const devkit = "devkit"
 var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", groundTruth, devkit}
 
 // grow walks the folder or the single archive at root.
-func grow(ctx context.Context, root, tempDir string) (*tree, error) {
-	t := &tree{root: root, tempDir: tempDir, labels: map[string]string{}, lists: map[string]int64{}, foreign: map[string]int{}}
+func grow(ctx context.Context, root string, o SourceOptions) (*tree, error) {
+	t := &tree{root: root, tempDir: o.TempDir, labels: map[string]string{}, lists: map[string]int64{}, foreign: map[string]int{}}
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, err
+	}
+	if !o.Follow {
+		if t.inside, err = filepath.EvalSymlinks(root); err == nil {
+			t.inside, err = filepath.Abs(t.inside)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	if info.IsDir() {
 		return t, t.walk(ctx, root, nil, []fs.FileInfo{info})
@@ -131,6 +140,9 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			continue
 		case link && belowClass(parts):
 			t.reject(parts, name, errors.New("a link to a folder within a class"))
+		case link && t.leadsOut(place):
+			return fmt.Errorf("%w: %s is a link to a folder out of the source: -follow takes it, or give a source without it",
+				storage.ErrUnfit, place)
 		case slices.ContainsFunc(above, func(f fs.FileInfo) bool { return os.SameFile(f, info) }):
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:
@@ -169,6 +181,18 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		}
 	}
 	return nil
+}
+
+// leadsOut tells whether a link leads out of the source, if that is not asked for.
+func (t *tree) leadsOut(link string) bool {
+	if t.inside == "" {
+		return false
+	}
+	target, err := filepath.EvalSymlinks(link)
+	if err == nil {
+		target, err = filepath.Abs(target)
+	}
+	return err != nil || target != t.inside && !strings.HasPrefix(target, t.inside+string(filepath.Separator))
 }
 
 // belowClass tells whether a folder is that of a class or lies in one.
