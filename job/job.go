@@ -8,7 +8,8 @@
 //	begin.go       run.json: begin a run, or join the one that is there
 //	checkpoint.go  position: where a run stands, and its way into a checkpoint and back
 //	pretrain.go    the first phase
-//	probe.go       the second phase: linear probes of the teacher and of the untrained encoder
+//	probe.go       the second phase: linear probes of the teacher and of the untrained encoder; the
+//	               same alone, for cijepa probe
 //	loop.go        what both phases do after each update, and the pace
 //	health.go      statistics of the teacher's features at the end of an epoch
 //	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs

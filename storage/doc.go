@@ -9,6 +9,7 @@
 // This is the layout of a bucket that runs and datasets share:
 //
 //	<data prefix>/index.json                           written last: the dataset is whole
+//	<data prefix>/index.notes.json                     what pack or index warned of; check and the result repeat it
 //	<data prefix>/train-000000.tar val-000000.tar      WebDataset: NAME.jpg|jpeg|png + NAME.cls
 //
 //	runs/<run>/run.json                                created once: settings, fingerprint, seed
@@ -16,7 +17,10 @@
 //	runs/<run>/manifest/<12 digits>.json               created once: the commit of a checkpoint
 //	runs/<run>/metrics/[<phase>/]<name>-<attempt>-<n>  one object per flush
 //	runs/<run>/programs/<key>                          compiled programs, for the same kernels
-//	runs/<run>/teacher.safetensors, README.md          the final teacher, its card
+//	runs/<run>/teacher.safetensors                     the final teacher
+//	runs/<run>/config.json, README.md                  what timm reads of it; its card
+//	runs/<run>/probes/<data>[-<share>].json            the teacher's figures on other data
+//	runs/<run>/probes/<data>[-<share>]/...             what a run's folder has, of that probe
 //	runs/<run>/result.json                             created once: the last write
 //
 // # Conditional writes

@@ -274,8 +274,8 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 	}{
 		// folders
 		{"folders", files(folders), "", good, ""},
-		{"links", files(folders + "train/c@:../../else/c train/a/l.jpg@:../b/2.jpg val/c/6.jpg").and(files("../else/c/5.jpg")), "-follow", "train: 1.jpg=a 2.jpg=b 5.jpg=c l.jpg=a; val: 3.jpg=a 4.jpg=b 6.jpg=c", "come twice"},
-		{"a link out of the source", files(folders + "train/c@:../../else/c val/c/6.jpg").and(files("../else/c/5.jpg")), "", "64 -follow", ""},
+		{"links out of the source", files(folders + "train/c@:../../else/c").and(files("../else/c/5.jpg")), "", "64 -follow takes it", ""},
+		{"links out of the source, followed", files(folders + "train/c@:../../else/c train/a/l.jpg@:../b/2.jpg val/c/6.jpg").and(files("../else/c/5.jpg")), "-follow", "train: 1.jpg=a 2.jpg=b 5.jpg=c l.jpg=a; val: 3.jpg=a 4.jpg=b 6.jpg=c", "come twice"},
 		{"a link to nothing", files(folders + "train/a/x.jpg@:nowhere"), "", good, "x.jpg: a link to what is not there"},
 		{"a link in a circle", files(folders + "train/a/x@:.."), "", good, "train/a/x: a link to a folder within a class"},
 		{"a pipe", files(folders + "train/a/x.jpg|:"), "", good, "x.jpg: neither a file nor a folder"},

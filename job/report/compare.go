@@ -67,6 +67,18 @@ func (r *Report) Rows() []Row {
 	return rows
 }
 
+// PostRows is Rows if one of our runs starts from a preset of the post, else nil: nothing of ours
+// could stand in the table.
+func (r *Report) PostRows() []Row {
+	ours := func(ref Reference) bool {
+		return slices.ContainsFunc(r.Runs, func(run *history.Run) bool { return run.Preset == ref.Preset })
+	}
+	if !slices.ContainsFunc(r.References, ours) {
+		return nil
+	}
+	return r.Rows()
+}
+
 // The settings that may differ between runs of one recipe: those that change the last bits of a
 // run, by the memory of the device that it began on, and those that the post does not name.
 var (

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -145,4 +146,37 @@ func texts(h *chart.HeatMap) [][]string {
 		all = append(all, line)
 	}
 	return all
+}
+
+// TestPostsTableIsForRunsThatCanStandInIt: a page of other runs has none of its rows, and begins
+// with the runs that are there.
+func TestPostsTableIsForRunsThatCanStandInIt(t *testing.T) {
+	for preset, want := range map[string]int{"demo": 0, "L200": len(references)} {
+		f := historytest.New(t)
+		f.PutFinished("a", preset, 0, 50)
+		f.PutFinished("b", preset, 1, 51)
+		r, err := Read(t.Context(), f.Open(), references)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(r.PostRows()); got != want {
+			t.Errorf("runs of %s: %d rows of the post's table, want %d", preset, got, want)
+		}
+		var page, text strings.Builder
+		if err := errors.Join(r.HTML(&page), r.writeMarkdown(&text, nil)); err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []struct{ text, first, post string }{
+			{page.String(), `<h2 id="runs">`, `<h2 id="post">`}, {text.String(), "## All runs", "## The post's table"},
+		} {
+			_, head, _ := strings.Cut(of.text, "<main")
+			if head == "" {
+				head = of.text
+			}
+			runs, table := strings.Index(head, of.first), strings.Index(head, of.post)
+			if runs < 0 || (table >= 0) != (want > 0) || table >= 0 && table < runs {
+				t.Errorf("runs of %s: %q at %d, %q at %d", preset, of.first, runs, of.post, table)
+			}
+		}
+	}
 }

@@ -26,44 +26,6 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 	}
 
-	b.WriteString("\n## The post's table, and ours\n\n")
-	writeHead(&b, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
-	for _, row := range r.Rows() {
-		writeRow(&b, row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta,
-			strconv.Itoa(row.Reference.Rows), fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
-			plusMinus(row.Difference, row.Noise), row.Verdict)
-	}
-	if sentences := r.Contrasts(); len(sentences) > 0 {
-		b.WriteString("\n")
-		for _, sentence := range sentences {
-			b.WriteString("- " + escaped(sentence) + "\n")
-		}
-	}
-
-	if seeds := r.Seeds(); len(seeds) > 0 {
-		b.WriteString("\n## Runs that differ by their seed alone\n\n")
-		writeHead(&b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
-		for _, s := range seeds {
-			writeRow(&b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
-		}
-	}
-
-	if t := r.Transfer(); t != nil {
-		b.WriteString("\n## Teachers on other data\n\n")
-		writeHead(&b, append([]string{"teacher"}, t.Data...)...)
-		for _, row := range t.Rows {
-			cells := []string{row.Teacher}
-			for _, c := range row.Cells {
-				if c == nil {
-					cells = append(cells, "–")
-					continue
-				}
-				cells = append(cells, plusMinus(&c.Top1, &c.Error))
-			}
-			writeRow(&b, cells...)
-		}
-	}
-
 	b.WriteString("\n## All runs\n\n")
 	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %",
 		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
@@ -94,6 +56,12 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 	}
 
+	if len(r.Runs) > 1 {
+		r.writeSeeds(&b)
+	}
+	r.writeTransfer(&b)
+	r.writePost(&b)
+
 	if r.Alarms() > 0 {
 		b.WriteString("\n## Alarms\n\n")
 		writeHead(&b, "run", "epoch", "alarm", "what")
@@ -121,6 +89,57 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	}
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
+}
+
+// writeSeeds writes the recipes that several seeds have run, and how recipes compare.
+func (r *Report) writeSeeds(b *strings.Builder) {
+	if seeds := r.Seeds(); len(seeds) > 0 {
+		b.WriteString("\n## Runs that differ by their seed alone\n\n")
+		writeHead(b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
+		for _, s := range seeds {
+			writeRow(b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
+		}
+	}
+	if sentences := r.Contrasts(); len(sentences) > 0 {
+		b.WriteString("\n")
+		for _, sentence := range sentences {
+			b.WriteString("- " + escaped(sentence) + "\n")
+		}
+	}
+}
+
+// writeTransfer writes teachers by data.
+func (r *Report) writeTransfer(b *strings.Builder) {
+	if t := r.Transfer(); t != nil {
+		b.WriteString("\n## Teachers on other data\n\n")
+		writeHead(b, append([]string{"teacher"}, t.Data...)...)
+		for _, row := range t.Rows {
+			cells := []string{row.Teacher}
+			for _, c := range row.Cells {
+				if c == nil {
+					cells = append(cells, "–")
+					continue
+				}
+				cells = append(cells, plusMinus(&c.Top1, &c.Error))
+			}
+			writeRow(b, cells...)
+		}
+	}
+}
+
+// writePost writes the post's table, if a run can stand in it.
+func (r *Report) writePost(b *strings.Builder) {
+	rows := r.PostRows()
+	if len(rows) == 0 {
+		return
+	}
+	b.WriteString("\n## The post's table, and ours\n\n")
+	writeHead(b, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
+	for _, row := range rows {
+		writeRow(b, row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta,
+			strconv.Itoa(row.Reference.Rows), fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
+			plusMinus(row.Difference, row.Noise), row.Verdict)
+	}
 }
 
 // writeHead writes the heading of a table.

@@ -73,7 +73,12 @@ func cutKey(name string) (key, ending string, ok bool) {
 }
 
 // labelMember tells whether a member is read for a label.
-func (s *sampler) labelMember(ending string) bool { return ending == "cls" || ending == "json" }
+func (s *sampler) labelMember(ending string) bool {
+	if s.labelKey == "" {
+		return ending == "cls" || ending == "json" && s.fields == nil // one names the fields there are
+	}
+	return ending == "json"
+}
 
 // add takes up a member. text is its content where labelMember wants it.
 func (s *sampler) add(name string, at picture, text []byte) error {

@@ -138,11 +138,11 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			t.reject(parts, name, errors.New("a link to what is not there"))
 		case !info.IsDir():
 			continue
+		case link && belowClass(parts):
+			t.reject(parts, name, errors.New("a link to a folder within a class"))
 		case link && t.leadsOut(place):
 			return fmt.Errorf("%w: %s is a link to a folder out of the source: -follow takes it, or give a source without it",
 				storage.ErrUnfit, place)
-		case link && belowClass(parts):
-			t.reject(parts, name, errors.New("a link to a folder within a class"))
 		case slices.ContainsFunc(above, func(f fs.FileInfo) bool { return os.SameFile(f, info) }):
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:

@@ -68,11 +68,15 @@ func spread(heights []vg.Length, order []int, gap, bottom, top vg.Length) {
 	}
 }
 
+// fontMargin is how much wider than the font that measures a name a reader's own font may be: the
+// page is drawn in the latter. DejaVu Sans is 16 % wider than Liberation Sans.
+const fontMargin = 1.18
+
 // GlyphBoxes implements plot.GlyphBoxer: it keeps room for the names.
 func (l lineLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	var boxes []plot.GlyphBox
 	for _, of := range l.labels {
-		width := l.style.Width(of.name) + vg.Points(6)
+		width := fontMargin*l.style.Width(of.name) + vg.Points(6)
 		boxes = append(boxes, plot.GlyphBox{X: 1, Y: p.Y.Norm(of.end.Y), Rectangle: vg.Rectangle{Max: vg.Point{X: width}}})
 	}
 	return boxes
