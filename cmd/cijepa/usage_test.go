@@ -80,7 +80,7 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"pack", "x"}, nil, `pack takes 2 arguments, not 1; see cijepa help pack"`},
 		{[]string{"report", "x", "y"}, nil, `report takes 1 argument, not 2; see cijepa help report"`},
 		{[]string{"pack", "/nosuch", empty}, nil, `SOURCE: stat /nosuch: no such file or directory"`},
-		{[]string{"pack", "-classes", "/nosuch", "x", empty}, nil, `-classes: open /nosuch: no such file or directory"`},
+		{[]string{"pack", "-classes", "/nosuch", "x", empty}, nil, `-classes /nosuch: open /nosuch: no such file or directory; the lists that need no file are`},
 		{[]string{"pack", "-data", "../x", "x", empty}, nil, `-data ../x: a folder of the bucket`},
 		{[]string{"index", "-data", "runs/x", empty}, nil, `-data runs/x: a folder of the bucket`},
 		{[]string{"index", "/nosuch"}, nil, `bucket URL \"/nosuch\" has no scheme; for a directory write file:///nosuch"`},
