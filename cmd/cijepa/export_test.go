@@ -71,7 +71,7 @@ func TestExportOfWhatIsNotThere(t *testing.T) {
 // TestTimmLoadsARun: timm loads the folder of a run and what is exported of it, and both are the
 // same network.
 func TestTimmLoadsARun(t *testing.T) {
-	interpreter := os.Getenv("CIJEPA_PYTHON")
+	interpreter := asked["CIJEPA_PYTHON"]
 	if interpreter == "" {
 		t.Skip("only with CIJEPA_PYTHON, an interpreter that has torch, safetensors and timm")
 	}

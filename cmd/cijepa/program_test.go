@@ -32,7 +32,7 @@ import (
 // build of their own.
 const asProgram = "TEST_AS_CIJEPA"
 
-// asked holds the variables that ask for slow tests. The program would refuse them as settings.
+// asked holds the variables that ask for slow tests, and the interpreter of some. The program would refuse them as settings.
 var asked = map[string]string{}
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "CIJEPA_TEST_") {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "CIJEPA_TEST_") || name == "CIJEPA_PYTHON" {
 			asked[name] = value
 		}
 	}
