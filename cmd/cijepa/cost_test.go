@@ -10,6 +10,8 @@ import (
 // TestCostCountsAllAttempts: at a price of 1 a second, the cost is the seconds of both attempts,
 // and the log tells it while the run goes on.
 func TestCostCountsAllAttempts(t *testing.T) {
+	t.Parallel()
+	slow(t)
 	bucket := newBucket(t)
 	const price = "CIJEPA_PRICE_PER_HOUR=3600"
 	c, log := start(t, bucket, price)

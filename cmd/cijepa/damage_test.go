@@ -13,6 +13,8 @@ import (
 // TestDamagedCheckpoint: one flipped bit in the newest checkpoint, in the header or the data of a
 // part, costs the steps since the one before it, is counted, and changes nothing else.
 func TestDamagedCheckpoint(t *testing.T) {
+	t.Parallel()
+	slow(t)
 	for i, damage := range []struct {
 		phase, part string
 		at          int

@@ -22,6 +22,7 @@ import (
 
 // TestStartAgainAfterTheEnd: a finished run is a no-op with exit 0.
 func TestStartAgainAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	bucket := newBucket(t)
 	first := finish(t, bucket)
 	begin := time.Now()
@@ -36,6 +37,7 @@ func TestStartAgainAfterTheEnd(t *testing.T) {
 
 // TestExitCodes: what can go wrong, and what the cluster is told.
 func TestExitCodes(t *testing.T) {
+	t.Parallel()
 	bucket := newBucket(t)
 	finish(t, bucket)
 	for name, text := range map[string]string{"damaged/index.json": "{", "runs/torn/run.json": `{"version":1,`} {

@@ -20,6 +20,7 @@ import (
 // takes, and compares every one with a run that was left alone. CIJEPA_TEST_KILLS sets the number
 // of kills.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	kills := killsAsked(t)
 	begin := time.Now()
 	want, bucket := alone(t)

@@ -20,6 +20,7 @@ import (
 // TestListen: a run that is watched without a pause, and stopped and started again, is to the bit
 // the run that nobody watched, and ends as fast.
 func TestListen(t *testing.T) {
+	t.Parallel()
 	alone := newBucket(t)
 	c, log := start(t, alone)
 	waitFor(t, log, `"msg":"step"`)
@@ -94,6 +95,7 @@ func scrape(ctx context.Context, url string) (last string) {
 // TestListenFaults: what is no address is a fault of the settings. One that cannot be bound, such as a port that is taken or an
 // unknown host, is a warning, and the run goes on without its page.
 func TestListenFaults(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

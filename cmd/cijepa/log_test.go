@@ -17,6 +17,7 @@ import (
 // TestLogHasNumbers: a program that reads the lines of a log finds a number in every figure, and a
 // person no more digits than the figure is good for.
 func TestLogHasNumbers(t *testing.T) {
+	t.Parallel()
 	c, log := start(t, newBucket(t))
 	if code := wait(t, c); code != exitDone {
 		t.Fatalf("exit %d\n%s", code, log)
@@ -69,6 +70,7 @@ func TestFiguresOfALine(t *testing.T) {
 // TestAStopIsNoError: a run that ends as it was told to, by a cluster or by hand, says so in a
 // warning.
 func TestAStopIsNoError(t *testing.T) {
+	t.Parallel()
 	for _, told := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		c, log := start(t, newBucket(t), "CIJEPA_EPOCHS=1000")
 		waitFor(t, log, `"msg":"step"`)
@@ -84,6 +86,7 @@ func TestAStopIsNoError(t *testing.T) {
 
 // TestDemonstrationSaysWhatComesNext: after the figures, the command that shows them.
 func TestDemonstrationSaysWhatComesNext(t *testing.T) {
+	t.Parallel()
 	bucket := newBucket(t)
 	finish(t, bucket)
 	var out bytes.Buffer

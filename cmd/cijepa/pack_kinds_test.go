@@ -265,6 +265,7 @@ const goodWDS = "train: 1=0 2=1; val: 3=0 4=1"
 // TestWhatPackMakesOfEveryKindOfSource: right or refused. want is what must be packed, or the exit
 // code and words of the error; warns are words of what is printed.
 func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		files made
@@ -358,6 +359,7 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		{"IDX without labels", idx("train-images-idx3-ubyte", "x", 0, 1), "", "64 train-labels-idx1-ubyte", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			root := t.TempDir()
 			source, bucket := filepath.Join(root, "src", "in"), filepath.Join(root, "bucket")
 			c.files.write(t, source)
@@ -424,6 +426,7 @@ func TestWhatIndexMakesOfEveryKindOfShards(t *testing.T) {
 			"val.json":   []byte(`{"__kind__":"wids-shard-index-v1","shardlist":[{"url":"s/b-0.tar"}]}`)}), "", goodWDS, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			bucket := t.TempDir()
 			c.files.write(t, filepath.Join(bucket, "d"))
 			files("one.txt:y two.txt:x~y").write(t, bucket)

@@ -61,6 +61,7 @@ func copied(t *testing.T) (settings.Result, string) {
 // the run's figures to the digit, from the end of the run, from its last checkpoint and from the
 // file alone, and nothing of the run changes.
 func TestProbeOfARunGivesItsFigures(t *testing.T) {
+	t.Parallel()
 	run, bucket := copied(t)
 	folder := strings.TrimPrefix(bucket, "file://")
 	before := listing(t, filepath.Join(folder, "runs"))
@@ -174,6 +175,8 @@ func listing(t *testing.T, folder string) map[string]string {
 // TestProbeOfAShareGoesOnAfterAStop: a probe of a quarter of the labels that SIGTERM stops ends with
 // 143, and started again with the figures of one that was left alone.
 func TestProbeOfAShareGoesOnAfterAStop(t *testing.T) {
+	t.Parallel()
+	slow(t)
 	share := []string{"CIJEPA_TEACHER=runs/tiny", "CIJEPA_PROBE_SHARE=0.25", "CIJEPA_PROBE_EPOCHS=60", "CIJEPA_LOG_EVERY=1", "CIJEPA_SEED=5"}
 	const name = "tiny-0.25-seed5"
 	_, bucket := copied(t)
@@ -215,6 +218,7 @@ func TestProbeOfAShareGoesOnAfterAStop(t *testing.T) {
 
 // TestProbeOfWhatIsNotThere: each fault is one of the settings, exit code 64, and names the variable.
 func TestProbeOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	_, bucket := copied(t)
 	for _, c := range []struct{ set, want string }{
 		{"CIJEPA_TEACHER=runs/other", "there is no runs/other/run.json"},

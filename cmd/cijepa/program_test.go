@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -45,6 +46,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	machinetest.UnsetSettings()
+	flag.Set("test.parallel", "6") // they mostly wait for their children
 	code := m.Run()
 	if undisturbed.folder != "" {
 		os.RemoveAll(undisturbed.folder)

@@ -28,6 +28,7 @@ func startSweep(t *testing.T, bucket, rows string) (*exec.Cmd, *output) {
 
 // TestSweepGoesOnPastALineThatFails, and started again it goes on where it was.
 func TestSweepGoesOnPastALineThatFails(t *testing.T) {
+	t.Parallel()
 	bucket := newBucket(t)
 	folder := strings.TrimPrefix(bucket, "file://")
 	torn := filepath.Join(folder, "runs/torn/run.json")
@@ -60,6 +61,8 @@ func TestSweepGoesOnPastALineThatFails(t *testing.T) {
 
 // TestStoppedSweepSavesItsLine: SIGTERM reaches the line, which goes on with its next start.
 func TestStoppedSweepSavesItsLine(t *testing.T) {
+	t.Parallel()
+	slow(t)
 	bucket := newBucket(t)
 	const rows = "CIJEPA_RUN=tiny\nCIJEPA_RUN=never CIJEPA_SEED=1\n"
 	c, log := startSweep(t, bucket, rows)

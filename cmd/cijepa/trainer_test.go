@@ -15,6 +15,8 @@ import (
 // TestKubeflowTrainerIsToldOfTheRun: with the variables that Trainer puts into a pod, and the run
 // is the same for it, also when nobody answers.
 func TestKubeflowTrainerIsToldOfTheRun(t *testing.T) {
+	t.Parallel()
+	slow(t)
 	var mu sync.Mutex
 	var percents []int
 	var metrics []string

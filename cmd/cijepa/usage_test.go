@@ -29,6 +29,7 @@ func typed(t *testing.T, settings []string, args ...string) (code int, out, log 
 // TestHelpOfEveryCommand: in each of its forms help is the command's own, costs nothing, needs no
 // setting and writes nothing.
 func TestHelpOfEveryCommand(t *testing.T) {
+	t.Parallel()
 	commands := regexp.MustCompile(`(?m)^  cijepa ([a-z]+)`).FindAllStringSubmatch(usage, -1)
 	if len(commands) < 9 {
 		t.Fatalf("the general help names %v", commands)

@@ -6,8 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cijepa/cijepa/job/machine/machinetest"
 	"github.com/cijepa/cijepa/job/settings"
 )
+
+func TestMain(m *testing.M) {
+	machinetest.UnsetSettings()
+	os.Exit(m.Run())
+}
 
 // load reads lines as a sweep.
 func load(t *testing.T, lines []string) []settings.Config {
