@@ -19,6 +19,7 @@ import (
 // TestStepBeyondTheEndIsDamage: a manifest that is whole, and names an update that the phase does
 // not have, is refused, and nothing is trained from it.
 func TestStepBeyondTheEndIsDamage(t *testing.T) {
+	t.Parallel()
 	for _, phase := range []string{record.Pretraining, record.Probing} {
 		cfg, bucket := fashionRun(t, func(c *settings.Config) {
 			c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1

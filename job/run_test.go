@@ -28,6 +28,9 @@ import (
 	"github.com/cijepa/cijepa/storage/pack"
 )
 
+// slowAsked says whether the tests that take long are asked for.
+var slowAsked = os.Getenv("CIJEPA_TEST_SLOW") != ""
+
 func TestMain(m *testing.M) {
 	machinetest.UnsetSettings()
 	os.Exit(m.Run())
@@ -150,19 +153,24 @@ func TestBrokenRunsRaiseAlarms(t *testing.T) {
 		name   string
 		adjust func(*settings.Config)
 		want   []string // kinds of alarms, at least; nil: none at all
+		slow   bool
 	}{
-		{"healthy", func(*settings.Config) {}, nil},
+		{"healthy", func(*settings.Config) {}, nil, false},
 		{"baseline", func(c *settings.Config) {
 			c.Depths, c.IntermediateRows, c.AllToLastWeight, c.LastToLastWeight = settings.DepthSet{3}, 0, settings.Weight{}, settings.Weight{}
-		}, nil},
-		{"a rate 50 times too high", func(c *settings.Config) { c.Batch, c.PeakLR, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}}, // a seed that goes far out of bounds
-		{"a teacher that is the student, at ten times the rate", func(c *settings.Config) { c.Batch, c.EMAMomentum, c.PeakLR = 16, 0, 0.05 }, []string{record.AlarmCollapse}},
+		}, nil, true},
+		{"a rate 50 times too high", func(c *settings.Config) { c.Batch, c.PeakLR, c.Seed = 16, 0.2, 9 }, []string{record.AlarmCollapse, record.AlarmResidual}, false}, // a seed that goes far out of bounds
+		{"a teacher that is the student, at ten times the rate", func(c *settings.Config) { c.Batch, c.EMAMomentum, c.PeakLR = 16, 0, 0.05 }, []string{record.AlarmCollapse}, true},
 		{"a rate of nothing", func(c *settings.Config) {
 			c.Batch, c.PeakLR, c.FinalLR, c.LogEvery = 4, 1e-12, 1e-12, 1
-		}, []string{record.AlarmTable}},
-		{"overflow", func(c *settings.Config) { c.PeakLR, c.FinalLR, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}},
+		}, []string{record.AlarmTable}, true},
+		{"overflow", func(c *settings.Config) { c.PeakLR, c.FinalLR, c.TargetNorm = 100, 100, false }, []string{record.AlarmNotFinite}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.slow && !slowAsked {
+				t.Skip("only with CIJEPA_TEST_SLOW=1")
+			}
+			t.Parallel()
 			cfg, bucket := fashionRun(t, c.adjust)
 			var log bytes.Buffer
 			err := Run(t.Context(), cfg, record.Versions{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
@@ -213,6 +221,7 @@ func figures(values []*float64) string {
 // TestRunWithEverythingBesideIt is for the race detector: a run with all that runs beside it, as
 // often as can be.
 func TestRunWithEverythingBesideIt(t *testing.T) {
+	t.Parallel()
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {
 		c.Width, c.Depth, c.Depths, c.PredictorDepth, c.IntermediateRows = 8, 2, settings.DepthSet{0, 1}, 1, 1
 		c.Epochs, c.EvalEvery, c.LogEvery, c.SaveEvery, c.Listen = 2, 1, 1, time.Nanosecond, "127.0.0.1:0"
@@ -228,6 +237,7 @@ func TestRunWithEverythingBesideIt(t *testing.T) {
 // TestEvaluationsChangeNothing: with and without the online probe a run computes the same state to
 // the bit, and the same figures.
 func TestEvaluationsChangeNothing(t *testing.T) {
+	t.Parallel()
 	var results []settings.Result
 	for every, want := range []int{0, 3, 2} {
 		cfg, bucket := fashionRun(t, func(c *settings.Config) { c.EvalEvery, c.Epochs = every, 2 })
