@@ -130,7 +130,7 @@ def check_server(bucket, runs):
                 assert picture[:4] == b"\x89PNG", name
             settings, session = sessions[f"{name}/metrics"]
             assert session["status"] == "STATUS_SUCCESS", (name, session["status"])
-            assert settings["seed"] == result["recipe"]["Seed"] and settings["peak_rate"] == result["recipe"]["PeakRate"], (name, settings)
+            assert settings["seed"] == result["recipe"]["Seed"] and settings["peak_lr"] == result["recipe"]["PeakLR"], (name, settings)
             top1 = [m["value"] for m in session["metricValues"] if m["name"]["tag"] == "result/probe_top1"]
             assert top1 == [single(result["metrics"]["top1"])], (name, top1)
         return len(experiment["hparamInfos"])
