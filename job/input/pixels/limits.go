@@ -1,6 +1,7 @@
 package pixels
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -56,7 +57,7 @@ func checkJPEG(encoded []byte) error {
 			if scans++; scans > maxScans {
 				return errScans
 			}
-			if several := frame.progressive || len(segment) > 0 && int(segment[0]) < len(frame.sampling); several &&
+			if several := frame.progressive || len(segment) > 0 && int(segment[0]) < frame.components; several &&
 				frame.coefficientBytes() > maxCoefficients {
 				return errCoefficients
 			}
@@ -68,12 +69,18 @@ func checkJPEG(encoded []byte) error {
 // nextMarker finds the next marker from a position on, and the position behind it; 0 at the end of
 // the bytes. A byte 0xff is followed by 0 where it is none.
 func nextMarker(encoded []byte, at int) (marker byte, next int) {
-	for ; at+1 < len(encoded); at++ {
-		if encoded[at] == 0xff && encoded[at+1] != 0 && encoded[at+1] != 0xff {
-			return encoded[at+1], at + 2
+	for at+1 < len(encoded) {
+		skip := bytes.IndexByte(encoded[at:len(encoded)-1], 0xff)
+		if skip < 0 {
+			break
 		}
+		at += skip
+		if second := encoded[at+1]; second != 0 && second != 0xff {
+			return second, at + 2
+		}
+		at++
 	}
-	return 0, at
+	return 0, len(encoded)
 }
 
 // isFrame reports whether a marker begins the header of a frame: SOF0 to SOF15 but for DHT, JPG and
@@ -82,35 +89,40 @@ func isFrame(marker byte) bool {
 	return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
 }
 
-// jpegFrame is what a frame's header says.
+// maxComponents is what decoders take: one grey, three of YCbCr or RGB, four of CMYK.
+const maxComponents = 4
+
+// jpegFrame is what a frame's header says. Its size is fixed, so that an image costs no allocation.
 type jpegFrame struct {
 	progressive   bool
 	width, height int
-	sampling      [][2]int // of each component, horizontal and vertical
+	components    int
+	sampling      [maxComponents][2]int // of each component, horizontal and vertical
 }
 
 func parseFrame(marker byte, segment []byte) (f jpegFrame) {
-	if len(segment) < 6 || len(segment) < 6+3*int(segment[5]) {
-		return f
+	if len(segment) < 6 || segment[5] > maxComponents || len(segment) < 6+3*int(segment[5]) {
+		return f // the decoder refuses it
 	}
 	f.progressive = marker == 0xc2 || marker == 0xc6 || marker == 0xca || marker == 0xce
 	f.height, f.width = int(binary.BigEndian.Uint16(segment[1:])), int(binary.BigEndian.Uint16(segment[3:]))
-	for i := range int(segment[5]) {
+	f.components = int(segment[5])
+	for i := range f.components {
 		both := segment[6+3*i+1]
-		f.sampling = append(f.sampling, [2]int{int(both >> 4), int(both & 15)})
+		f.sampling[i] = [2]int{int(both >> 4), int(both & 15)}
 	}
 	return f
 }
 
 // coefficientBytes is the size of all coefficients, two bytes each, in blocks of 8 x 8.
-func (f jpegFrame) coefficientBytes() (bytes int) {
+func (f jpegFrame) coefficientBytes() (size int) {
 	largest := [2]int{1, 1}
-	for _, s := range f.sampling {
+	for _, s := range f.sampling[:f.components] {
 		largest[0], largest[1] = max(largest[0], s[0]), max(largest[1], s[1])
 	}
 	blocks := func(side, sampling, largest int) int { return (side*sampling + 8*largest - 1) / (8 * largest) }
-	for _, s := range f.sampling {
-		bytes += 2 * 64 * blocks(f.width, s[0], largest[0]) * blocks(f.height, s[1], largest[1])
+	for _, s := range f.sampling[:f.components] {
+		size += 2 * 64 * blocks(f.width, s[0], largest[0]) * blocks(f.height, s[1], largest[1])
 	}
-	return bytes
+	return size
 }
