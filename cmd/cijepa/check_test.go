@@ -46,6 +46,7 @@ func TestCheckCommand(t *testing.T) {
 // TestCheckOfASweepAddsUpItsHours: lines that differ by their seed alone are tried once.
 func TestCheckOfASweepAddsUpItsHours(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	bucket := newBucket(t)
 	rows := filepath.Join(t.TempDir(), "rows")
 	if err := os.WriteFile(rows, []byte("CIJEPA_RUN=a CIJEPA_SEED=0\nCIJEPA_RUN=b CIJEPA_SEED=1\nCIJEPA_RUN=c CIJEPA_EPOCHS=5\n"), 0o666); err != nil {

@@ -96,6 +96,7 @@ func scrape(ctx context.Context, url string) (last string) {
 // unknown host, is a warning, and the run goes on without its page.
 func TestListenFaults(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

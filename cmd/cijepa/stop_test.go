@@ -35,6 +35,7 @@ func TestStopsInTimeWhateverItIsAt(t *testing.T) {
 // been.
 func TestStopInEveryPhase(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	for i, event := range []string{
 		`"msg":"opened"`, `"msg":"begun"`, `"msg":"compiled"`, `"msg":"step"`, `"msg":"saved","run":"tiny","phase":"pretrain"`, `"msg":"epoch","run":"tiny","epoch":2`, `"msg":"evaluation"`, `"phase":"pretrain","step":36`,
 		`"phase":"probe","step":5`, `"msg":"saved","run":"tiny","phase":"probe","step":7`,
@@ -132,6 +133,7 @@ func TestDeadlineTooShort(t *testing.T) {
 // the reason.
 func TestHopelessRunEndsThoughItIsPreempted(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	bucket := newBucket(t)
 	for attempt := range 10 {
 		c, log := start(t, bucket, "CIJEPA_EPOCHS=100", "CIJEPA_PEAK_LR=100", "CIJEPA_WEIGHT_DECAY=1e30", "CIJEPA_LOG_EVERY=1", "CIJEPA_SAVE_EVERY=1ms")

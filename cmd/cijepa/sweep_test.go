@@ -29,6 +29,7 @@ func startSweep(t *testing.T, bucket, rows string) (*exec.Cmd, *output) {
 // TestSweepGoesOnPastALineThatFails, and started again it goes on where it was.
 func TestSweepGoesOnPastALineThatFails(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	bucket := newBucket(t)
 	folder := strings.TrimPrefix(bucket, "file://")
 	torn := filepath.Join(folder, "runs/torn/run.json")
