@@ -219,6 +219,7 @@ func TestProbeOfAShareGoesOnAfterAStop(t *testing.T) {
 // TestProbeOfWhatIsNotThere: each fault is one of the settings, exit code 64, and names the variable.
 func TestProbeOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
+	slow(t)
 	_, bucket := copied(t)
 	for _, c := range []struct{ set, want string }{
 		{"CIJEPA_TEACHER=runs/other", "there is no runs/other/run.json"},
