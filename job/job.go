@@ -92,7 +92,9 @@ func (j *Job) start(ctx context.Context) error {
 	}
 	j.trainer = trainer.New(trainer.Options(settings.TrainerServer()), j.log)
 	defer j.listen()()
-	hung, done := j.watch(ctx), make(chan error, 1)
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	hung, done := j.watch(watching), make(chan error, 1)
 	go func() { done <- j.attempt(ctx) }()
 	select {
 	case err := <-done:
