@@ -32,9 +32,9 @@ func TestListingHasALineForEachRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"run          state         top-1         untrained  kNN    untrained  hours  alarms",
-		"L200-s0      finished      50.00 ± 0.71  32.00      40.00  44.50      2.00   0",
-		`open\x1b[2J  in the probe  –             –          –      –          –      2`,
+		"run          state                            top-1         untrained  kNN    untrained  hours  alarms",
+		"L200-s0      finished                         50.00 ± 0.71  32.00      40.00  44.50      2.00   0",
+		`open\x1b[2J  at work or killed, in the probe  –             –          –      –          –      2`,
 	}
 	got := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	for i := range got {
