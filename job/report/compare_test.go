@@ -78,8 +78,8 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
 	}
 	for _, want := range []string{
-		"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data",
-		"The runs differ in more than their seed: PeakLR.",
+		"Left out: 3 with ", "epochs 3 instead of 200", "CIJEPA_CROP_SCALE 0.5,1 instead of 0.3,1", "other data",
+		"The runs differ in more than their seed: CIJEPA_PEAK_LR.",
 	} {
 		if !strings.Contains(row.Verdict, want) {
 			t.Errorf("%q lacks %q", row.Verdict, want)
@@ -104,7 +104,7 @@ func TestDifferencesAreTheSettingsThatDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]Difference{{"Seed", []string{"0", "7"}}}, r.Differences()); d != "" {
+	if d := cmp.Diff([]Difference{{"CIJEPA_SEED", []string{"0", "7"}}}, r.Differences()); d != "" {
 		t.Error(d)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/history"
@@ -34,8 +33,9 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		if v == nil {
 			return "–"
 		}
-		return strings.Replace(fmt.Sprintf("%+.2f", *v), "-", "−", 1)
+		return minus(fmt.Sprintf("%+.2f", *v))
 	},
+	"lost": lost, "variable": record.Variable,
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
@@ -51,6 +51,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 // page is what the template shows.
 type page struct {
 	*Report
+	First     string // the run that is shown at first
 	Style     template.CSS
 	Script    template.JS
 	Compared  []picture
@@ -75,6 +76,9 @@ type detail struct {
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
 	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
+	if len(r.Runs) > 0 {
+		p.First = r.best().Name
+	}
 	if len(r.Runs) > 1 {
 		for _, c := range r.comparisons() {
 			if err := addPicture(&p.Compared, c.Chart); err != nil {
