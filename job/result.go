@@ -171,7 +171,7 @@ func score(f *record.Metrics, p predictions.Predictions) {
 	if n := len(p.KNN); n > 0 {
 		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 	}
-	f.Verdict = f.Judge(s.trained.N)
+	f.Verdict = f.Judge(len(p.Labels))
 }
 
 // postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's

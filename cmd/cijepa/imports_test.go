@@ -12,7 +12,7 @@ const module = "github.com/cijepa/cijepa"
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports
 // go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/predictions", "job/record",
+	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/predictions", "job/record",
 		"job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
 
 	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/predictions", "job/record",
