@@ -33,7 +33,8 @@ type packing struct {
 	classes    string
 	names      string
 	train, val patterns
-	unlabelled int
+	allowed    int
+	unlabelled bool
 	rejects    string
 	check      bool
 	out        io.Writer
@@ -66,7 +67,8 @@ func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *p
 	p.flags.StringVar(&p.names, "names", "", "the names of the class numbers of the source, in their order, of which -classes takes some: a `LIST` as for -classes")
 	p.flags.Var(&p.train, "train", "`PATTERN` of the folders or files that are train, such as 'part-0*'; can be given again. Without it the words of their names tell: train, training")
 	p.flags.Var(&p.val, "val", "`PATTERN` of those that are val, such as test. Without it the words tell: val, valid, validation")
-	p.flags.IntVar(&p.unlabelled, "allow-unlabelled", 0, "leave out up to `N` samples whose label is missing; without it one of them is a fault")
+	p.flags.IntVar(&p.allowed, "allow-unlabelled", 0, "leave out up to `N` samples whose label is missing; without it one of them is a fault")
+	p.flags.BoolVar(&p.unlabelled, "unlabelled", false, "take images as they lie, without labels, for pretraining alone; val may be missing, and labels that there are get dropped")
 	p.flags.StringVar(&p.rejects, "rejects", "", "write all that was left out to `FILE`, a line each: split, name, reason")
 	p.flags.BoolVar(&p.check, "verify", true, "decode every image once and leave out what does not decode")
 	return p
@@ -82,7 +84,15 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 		return nil, labels, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as "+
 			"imagenet-100, other than runs and report, which have their own use", p.data)}
 	}
-	labels = pack.Labels{Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
+	labels = pack.Labels{AllowUnlabelled: p.allowed, Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
+	if p.unlabelled {
+		labels.Splits = labels.Splits[:1]
+		for _, name := range []string{"classes", "names", "allow-unlabelled", "label", "label-key", "val-labels"} {
+			if p.given(name) {
+				return nil, labels, &usageError{fmt.Errorf("-%s is about labels, and -unlabelled takes none: give one of them", name)}
+			}
+		}
+	}
 	for _, list := range []struct {
 		flag, name string
 		to         *[]string
@@ -95,6 +105,12 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 		}
 	}
 	return rest, labels, nil
+}
+
+// given tells whether a flag stands on the command line.
+func (p *packing) given(name string) (is bool) {
+	p.flags.Visit(func(f *flag.Flag) { is = is || f.Name == name })
+	return is
 }
 
 // mistake makes a usage error of what only another command line can mend: another source, class
@@ -182,7 +198,11 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
 	if p.held.Share > 0 {
-		fmt.Fprintf(&text, "val is held out of train: %v of each class, chosen with seed %d\n", p.held.Share, p.held.Seed)
+		of := "each class"
+		if index.Unlabelled() {
+			of = "all images"
+		}
+		fmt.Fprintf(&text, "val is held out of train: %v of %s, chosen with seed %d\n", p.held.Share, of, p.held.Seed)
 	}
 	if decoder := p.decoder(); decoder != "" {
 		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
@@ -190,8 +210,11 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	if list := classlist.Describe(index.Classes); list != "" {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
 	}
-	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n",
-		len(index.Classes), left, p.data)
+	classes := fmt.Sprintf("%d classes", len(index.Classes))
+	if index.Unlabelled() {
+		classes = "no labels, so that runs on it pretrain and nothing more"
+	}
+	fmt.Fprintf(&text, "%s, %d images left out; run on it with CIJEPA_DATA=%s\n", classes, left, p.data)
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", record.Printable(warning))
 	}
@@ -235,15 +258,13 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if err != nil {
 		return err
 	}
-	given := map[string]bool{}
-	p.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	o.HoldOut = given["val-share"]
+	o.HoldOut, o.Unlabelled = p.given("val-share"), p.unlabelled
 	switch {
 	case o.HoldOut && !(held.Share > 0 && held.Share < 1):
 		return &usageError{fmt.Errorf("-val-share %v: a share of train above 0 and below 1", held.Share)}
-	case o.HoldOut && (given["val"] || given["val-labels"]):
+	case o.HoldOut && (p.given("val") || p.given("val-labels")):
 		return &usageError{errors.New("-val-share takes val from train, -val and -val-labels from the source: give one of them")}
-	case given["val-seed"] && !o.HoldOut:
+	case p.given("val-seed") && !o.HoldOut:
 		return &usageError{errors.New("-val-seed chooses the images of -val-share, which is not given")}
 	}
 	if *perShard < 1 {

@@ -125,7 +125,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	}
 	slices.SortFunc(p.rejects, compareRejects)
 	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, HeldOut: o.HoldOut.note(), Warnings: slices.Concat(
-		listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
+		listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
@@ -162,10 +162,10 @@ func (p *packer) chosen() map[string][]int {
 }
 
 // emptyFolders tells of classes without an image. What a class list does not name is not missed.
-func emptyFolders(empty, listed []string) []string {
+func emptyFolders(empty []string, l Labels) []string {
 	empty = slices.DeleteFunc(slices.Clone(empty), func(folder string) bool {
 		_, class, _ := strings.Cut(folder, "/")
-		return len(listed) > 0 && !slices.Contains(listed, class)
+		return l.Unlabelled || len(l.Classes) > 0 && !slices.Contains(l.Classes, class)
 	})
 	if len(empty) == 0 {
 		return nil
