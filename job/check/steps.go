@@ -46,7 +46,7 @@ func (c *check) timeSteps(ctx context.Context) {
 	begin := time.Now()
 	cfg := c.cfg.Model()
 	whole := cfg
-	if !strings.HasPrefix(c.cfg.Backend, "xla") {
+	if isGo(c.cfg) {
 		cfg.Batch, cfg.MicroBatch = 1, 0
 		if whole = cfg; c.cfg.Model().StateBytes() > largeState {
 			cfg = oneBlock(cfg)
