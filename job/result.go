@@ -44,8 +44,14 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	}
 	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
 		"result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds / 3600}
+	if r.Metrics.KNNTop1 != nil {
+		done = append(done, "knn_top1", *r.Metrics.KNNTop1, "untrained_knn_top1", *r.Metrics.UntrainedKNN)
+	}
 	if r.Stats.Cost != nil {
 		done = append(done, "cost", *r.Stats.Cost)
+	}
+	if r.Metrics.Verdict != "" {
+		done = append(done, "verdict", r.Metrics.Verdict)
 	}
 	j.log.Info("done", done...)
 	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
@@ -114,7 +120,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
-		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
+		r.Stats.Attempts, r.Stats.UpdatesLost, r.Stats.Killed = max(len(attempts), 1), history.Lost(attempts), history.KilledOf(attempts)
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
@@ -137,6 +143,7 @@ func score(f *record.Metrics, depths settings.DepthSet, s scores) {
 	if s.neighbours >= 0 {
 		f.KNNTop1, f.UntrainedKNN = record.Finite(percent(s.neighbours)), record.Finite(percent(s.untrainedNeighbours))
 	}
+	f.Verdict = f.Judge(s.trained.N)
 }
 
 // postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's

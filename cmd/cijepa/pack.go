@@ -40,6 +40,7 @@ type packing struct {
 	bars       io.Writer
 	log        *slog.Logger
 
+	held     pack.HoldOut
 	warnings []string // of what may be a mistake
 }
 
@@ -180,6 +181,9 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	for _, split := range []string{"train", "val"} {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
+	if p.held.Share > 0 {
+		fmt.Fprintf(&text, "val is held out of train: %v of each class, chosen with seed %d\n", p.held.Share, p.held.Seed)
+	}
 	if decoder := p.decoder(); decoder != "" {
 		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
 	}
@@ -224,9 +228,23 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		"or ILSVRC's development kit (folder or archive)")
 	p.flags.StringVar(&o.Label, "label", "", "`COLUMN` of parquet files, or key of the .json of WebDataset samples, that has the label")
 	p.flags.BoolVar(&o.Follow, "follow", false, "take folders that links lead to out of SOURCE; without it such a link is a fault")
+	held := &p.held
+	p.flags.Float64Var(&held.Share, "val-share", 0, "hold this `SHARE` of the images of each class of train out as val, such as 0.1, rounded to whole images, one at least; a val of the source's own is passed over")
+	p.flags.Uint64Var(&held.Seed, "val-seed", 0, "seed of the choice of -val-share")
 	rest, labels, err := p.parse(args, 2)
 	if err != nil {
 		return err
+	}
+	given := map[string]bool{}
+	p.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	o.HoldOut = given["val-share"]
+	switch {
+	case o.HoldOut && !(held.Share > 0 && held.Share < 1):
+		return &usageError{fmt.Errorf("-val-share %v: a share of train above 0 and below 1", held.Share)}
+	case o.HoldOut && (given["val"] || given["val-labels"]):
+		return &usageError{errors.New("-val-share takes val from train, -val and -val-labels from the source: give one of them")}
+	case given["val-seed"] && !o.HoldOut:
+		return &usageError{errors.New("-val-seed chooses the images of -val-share, which is not given")}
 	}
 	if *perShard < 1 {
 		return &usageError{fmt.Errorf("-samples %d: a shard holds one sample or more", *perShard)}
@@ -243,7 +261,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
+		Labels: labels, HoldOut: p.held, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

@@ -303,6 +303,7 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		{"no word", files("x/a/1.jpg x/b/2.jpg y/a/3.jpg y/b/4.jpg"), "-val y", good, ""},
 		{"a folder without a word", files(folders + "extra/a/9.jpg"), "", good, "no word of its path names a split"},
 		{"no split", files("a/1.jpg b/2.jpg"), "", "64 split val has no image; split train has 2", ""},
+		{"no val", files("train/a/1.jpg train/b/2.jpg"), "", "64 -val-share 0.1 holds a part of train out", ""},
 		{"flat", files("1.jpg 2.jpg"), "", "64 lies in no class folder", ""},
 		{"classes of val", files("train/a/1.jpg val/A/3.jpg"), "", `64 "A", beside train's a`, ""},
 		{"no Latin-1", files("train/caf\xe9/1.jpg val/caf\xe9/3.jpg"), "", "64 not UTF-8", ""},
@@ -357,6 +358,23 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		{"IDX", idx("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 0, 1).and(idx("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 1, 0)), "", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", ""},
 		{"IDX with dots, deeper", idx("raw/train-images.idx3-ubyte", "raw/train-labels.idx1-ubyte", 0, 1).and(idx("raw/t10k-images.idx3-ubyte", "raw/t10k-labels.idx1-ubyte", 1, 0)), "", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", ""},
 		{"IDX without labels", idx("train-images-idx3-ubyte", "x", 0, 1), "", "64 train-labels-idx1-ubyte", ""},
+		// val held out of train
+		{"held out of classes", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4", "train: 1.jpg=a 3.jpg=b 4.jpg=b; val: 2.jpg=a 5.jpg=b", "val is held out of train: 0.4 of each class"},
+		{"held out with another seed", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4 -val-seed 3", "train: 2.jpg=a 4.jpg=b 5.jpg=b; val: 1.jpg=a 3.jpg=b", "seed 3"},
+		{"held out of train beside val", files(folders + "train/a/5.jpg train/b/6.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "test/val, 2 images: another split"},
+		{"held out of train beside two vals", files(folders + "train/a/5.jpg train/b/6.jpg valid/a/7.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "test/valid, 1 images: another split"},
+		{"held out beside a val without labels", files("train/a/1.jpg train/a/2.jpg train/b/5.jpg train/b/6.jpg val/3.jpg val/4.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of folders without a word", files("x/a/1.jpg x/a/2.jpg x/b/5.jpg x/b/6.jpg val/a/3.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of listed classes", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg one:b~"), "-val-share 0.5 -classes SRC/one", "train: 4.jpg=b; val: 3.jpg=b", ""},
+		{"held out of tar files", tarred("train.tar", "a/1.jpg a/2.jpg b/5.jpg b/6.jpg").and(tarred("val.tar", "a/3.jpg")), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of WebDataset", tarred("train-0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:1 5.jpg 5.cls:1 6.jpg 6.cls:0").and(tarred("val-0.tar", "3.jpg 3.cls:0")), "-val-share 0.5", "train: 1.jpg=0 2.jpg=1; val: 5.jpg=1 6.jpg=0", ""},
+		{"held out of WebDataset without a word", tarred("0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:1").and(tarred("1.tar", "5.jpg 5.cls:1 6.jpg 6.cls:0")), "-val-share 0.5", "train: 2.jpg=1 6.jpg=0; val: 1.jpg=0 5.jpg=1", ""},
+		{"held out by timm's list", tarred("x-0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:0").and(tarred("y-0.tar", "3.jpg 3.cls:0"), files(`info.json:{"splits":{"train":{"filenames":["x-0.tar"]},"validation":{"filenames":["y-0.tar"]}}}`)), "-val-share 0.5", "train: 2.jpg=0; val: 1.jpg=0", ""},
+		{"held out of parquet", hub("data/train.parquet", 0, 1, 1, 0).and(hub("data/val.parquet", 0, 1)), "-val-share 0.5", "train: train-0.jpg=0 train-2.jpg=1; val: train-1.jpg=1 train-3.jpg=0", "test/data/val.parquet, 2 images: another split"},
+		{"held out of IDX", idx("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 0, 1, 0, 1).and(idx("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 1, 0, 1)), "-val-share 0.5", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", "test/t10k-images-idx3-ubyte, 3 images: another split"},
+		{"a share of nothing", files(folders), "-val-share 0", "64 above 0 and below 1", ""},
+		{"a share and a pattern", files(folders), "-val-share 0.1 -val val", "64 give one of them", ""},
+		{"a seed without a share", files(folders), "-val-seed 1", "64 which is not given", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

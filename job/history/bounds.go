@@ -101,7 +101,7 @@ func checkResult(r record.Result[Recipe]) error {
 	}
 	return errors.Join(
 		checkTexts(r.Run, r.Preset, r.Device, d.Fingerprint, d.ClassesSHA256), checkRecipe(r.Recipe), checkMetrics(r.Metrics),
-		checkCounts(int64(d.Classes), int64(d.TrainSamples), int64(d.ValidationSamples), s.UpdatesLost, s.BadSamples),
+		checkCounts(int64(d.Classes), int64(d.TrainSamples), int64(d.ValidationSamples), s.UpdatesLost, int64(s.Killed), s.BadSamples),
 	)
 }
 
@@ -188,7 +188,7 @@ func checkMetrics(m record.Metrics) error {
 	if n := len(m.PathwayCounts); n > maxDepths {
 		return fmt.Errorf("it has the counts of %d pathways", n)
 	}
-	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
+	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
 		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError)); err != nil {
 		return err
 	}

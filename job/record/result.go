@@ -42,6 +42,7 @@ type Metrics struct {
 	UntrainedTop1 float64        `json:"untrained_top1"`      // the same probe on the encoder before its first update
 	KNNTop1       *float64       `json:"knn_top1"`
 	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
+	Verdict       string         `json:"verdict,omitempty"` // of Judge; empty in a result of an older program too
 	Depths        []DepthMetrics `json:"depths"`
 	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
 	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]
@@ -64,9 +65,10 @@ type DepthMetrics struct {
 type RunStats struct {
 	Begun           time.Time `json:"begun"`
 	Ended           time.Time `json:"ended"`
-	Environments    []string  `json:"environments"` // what computed it; only a run with one is exact to the bit
-	Attempts        int       `json:"attempts"`     // starts of the program that began or restored the run, this one too
-	UpdatesLost     int64     `json:"updates_lost"` // computed and not committed, as far as the metrics tell
+	Environments    []string  `json:"environments"`              // what computed it; only a run with one is exact to the bit
+	Attempts        int       `json:"attempts"`                  // starts of the program that began or restored the run, this one too
+	UpdatesLost     int64     `json:"updates_lost"`              // computed and not committed, as far as the metrics tell
+	Killed          int       `json:"killed_attempts,omitempty"` // of them; what one computed after its last flush is in no count
 	Fallbacks       int       `json:"damaged_checkpoints"`
 	BadSamples      int64     `json:"bad_samples"`             // undecodable images of the train split, each counted once
 	Alarms          int       `json:"alarms"`                  // lines of alarms

@@ -12,6 +12,7 @@
 //	timeline.go    the attempts of a run over time
 //	progress.go    how far a run in progress is
 //	handon.go      the command that hands a teacher on
+//	listing.go     the table of runs for a terminal
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs

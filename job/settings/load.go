@@ -7,10 +7,12 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // Prefix begins the name of every setting's environment variable.
-const Prefix = "CIJEPA"
+const Prefix = record.Prefix
 
 // Load reads the environment over the defaults and the preset. It checks every setting and returns
 // all faults in one *Error. The argument preset holds when CIJEPA_PRESET is not set. adjust, if not

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // setting is one field of Config, with the environment variable that sets it.
@@ -50,16 +51,10 @@ func (s setting) read() error {
 	return nil
 }
 
-// wordStart matches where a new word begins in a Go name.
-var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
-
 // Variable returns the environment variable of a field of Config: AllToLastWeight is
 // CIJEPA_ALL_TO_LAST_WEIGHT.
 func Variable(field string) string {
-	if field == "KNNK" {
-		return Prefix + "_KNN_K"
-	}
-	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
+	return record.Variable(field)
 }
 
 // suggestion names the known variable that a misspelt one probably means.

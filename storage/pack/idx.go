@@ -96,7 +96,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 			split = valSplit
 		}
 		if split == valSplit && len(o.Val) > 0 && !matches(o.Val, plain) || split != valSplit && split != trainSplit {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Err: errors.New(passedOver(split))})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: errors.New(passedOver(split))})
 			continue
 		}
 		if first := pairs[split]; first != "" {
@@ -133,6 +133,20 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	}
 	source.(*idxSource).rejects = rejects
 	return source, nil
+}
+
+// countIDX is the number of images of a file that is passed over; 0 where it cannot be read.
+func (t *tree) countIDX(name string) int {
+	file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(name)))
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	images, err := readIDX(file, 3)
+	if err != nil {
+		return 0
+	}
+	return images.dims[0]
 }
 
 type idxArray struct {

@@ -582,17 +582,18 @@ func splitShards(names []string, stated map[string]string, train, val []string) 
 	known := map[string]bool{}
 	for _, name := range names {
 		split, listed := stated[name]
-		byWord := false
+		asked := true
 		switch {
 		case matches(val, name):
 			split = valSplit
 		case matches(train, name):
 			split = trainSplit
 		case listed:
+			asked = false
 		case len(stated) > 0:
 			split = ""
 		default:
-			byWord = true
+			asked = false
 			parts := strings.Split(name, "/")
 			for i, part := range parts {
 				of, like := splitOf(stem(part))
@@ -617,7 +618,7 @@ func splitShards(names []string, stated map[string]string, train, val []string) 
 				likes[of] = like
 			}
 		}
-		if byWord && (split == trainSplit && len(train) > 0 || split == valSplit && len(val) > 0) {
+		if !asked && (split == trainSplit && len(train) > 0 || split == valSplit && len(val) > 0) {
 			split = otherSplit
 		}
 		splits[name] = split

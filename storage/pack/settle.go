@@ -44,8 +44,8 @@ const notChosen = shards.NoLabel - 1
 
 // settle decides, before anything is copied, which item has which label. It refuses what no run
 // could use: a split without images, classes of val that train has not, samples without a label.
-// The items get the names of their classes.
-func (l Labels) settle(listing Listing) (settled, error) {
+// The items get the names of their classes, and those that are held out get the split val.
+func (l Labels) settle(listing Listing, held HoldOut) (settled, error) {
 	items := listing.Items
 	s := settled{labels: make([]int32, len(items))}
 	if err := s.leaveOutUnlabelled(items, l.Unlabelled); err != nil {
@@ -63,7 +63,6 @@ func (l Labels) settle(listing Listing) (settled, error) {
 		}
 		places[class] = int32(i)
 	}
-	counts := map[string]map[string]int{} // by split and class
 	left := map[string]int{}
 	for i := range items {
 		item := &items[i]
@@ -74,13 +73,21 @@ func (l Labels) settle(listing Listing) (settled, error) {
 		if !ok {
 			left[item.Class]++
 			place = notChosen
-		} else {
-			if counts[item.Split] == nil {
-				counts[item.Split] = map[string]int{}
-			}
-			counts[item.Split][item.Class]++
 		}
 		s.labels[i] = place
+	}
+	if err := held.apply(items, classes, s.labels); err != nil {
+		return s, err
+	}
+	counts := map[string]map[string]int{} // by split and class
+	for i := range items {
+		if s.labels[i] == notChosen {
+			continue
+		}
+		if counts[items[i].Split] == nil {
+			counts[items[i].Split] = map[string]int{}
+		}
+		counts[items[i].Split][items[i].Class]++
 	}
 	if len(left) > 0 {
 		sum := 0
@@ -273,8 +280,11 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Images > 0 }); i >= 0 {
 			what += fmt.Sprintf("; left out is %s", rejects[i])
 		}
-		return fmt.Errorf("%w: split %s has no image%s: expected %s; -val PATTERN and -train PATTERN say "+
-			"which folders or files are which", storage.ErrUnfit, split, what, layout)
+		remedy := "-val PATTERN and -train PATTERN say which folders or files are which"
+		if split == valSplit {
+			remedy += ", and pack -val-share 0.1 holds a part of train out"
+		}
+		return fmt.Errorf("%w: split %s has no image%s: expected %s; %s", storage.ErrUnfit, split, what, layout, remedy)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {

@@ -99,6 +99,9 @@ type SourceOptions struct {
 	// Train and Val are patterns of the files and folders that are a split, as path.Match has them;
 	// without any, the words of names tell.
 	Train, Val []string
+	// HoldOut passes over the source's own val, for [HoldOut]. What no word names is train where
+	// nothing else is.
+	HoldOut bool
 	// ValLabels is a file with the labels of val where its images lie in no class folders.
 	ValLabels string
 	// Label is the column of parquet files, or the field of WebDataset's .json members, that has
@@ -112,6 +115,9 @@ type SourceOptions struct {
 // OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of
 // images, tar files of them, WebDataset shards, parquet files, or the MNIST family's IDX files.
 func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, error) {
+	if o.HoldOut {
+		o.Val = []string{noPath} // as if another val were asked for
+	}
 	t, err := grow(ctx, path, o)
 	if err != nil {
 		if t != nil {
@@ -140,6 +146,9 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 	}
 	return &treeSource{tree: t, options: o}, nil
 }
+
+// noPath is a pattern that matches no file, because it has a zero byte.
+const noPath = "\x00"
 
 // splitImages tells whether there are images or tar files in a folder of a split.
 func (t *tree) splitImages() bool {
