@@ -32,11 +32,12 @@ var rooms = map[string][]string{
 
 	"job/record":              {},
 	"job/predictions":         {"model/classify"},
-	"job/history":             {"job/record", "storage"},
-	"job/history/historytest": {"job/record", "storage"},
+	"job/history":             {"job/predictions", "job/record", "storage"},
+	"job/history/historytest": {"job/predictions", "job/record", "model/classify", "storage"},
 	"job/board":               {"job/record", "job/report/chart"},
 	"job/live":                {"job/history", "job/record", "job/report"},
-	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report":              {"job/history", "job/predictions", "job/record", "job/report/chart", "job/report/paired", "storage"},
+	"job/report/paired":       {},
 	"job/report/chart":        {},
 
 	"model":             {"model/classify", "model/draw", "model/mask", "model/plugin", "model/safetensors"},

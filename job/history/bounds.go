@@ -18,6 +18,7 @@ const (
 	maxSettings = 500
 
 	maxRecord        = 4 << 20   // bytes of run.json or result.json
+	maxPredictions   = 16 << 20  // bytes of predictions.npz: a hundred times ImageNet-100's
 	maxMetricsObject = 64 << 20  // bytes of an object of metrics/
 	maxMetrics       = 256 << 20 // bytes of all objects of one kind
 )
@@ -98,6 +99,11 @@ func checkResult(r record.Result[Recipe]) error {
 	}
 	if r.PostTop1 != nil && !(*r.PostTop1 >= 0 && *r.PostTop1 <= 100) {
 		return fmt.Errorf("%g is no percentage", *r.PostTop1)
+	}
+	if p := r.Predictions; p != nil {
+		if err := checkTexts(p.File, p.SHA256); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
 		checkTexts(r.Run, r.Preset, r.Device, d.Fingerprint, d.ClassesSHA256), checkRecipe(r.Recipe), checkMetrics(r.Metrics),

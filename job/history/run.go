@@ -25,6 +25,8 @@ type Run struct {
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // in the order in which they began
 	Problems []string               // objects and lines that could not be read
+
+	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // read reads the run in a folder.
