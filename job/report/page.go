@@ -46,7 +46,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText))
+}).Parse(pageText + pairedText))
 
 // page is what the template shows.
 type page struct {
