@@ -122,6 +122,7 @@ func (r *Report) writeSeeds(b *strings.Builder) {
 		for _, s := range seeds {
 			writeRow(b, s.Recipe, s.Alpha, s.Beta, strconv.Itoa(s.Runs), s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), s.Needed, fixed(s.Cost, 2))
 		}
+		b.WriteString("\n" + seedsNote + "\n")
 	}
 }
 

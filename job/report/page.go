@@ -36,7 +36,8 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return minus(fmt.Sprintf("%+.2f", *v))
 	},
 	"lost": lost, "variable": record.Variable,
-	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"seedsNote": func() string { return seedsNote },
+	"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:

@@ -54,16 +54,25 @@ func pairedContrast(best, other *recipe) string {
 		if table.Beyond() {
 			verdict = "beyond the noise of the images. With one seed each this is said of the two runs, not of their recipes"
 		}
-		return fmt.Sprintf("%s is %.2f points above %s on the same %d images, 95 %% interval %s; they disagree on %.1f %% of them, McNemar's p is %.2g: %s.",
-			best.name, 100*table.Difference(), other.name, table.Images(), interval(low, high), 100*table.Disagreement(), table.McNemar(), verdict)
+		return fmt.Sprintf("%s on the same %d images, 95 %% interval %s; they disagree on %.1f %% of them, McNemar's p is %.2g: %s.",
+			above(best, other, table.Difference()), table.Images(), interval(low, high), 100*table.Disagreement(), table.McNemar(), verdict)
 	}
 	c := paired.Compare(a, b)
 	verdict := "within noise"
 	if c.Beyond() {
 		verdict = "beyond noise"
 	}
-	return fmt.Sprintf("%s is %.2f points above %s on the same %d images, 95 %% interval %s over images and seeds (%d and %d): %s.",
-		best.name, 100*c.Difference, other.name, len(a[0]), interval(c.Low, c.High), len(a), len(b), verdict)
+	return fmt.Sprintf("%s on the same %d images, 95 %% interval %s over images and seeds (%d and %d): %s.",
+		above(best, other, c.Difference), len(a[0]), interval(c.Low, c.High), len(a), len(b), verdict)
+}
+
+// above says how much a recipe is above another one; difference is a share.
+func above(best, other *recipe, difference float64) string {
+	points := fmt.Sprintf("%.2f", 100*difference)
+	if points == "0.00" {
+		return fmt.Sprintf("%s is level with %s", best.name, other.name)
+	}
+	return fmt.Sprintf("%s is %s points above %s", best.name, points, other.name)
 }
 
 // interval writes the ends of an interval of shares in points.

@@ -76,6 +76,15 @@ func TestTwoRunsOnTheSameImagesAreComparedByThem(t *testing.T) {
 		t.Errorf("the page has no pairs: %v", err)
 	}
 
+	level := *r
+	level.Runs = slices.DeleteFunc(slices.Clone(r.Runs), func(run *history.Run) bool { return run.Name != "b" })
+	twin := *level.Runs[0]
+	twin.Record.Recipe = history.Recipe{"Epochs": []byte("1")}
+	level.Runs = append(level.Runs, &twin)
+	if got := level.Contrasts(); len(got) != 1 || !strings.Contains(got[0], " is level with ") || !strings.Contains(got[0], "disagree on 0.0 % of them, McNemar's p is 1: within noise.") {
+		t.Errorf("a run and its twin: %q", got)
+	}
+
 	// Other images of the same data, and a run that has left no answers.
 	for _, change := range []func(*history.Run){
 		func(run *history.Run) { run.Answers.Labels[0]++ }, func(run *history.Run) { run.Answers = nil },

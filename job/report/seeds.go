@@ -19,6 +19,11 @@ type Seeds struct {
 	Cost        *float64 // of all runs; nil: not known
 }
 
+// seedsNote explains Seeds in a page or a text.
+const seedsNote = "Spread: the standard deviation s of top-1 over seeds. For 1 point: the seeds that the recipe and the best one (the best: and the next one) " +
+	"each need to tell a difference of one point at a level of 5 % with a power of 80 %, ⌈2s² / ((1/2.80)² − t²/n)⌉. s² is the mean of all recipes on the data; " +
+	"t² is the variance over the n images of the difference that many seeds would have, as far as these runs tell it."
+
 // Seeds lists the recipes of the finished runs, by data set in the order of the runs.
 func (r *Report) Seeds() []Seeds {
 	var all []Seeds
