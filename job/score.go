@@ -20,7 +20,8 @@ type scores struct {
 	trained, untrained model.Score
 	// Right answers of the kNN at the deepest depth; -1: the settings ask for no kNN.
 	neighbours, untrainedNeighbours int
-	seconds, device                 float64 // of scoring, and of it in programs of the device
+	nearest                         [][]classify.Neighbour // of the images that are shown, by the teacher; nil: no kNN
+	seconds, device                 float64                // of scoring, and of it in programs of the device
 }
 
 // score runs both probes, and the kNN, over the validation split.
@@ -52,10 +53,11 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 		return s, errors.New("the validation split is empty")
 	}
 	if j.cfg.KNNK > 0 {
-		if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
+		shown := func(bank, validation []float32) { s.nearest = j.nearest(bank, validation) }
+		if s.neighbours, err = j.neighbours(ctx, p.trained, shown); err != nil {
 			return s, err
 		}
-		if s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained); err != nil {
+		if s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained, nil); err != nil {
 			return s, err
 		}
 	}
@@ -72,7 +74,8 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 }
 
 // neighbours counts the right answers of the kNN over the validation split, at the deepest depth.
-func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
+// It hands the features of both to seen.
+func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, validation []float32)) (int, error) {
 	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
 		return 0, err
@@ -80,6 +83,9 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
 	queries, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
 	if err != nil {
 		return 0, err
+	}
+	if seen != nil {
+		seen(bank, queries)
 	}
 	right := 0
 	j.live.Doing("comparing neighbours")

@@ -15,7 +15,7 @@ var rooms = map[string][]string{
 	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/machine", "job/record",
 		"job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
 
-	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
+	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/pictures", "job/record",
 		"job/settings", "job/teacher", "job/trainer", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
 	"job/teacher":             {"job/input/pixels", "job/record", "job/settings", "model", "model/safetensors", "storage", "storage/checkpoint"},
 	"job/alarm":               {"job/record", "job/settings"},
@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"job/demo":         {"job/input/pixels", "storage", "storage/pack"},
 
 	"job/record":              {},
+	"job/pictures":            {"job/record"},
 	"job/history":             {"job/record", "storage"},
 	"job/history/historytest": {"job/record", "storage"},
 	"job/board":               {"job/record", "job/report/chart"},

@@ -5,17 +5,18 @@ import "time"
 // Result is result.json, the last write of a run. Metrics are the same however often the run was
 // preempted; Stats are not. R is the recipe, as in RunRecord.
 type Result[R any] struct {
-	Version  int      `json:"version"`
-	Run      string   `json:"run"`
-	Preset   string   `json:"preset"`
-	Recipe   R        `json:"recipe"`
-	Data     Data     `json:"data"`
-	Metrics  Metrics  `json:"metrics"`
-	PostTop1 *float64 `json:"post_top1"` // the post's top-1 of the preset, if the data is what the post used
-	Stats    RunStats `json:"stats"`
-	Versions Versions `json:"versions"`
-	Device   string   `json:"device"`
-	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
+	Version  int       `json:"version"`
+	Run      string    `json:"run"`
+	Preset   string    `json:"preset"`
+	Recipe   R         `json:"recipe"`
+	Data     Data      `json:"data"`
+	Metrics  Metrics   `json:"metrics"`
+	PostTop1 *float64  `json:"post_top1"` // the post's top-1 of the preset, if the data is what the post used
+	Stats    RunStats  `json:"stats"`
+	Versions Versions  `json:"versions"`
+	Device   string    `json:"device"`
+	Teacher  *Teacher  `json:"teacher,omitempty"`  // of a probe that is no phase of a run; Metrics of pretraining are empty then
+	Pictures *Pictures `json:"pictures,omitempty"` // nil: none were drawn
 }
 
 // Data is the data set of a run.

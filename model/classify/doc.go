@@ -3,6 +3,7 @@
 // no device.
 //
 //	neighbours.go  k nearest neighbours under cosine similarity
+//	nearest.go     which samples are the nearest
 //	ridge.go       ridge regression in closed form
 //	spread.go      standard deviation and effective rank
 package classify
