@@ -28,8 +28,11 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	r := j.result(ctx, at.progress, s)
 	if j.probed != nil {
 		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
-	} else if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
-		return err
+	} else {
+		r.Pictures = j.writePictures(ctx, at.probes, s.nearest)
+		if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
+			return err
+		}
 	}
 	if err := j.writePredictions(ctx, s, &r); err != nil {
 		return err

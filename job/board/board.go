@@ -131,6 +131,14 @@ func (b *Board) Line(line any) {
 	}
 }
 
+// Picture adds a JPEG file of the run, under its name.
+func (b *Board) Picture(file string, width, height int, jpeg []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.add(root, now, imageEvent(now, 0, "pictures/"+strings.TrimSuffix(file, ".jpg"), width, height, jpeg))
+}
+
 // Finish adds the scores of the run. The steps of the profile are depths.
 func (b *Board) Finish(m record.Metrics) {
 	b.mu.Lock()

@@ -24,6 +24,7 @@ type Run struct {
 	Evals    []record.Eval          // by step
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // in the order in which they began
+	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
 }
 
@@ -64,6 +65,9 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if err := r.readPictures(ctx, f); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 

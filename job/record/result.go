@@ -18,6 +18,7 @@ type Result[R any] struct {
 	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
 
 	Predictions *Predictions `json:"predictions,omitempty"` // nil: of a program that did not write them yet
+	Pictures    *Pictures    `json:"pictures,omitempty"`    // nil: none were drawn
 }
 
 // Predictions names the object that holds what each classifier says of every validation image.
