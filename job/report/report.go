@@ -9,6 +9,7 @@
 //	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
+//	pictures.go    what teachers make of validation images: pictures.html.tmpl, pictures.css
 //	timeline.go    the attempts of a run over time
 //	progress.go    how far a run in progress is
 //	handon.go      the command that hands a teacher on
