@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"image/jpeg"
-	"regexp"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
@@ -69,9 +68,6 @@ func readSheet(ctx context.Context, f folder, s record.Sheet) ([]byte, error) {
 	return file, nil
 }
 
-// sheetName matches the names of sheets: in the folder of the run, and no other file of it.
-var sheetName = regexp.MustCompile(`^[a-z]{1,40}\.jpg$`)
-
 // checkPictures refuses pictures that no run writes.
 func checkPictures(p record.Pictures) error {
 	if n := len(p.Images); n == 0 || n > maxShown {
@@ -80,10 +76,10 @@ func checkPictures(p record.Pictures) error {
 	if n := len(p.Depths); n == 0 || n > maxDepths {
 		return fmt.Errorf("they show %d depths", n)
 	}
-	errs := []error{checkSheet(p.Components, len(p.Images), 1+2*len(p.Depths))}
+	errs := []error{checkSheet(p.Components, record.ComponentsFile, len(p.Images), 1+2*len(p.Depths))}
 	near := len(p.Images[0].Neighbours)
 	if p.Neighbours != nil {
-		errs = append(errs, checkSheet(*p.Neighbours, len(p.Images), 1+near))
+		errs = append(errs, checkSheet(*p.Neighbours, record.NeighboursFile, len(p.Images), 1+near))
 	}
 	if near > maxShown || near > 0 && p.Neighbours == nil {
 		errs = append(errs, fmt.Errorf("an image has %d neighbours", near))
@@ -115,14 +111,14 @@ func checkPictures(p record.Pictures) error {
 }
 
 // checkSheet refuses a sheet of another form, or one whose tiles lie outside of it.
-func checkSheet(s record.Sheet, rows, columns int) error {
+func checkSheet(s record.Sheet, file string, rows, columns int) error {
 	for _, v := range []int{s.Width, s.Height, s.Tile, s.Gap, s.Top} {
 		if v < 0 || v > maxPixels {
 			return fmt.Errorf("a sheet has a length of %d pixels", v)
 		}
 	}
 	x, y := s.At(rows-1, columns-1)
-	if !sheetName.MatchString(s.File) || s.Tile < 1 || x+s.Tile > s.Width || y+s.Tile > s.Height {
+	if s.File != file || s.Tile < 1 || x+s.Tile > s.Width || y+s.Tile > s.Height {
 		return fmt.Errorf("the sheet %.60q of %d x %d pixels does not hold %d x %d tiles of %d pixels", s.File, s.Width, s.Height, rows, columns, s.Tile)
 	}
 	return nil

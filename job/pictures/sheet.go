@@ -87,7 +87,7 @@ func Components(images Images, depths []Depth) (Drawing, error) {
 	for row := range images.Len() {
 		s.tile(row, 0, images.Side, images.Of(row), draw.CatmullRom)
 	}
-	return s.encode("components.jpg", maxComponents)
+	return s.encode(record.ComponentsFile, maxComponents)
 }
 
 // Mark says whether a neighbour has the class of its image.
@@ -129,7 +129,7 @@ func Neighbours(images, neighbours Images, marks []Mark) (Drawing, error) {
 			s.tile(row, 1+i, neighbours.Side, neighbours.Of(row*each+i), draw.CatmullRom)
 		}
 	}
-	return s.encode("neighbours.jpg", maxNeighbours)
+	return s.encode(record.NeighboursFile, maxNeighbours)
 }
 
 // sheet is a drawing in the making.

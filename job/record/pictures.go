@@ -14,6 +14,12 @@ type Pictures struct {
 	Depths     []PicturedDepth `json:"depths"`
 }
 
+// The files of the pictures, in the folder of the run.
+const (
+	ComponentsFile = "components.jpg"
+	NeighboursFile = "neighbours.jpg"
+)
+
 // Sheet is a JPEG file beside the result: rows and columns of square tiles below a heading.
 type Sheet struct {
 	File   string `json:"file"` // in the folder of the run
@@ -23,6 +29,14 @@ type Sheet struct {
 	Tile   int    `json:"tile"` // side of a tile
 	Gap    int    `json:"gap"`  // between tiles, and before the first column
 	Top    int    `json:"top"`  // of the first row
+}
+
+// Sheets are the sheets that there are.
+func (p *Pictures) Sheets() []Sheet {
+	if p.Neighbours == nil {
+		return []Sheet{p.Components}
+	}
+	return []Sheet{p.Components, *p.Neighbours}
 }
 
 // At is the upper left corner of a tile.
@@ -88,8 +102,10 @@ func (c Components) String() string {
 	return fmt.Sprintf("%s %% of the variance, following %s", strings.Join(shares, " + "), strings.Join(follows, ", "))
 }
 
-// How the components are drawn, for those who see them.
-const ComponentsNote = "Red, green and blue are the first three principal components of the patch tokens, taken over all images of a depth together, " +
+// ComponentsNote says how the components are drawn, for those who see them.
+func (*Pictures) ComponentsNote() string { return componentsNote }
+
+const componentsNote = "Red, green and blue are the first three principal components of the patch tokens, taken over all images of a depth together, " +
 	"each from its 1st to its 99th percentile. A component's sign is the one by which it rises with brightness, towards the centre or towards the top, " +
 	"whichever it follows most (r)."
 
@@ -102,6 +118,15 @@ func (p *Pictures) ComponentsAlt() string {
 		fmt.Fprintf(&b, " Depth %d: teacher %s; untrained %s.", d.Depth, d.Teacher, d.Untrained)
 	}
 	return b.String()
+}
+
+// NeighboursNote says what the sheet of neighbours is, for those who see it.
+func (p *Pictures) NeighboursNote() string {
+	note := "Each validation image and the training images that are nearest to it by the teacher's deepest features (cosine), the nearest first"
+	if same, all := p.Agreement(); all > 0 {
+		note += fmt.Sprintf(": %d of %d are of its class. A blue frame is one of its class, an orange one of another", same, all)
+	}
+	return note + "."
 }
 
 // NeighboursAlt says what the sheet of neighbours shows, for those who do not see it.
