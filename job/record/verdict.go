@@ -43,24 +43,19 @@ func (m Metrics) Gains(images int) []Gain {
 // its gain is no more than two standard errors of the difference. It is empty for a teacher that
 // beats it by all.
 func (m Metrics) Judge(images int) string {
-	gains := m.Gains(images)
-	var short []string
-	for _, g := range gains {
+	var words []string
+	for _, g := range m.Gains(images) {
 		if g.Beyond() {
 			continue
 		}
-		word := "no better"
+		word := "gained nothing beyond noise"
 		if g.Points() < -2*g.Error {
-			word = "worse"
+			word = "lost"
 		}
-		short = append(short, fmt.Sprintf("by %s it is %s (%.2f against %.2f %%, %+.2f ± %.2f points)",
-			g.Measure, word, g.Teacher, g.Untrained, g.Points(), g.Error))
+		words = append(words, fmt.Sprintf("%s by %s (%.2f against %.2f %%, %+.2f ± %.2f points)", word, g.Measure, g.Teacher, g.Untrained, g.Points(), g.Error))
 	}
-	switch len(short) {
-	case 0:
+	if len(words) == 0 {
 		return ""
-	case len(gains):
-		return "The pretrained teacher does not beat its untrained self: " + strings.Join(short, ", ") + "."
 	}
-	return "The pretrained teacher does not beat its untrained self by every measure: " + strings.Join(short, ", ") + "."
+	return "Against the untrained encoder, pretraining " + strings.Join(words, " and ") + "."
 }
