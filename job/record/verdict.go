@@ -43,19 +43,25 @@ func (m Metrics) Gains(images int) []Gain {
 // its gain is no more than two standard errors of the difference. It is empty for a teacher that
 // beats it by all.
 func (m Metrics) Judge(images int) string {
-	var words []string
+	var nothing, lost []string
 	for _, g := range m.Gains(images) {
-		if g.Beyond() {
-			continue
+		words := fmt.Sprintf("by %s (%.2f against %.2f %%, %+.2f ± %.2f points)", g.Measure, g.Teacher, g.Untrained, g.Points(), g.Error)
+		switch {
+		case g.Points() < -2*g.Error:
+			lost = append(lost, words)
+		case !g.Beyond():
+			nothing = append(nothing, words)
 		}
-		word := "gained nothing beyond noise"
-		if g.Points() < -2*g.Error {
-			word = "lost"
-		}
-		words = append(words, fmt.Sprintf("%s by %s (%.2f against %.2f %%, %+.2f ± %.2f points)", word, g.Measure, g.Teacher, g.Untrained, g.Points(), g.Error))
 	}
-	if len(words) == 0 {
+	var parts []string
+	if len(nothing) > 0 {
+		parts = append(parts, "gained nothing beyond noise "+strings.Join(nothing, " and "))
+	}
+	if len(lost) > 0 {
+		parts = append(parts, "lost "+strings.Join(lost, " and "))
+	}
+	if len(parts) == 0 {
 		return ""
 	}
-	return "Against the untrained encoder, pretraining " + strings.Join(words, " and ") + "."
+	return "Against the untrained encoder, pretraining " + strings.Join(parts, " and ") + "."
 }

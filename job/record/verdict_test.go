@@ -22,6 +22,7 @@ func TestTeachersThatDoNotBeatTheirUntrainedSelfAreTold(t *testing.T) {
 		"just within noise":          {Metrics{Top1: 53.9, UntrainedTop1: 50}, 1250, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (53.90 against 50.00 %, +3.90 ± 2.00 points)."},
 		"worse by one of two":        {Metrics{Top1: 42.4, UntrainedTop1: 32.73, KNNTop1: at(38.07), UntrainedKNN: at(47.27)}, 1500, "Against the untrained encoder, pretraining lost by kNN (38.07 against 47.27 %, -9.20 ± 1.80 points)."},
 		"no better and worse":        {Metrics{Top1: 30.51, UntrainedTop1: 30.68, KNNTop1: at(10), UntrainedKNN: at(23.6)}, 5000, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (30.51 against 30.68 %, -0.17 ± 0.92 points) and lost by kNN (10.00 against 23.60 %, -13.60 ± 0.74 points)."},
+		"nothing by both":            {Metrics{Top1: 28.5, UntrainedTop1: 21.5, KNNTop1: at(37.5), UntrainedKNN: at(42.5)}, 200, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (28.50 against 21.50 %, +7.00 ± 4.32 points) and by kNN (37.50 against 42.50 %, -5.00 ± 4.89 points)."},
 		"all right before and after": {Metrics{Top1: 100, UntrainedTop1: 100}, 10, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (100.00 against 100.00 %, +0.00 ± 0.00 points)."},
 	} {
 		if got := c.m.Judge(c.images); got != c.want {
