@@ -105,6 +105,8 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return export(ctx, rest, out, log)
 	case "report":
 		return collect(ctx, rest, out, log)
+	case "health":
+		return checkHealth(ctx, rest, out)
 	case "config":
 		return show(newFlags(name, configUsage), rest, out, settings.Usage())
 	case "version", "-version", "--version":

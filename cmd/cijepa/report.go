@@ -53,11 +53,9 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	if err := writeReport(*folder, files); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if *upload {
-			if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
-				return fmt.Errorf("uploading the report: %w", err)
-			}
+	if *upload {
+		if err := uploadReport(ctx, bucket, files); err != nil {
+			return fmt.Errorf("uploading the report: %w", err)
 		}
 	}
 	return printSummary(out, r, filepath.Join(*folder, "report.html"))
@@ -72,15 +70,13 @@ func writeReport(folder string, files []report.File) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return fmt.Errorf("making the folder that -out names: %w", err)
 	}
-	before, err := readReportList(folder)
-	if err != nil {
+	text, err := os.ReadFile(filepath.Join(folder, reportList))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading what the report before has written: %w", err)
 	}
-	var list strings.Builder
-	fresh := map[string]bool{}
+	before, fresh := parseReportList(text), map[string]bool{}
 	for _, f := range files {
 		fresh[f.Name] = true
-		fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(f.Data), f.Name)
 		if _, ours := before[f.Name]; ours {
 			continue
 		}
@@ -93,7 +89,7 @@ func writeReport(folder string, files []report.File) error {
 		if info, err := os.Lstat(path); fresh[name] || err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if data, err := os.ReadFile(path); err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
+		if data, err := os.ReadFile(path); err != nil || sumOf(data) != sum {
 			continue // somebody has changed it
 		}
 		if err := os.Remove(path); err != nil {
@@ -101,7 +97,7 @@ func writeReport(folder string, files []report.File) error {
 		}
 	}
 	// The list comes first: after a kill, what it names counts as written.
-	for _, f := range append([]report.File{{Name: reportList, Data: []byte(list.String())}}, files...) {
+	for _, f := range withReportList(files) {
 		if err := replaceFile(filepath.Join(folder, f.Name), f.Data); err != nil {
 			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
 		}
@@ -122,20 +118,57 @@ func replaceFile(path string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// readReportList reads the checksums of the files that the report before has written, by name.
-func readReportList(folder string) (map[string]string, error) {
-	sums := map[string]string{}
-	text, err := os.ReadFile(filepath.Join(folder, reportList))
-	if errors.Is(err, fs.ErrNotExist) {
-		return sums, nil
+// uploadReport puts the files of a report beside the runs, in place of those of the report before:
+// the objects that its list names, unless somebody has changed them.
+func uploadReport(ctx context.Context, bucket *storage.Bucket, files []report.File) error {
+	text, err := bucket.Get(ctx, reportPrefix+reportList)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
 	}
+	before := parseReportList(text)
+	for _, f := range files {
+		delete(before, f.Name)
+	}
+	for name, sum := range before {
+		switch data, err := bucket.Get(ctx, reportPrefix+name); {
+		case errors.Is(err, storage.ErrNotFound), err == nil && sumOf(data) != sum:
+			continue
+		case err != nil:
+			return err
+		}
+		if err := bucket.Delete(ctx, reportPrefix+name); err != nil {
+			return err
+		}
+	}
+	for _, f := range withReportList(files) {
+		if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withReportList puts the list of the files before them.
+func withReportList(files []report.File) []report.File {
+	var list strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&list, "%s  %s\n", sumOf(f.Data), f.Name)
+	}
+	return append([]report.File{{Name: reportList, Data: []byte(list.String())}}, files...)
+}
+
+func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+
+// parseReportList reads the checksums of the files that a report has written, by name.
+func parseReportList(text []byte) map[string]string {
+	sums := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		if ok && name == filepath.Base(name) && name != "." && name != ".." {
 			sums[name] = sum
 		}
 	}
-	return sums, err
+	return sums
 }
 
 // printSummary prints what the report holds, and what could not be read.

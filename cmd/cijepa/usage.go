@@ -19,6 +19,7 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa probe              probe a teacher on any packed data, with all labels or a few
   cijepa export runs/NAME   write a teacher into a folder that timm loads and the Hugging Face hub takes
   cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
+  cijepa health             ask the run of this container whether it moves: for a liveness probe
   cijepa config             print all settings and presets
   cijepa version            print the versions of what would compute a run
   cijepa help COMMAND       tell what a command takes

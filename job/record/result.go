@@ -16,6 +16,15 @@ type Result[R any] struct {
 	Versions Versions `json:"versions"`
 	Device   string   `json:"device"`
 	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
+
+	Predictions *Predictions `json:"predictions,omitempty"` // nil: of a program that did not write them yet
+}
+
+// Predictions names the object that holds what each classifier says of every validation image.
+type Predictions struct {
+	File   string `json:"file"` // from the folder of the result
+	Size   int64  `json:"size"` // bytes
+	SHA256 string `json:"sha256"`
 }
 
 // Data is the data set of a run.

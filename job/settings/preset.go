@@ -46,21 +46,27 @@ func (p Preset) Apply(c *Config) {
 // Demo names the preset of the demonstration: the method at sizes that two cores train in minutes.
 const Demo = "demo"
 
-// applyPreset sets the settings of the preset.
+// applyPreset sets the settings of the preset, whose name it takes in any case.
 func (c *Config) applyPreset() error {
-	if c.Preset == Demo {
+	if strings.EqualFold(c.Preset, Demo) {
+		c.Preset = Demo
 		c.demo()
 		return nil
 	}
 	var names []string
 	for _, p := range Presets() {
-		if p.Name == c.Preset {
+		if strings.EqualFold(c.Preset, p.Name) {
+			c.Preset = p.Name
 			p.Apply(c)
 			return nil
 		}
 		names = append(names, p.Name)
 	}
-	return fmt.Errorf("one of %s, or demo", strings.Join(names, ", "))
+	guess := ""
+	if near := Nearest(c.Preset, append(names, Demo), 2); near != "" {
+		guess = "did you mean " + near + "? It is "
+	}
+	return fmt.Errorf("%sone of %s, or %s", guess, strings.Join(names, ", "), Demo)
 }
 
 // demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/cijepa/cijepa/job/input"
@@ -59,12 +60,22 @@ func (c Config) validate(faults *Error) {
 	want(c.EvalEvery >= 0 && c.EvalEvery <= maxCount, "EvalEvery", c.EvalEvery, "0 to a million")
 	want(c.Listen == "" || isAddress(c.Listen), "Listen", c.Listen,
 		"an address such as :9090 or 127.0.0.1:9090")
+	want(slices.Contains([]string{"", jsonLog, textLog}, c.Log), "Log", c.Log, "text or json")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(c, err)
+	} else if last := c.Depths[len(c.Depths)-1]; last < c.Depth-1 && !c.frozen {
+		faults.Add(Variable("Depths"), c.Depths, fmt.Sprintf("must end at %d, the last block: blocks behind the last depth would never be trained; set %s=%s, or %s=%d",
+			c.Depth-1, Variable("Depths"), c.Depths.endingAt(c.Depth-1), Variable("Depth"), last+1))
 	} else if _, err := c.Model().Masker(); err != nil {
 		faults.addModel(c, err)
 	}
 }
+
+// The forms of a log.
+const (
+	jsonLog = "json"
+	textLog = "text"
+)
 
 // isAddress says whether an address is a host or nothing, a colon, and the number of a port.
 func isAddress(address string) bool {
