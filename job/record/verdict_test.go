@@ -34,3 +34,30 @@ func TestTeachersThatDoNotBeatTheirUntrainedSelfAreTold(t *testing.T) {
 		t.Errorf("60 against 50 %% of 100 images: %+v, error %g", g, want)
 	}
 }
+
+// TestPairedErrorIsThatOfTheDifferenceByImage, against the standard deviation of the differences of
+// the images, each 1, 0 or -1.
+func TestPairedErrorIsThatOfTheDifferenceByImage(t *testing.T) {
+	const won, lost, images = 30, 10, 200
+	var sum, squares float64
+	for i := range images {
+		d := 0.
+		switch {
+		case i < won:
+			d = 1
+		case i < won+lost:
+			d = -1
+		}
+		sum, squares = sum+d, squares+d*d
+	}
+	mean := sum / images
+	want := 100 * math.Sqrt((squares/images-mean*mean)/images)
+	if got := PairedError(won, lost, images); math.Abs(got-want) > 1e-12 {
+		t.Errorf("%g, want %g", got, want)
+	}
+	paired := 1.5
+	m := Metrics{Top1: 54, UntrainedTop1: 50, GainError: &paired}
+	if g := m.Gains(100)[0]; g.Error != 1.5 || !g.Beyond() {
+		t.Errorf("where the answers were compared the gain is %+v", g)
+	}
+}
