@@ -174,7 +174,26 @@ func score(f *record.Metrics, p predictions.Predictions) {
 	if n := len(p.KNN); n > 0 {
 		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 	}
+	last := len(p.Depths) - 1
+	f.GainError = pairedError(p.Probe[last], p.UntrainedProbe[last])
+	if n := len(p.KNN); n > 0 {
+		f.KNNGainError = pairedError(p.KNN[n-1], p.UntrainedKNN[n-1])
+	}
 	f.Verdict = f.Judge(len(p.Labels))
+}
+
+// pairedError compares the answers of two classifiers by image: see record.PairedError.
+func pairedError(a, b classify.Answers) *float64 {
+	var won, lost int
+	for i, rank := range a.Ranks {
+		switch other := b.Ranks[i]; {
+		case rank == 0 && other != 0:
+			won++
+		case rank != 0 && other == 0:
+			lost++
+		}
+	}
+	return record.Finite(record.PairedError(won, lost, len(a.Ranks)))
 }
 
 // postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's

@@ -193,7 +193,8 @@ func checkMetrics(m record.Metrics) error {
 		return fmt.Errorf("it has the counts of %d pathways", n)
 	}
 	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
-		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError)); err != nil {
+		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError),
+		checkValue("gain_standard_error", m.GainError), checkValue("knn_gain_standard_error", m.KNNGainError)); err != nil {
 		return err
 	}
 	return checkTable(m.Table)

@@ -108,7 +108,7 @@ func (r *Report) writeAnswers(b *strings.Builder) {
 			b.WriteString("- " + escaped(sentence) + "\n")
 		}
 	}
-	if sentence := r.Unfinished(); sentence != "" {
+	if sentence := r.WithoutResult(); sentence != "" {
 		b.WriteString("\n" + escaped(sentence) + "\n")
 	}
 }
