@@ -73,6 +73,7 @@ var owners = map[string][]string{
 	"github.com/parquet-go/parquet-go":     {"storage/pack"},
 	"github.com/prometheus/client_golang":  {"job/live"},
 	"gonum.org/v1/plot":                    {"job/report/chart"},
+	"k8s.io/klog/v2":                       {"cmd/cijepa"},
 }
 
 // TestImportsGoDown holds the walls between the rooms.
