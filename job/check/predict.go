@@ -47,6 +47,9 @@ func (c *check) reportTime(context.Context) {
 		}
 		reads += bank + validation
 	}
+	if index.Unlabelled() {
+		reads = 0
+	}
 	encode := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderFLOPs() / c.flops() // seconds of an image
 	probe := 2 * float64(reads) * encode
 	report := c.ok
@@ -54,9 +57,13 @@ func (c *check) reportTime(context.Context) {
 		report = c.warn
 	}
 	c.seconds = pretrain + probe
-	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
-		"%s in all, while images come as fast as steps take them",
-		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	probes := fmt.Sprintf(", the probes about %s (by operations, for %d images through two encoders): %s in all",
+		settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	if reads == 0 {
+		probes = " and no probe"
+	}
+	report("time", "pretraining %s for %d updates%s, while images come as fast as steps take them",
+		settings.FormatSeconds(pretrain), left, probes)
 	if price := c.cfg.PricePerHour; price > 0 {
 		c.ok("cost", "%.2f, at %s=%g; starts, preemptions and waiting for images come on top",
 			c.seconds/3600*price, settings.Variable("PricePerHour"), price)

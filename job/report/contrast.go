@@ -37,13 +37,13 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes sorts the finished runs by recipe and data, in the order of the runs. A recipe is named
+// recipes sorts the runs with scores by recipe and data, in the order of the runs. A recipe is named
 // after its preset, or after its first run if several recipes start from that preset.
 func (r *Report) recipes() []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
 	for _, run := range r.Runs {
-		if run.Result == nil {
+		if !run.Scored() {
 			continue
 		}
 		settings := maps.Clone(run.Record.Recipe)

@@ -17,7 +17,7 @@ func (r *Report) WriteListing(w io.Writer) error {
 	fmt.Fprintln(table, strings.Join([]string{"run", "state", "top-1", "untrained", "kNN", "untrained", "hours", "alarms"}, "\t"))
 	for _, run := range r.Runs {
 		var top1, standardError, untrained, knn, untrainedKNN *float64
-		if run.Result != nil {
+		if run.Scored() {
 			m := &run.Result.Metrics
 			top1, standardError, untrained, knn, untrainedKNN = &m.Top1, &m.StandardError, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
 		}

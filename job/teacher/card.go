@@ -39,6 +39,9 @@ func (c Card) Markdown() ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// Scored reports whether there are figures of this encoder.
+func (c Card) Scored() bool { return c.Result != nil && c.Result.Metrics.Scored() }
+
 // Dataset is the name of the data: the last part of their prefix.
 func (c Card) Dataset() string {
 	if c.Recipe.Data == "" {
