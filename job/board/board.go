@@ -144,12 +144,14 @@ func (b *Board) Finish(m record.Metrics) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	add := b.scalars(root, now, m.Updates)
-	add("result/probe_top1", &m.Top1)
-	add("result/probe_top5", &m.Top5)
-	add("result/untrained_probe_top1", &m.UntrainedTop1)
-	add("result/knn_top1", m.KNNTop1)
-	add("result/untrained_knn_top1", m.UntrainedKNN)
+	if m.Scored() {
+		add := b.scalars(root, now, m.Updates)
+		add("result/probe_top1", &m.Top1)
+		add("result/probe_top5", &m.Top5)
+		add("result/untrained_probe_top1", &m.UntrainedTop1)
+		add("result/knn_top1", m.KNNTop1)
+		add("result/untrained_knn_top1", m.UntrainedKNN)
+	}
 	for _, d := range m.Depths {
 		add := b.scalars(root, now, int64(d.Depth))
 		add("profile/probe_top1_by_depth", &d.Top1)

@@ -140,13 +140,16 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 	return nil
 }
 
+// Scored reports whether the run has finished and its teacher was probed.
+func (r *Run) Scored() bool { return r.Result != nil && r.Result.Metrics.Scored() }
+
 // Depths are the collected depths.
 func (r *Run) Depths() []int {
 	if len(r.Health) > 0 {
 		return r.Health[len(r.Health)-1].Depths
 	}
 	var depths []int
-	if r.Result != nil {
+	if r.Scored() {
 		for _, d := range r.Result.Metrics.Depths {
 			depths = append(depths, d.Depth)
 		}

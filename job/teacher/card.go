@@ -53,6 +53,9 @@ func (c Card) Pictures() *record.Pictures {
 	return c.Result.Pictures
 }
 
+// Scored reports whether there are figures of this encoder.
+func (c Card) Scored() bool { return c.Result != nil && c.Result.Metrics.Scored() }
+
 // Dataset is the name of the data: the last part of their prefix.
 func (c Card) Dataset() string {
 	if c.Recipe.Data == "" {
