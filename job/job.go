@@ -151,6 +151,9 @@ func (j *Job) train(ctx context.Context, at *position) error {
 			return err
 		}
 	}
+	if j.data.Index.Unlabelled() {
+		return j.finish(ctx, *at, scores{}) // there is nothing to probe with
+	}
 	result, err := j.probe(ctx, at)
 	if err != nil {
 		return err
@@ -172,7 +175,7 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 		err = j.checkTeacher(result.Teacher)
 	}
 	if err == nil {
-		j.log.Info("done already", "result", j.run.ResultKey(), "top1", result.Metrics.Top1)
+		j.log.Info("done already", append([]any{"result", j.run.ResultKey()}, scoreAttrs(result.Metrics)...)...)
 	}
 	return err == nil, err
 }
@@ -196,6 +199,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	used := j.cfg
 	if j.probed != nil {
 		used.Batch = 0 // there is no pretraining
+		if j.data.Index.Unlabelled() {
+			return settings.NewError("Data", j.cfg.Data, "it was packed without labels, and a probe learns from them; name data with labels")
+		}
 	}
 	if err = machine.CheckDataset(used, j.data.Index); err != nil {
 		return err
@@ -217,6 +223,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	}
 	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))
+	if j.data.Index.Unlabelled() {
+		j.log.Info("the data has no labels: pretraining alone, without evaluations, probe and kNN")
+	}
 	return nil
 }
 

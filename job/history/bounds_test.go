@@ -14,6 +14,8 @@ import (
 // TestLinesOutOfBoundsAreDamaged: a number or a table that no run writes is left out and reported,
 // and the other lines are read.
 func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
+	row := "[" + strings.Repeat("1,", maxDepths) + "1]"
+	large := "[" + strings.Repeat(row+",", maxDepths) + row + "]" // square, and each value is good
 	bad := map[string][]string{
 		record.Steps: {
 			`{"phase":"pretrain","step":2,"loss":1e17}`,
@@ -23,6 +25,7 @@ func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
 			`{"phase":"pretrain","step":2,"table":[[1,1e306],[-1e306,1]]}`,
 			`{"phase":"pretrain","step":2,"table":[[1,2],[3]]}`,
 			`{"phase":"pretrain","step":2,"table":[` + strings.Repeat("[],", 999) + `[]]}`,
+			`{"phase":"pretrain","step":2,"table":` + large + `}`,
 		},
 		"steps-b": {
 			`{"phase":"elsewhere","step":2}`, `{"phase":"pretrain","step":-2}`, `{"phase":"pretrain","step":9000000000000000000}`,
@@ -68,6 +71,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 		"no loss":             func(m *record.Metrics) { m.Loss = historytest.Value(1e17) },
 		"no count":            func(m *record.Metrics) { m.Updates = -1 },
 		"no depths":           func(m *record.Metrics) { m.Depths = nil },
+		"no labels":           func(m *record.Metrics) { *m = record.Metrics{Loss: m.Loss} },
 		"too many depths":     func(m *record.Metrics) { m.Depths = make([]record.DepthMetrics, 1000) },
 		"no depth":            func(m *record.Metrics) { m.Depths[0].Depth = -1 },
 		"no percentage":       func(m *record.Metrics) { m.Top1 = 1e17 },
@@ -78,7 +82,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 	} {
 		f := historytest.New(t)
 		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
-		result := record.Result[Recipe]{Version: record.Version, Metrics: record.Metrics{
+		result := record.Result[Recipe]{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
 			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
 		}}
 		spoil(&result.Metrics)

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"text/template"
+	"time"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
@@ -23,6 +24,8 @@ type Card struct {
 	File        string           // its safetensors file, beside the card
 	SHA256      string           // of File
 	Step        int64            // updates of pretraining before it
+	Begun       time.Time        // of the run
+	Versions    record.Versions  // that began it
 	Result      *settings.Result // of the run, if its figures are this encoder's; else nil
 }
 
@@ -30,7 +33,8 @@ type Card struct {
 func ResultCard(r settings.Result) Card {
 	return Card{
 		Run: r.Run, Preset: r.Preset, Recipe: r.Recipe, Fingerprint: r.Data.Fingerprint,
-		Network: "teacher", File: File, SHA256: r.Metrics.TeacherSHA256, Step: r.Metrics.Updates, Result: &r,
+		Network: "teacher", File: File, SHA256: r.Metrics.TeacherSHA256, Step: r.Metrics.Updates,
+		Begun: r.Stats.Begun, Versions: r.Versions, Result: &r,
 	}
 }
 
@@ -48,6 +52,9 @@ func (c Card) Pictures() *record.Pictures {
 	}
 	return c.Result.Pictures
 }
+
+// Scored reports whether there are figures of this encoder.
+func (c Card) Scored() bool { return c.Result != nil && c.Result.Metrics.Scored() }
 
 // Dataset is the name of the data: the last part of their prefix.
 func (c Card) Dataset() string {
@@ -69,6 +76,27 @@ func (c Card) Untrained() int {
 		return after
 	}
 	return 0
+}
+
+// Program names the program that began the run.
+func (c Card) Program() string {
+	v := c.Versions
+	name := "cijepa"
+	for _, part := range []string{v.Program, v.Commit} {
+		if part != "" {
+			name += " " + part
+		}
+	}
+	return name + ", GoMLX " + v.GoMLX
+}
+
+// Verdict is a sentence on a teacher that does not beat its untrained self; empty if it does, or if
+// its figures are not known.
+func (c Card) Verdict() string {
+	if c.Result == nil {
+		return ""
+	}
+	return c.Result.Metrics.Judge(c.Result.Data.ValidationSamples)
 }
 
 // MLPRatio is timm's argument.

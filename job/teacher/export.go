@@ -30,7 +30,7 @@ func Export(ctx context.Context, bucket *storage.Bucket, name settings.TeacherNa
 	}
 	c := Card{
 		Run: name.Run, Preset: run.Record.Preset, Recipe: run.Record.Recipe, Fingerprint: run.Record.Fingerprint,
-		Network: "teacher", File: hubFile, Step: name.Step,
+		Network: "teacher", File: hubFile, Step: name.Step, Begun: run.Record.Begun, Versions: run.Record.Versions,
 	}
 	part := model.TeacherPart
 	if student {
