@@ -21,12 +21,12 @@ import (
 )
 
 // writePictures draws a few validation images as the encoders see them, and stores the drawings. They
-// are a function of both encoders and the data. A run does not fail for its pictures: after an error
-// it has none.
-func (j *Job) writePictures(ctx context.Context, p *probes, near [][]classify.Neighbour) *record.Pictures {
+// are a function of both encoders and the data, so every attempt that gets there draws the same. A
+// run does not fail for its pictures: after an error it has none.
+func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.Neighbour) *record.Pictures {
 	begin := time.Now()
 	j.live.Doing("drawing pictures")
-	said, drawn, err := j.drawPictures(ctx, p, near)
+	said, drawn, err := j.drawPictures(ctx, at.probes, near)
 	for _, d := range drawn {
 		if err == nil {
 			_, err = j.run.Put(ctx, d.File, int64(len(d.JPEG)), bytesPart(d.File, d.JPEG).Write)
@@ -37,8 +37,9 @@ func (j *Job) writePictures(ctx context.Context, p *probes, near [][]classify.Ne
 		return nil
 	}
 	size := 0
-	for _, d := range drawn {
-		j.journal.board.Picture(d.File, d.Width, d.Height, d.JPEG)
+	for i, words := range []string{said.ComponentsAlt(), said.NeighboursAlt()}[:len(drawn)] {
+		d := drawn[i]
+		j.journal.board.Picture(at.progress.Pretrained, d.File, words, d.Width, d.Height, d.JPEG)
 		size += len(d.JPEG)
 	}
 	j.log.Info("pictures", "seconds", time.Since(begin).Seconds(), "bytes", size)

@@ -29,7 +29,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if j.probed != nil {
 		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
 	} else {
-		r.Pictures = j.writePictures(ctx, at.probes, s.nearest)
+		r.Pictures = j.writePictures(ctx, at, s.nearest)
 		if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func (p *Pictures) NeighboursAlt() string {
 	}
 	b.WriteString(".")
 	for _, i := range p.Images {
-		fmt.Fprintf(&b, " %s", i.Row())
+		b.WriteString(" " + i.row())
 	}
 	return b.String()
 }
@@ -146,42 +146,43 @@ func (p *Pictures) NeighboursAlt() string {
 // Agreement counts the neighbours with the class of their image, of those whose class is known.
 func (p *Pictures) Agreement() (same, all int) {
 	for _, i := range p.Images {
-		for _, n := range i.Neighbours {
-			if agrees, known := i.Agrees(n); known {
-				all++
-				if agrees {
-					same++
-				}
+		s, a := i.Agreement()
+		same, all = same+s, all+a
+	}
+	return same, all
+}
+
+// Agreement is that of one image.
+func (i PicturedImage) Agreement() (same, all int) {
+	for _, n := range i.Neighbours {
+		if agrees, known := i.Agrees(n); known {
+			all++
+			if agrees {
+				same++
 			}
 		}
 	}
 	return same, all
 }
 
-// Row says what the neighbours of an image are, in a sentence.
-func (i PicturedImage) Row() string {
+// row says what the neighbours of an image are, in a sentence.
+func (i PicturedImage) row() string {
+	same, all := i.Agreement()
 	var others []string
-	same, known := 0, 0
 	for _, n := range i.Neighbours {
-		agrees, ok := i.Agrees(n)
-		if !ok {
-			continue
-		}
-		if known++; agrees {
-			same++
-		} else {
+		if agrees, known := i.Agrees(n); known && !agrees {
 			others = append(others, Printable(n.Class))
 		}
 	}
 	switch {
 	case len(i.Neighbours) == 0:
 		return i.Name() + "."
-	case known == 0:
+	case all == 0:
 		return fmt.Sprintf("%s: similarity %.2f to %.2f.", i.Name(), i.Neighbours[0].Similarity, i.Neighbours[len(i.Neighbours)-1].Similarity)
 	case len(others) == 0:
-		return fmt.Sprintf("%s: %d of %d.", i.Name(), same, known)
+		return fmt.Sprintf("%s: %d of %d.", i.Name(), same, all)
 	}
-	return fmt.Sprintf("%s: %d of %d, and %s.", i.Name(), same, known, strings.Join(others, ", "))
+	return fmt.Sprintf("%s: %d of %d, and %s.", i.Name(), same, all, strings.Join(others, ", "))
 }
 
 // Name is the class of an image, or its number if it has none.

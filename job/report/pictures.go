@@ -90,7 +90,7 @@ func (r *Report) PictureStyle() template.CSS {
 		}
 		sheet := func(class string, s record.Sheet, file []byte) {
 			fmt.Fprintf(&b, ".%s{background-image:url(data:image/jpeg;base64,%s);background-size:%.4f%% %.4f%%}\n", class,
-				base64.StdEncoding.EncodeToString(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
+				encoded(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
 		}
 		sheet(sheetClass("c", i), run.Pictures.Components, run.Pictures.ComponentsJPEG)
 		if run.Pictures.Neighbours != nil {
@@ -99,6 +99,9 @@ func (r *Report) PictureStyle() template.CSS {
 	}
 	return template.CSS(b.String())
 }
+
+// encoded is a file in a data URL.
+func encoded(file []byte) string { return base64.StdEncoding.EncodeToString(file) }
 
 func sheetClass(sheet string, run int) string { return fmt.Sprintf("%s%d", sheet, run) }
 
@@ -125,7 +128,7 @@ func (r *Report) Sights(run *history.Run) *sights {
 	}
 	components, neighbours := sheetClass("c", i), sheetClass("n", i)
 	for row, image := range p.Images {
-		of := sight{Name: image.Name(), Image: newTile(components, p.Components, row, 0, "validation image "+image.Name()), Near: near(image)}
+		of := sight{Name: image.Name(), Image: newTile(components, p.Components, row, 0, imageAlt(image)), Near: near(image)}
 		for k, d := range p.Depths {
 			of.Teacher = append(of.Teacher, newTile(components, p.Components, row, 1+k, componentsAlt(image, "teacher", d.Depth, d.Teacher)))
 			of.Untrained = append(of.Untrained, newTile(components, p.Components, row, 1+len(p.Depths)+k, componentsAlt(image, "untrained encoder", d.Depth, d.Untrained)))
@@ -149,19 +152,17 @@ func (r *Report) Sights(run *history.Run) *sights {
 
 // near says how many neighbours have the class of an image.
 func near(image record.PicturedImage) string {
-	same, all := 0, 0
-	for _, n := range image.Neighbours {
-		if agrees, known := image.Agrees(n); known {
-			all++
-			if agrees {
-				same++
-			}
-		}
+	if same, all := image.Agreement(); all > 0 {
+		return fmt.Sprintf("nearest training images: %d of %d of its class", same, all)
 	}
-	if all == 0 {
-		return "nearest training images"
+	return "nearest training images"
+}
+
+func imageAlt(image record.PicturedImage) string {
+	if image.Class == "" {
+		return fmt.Sprintf("validation image %d", image.Sample)
 	}
-	return fmt.Sprintf("nearest training images: %d of %d of its class", same, all)
+	return fmt.Sprintf("validation image %d, %s", image.Sample, image.Name())
 }
 
 func componentsAlt(image record.PicturedImage, encoder string, depth int, c record.Components) string {
@@ -184,7 +185,7 @@ func (r *Report) Galleries() []gallery {
 			firsts = append(firsts, run)
 			g := gallery{Data: run.Setting("Data")}
 			for row, image := range run.Pictures.Images {
-				t := newTile(sheetClass("c", i), run.Pictures.Components, row, 0, "validation image "+image.Name())
+				t := newTile(sheetClass("c", i), run.Pictures.Components, row, 0, imageAlt(image))
 				t.Word = image.Name()
 				g.Images = append(g.Images, t)
 			}
