@@ -64,11 +64,11 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 
 // GetTwice returns the bytes of a small object whose checksum is recorded nowhere, such as
 // run.json. It reads until two reads in a row agree, because no driver notices a flipped bit; if
-// none do, the error is [ErrCorrupt]. A missing object is asked for twice as well, with a wait in
-// between: some stores answer 404 for an object that is there while they are in trouble.
+// none do, the error is [ErrCorrupt]. Some stores answer 404 for an object that is there while they
+// are in trouble. So a missing object is asked for again, after a wait, where others lie in its folder.
 func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && b.mayHold(ctx, key) {
 		if err := b.waitAfterMissing(ctx); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", reading, key, err)
 		}
@@ -90,6 +90,17 @@ func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 }
 
 const maxDisagreements = 3
+
+// mayHold reports whether anything lies in the folder of a key. A folder that cannot be listed may
+// hold something.
+func (b *Bucket) mayHold(ctx context.Context, key string) bool {
+	folder := key[:strings.LastIndexByte(key, '/')+1]
+	found, err := retry(ctx, b.options, listing, folder, func(a *attempt) (bool, error) {
+		objects, _, err := b.blob.ListPage(a.ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: folder})
+		return len(objects) > 0, err
+	})
+	return found || err != nil
+}
 
 // waitAfterMissing is the wait before a missing object is asked for again.
 func (b *Bucket) waitAfterMissing(ctx context.Context) error {

@@ -84,6 +84,37 @@ func TestReadsThatNeverAgreeAreCorruptOrUnreachable(t *testing.T) {
 	}
 }
 
+// A missing object is believed at once in an empty folder, and asked for again where others lie in
+// its folder or nobody knows.
+func TestMissingIsAskedForAgainWhereSomethingLies(t *testing.T) {
+	for _, c := range []struct {
+		beside string
+		list   storagetest.Fault
+		reads  int
+	}{
+		{"runs/other/run.json", storagetest.None, 1},
+		{"runs/x/metrics/a", storagetest.None, 2},
+		{"runs/other/run.json", storagetest.Refused, 2},
+	} {
+		store := storagetest.NewStore(t)
+		b := store.Open(storage.Options{RetryTimeout: time.Millisecond})
+		if _, err := b.PutBytes(t.Context(), c.beside, nil); err != nil {
+			t.Fatal(err)
+		}
+		reads := 0
+		store.Plan(func(call storagetest.Call) storagetest.Fault {
+			if call.Op == storagetest.List {
+				return c.list
+			}
+			reads++
+			return storagetest.None
+		})
+		if _, err := b.GetTwice(t.Context(), "runs/x/run.json"); !errors.Is(err, storage.ErrNotFound) || reads != c.reads {
+			t.Errorf("beside %s, a listing %q: asked %d times, want %d: %v", c.beside, c.list, reads, c.reads, err)
+		}
+	}
+}
+
 func hexSum(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

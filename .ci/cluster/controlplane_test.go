@@ -1,5 +1,6 @@
-// Package cluster tries k8s/ and the program in it: a real Kubernetes control plane, a real S3 server, and nodes that run a pod's
-// command as a local process, chrooted and as the pod's user. Run it as root: go -C .ci/cluster test -v -timeout 30m .
+// Package cluster tries k8s/ and the program in it: a real Kubernetes control plane, a real S3
+// server, and nodes that run a pod's command as a local process, chrooted and as the pod's user.
+// Run it as root: go -C .ci/cluster test -v -timeout 30m .
 package cluster
 
 import (
@@ -40,7 +41,8 @@ type program struct {
 	ended   chan struct{}
 }
 
-// serve starts a server whose output goes to a log file. It must not outlive the tests, so its end is tied to theirs.
+// serve starts a server whose output goes to a log file. It must not outlive the tests, so its end
+// is tied to theirs.
 func (p *plane) serve(name, path string, env []string, arguments ...string) error {
 	log, err := os.Create(filepath.Join(p.dir, name+".log"))
 	if err != nil {
@@ -88,7 +90,8 @@ func freePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// startPlane starts etcd, the API server, the controller manager and the scheduler on the loopback device.
+// startPlane starts etcd, the API server, the controller manager and the scheduler on the loopback
+// device.
 func startPlane(dir, bin string) (p *plane, err error) {
 	p = &plane{dir: dir, bin: bin, kubeconfig: filepath.Join(dir, "kubeconfig")}
 	defer func() {
@@ -168,7 +171,8 @@ func (p *plane) await(ready func() error) (err error) {
 	return err
 }
 
-// writeSecrets makes the key of the service accounts and one user who may do everything. They open only this control plane.
+// writeSecrets makes the key of the service accounts and one user who may do everything. They open
+// only this control plane.
 func (p *plane) writeSecrets(server string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -8,13 +8,16 @@ import (
 	"testing"
 )
 
-// definition is a folder of custom resource definitions in a Go module, which has the checksum of go.sum.
+// definition is a folder of custom resource definitions in a Go module, which has the checksum of
+// go.sum.
 type definition struct{ module, sum, files string }
 
-// definitions that k8s/ needs: Karpenter's for AWS, Kubeflow Trainer's, Cilium's.
+// definitions that k8s/ needs: Karpenter's for AWS, Kubeflow Trainer's, the Prometheus operator's,
+// Cilium's. Google's and EKS Auto Mode's are in no Go module.
 var definitions = []definition{
 	{"github.com/aws/karpenter-provider-aws@v1.12.0", "h1:i85sVPjpZ0kfUCGZEbg5h1c5FF4M7UrdsQIKYwZHIJA=", "pkg/apis/crds/karpenter*.yaml"},
 	{"github.com/kubeflow/trainer/v2@v2.2.0", "h1:whChZckEtycLo1UKH/M0hiNaCUozbLvf9JrgmMv+TAg=", "manifests/base/crds/trainer*.yaml"},
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
 	{"github.com/cilium/cilium@v1.17.0", "h1:WeR71cqrGN0nvn0QEzerGYHiKAYhs77QaXeOUU7UQUI=", "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml"},
 }
 

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestHold keeps a cluster of two spot machines for a person to try k8s/ on, as long as CIJEPA_TEST_HOLD says (20m) or until ^C.
+// TestHold keeps a cluster of two spot machines for a person to try k8s/ on, as long as
+// CIJEPA_TEST_HOLD says (20m) or until ^C.
 func TestHold(t *testing.T) {
 	wanted := os.Getenv("CIJEPA_TEST_HOLD")
 	if wanted == "" {

@@ -92,7 +92,8 @@ leaderElection: {leaderElect: false}
 internalCertManagement: {enable: false}
 integrations: {frameworks: [batch/job]}
 `, ports[0], ports[1], folder)
-	// Without the management of certificates that needs a Service, Kueue reads those of its metrics from here.
+	// Without the management of certificates that needs a Service, Kueue reads those of its
+	// metrics from here.
 	const fixed = "/etc/kueue"
 	if err := os.Mkdir(fixed, 0o755); err != nil {
 		t.Fatal(err)
@@ -149,7 +150,8 @@ func (s *stage) applyText(t *testing.T, text string) {
 	}
 }
 
-// applyWebhooks registers Kueue's webhooks of Jobs and of its own kinds, at an address instead of at a service.
+// applyWebhooks registers Kueue's webhooks of Jobs and of its own kinds, at an address instead of
+// at a service.
 func applyWebhooks(t *testing.T, s *stage, manifests, url, authority string) {
 	t.Helper()
 	text, err := os.ReadFile(manifests)
@@ -183,7 +185,8 @@ func applyWebhooks(t *testing.T, s *stage, manifests, url, authority string) {
 	s.applyText(t, strings.Join(out, "\n---\n"))
 }
 
-// writeCertificate writes a certificate of the loopback address, and returns it as a webhook's caBundle.
+// writeCertificate writes a certificate of the loopback address, and returns it as a webhook's
+// caBundle.
 func writeCertificate(t *testing.T, folder string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -251,7 +254,7 @@ func TestKueue(t *testing.T) {
 
 		before := len(s.manifests("queued"))
 		s.begun(t, "queued", before+1)
-		s.plane.must(t, "patch", "workload", workload("queued"), "--type", "merge", "-p", `{"spec":{"active":false}}`) // the runbook's
+		s.plane.must(t, "patch", "workload", workload("queued"), "--type", "merge", "-p", `{"spec":{"active":false}}`)
 		until("stopped", func() bool { return len(exits("queued", n)) == 2 && *job("queued").Spec.Suspend })
 		time.Sleep(2 * time.Second)
 		if !*job("queued").Spec.Suspend {

@@ -27,8 +27,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// node stands in for a machine and its kubelet: it is registered with labels, taints and GPUs, runs the pods that the scheduler
-// gives it, reports their exit codes, and serves their logs.
+// node stands in for a machine and its kubelet: it is registered with labels, taints and GPUs, runs
+// the pods that the scheduler gives it, reports their exit codes, and serves their logs.
 type node struct {
 	name    string
 	plane   *plane
@@ -57,7 +57,8 @@ var (
 	}
 )
 
-// newNode adds a machine to the cluster until the test ends. pool is the label by which a trial keeps its machines to itself.
+// newNode adds a machine to the cluster until the test ends. pool is the label by which a trial
+// keeps its machines to itself.
 func newNode(t *testing.T, s *stage, name, pool string, gpus int) *node {
 	t.Helper()
 	n := &node{name: name, plane: s.plane, image: s.image, env: s.identity, dir: filepath.Join(s.dir, "nodes", name), pods: map[types.UID]*process{}}
@@ -247,7 +248,8 @@ func (n *node) run(p *process) {
 		s.Phase, s.Reason, s.Message = core.PodFailed, "Terminated", "Pod was terminated in response to imminent node shutdown."
 		s.Conditions = append(s.Conditions, core.PodCondition{Type: core.DisruptionTarget, Status: core.ConditionTrue, Reason: core.PodReasonTerminationByKubelet, Message: s.Message, LastTransitionTime: meta.Now()})
 	}
-	if p.evicted != "" { // the kubelet says so, and names no disruption: the pod itself was the cause
+	if p.evicted != "" {
+		// The kubelet names no disruption: the pod itself was the cause.
 		s.Phase, s.Reason, s.Message = core.PodFailed, "Evicted", p.evicted
 	}
 	silent := n.silent
@@ -305,8 +307,8 @@ func (n *node) environment(pod *core.Pod) ([]string, error) {
 	return env, nil
 }
 
-// restartsInPlace says whether the rules of the container restart it after its exit code, and makes it
-// ready for that. The kubelet would wait 10 s, and longer each time.
+// restartsInPlace says whether the rules of the container restart it after its exit code, and makes
+// it ready for that. The kubelet would wait 10 s, and longer each time.
 func (n *node) restartsInPlace(p *process) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -356,7 +358,8 @@ func (n *node) evict(pod *core.Pod, grace time.Duration) {
 	<-p.reported
 }
 
-// shutDown is what a kubelet does when its machine is reclaimed: it ends the pods within the grace that ordinary ones get.
+// shutDown is what a kubelet does when its machine is reclaimed: it ends the pods within the grace
+// that ordinary ones get.
 func (n *node) shutDown(grace time.Duration) {
 	for _, p := range n.leave(false) {
 		p.stop(grace)
@@ -364,7 +367,8 @@ func (n *node) shutDown(grace time.Duration) {
 	}
 }
 
-// vanish is a machine that goes without a word: nobody reports its pods, and the cloud deletes the Node.
+// vanish is a machine that goes without a word: nobody reports its pods, and the cloud deletes the
+// Node.
 func (n *node) vanish() {
 	n.leave(true)
 	n.remove()
@@ -380,6 +384,28 @@ func (n *node) leave(silently bool) (running []*process) {
 		running = append(running, p)
 	}
 	return running
+}
+
+// probe runs the liveness probe of a Job's pods on this machine: a kubelet would end a run that
+// fails it.
+func (n *node) probe(t *testing.T, job string) {
+	t.Helper()
+	n.mu.Lock()
+	pods := slices.Collect(maps.Values(n.pods))
+	n.mu.Unlock()
+	probed := 0
+	for _, p := range pods {
+		if p.pod.Labels["job-name"] != job {
+			continue
+		}
+		if err := p.probe(); err != nil {
+			t.Errorf("the liveness probe of %s: %v", p.pod.Name, err)
+		}
+		probed++
+	}
+	if probed == 0 {
+		t.Errorf("no pod of %s has been probed", job)
+	}
 }
 
 // serveLog answers kubectl logs: /containerLogs/<namespace>/<pod>/<container>.

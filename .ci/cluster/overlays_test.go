@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestOverlaysAreAccepted: every overlay, and each of them with sweeps, Kueue and Trainer, passes the API
-// server's strict validation without a warning, in a namespace that takes restricted pods only. Kinds that
-// are not Kubernetes' own come from their projects.
+// TestOverlaysAreAccepted: every overlay, and each of them with sweeps, Kueue and Trainer, passes
+// the API server's strict validation without a warning, in a namespace that takes restricted pods
+// only. Kinds that are not Kubernetes' own come from their projects.
 func TestOverlaysAreAccepted(t *testing.T) {
 	trials.plane.must(t, "apply", "-f", "../../k8s/namespace/namespace.yaml")
 	trials.definitions(t)
@@ -18,8 +18,8 @@ func TestOverlaysAreAccepted(t *testing.T) {
 		return trials.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", trials.folder(t, u))
 	}
 	accepted := 0
-	for _, cloud := range [][]string{nil, {"gke-spot"}, {"gke-spot", "gke-computeclass"}, {"eks-spot"}, {"eks-spot", "eks-cilium"}, {"aks-spot"}} {
-		for _, more := range [][]string{nil, {"sweep"}, {"kueue"}, {"sweep", "kueue"}, {"in-place", "sweep"}, {"trainjob"}} {
+	for _, cloud := range [][]string{nil, {"gke-spot"}, {"gke-spot", "gke-computeclass"}, {"eks-spot"}, {"eks-spot", "eks-cilium"}, {"eks-spot", "eks-on-demand"}, {"aks-spot"}, {"aks-spot", "aks-on-demand"}} {
+		for _, more := range [][]string{nil, {"sweep"}, {"kueue"}, {"sweep", "kueue"}, {"in-place", "sweep"}, {"trainjob"}, {"metrics/annotations"}, {"metrics/podmonitor"}} {
 			want := "job.batch/cijepa created"
 			if slices.Contains(more, "trainjob") {
 				want = "trainjob.trainer.kubeflow.org/cijepa created"
@@ -34,7 +34,7 @@ func TestOverlaysAreAccepted(t *testing.T) {
 		}
 	}
 	t.Logf("%d accepted", accepted)
-	for _, file := range []string{"eks-karpenter.yaml"} {
+	for _, file := range []string{"eks-karpenter.yaml", "aks.yaml"} {
 		out, err := trials.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "../../k8s/machines/"+file)
 		if err != nil || strings.Contains(out, "Warning") {
 			t.Errorf("%s: %v\n%s", file, err, out)

@@ -15,8 +15,8 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// process is a pod's command as a local process: in a root of its own that is read-only but for the pod's volumes, as the pod's user, under
-// the pod's host name.
+// process is a pod's command as a local process: in a root of its own that is read-only but for the
+// pod's volumes, as the pod's user, under the pod's host name.
 type process struct {
 	pod      *core.Pod
 	dir      string
@@ -29,7 +29,7 @@ type process struct {
 	code    int
 
 	deleting, shutdown bool   // guarded by the node
-	restarts           []int  // exit codes after which the container began again in its pod; guarded by the node
+	restarts           []int  // exit codes after which the container began again; guarded by the node
 	evicted            string // why, if the kubelet has evicted the pod; guarded by the node
 }
 
@@ -38,7 +38,8 @@ func (p *process) volume(name string) string { return filepath.Join(p.dir, "volu
 
 func (p *process) log() string { return filepath.Join(p.dir, "log") }
 
-// message is what a kubelet keeps of the log of a container that has failed, when FallbackToLogsOnError asks for it.
+// message is what a kubelet keeps of the log of a container that has failed, when
+// FallbackToLogsOnError asks for it.
 func (p *process) message() string {
 	text, err := os.ReadFile(p.log())
 	if p.code == 0 || err != nil || p.pod.Spec.Containers[0].TerminationMessagePolicy != core.TerminationMessageFallbackToLogsOnError {
@@ -47,7 +48,8 @@ func (p *process) message() string {
 	return string(text[max(0, len(text)-2048):])
 }
 
-// start begins the process. The goroutine that starts it keeps a thread to itself, whose name and mounts the process inherits.
+// start begins the process. The goroutine that starts it keeps a thread to itself, whose name and
+// mounts the process inherits.
 func (p *process) start(image string, env []string) error {
 	root := filepath.Join(p.dir, "root")
 	user, group := int(*p.pod.Spec.SecurityContext.RunAsUser), int(*p.pod.Spec.SecurityContext.RunAsGroup)
@@ -126,6 +128,23 @@ func isolate(host, root string, volumes map[string]string) error {
 		if err := syscall.Mount(m.from, m.to, m.kind, m.flags, ""); err != nil {
 			return fmt.Errorf("mounting %s: %w", m.to, err)
 		}
+	}
+	return nil
+}
+
+// probe runs the pod's liveness probe as a kubelet does: a command in the container, with its
+// environment. Every image has one program.
+func (p *process) probe() error {
+	<-p.begun
+	of := p.pod.Spec.Containers[0].LivenessProbe
+	if of == nil || of.Exec == nil || filepath.Base(of.Exec.Command[0]) != "cijepa" {
+		return fmt.Errorf("the liveness probe is %v", of)
+	}
+	c := exec.Command("/cijepa", of.Exec.Command[1:]...)
+	c.Env, c.Dir = p.command.Env, "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Chroot: p.command.SysProcAttr.Chroot, Credential: p.command.SysProcAttr.Credential}
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
 }

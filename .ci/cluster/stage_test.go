@@ -27,7 +27,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// stage is what all trials share: a control plane, an S3 server with the demonstration's data in one bucket, and the program.
+// stage is what all trials share: a control plane, an S3 server with the demonstration's data in
+// one bucket, and the program.
 type stage struct {
 	dir      string
 	plane    *plane
@@ -46,12 +47,13 @@ func (s *stage) url(bucket string) string {
 	return fmt.Sprintf("s3://%s?endpoint=http://%s&use_path_style=true&region=us-east-1", bucket, s.server)
 }
 
-// tiny are the settings of a run that takes seconds and has everything: epochs, windows, all sampled depths, many checkpoints, both
-// probes, the kNN.
+// tiny are the settings of a run that takes seconds and has everything: epochs, windows, all
+// sampled depths, many checkpoints, both probes, the kNN.
 var tiny = []string{
 	"CIJEPA_DATA=tiny", "CIJEPA_IMAGE=28", "CIJEPA_PATCH=4", "CIJEPA_WIDTH=16", "CIJEPA_HEADS=2", "CIJEPA_PREDICTOR_WIDTH=8", "CIJEPA_PREDICTOR_HEADS=1", "CIJEPA_PREDICTOR_DEPTH=1",
 	"CIJEPA_PRECISION=float32", "CIJEPA_BATCH=16", "CIJEPA_WINDOW=2", "CIJEPA_PROBE_EPOCHS=1", "CIJEPA_PROBE_BATCH=32", "CIJEPA_KNN_K=5", "CIJEPA_KNN_BANK=100",
-	"CIJEPA_SAVE_EVERY=300ms", "CIJEPA_LOG_EVERY=10", "CIJEPA_BACKEND=go:ops_sequential", "CIJEPA_LISTEN=127.0.0.1:0", // these pods share a network
+	"CIJEPA_SAVE_EVERY=300ms", "CIJEPA_LOG_EVERY=10", "CIJEPA_BACKEND=go:ops_sequential",
+	"CIJEPA_LISTEN=127.0.0.1:0", // these pods share a network
 }
 
 func TestMain(m *testing.M) {
@@ -147,7 +149,8 @@ func (s *stage) startServer() error {
 	})
 }
 
-// smallData writes the first 480 and 100 images of the demonstration's data as a folder that cijepa pack takes.
+// smallData writes the first 480 and 100 images of the demonstration's data as a folder that cijepa
+// pack takes.
 func smallData(folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -308,7 +311,8 @@ func (s *stage) pods(t *testing.T, job string) []core.Pod {
 	return list.Items
 }
 
-// figures are the part of result.json that no preemption may change, and how often the run was started.
+// figures are the part of result.json that no preemption may change, and how often the run was
+// started.
 func (s *stage) figures(t *testing.T, bucket, run string) (figures map[string]any, attempts int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.buckets, bucket, "runs", run, "result.json"))

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestTrainJobShowsTheProgress: what the program posts is a status that the definition of TrainJob takes. A
-// server stands in for Trainer's: it writes each post into the TrainJob of k8s/trainjob.
+// TestTrainJobShowsTheProgress: what the program posts is a status that the definition of TrainJob
+// takes. A server stands in for Trainer's: it writes each post into the TrainJob of k8s/trainjob.
 func TestTrainJobShowsTheProgress(t *testing.T) {
 	s := trials
 	s.definitions(t)

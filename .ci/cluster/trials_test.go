@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,12 +20,14 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// demo is a submission of the demonstration's preset at tiny sizes, on machines and in a bucket of its own.
+// demo is a submission of the demonstration's preset at tiny sizes, on machines and in a bucket of
+// its own.
 func demo(name string, settings ...string) submission {
 	return submission{name: name, bucket: name, pool: name, overlays: []string{"namespace", "gke-spot"}, settings: append([]string{"CIJEPA_PRESET=demo", "CIJEPA_EPOCHS=4"}, settings...)}
 }
 
-// once lets a Job have one pod that fails by itself, and no other: what must not count against its limit shows.
+// once lets a Job have one pod that fails by itself, and no other: what must not count against its
+// limit shows.
 var once = []string{"- {op: replace, path: /spec/backoffLimit, value: 0}"}
 
 func TestTrials(t *testing.T) {
@@ -30,7 +35,17 @@ func TestTrials(t *testing.T) {
 	t.Run("a Job completes", func(t *testing.T) {
 		n := newNode(t, s, "alone", "alone", 1)
 		began := time.Now()
-		s.submit(t, demo("alone"))
+		ports, err := freePorts(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+		s.submit(t, demo("alone", "CIJEPA_LISTEN="+address))
+		s.begun(t, "alone", 1)
+		if answer, err := http.Get("http://" + address + "/healthz"); err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("the run does not answer: %v, %v", answer, err)
+		}
+		n.probe(t, "alone")
 		j := s.until(t, "alone", batch.JobComplete)
 		if got := s.awaited(t, "alone"); got != "Complete" {
 			t.Errorf("the runbook's wait ends with %q", got)
@@ -50,10 +65,19 @@ func TestTrials(t *testing.T) {
 		t.Run("pod deleted", func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, s, "deleted", "deleted", 1)
-			u := demo("deleted")
+			taken, err := net.Listen("tcp", "127.0.0.1:0") // by a sidecar, say
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer taken.Close()
+			go func() {
+				_ = http.Serve(taken, http.NotFoundHandler())
+			}()
+			u := demo("deleted", "CIJEPA_LISTEN="+taken.Addr().String())
 			u.patch = once
 			s.submit(t, u)
 			s.begun(t, "deleted", 2)
+			n.probe(t, "deleted")
 			first := s.pods(t, "deleted")[0].Name
 			s.plane.must(t, "delete", "pod", first)
 			j := s.until(t, "deleted", batch.JobComplete)
@@ -147,7 +171,8 @@ func TestTrials(t *testing.T) {
 			for len(s.pods(t, "suspended")) == 0 {
 				time.Sleep(50 * time.Millisecond)
 			}
-			s.plane.must(t, "apply", "-k", s.folder(t, u)) // of the same manifests leaves the running Job alone
+			// The same manifests leave the running Job alone.
+			s.plane.must(t, "apply", "-k", s.folder(t, u))
 			j := s.until(t, "suspended", batch.JobComplete)
 			codes := exits("suspended", n)
 			if len(codes) != 2 {
@@ -183,7 +208,8 @@ func TestTrials(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, s, "evicted", "evicted", 1)
 			s.submit(t, demo("evicted"))
-			for i, grace := range []time.Duration{time.Second, 0} { // the kubelet gives a second; a program that needs longer is killed
+			// The kubelet gives a second, and kills a program that needs longer.
+			for i, grace := range []time.Duration{time.Second, 0} {
 				s.begun(t, "evicted", 2*i+2)
 				var running *core.Pod
 				for running == nil {
@@ -284,7 +310,8 @@ func TestTrials(t *testing.T) {
 		t.Run("three lines, one fails alone", func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, s, "sweep", "sweep", 3)
-			// The second line's run is there already, and damaged: exit code 65. To the server a file with an etag is an object.
+			// The second line's run is there already, and damaged: exit code 65. To the
+			// server a file with an etag is an object.
 			damaged := filepath.Join(s.buckets, "sweep", "runs", "L300-s0", "run.json")
 			err := os.MkdirAll(filepath.Dir(damaged), 0o755)
 			if err == nil {
@@ -372,7 +399,8 @@ func TestTrials(t *testing.T) {
 	})
 }
 
-// chain checks that each manifest names the one before it, and that no writer came back once another had written. It gives the writers.
+// chain checks that each manifest names the one before it, and that no writer came back once
+// another had written. It gives the writers.
 func chain(t *testing.T, manifests []string) (writers []string) {
 	t.Helper()
 	previous := ""

@@ -14,8 +14,9 @@ import yaml
 
 folder, *build = sys.argv[1:]
 versions = ["1.31", "1.33", "1.34", "1.35", "1.36", "1.37"]
-clouds = [[], ["gke-spot"], ["gke-spot", "gke-computeclass"], ["eks-spot"], ["eks-spot", "eks-cilium"], ["aks-spot"]]
-extras = [[], ["sweep"], ["kueue"], ["sweep", "kueue"], ["trainjob"], ["in-place"]]
+clouds = [[], ["gke-spot"], ["gke-spot", "gke-computeclass"], ["eks-spot"], ["eks-spot", "eks-cilium"], ["eks-spot", "eks-on-demand"], ["aks-spot"],
+          ["aks-spot", "aks-on-demand"]]
+extras = [[], ["sweep"], ["kueue"], ["sweep", "kueue"], ["trainjob"], ["in-place"], ["metrics/annotations"], ["metrics/podmonitor"], ["metrics/gke"]]
 since = {"in-place": "1.35"}
 
 
@@ -45,6 +46,19 @@ def validate(components):
             done += 1
     return done
 
+
+def spot_only(components):
+    """Whether the Job's pods take spot machines and no others."""
+    job = next(d for d in render(components) if d["kind"] == "Job")
+    spec = job["spec"]["template"]["spec"]
+    required = spec.get("affinity", {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    return "spot" in str([spec["nodeSelector"], required]).lower()
+
+
+for cloud in clouds:
+    want = bool(cloud) and not any(c.endswith(("on-demand", "computeclass")) for c in cloud)
+    if spot_only(["namespace", *cloud]) != want:
+        sys.exit(f"{cloud}: takes spot machines alone: {not want}")
 
 combinations = [["namespace", *cloud, *extra] for cloud, extra in itertools.product(clouds, extras)]
 with concurrent.futures.ProcessPoolExecutor() as pool:

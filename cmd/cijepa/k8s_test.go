@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +25,20 @@ type manifest struct {
 			Rules []failureRule
 		} `yaml:"podFailurePolicy"`
 		Template struct {
-			Metadata struct{ Annotations map[string]string }
-			Spec     struct {
+			Spec struct {
 				Grace      int `yaml:"terminationGracePeriodSeconds"`
 				Containers []struct {
 					Name  string
 					Env   []variable
 					Ports []struct {
 						Port int `yaml:"containerPort"`
+					}
+					LivenessProbe struct {
+						Exec    struct{ Command []string }
+						Timeout int `yaml:"timeoutSeconds"`
+					} `yaml:"livenessProbe"`
+					Resources struct {
+						Limits map[string]string
 					}
 				}
 				Volumes []struct {
@@ -316,7 +324,7 @@ func TestRunbookHasARowForEveryFailure(t *testing.T) {
 			t.Errorf("the table of failures has no row with %q", want)
 		}
 	}
-	for _, want := range []string{"docker run", "--stop-timeout", "port-forward", `"active":false`, "--sbom=true", "--provenance=mode=max", "--platform linux/amd64", "node-pools create", "nodepool add", "eks-auto.yaml"} {
+	for _, want := range []string{"docker run", "--stop-timeout", "port-forward", `"active":false`, "--sbom=true", "--provenance=mode=max", "--platform linux/amd64", "node-pools create", "nodepool add", "eks-auto.yaml", "metrics/podmonitor", "cijepa health", "-l job-name="} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the runbook does not say %q", want)
 		}
@@ -347,16 +355,89 @@ func TestCacheFitsItsVolume(t *testing.T) {
 	}
 }
 
-// TestProbeAndScrapeFindTheListener: a liveness probe on another port would end every run after
-// three minutes.
-func TestProbeAndScrapeFindTheListener(t *testing.T) {
+// TestScrapeFindsTheListener by its port's name or its number.
+func TestScrapeFindsTheListener(t *testing.T) {
 	var m manifest
 	var c customization
 	readYAML(t, "base/job.yaml", &m)
 	readYAML(t, "base/kustomization.yaml", &c)
-	listen, scraped := c.setting("CIJEPA_LISTEN"), m.Spec.Template.Metadata.Annotations["prometheus.io/port"]
+	var scraped string
+	set(t, "metrics/annotations", "/spec/template/metadata/annotations/prometheus.io~1port", &scraped)
+	listen := c.setting("CIJEPA_LISTEN")
 	if ports := m.Spec.Template.Spec.Containers[0].Ports; len(ports) != 1 || listen != fmt.Sprintf(":%d", ports[0].Port) || listen != ":"+scraped {
 		t.Errorf("the run listens on %q, the container's ports are %v, and Prometheus asks %q", listen, ports, scraped)
+	}
+}
+
+// TestProbeIsTheImagesProgram and its command: a probe that cannot run would end every run after
+// three minutes. It asks from within, so a run does not end for a port, a policy or a network.
+func TestProbeIsTheImagesProgram(t *testing.T) {
+	var m manifest
+	readYAML(t, "base/job.yaml", &m)
+	probe := m.Spec.Template.Spec.Containers[0].LivenessProbe
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := probe.Exec.Command
+	if len(c) != 2 || !strings.Contains(string(dockerfile), fmt.Sprintf("ENTRYPOINT [%q]", c[0])) || !strings.Contains(usage, "cijepa "+c[1]+" ") {
+		t.Errorf("the probe is %q", c)
+	}
+	if probe.Timeout < 10 {
+		t.Errorf("the probe may take %d s, and the program waits 8 s for an answer", probe.Timeout)
+	}
+}
+
+// TestHeapLimitIsBelowTheMemory of the container, so that Go collects before the kernel kills.
+func TestHeapLimitIsBelowTheMemory(t *testing.T) {
+	var m manifest
+	readYAML(t, "base/job.yaml", &m)
+	container := m.Spec.Template.Spec.Containers[0]
+	var memory, heap settings.Bytes
+	if err := memory.Decode(container.Resources.Limits["memory"] + "B"); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range container.Env {
+		if e.Name == "GOMEMLIMIT" {
+			if err := heap.Decode(e.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if share := float64(heap) / float64(memory); share < 0.8 || share > 0.95 {
+		t.Errorf("GOMEMLIMIT is %.2f of the container's memory", share)
+	}
+}
+
+// TestDisksHoldThePod: a pod whose ephemeral storage no machine has stays Pending for ever, and the
+// image lies on the same disk.
+func TestDisksHoldThePod(t *testing.T) {
+	var m manifest
+	readYAML(t, "base/job.yaml", &m)
+	var pod, image settings.Bytes
+	if err := errors.Join(pod.Decode(m.Spec.Template.Spec.Containers[0].Resources.Limits["ephemeral-storage"]+"B"), image.Decode("10GB")); err != nil {
+		t.Fatal(err)
+	}
+	enough := 1.5 * float64(pod+image) // a kubelet evicts at 85 %, and keeps some for the system
+	sizes := regexp.MustCompile(`(?:bootDiskSize: |ephemeralStorage: \{size: |--disk-size |--node-osdisk-size )(\d+)`)
+	for file, want := range map[string]int{"machines/gke.yaml": 3, "machines/eks-auto.yaml": 1, "README.md": 3} {
+		text, err := os.ReadFile(filepath.Join("../../k8s", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := sizes.FindAllStringSubmatch(string(text), -1)
+		for _, f := range found {
+			if gigabytes, err := strconv.ParseFloat(f[1], 64); err != nil || gigabytes*1e9 < enough {
+				t.Errorf("%s: %s GB, and a pod and its image want %.0f", file, f[1], enough/1e9)
+			}
+		}
+		if len(found) != want {
+			t.Errorf("%s: sizes of %d disks, want %d", file, len(found), want)
+		}
+	}
+	text, err := os.ReadFile("../../k8s/machines/eks-karpenter.yaml") // Karpenter's default root volume has 20 GiB
+	if err != nil || !strings.Contains(string(text), "instanceStorePolicy: RAID0") {
+		t.Errorf("machines/eks-karpenter.yaml does not take the machine's own disks (%v)", err)
 	}
 }
 
@@ -364,11 +445,12 @@ func TestProbeAndScrapeFindTheListener(t *testing.T) {
 func TestManifestsNameRealSettings(t *testing.T) {
 	files, err := filepath.Glob("../../k8s/*")
 	more, err2 := filepath.Glob("../../k8s/*/*")
-	if err != nil || err2 != nil {
-		t.Fatal(err, err2)
+	most, err3 := filepath.Glob("../../k8s/*/*/*")
+	if err := errors.Join(err, err2, err3); err != nil {
+		t.Fatal(err)
 	}
 	usage, seen := settings.Usage(), 0
-	for _, name := range append(files, more...) {
+	for _, name := range slices.Concat(files, more, most) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			continue // a folder

@@ -12,11 +12,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/schollz/progressbar/v3"
-
+	"github.com/cijepa/cijepa/job/bar"
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/pack"
@@ -163,19 +164,30 @@ func (p *packing) decoder() string {
 	return pixels.DecoderName()
 }
 
-// progress is a bar with rate and time left, on a terminal.
+// progress is a bar with rate and time left, on a terminal. It counts images, or bytes.
 func (p *packing) progress(bytes bool) func(done, total int64) {
 	if p.bars == nil {
 		return nil
 	}
-	var bar *progressbar.ProgressBar
+	var line *bar.Bar
+	var begun time.Time
 	return func(done, total int64) {
-		if bar == nil {
-			bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.bars), progressbar.OptionSetDescription(p.flags.Name()),
-				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionShowBytes(bytes), progressbar.OptionSetPredictTime(true),
-				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		if line == nil {
+			begun, line = time.Now(), bar.New(p.bars, p.flags.Name(), 0, total)
+			if bytes {
+				line.Format = func(n int64) string { return settings.FormatBytes(float64(n)) }
+			}
 		}
-		_ = bar.Set64(done) // the bar's only error is a terminal that is gone
+		line.Update(done, func() []string {
+			rate := float64(done) / max(time.Since(begun).Seconds(), 1e-9)
+			if bytes {
+				return []string{settings.FormatBytes(rate) + "/s"}
+			}
+			return []string{fmt.Sprintf("%.0f images/s", rate)}
+		})
+		if done == total {
+			line.End()
+		}
 	}
 }
 

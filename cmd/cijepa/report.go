@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -27,6 +25,7 @@ const reportPrefix = "report/"
 // collect is cijepa report: it reads all runs of a bucket and writes their report.
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
+	asked := newRunList(flags)
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
 	rest, err := parse(flags, args, 1, out)
@@ -38,13 +37,9 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	defer bucket.Close()
-	r, err := report.Read(ctx, bucket, references())
+	r, err := asked.read(ctx, bucket, rest[0])
 	if err != nil {
 		return err
-	}
-	r.Bucket, _, _ = strings.Cut(storage.Redacted(rest[0]), "?")
-	if len(r.Runs)+len(r.Unreadable) == 0 {
-		return &usageError{fmt.Errorf("there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", r.Bucket)}
 	}
 	files, err := r.Files()
 	if err != nil {
@@ -53,14 +48,12 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	if err := writeReport(*folder, files); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if *upload {
-			if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
-				return fmt.Errorf("uploading the report: %w", err)
-			}
+	if *upload {
+		if err := uploadReport(ctx, bucket, files); err != nil {
+			return fmt.Errorf("uploading the report: %w", err)
 		}
 	}
-	return printSummary(out, r, filepath.Join(*folder, "report.html"))
+	return asked.print(out, r, filepath.Join(*folder, "report.html"))
 }
 
 // reportList is the file that lists what a report has written, as sha256sum reads it.
@@ -72,15 +65,13 @@ func writeReport(folder string, files []report.File) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return fmt.Errorf("making the folder that -out names: %w", err)
 	}
-	before, err := readReportList(folder)
-	if err != nil {
+	text, err := os.ReadFile(filepath.Join(folder, reportList))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading what the report before has written: %w", err)
 	}
-	var list strings.Builder
-	fresh := map[string]bool{}
+	before, fresh := parseReportList(text), map[string]bool{}
 	for _, f := range files {
 		fresh[f.Name] = true
-		fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(f.Data), f.Name)
 		if _, ours := before[f.Name]; ours {
 			continue
 		}
@@ -93,7 +84,7 @@ func writeReport(folder string, files []report.File) error {
 		if info, err := os.Lstat(path); fresh[name] || err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if data, err := os.ReadFile(path); err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
+		if data, err := os.ReadFile(path); err != nil || sumOf(data) != sum {
 			continue // somebody has changed it
 		}
 		if err := os.Remove(path); err != nil {
@@ -101,7 +92,7 @@ func writeReport(folder string, files []report.File) error {
 		}
 	}
 	// The list comes first: after a kill, what it names counts as written.
-	for _, f := range append([]report.File{{Name: reportList, Data: []byte(list.String())}}, files...) {
+	for _, f := range withReportList(files) {
 		if err := replaceFile(filepath.Join(folder, f.Name), f.Data); err != nil {
 			return fmt.Errorf("writing the report into the folder that -out names: %w", err)
 		}
@@ -122,41 +113,57 @@ func replaceFile(path string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// readReportList reads the checksums of the files that the report before has written, by name.
-func readReportList(folder string) (map[string]string, error) {
-	sums := map[string]string{}
-	text, err := os.ReadFile(filepath.Join(folder, reportList))
-	if errors.Is(err, fs.ErrNotExist) {
-		return sums, nil
+// uploadReport puts the files of a report beside the runs, in place of those of the report before:
+// the objects that its list names, unless somebody has changed them.
+func uploadReport(ctx context.Context, bucket *storage.Bucket, files []report.File) error {
+	text, err := bucket.Get(ctx, reportPrefix+reportList)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
 	}
+	before := parseReportList(text)
+	for _, f := range files {
+		delete(before, f.Name)
+	}
+	for name, sum := range before {
+		switch data, err := bucket.Get(ctx, reportPrefix+name); {
+		case errors.Is(err, storage.ErrNotFound), err == nil && sumOf(data) != sum:
+			continue
+		case err != nil:
+			return err
+		}
+		if err := bucket.Delete(ctx, reportPrefix+name); err != nil {
+			return err
+		}
+	}
+	for _, f := range withReportList(files) {
+		if _, err := bucket.PutBytes(ctx, reportPrefix+f.Name, f.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withReportList puts the list of the files before them.
+func withReportList(files []report.File) []report.File {
+	var list strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&list, "%s  %s\n", sumOf(f.Data), f.Name)
+	}
+	return append([]report.File{{Name: reportList, Data: []byte(list.String())}}, files...)
+}
+
+func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+
+// parseReportList reads the checksums of the files that a report has written, by name.
+func parseReportList(text []byte) map[string]string {
+	sums := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		if ok && name == filepath.Base(name) && name != "." && name != ".." {
 			sums[name] = sum
 		}
 	}
-	return sums, err
-}
-
-// printSummary prints what the report holds, and what could not be read.
-func printSummary(out io.Writer, r *report.Report, page string) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
-	for _, u := range r.Unreadable {
-		fmt.Fprintf(&text, "could not be read: %s: %s\n", record.Printable(u.Run), record.Printable(u.Why))
-	}
-	handOn := ""
-	for _, run := range r.Runs {
-		handOn = cmp.Or(handOn, r.HandOn(run))
-		for _, problem := range run.Problems {
-			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", record.Printable(run.Name), record.Printable(problem))
-		}
-	}
-	if handOn != "" {
-		fmt.Fprintf(&text, "a teacher to the Hugging Face hub: %s\n", handOn)
-	}
-	_, err := io.WriteString(out, text.String())
-	return err
+	return sums
 }
 
 // references are the post's runs, with which a report compares ours.

@@ -40,7 +40,7 @@ func TestReportNamesWhatItCannotRead(t *testing.T) {
 	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out, "-upload"}, &said, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 runs, 0 finished", "could not be read: torn: runs/torn/run.json"} {
+	for _, want := range []string{"good  epoch 0.5 of 2", "1 run, 0 finished, 0 alarms: ", "could not be read: torn: runs/torn/run.json"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it says %q, without %q", said.String(), want)
 		}
@@ -180,6 +180,51 @@ func TestReportReplacesWhatItWroteBefore(t *testing.T) {
 	}
 }
 
+// TestUploadReplacesWhatItPutThereBefore and no other object, nor one that somebody has changed.
+func TestUploadReplacesWhatItPutThereBefore(t *testing.T) {
+	bucket, out := t.TempDir(), t.TempDir()
+	putRun(t, bucket, "a", "R-U", nil)
+	metrics := filepath.Join(bucket, "runs/a/metrics/steps-a-1-000001.jsonl")
+	lines := `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9,"images_per_second":5}` + "\n"
+	if err := errors.Join(os.Mkdir(filepath.Dir(metrics), 0o777), os.WriteFile(metrics, []byte(lines), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	upload := func() {
+		t.Helper()
+		if err := collect(t.Context(), []string{"-upload", "file://" + bucket, "-out", out}, io.Discard, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	upload()
+	report := filepath.Join(bucket, "report")
+	kept := map[string]string{"other.png": "of somebody else", "throughput.png": "changed by hand"}
+	for name, text := range kept {
+		if err := os.WriteFile(filepath.Join(report, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(report, "loss.png")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(metrics); err != nil {
+		t.Fatal(err)
+	}
+	upload() // now without charts
+	if _, err := os.Lstat(filepath.Join(report, "loss.png")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a chart of the report before is left: %v", err)
+	}
+	for name, want := range kept {
+		if text, err := os.ReadFile(filepath.Join(report, name)); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+	for _, name := range []string{"report.html", reportList} {
+		if _, err := os.Lstat(filepath.Join(report, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestReportPrintsNoEscapeCodes: names from a bucket neither control the terminal nor begin a line.
 func TestReportPrintsNoEscapeCodes(t *testing.T) {
 	bucket, out := t.TempDir(), t.TempDir()
@@ -194,7 +239,7 @@ func TestReportPrintsNoEscapeCodes(t *testing.T) {
 	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out}, &said, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 4 || !strings.Contains(said.String(), `c\nd`) {
+	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 6 || !strings.Contains(said.String(), `c\nd`) {
 		t.Errorf("%q", said.String())
 	}
 }

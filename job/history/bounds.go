@@ -17,7 +17,11 @@ const (
 	maxText     = 4096 // bytes of a string or a setting
 	maxSettings = 500
 
+	maxShown  = 64   // images of the pictures, and neighbours of each
+	maxPixels = 8192 // of a side of a sheet
+
 	maxRecord        = 4 << 20   // bytes of run.json or result.json
+	maxSheet         = 1 << 20   // bytes of a sheet of the pictures
 	maxMetricsObject = 64 << 20  // bytes of an object of metrics/
 	maxMetrics       = 256 << 20 // bytes of all objects of one kind
 )
@@ -192,7 +196,8 @@ func checkMetrics(m record.Metrics) error {
 		return fmt.Errorf("it has the counts of %d pathways", n)
 	}
 	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
-		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError)); err != nil {
+		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError),
+		checkValue("gain_standard_error", m.GainError), checkValue("knn_gain_standard_error", m.KNNGainError)); err != nil {
 		return err
 	}
 	return checkTable(m.Table)

@@ -14,6 +14,8 @@ import (
 // TestLinesOutOfBoundsAreDamaged: a number or a table that no run writes is left out and reported,
 // and the other lines are read.
 func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
+	row := "[" + strings.Repeat("1,", maxDepths) + "1]"
+	large := "[" + strings.Repeat(row+",", maxDepths) + row + "]" // square, and each value is good
 	bad := map[string][]string{
 		record.Steps: {
 			`{"phase":"pretrain","step":2,"loss":1e17}`,
@@ -23,6 +25,7 @@ func TestLinesOutOfBoundsAreDamaged(t *testing.T) {
 			`{"phase":"pretrain","step":2,"table":[[1,1e306],[-1e306,1]]}`,
 			`{"phase":"pretrain","step":2,"table":[[1,2],[3]]}`,
 			`{"phase":"pretrain","step":2,"table":[` + strings.Repeat("[],", 999) + `[]]}`,
+			`{"phase":"pretrain","step":2,"table":` + large + `}`,
 		},
 		"steps-b": {
 			`{"phase":"elsewhere","step":2}`, `{"phase":"pretrain","step":-2}`, `{"phase":"pretrain","step":9000000000000000000}`,

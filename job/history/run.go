@@ -24,6 +24,7 @@ type Run struct {
 	Evals    []record.Eval          // by step
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // in the order in which they began
+	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
 }
 
@@ -64,6 +65,9 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if err := r.readPictures(ctx, f); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -243,10 +247,10 @@ func (r *Run) Lost() int64 {
 // lines tell.
 func (r *Run) Killed() int { return KilledOf(r.Attempts) }
 
-// Judge is a sentence on a finished run whose teacher does not beat its untrained self by all
+// Judge is a sentence on a run with scores whose teacher does not beat its untrained self by all
 // measures; empty for any other: see record.Metrics.
 func (r *Run) Judge() string {
-	if r.Result == nil {
+	if !r.Scored() {
 		return ""
 	}
 	return r.Result.Metrics.Judge(r.Result.Data.ValidationSamples)

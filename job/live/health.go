@@ -2,8 +2,12 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -80,4 +84,40 @@ func (v *View) Watch(ctx context.Context, limit time.Duration) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// askTimeout is the longest that Ask waits: less than the timeout of the liveness probe.
+const askTimeout = 8 * time.Second
+
+// Ask asks the run that listens on an address, as [net.Listen] takes it, for its health. The error
+// is that of a run that hangs, or that does not answer. Where nobody listens, or another program
+// does, there is none: a run does not end for its page.
+func Ask(ctx context.Context, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "0" {
+		return nil // the run chose the port, and only its log names it
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	if err != nil {
+		return nil
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy
+	answer, err := client.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s has not answered for %s", address, askTimeout)
+		}
+		return nil
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		return errors.New(strings.TrimSpace(string(text)))
+	}
+	return nil
 }

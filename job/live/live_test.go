@@ -169,6 +169,51 @@ func TestWatchEndsARunThatHangs(t *testing.T) {
 	})
 }
 
+// TestOnlyAHungRunFailsItsProbe: where nobody listens, or another program does, the run may be healthy.
+func TestOnlyAHungRunFailsItsProbe(t *testing.T) {
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	v, limit := new(View), 300*time.Millisecond
+	stop := v.Serve(listener, Options{Limit: limit, Log: slog.New(slog.DiscardHandler)})
+	if err := Ask(t.Context(), ":"+port); err != nil {
+		t.Errorf("a run that moves: %v", err)
+	}
+	time.Sleep(2 * limit)
+	for _, address := range []string{":" + port, "0.0.0.0:" + port, "127.0.0.1:" + port} {
+		if err := Ask(t.Context(), address); err == nil || !strings.HasPrefix(err.Error(), "no progress for") {
+			t.Errorf("%s: a run that hangs: %v", address, err)
+		}
+	}
+	stop()
+	for _, address := range []string{":" + port, ":0", "no-such-host.invalid:9090"} {
+		if err := Ask(t.Context(), address); err != nil {
+			t.Errorf("%s: nobody listens there: %v", address, err)
+		}
+	}
+	stranger := httptest.NewServer(http.NotFoundHandler())
+	defer stranger.Close()
+	if err := Ask(t.Context(), stranger.Listener.Addr().String()); err != nil {
+		t.Errorf("another program has the port: %v", err)
+	}
+}
+
+// TestSilenceFailsTheProbe: a process that takes connections and never answers has hung.
+func TestSilenceFailsTheProbe(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := Ask(ctx, listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "has not answered") {
+		t.Errorf("asked in vain: %v", err)
+	}
+}
+
 // TestHealthFailsBeforeTheFirstReport of a run that hangs.
 func TestHealthFailsBeforeTheFirstReport(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

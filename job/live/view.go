@@ -5,7 +5,7 @@
 //
 //	view.go         the state, which the run updates
 //	server.go       the HTTP server
-//	health.go       /healthz, and the watchdog that ends a run that hangs
+//	health.go       /healthz, who asks for it, and the watchdog that ends a run that hangs
 //	metrics.go      /metrics
 //	page.go         the page
 //	downsampled.go  the lines of a run of any length in bounded memory

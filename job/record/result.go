@@ -19,6 +19,16 @@ type Result[R any] struct {
 	Versions Versions `json:"versions"`
 	Device   string   `json:"device"`
 	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
+
+	Predictions *Predictions `json:"predictions,omitempty"` // nil: of a program that did not write them yet
+	Pictures    *Pictures    `json:"pictures,omitempty"`    // nil: none were drawn
+}
+
+// Predictions names the object that holds what each classifier says of every validation image.
+type Predictions struct {
+	File   string `json:"file"` // from the folder of the result
+	Size   int64  `json:"size"` // bytes
+	SHA256 string `json:"sha256"`
 }
 
 // Data is the data set of a run.
@@ -46,7 +56,9 @@ type Metrics struct {
 	UntrainedTop1 float64        `json:"untrained_top1"`      // the same probe on the encoder before its first update
 	KNNTop1       *float64       `json:"knn_top1"`
 	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
-	Verdict       string         `json:"verdict,omitempty"` // of Judge; empty in a result of an older program too
+	GainError     *float64       `json:"gain_standard_error,omitempty"`     // of Top1 - UntrainedTop1, paired by image; nil: of an older program
+	KNNGainError  *float64       `json:"knn_gain_standard_error,omitempty"` // of KNNTop1 - UntrainedKNN, likewise
+	Verdict       string         `json:"verdict,omitempty"`                 // of Judge; empty in a result of an older program too
 	Depths        []DepthMetrics `json:"depths"`
 	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
 	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // columns are those of runs.csv, before the settings.
@@ -22,6 +23,8 @@ var columns = []struct {
 	{"top5", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
 	{"untrained_top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
 	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
+	{"untrained_knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.UntrainedKNN) })},
+	{"verdict", (*history.Run).Judge},
 	{"post_top1", ofResult(func(r *history.Run) string { return number(r.Result.PostTop1) })},
 	{"updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Updates) })},
 	{"images_per_second", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ImagesPerSecond) })},
@@ -34,6 +37,7 @@ var columns = []struct {
 	{"cost", ofResult(func(r *history.Run) string { return number(r.Result.Stats.Cost) })},
 	{"attempts", func(r *history.Run) string { return strconv.Itoa(len(r.Attempts)) }},
 	{"updates_lost", func(r *history.Run) string { return whole(r.Lost()) }},
+	{"killed_attempts", func(r *history.Run) string { return strconv.Itoa(r.Killed()) }},
 	{"skipped_updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Skipped) })},
 	{"bad_samples", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.BadSamples) })},
 	{"alarms", func(r *history.Run) string { return strconv.Itoa(len(r.Alarms)) }},
@@ -74,14 +78,18 @@ func number(v *float64) string {
 	return strconv.FormatFloat(*v, 'g', -1, 64)
 }
 
-// writeCSV writes a line for each run, with every setting, for other programs.
+// writeCSV writes a line for each run, with every setting under its environment variable, for other
+// programs.
 func (r *Report) writeCSV(w io.Writer) error {
 	settings := settingNames(r.Runs)
 	var head []string
 	for _, c := range columns {
 		head = append(head, c.name)
 	}
-	lines := [][]string{append(head, settings...)}
+	for _, name := range settings {
+		head = append(head, record.Variable(name))
+	}
+	lines := [][]string{head}
 	for _, run := range r.Runs {
 		var line []string
 		for _, c := range columns {

@@ -2,9 +2,11 @@ package report
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/history/historytest"
 	"github.com/cijepa/cijepa/job/record"
 )
@@ -16,7 +18,7 @@ func TestRunWithoutScoresHasNoFigure(t *testing.T) {
 	f.PutFinished("scored", "L200", 0, 50)
 	f.PutFinished("plain", "L200", 1, 0)
 	f.PutRecord("runs/plain/result.json", record.Result[map[string]any]{
-		Version: record.Version, Run: "plain", Preset: "L200", Data: record.Data{TrainSamples: 4000},
+		Version: record.Version, Run: "plain", Preset: "L200", Data: record.Data{TrainSamples: 4000, ValidationSamples: 500},
 		Metrics: record.Metrics{Loss: historytest.Value(0.5), Table: historytest.Table(4, 0.5)},
 	})
 	r, err := Read(t.Context(), f.Open(), references)
@@ -31,6 +33,9 @@ func TestRunWithoutScoresHasNoFigure(t *testing.T) {
 			t.Errorf("the mean of %d runs is %v", row.Runs, *row.Mean)
 		}
 	}
+	if plain := r.Runs[slices.IndexFunc(r.Runs, func(run *history.Run) bool { return run.Name == "plain" })]; plain.Judge() != "" {
+		t.Errorf("it is judged: %s", plain.Judge())
+	}
 	if len(r.Seeds()) > 0 || len(r.Contrasts()) > 0 || r.alphaBeta() != nil {
 		t.Errorf("compared: %v, %v", r.Seeds(), r.Contrasts())
 	}
@@ -39,7 +44,7 @@ func TestRunWithoutScoresHasNoFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"report.html": "4000 training images without labels: there is no probe and no figure",
+		"report.html": "4000 training and 500 validation images without labels: there is no probe and no figure",
 		"report.md":   "| plain | L200 | 1 | finished | – | – | – | – |",
 		"runs.csv":    "plain,L200,finished,,,,,,",
 	}

@@ -138,7 +138,8 @@ func (r *Run) Append(ctx context.Context, name string, data []byte) error {
 // Put stores one of the run's results, such as teacher.safetensors. Every attempt that gets there
 // before the run has finished replaces it; after that Put fails with [storage.ErrOvertaken].
 func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Writer) error) (storage.Object, error) {
-	switch _, err := r.Result(ctx); {
+	// A missing result is asked for once: if it is there all the same, the Finish that follows fails.
+	switch _, err := r.bucket.Get(ctx, r.result); {
 	case err == nil:
 		return storage.Object{}, fmt.Errorf("writing %s%s: %w: the run has finished", r.root, name, storage.ErrOvertaken)
 	case !errors.Is(err, storage.ErrNotFound):
