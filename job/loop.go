@@ -8,8 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
+	"github.com/cijepa/cijepa/job/bar"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
@@ -155,23 +154,17 @@ func (l *loop) save(ctx context.Context, at position) error {
 // meter measures the pace of a phase and shows it: a bar on a terminal, nothing elsewhere.
 type meter struct {
 	device             *model.Device
-	phase              string
 	total, step, since int64
 	last, read         time.Time     // of the newest update, of the newest pace
 	wait, busy         time.Duration // busy is the device's at the newest update
-	bar                *progressbar.ProgressBar
+	bar                *bar.Bar
 }
 
 // newMeter begins to measure a phase of total steps of which step are done. A nil writer shows
 // nothing.
 func newMeter(w io.Writer, device *model.Device, phase string, step, total int64) *meter {
-	m := &meter{device: device, busy: device.Busy(), phase: phase, total: total, step: step, since: step, last: time.Now(), read: time.Now()}
-	if w != nil {
-		m.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(phase),
-			progressbar.OptionShowCount(), progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionFullWidth(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
-		_ = m.bar.Set64(step) // the bar's only error is a terminal that is gone
-	}
+	m := &meter{device: device, busy: device.Busy(), total: total, step: step, since: step, last: time.Now(), read: time.Now(), bar: bar.New(w, phase, step, total)}
+	m.bar.Update(step, nil)
 	return m
 }
 
@@ -182,12 +175,13 @@ func (m *meter) update(step int64, loss float64, images int, wait time.Duration)
 	m.last, m.busy = time.Now(), m.device.Busy()
 	m.step = step
 	m.wait += wait
-	if m.bar != nil {
-		elapsed := time.Since(m.read).Seconds()
-		m.bar.Describe(fmt.Sprintf("%s  loss %.4f  %.0f images/s  wait %.1f%%", m.phase, loss,
-			float64(images)*float64(m.step-m.since)/max(elapsed, 1e-9), 100*m.wait.Seconds()/max(elapsed, 1e-9)))
-		_ = m.bar.Set64(step)
-	}
+	m.bar.Update(step, func() []string {
+		elapsed := max(time.Since(m.read).Seconds(), 1e-9)
+		return []string{
+			fmt.Sprintf("loss %.4f", loss), fmt.Sprintf("%.0f images/s", float64(images)*float64(m.step-m.since)/elapsed),
+			fmt.Sprintf("wait %.1f%%", 100*m.wait.Seconds()/elapsed),
+		}
+	})
 	return lap, onDevice
 }
 
@@ -208,8 +202,4 @@ func (m *meter) pace() pace {
 }
 
 // end takes the bar away.
-func (m *meter) end() {
-	if m.bar != nil {
-		_ = m.bar.Finish()
-	}
-}
+func (m *meter) end() { m.bar.End() }

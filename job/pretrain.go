@@ -188,6 +188,7 @@ func (j *Job) enterProbe(ctx context.Context, at *position) error {
 func (j *Job) compile(ctx context.Context, learner *model.Learner, shapes []mask.Shape, monitor *model.Monitor) error {
 	return machine.Interruptible(ctx, func() error {
 		j.live.Doing("compiling")
+		j.log.Info("compiling", "programs", j.cfg.Model().Programs(len(shapes)))
 		if err := j.compileAll(monitor.Compile, learner.CompileSnapshot, func() error { return j.compileSteps(learner, shapes) }); err != nil {
 			return err
 		}

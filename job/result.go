@@ -11,22 +11,30 @@ import (
 
 	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/predictions"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/job/teacher"
 	"github.com/cijepa/cijepa/job/trainer"
 	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// finish writes the teacher, its card and, last, the result.
+// finish writes the teacher, its card, the predictions and, last, the result.
 func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	j.live.Doing("writing the result")
 	r := j.result(ctx, at.progress, s)
 	if j.probed != nil {
 		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
-	} else if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
+	} else {
+		r.Pictures = j.writePictures(ctx, at, s.nearest)
+		if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
+			return err
+		}
+	}
+	if err := j.writePredictions(ctx, s, &r); err != nil {
 		return err
 	}
 	j.journal.board.Finish(r.Metrics)
@@ -42,14 +50,28 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, text); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds / 3600}
+	done := append(scoreAttrs(r.Metrics), "result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds/3600)
 	if r.Stats.Cost != nil {
 		done = append(done, "cost", *r.Stats.Cost)
 	}
+	if r.Metrics.Verdict != "" {
+		done = append(done, "verdict", r.Metrics.Verdict)
+	}
 	j.log.Info("done", done...)
-	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
+	j.trainer.Done(trainer.Finished(r.Metrics))
 	return nil
+}
+
+// scoreAttrs are the scores as a log line has them, or without any the loss.
+func scoreAttrs(m record.Metrics) []any {
+	if !m.Scored() {
+		return []any{"loss", m.Loss}
+	}
+	all := []any{"top1", m.Top1, "standard_error", m.StandardError, "untrained_top1", m.UntrainedTop1}
+	if m.KNNTop1 != nil {
+		all = append(all, "knn_top1", *m.KNNTop1, "untrained_knn_top1", *m.UntrainedKNN)
+	}
+	return all
 }
 
 // writeTeacher writes the teacher and what others need to use it, and fills its checksum in.
@@ -79,7 +101,30 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 	return nil
 }
 
-// result fills result.json in, but for the checksum of the teacher's file.
+// writePredictions writes what the classifiers said of every validation image, and fills its checksum
+// in.
+func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result) error {
+	file, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	object, err := j.run.Put(ctx, predictions.File, int64(len(file)), bytesPart(predictions.File, file).Write)
+	if err != nil {
+		return fmt.Errorf("writing the predictions: %w", err)
+	}
+	r.Predictions = &record.Predictions{File: j.predictionsFile(), Size: object.Size, SHA256: object.SHA256}
+	return nil
+}
+
+// predictionsFile is the place of the predictions beside the result.
+func (j *Job) predictionsFile() string {
+	if j.probed != nil {
+		return j.probed.name + "/" + predictions.File
+	}
+	return predictions.File
+}
+
+// result fills result.json in, but for the checksums of other files.
 func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result {
 	index := j.data.Index
 	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
@@ -114,29 +159,51 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
-		r.Stats.Attempts, r.Stats.UpdatesLost = max(len(attempts), 1), history.Lost(attempts)
+		r.Stats.Attempts, r.Stats.UpdatesLost, r.Stats.Killed = max(len(attempts), 1), history.Lost(attempts), history.KilledOf(attempts)
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
-	score(&r.Metrics, j.cfg.Depths, s)
+	if !index.Unlabelled() {
+		score(&r.Metrics, s.Predictions)
+	}
 	return r
 }
 
 // score fills in what the validation split said.
-func score(f *record.Metrics, depths settings.DepthSet, s scores) {
-	percent := func(count int) float64 { return 100 * float64(count) / float64(s.trained.N) }
-	for i, d := range depths {
+func score(f *record.Metrics, p predictions.Predictions) {
+	top := func(a classify.Answers, k int32) float64 { return 100 * float64(a.Top(k)) / float64(len(p.Labels)) }
+	for i, d := range p.Depths {
 		f.Depths = append(f.Depths, record.DepthMetrics{
-			Depth: d, Top1: percent(s.trained.Top1[i]), Top5: percent(s.trained.Top5[i]), UntrainedTop1: percent(s.untrained.Top1[i]),
+			Depth: d, Top1: top(p.Probe[i], 1), Top5: top(p.Probe[i], 5), UntrainedTop1: top(p.UntrainedProbe[i], 1),
 		})
 	}
 	deepest := f.Depths[len(f.Depths)-1]
 	f.Top1, f.Top5, f.UntrainedTop1 = deepest.Top1, deepest.Top5, deepest.UntrainedTop1
 	share := f.Top1 / 100
-	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(s.trained.N))
-	if s.neighbours >= 0 {
-		f.KNNTop1, f.UntrainedKNN = record.Finite(percent(s.neighbours)), record.Finite(percent(s.untrainedNeighbours))
+	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(len(p.Labels)))
+	if n := len(p.KNN); n > 0 {
+		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 	}
+	last := len(p.Depths) - 1
+	f.GainError = pairedError(p.Probe[last], p.UntrainedProbe[last])
+	if n := len(p.KNN); n > 0 {
+		f.KNNGainError = pairedError(p.KNN[n-1], p.UntrainedKNN[n-1])
+	}
+	f.Verdict = f.Judge(len(p.Labels))
+}
+
+// pairedError compares the answers of two classifiers by image: see record.PairedError.
+func pairedError(a, b classify.Answers) *float64 {
+	var won, lost int
+	for i, rank := range a.Ranks {
+		switch other := b.Ranks[i]; {
+		case rank == 0 && other != 0:
+			won++
+		case rank != 0 && other == 0:
+			lost++
+		}
+	}
+	return record.Finite(record.PairedError(won, lost, len(a.Ranks)))
 }
 
 // postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's

@@ -9,53 +9,59 @@ import (
 	"github.com/cijepa/cijepa/job/input"
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/predictions"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// scores are counts over the validation split; of the probes by collected depth.
+// scores are what the validation split said.
 type scores struct {
-	trained, untrained model.Score
-	// Right answers of the kNN at the deepest depth; -1: the settings ask for no kNN.
-	neighbours, untrainedNeighbours int
-	seconds, device                 float64 // of scoring, and of it in programs of the device
+	predictions.Predictions
+	nearest         [][]classify.Neighbour // of the images that are shown, by the teacher; nil: no kNN
+	seconds, device float64                // of scoring, and of it in programs of the device
 }
 
-// score runs both probes, and the kNN, over the validation split.
+// score runs both probes, and the kNN at the deepest depth, over the validation split.
 func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
-	s := scores{neighbours: -1, untrainedNeighbours: -1}
+	s := scores{Predictions: predictions.Predictions{Classes: len(j.data.Index.Classes), Depths: j.cfg.Depths}}
 	j.live.Doing("scoring the probe")
 	start, busy := time.Now(), j.device.Busy()
 	validation, err := j.evaluationLoader(machine.ValidationSplit)
 	if err != nil {
 		return s, err
 	}
+	s.Probe, s.UntrainedProbe = make([]classify.Answers, len(s.Depths)), make([]classify.Answers, len(s.Depths))
 	for batch, err := range validation.Batches(ctx, 0, validation.StepsPerEpoch()) {
 		if err != nil {
 			return s, err
 		}
 		for _, n := range []struct {
 			probe *model.Probe
-			into  *model.Score
-		}{{p.trained, &s.trained}, {p.untrained, &s.untrained}} {
-			one, err := n.probe.Score(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
+			into  []classify.Answers
+		}{{p.trained, s.Probe}, {p.untrained, s.UntrainedProbe}} {
+			answers, err := n.probe.Classify(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
 			if err != nil {
 				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{Err: err})
 			}
-			n.into.Add(one)
+			for depth, a := range answers {
+				n.into[depth].Append(a)
+			}
 		}
+		s.Labels = append(s.Labels, batch.Labels[:batch.N]...)
 		j.live.Moved()
 	}
-	if s.trained.N == 0 {
+	if len(s.Labels) == 0 {
 		return s, errors.New("the validation split is empty")
 	}
 	if j.cfg.KNNK > 0 {
-		if s.neighbours, err = j.neighbours(ctx, p.trained); err != nil {
+		s.KNNDepths = s.Depths[len(s.Depths)-1:]
+		shown := func(bank, validation []float32) { s.nearest = j.nearest(bank, validation) }
+		if s.KNN, err = j.neighbours(ctx, p.trained, shown); err != nil {
 			return s, err
 		}
-		if s.untrainedNeighbours, err = j.neighbours(ctx, p.untrained); err != nil {
+		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained, nil); err != nil {
 			return s, err
 		}
 	}
@@ -71,35 +77,35 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return loader, err
 }
 
-// neighbours counts the right answers of the kNN over the validation split, at the deepest depth.
-func (j *Job) neighbours(ctx context.Context, p *model.Probe) (int, error) {
+// neighbours are the answers of the kNN for the validation split, at the deepest depth. It hands the
+// features of both splits to seen.
+func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, validation []float32)) ([]classify.Answers, error) {
 	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	queries, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	right := 0
+	if seen != nil {
+		seen(bank, queries)
+	}
+	var all classify.Answers
 	j.live.Doing("comparing neighbours")
 	err = machine.Interruptible(ctx, func() error {
 		for len(labels) > 0 { // in slices: on few cores all queries take longer than the watchdog allows
 			n := min(knnSlice, len(labels))
-			for i, answer := range classify.NearestNeighbours(bank, bankLabels, queries[:n*j.cfg.Width], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)) {
-				if answer == labels[i] {
-					right++
-				}
-			}
+			all.Append(classify.RankNeighbours(bank, bankLabels, queries[:n*j.cfg.Width], labels[:n], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)))
 			queries, labels = queries[n*j.cfg.Width:], labels[n:]
 			j.live.Moved()
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err // an abandoned search may still write to right
+		return nil, err // an abandoned search may still append to all
 	}
-	return right, nil
+	return []classify.Answers{all}, nil
 }
 
 // knnSlice is the number of queries between two signs of progress.

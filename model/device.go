@@ -3,7 +3,9 @@ package model
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,7 +66,7 @@ var wantedFlags = []string{
 }
 
 // Open opens a backend by its GoMLX name. The binary must import the backend; nothing is ever
-// downloaded. A plain "go" is rejected, because the default pool of the Go backend can deadlock
+// downloaded; a plugin that is not there is also fs.ErrNotExist. A plain "go" is rejected, because the default pool of the Go backend can deadlock
 // under large products. A plugin reads XLA_FLAGS, with those wanted flags added that it knows.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
@@ -84,6 +86,11 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 		return nil, fieldError("Device", name, `must be "xla:" and the absolute path of a plugin: none is looked for`)
 	case !known:
 		return nil, errors.New("opening device: this program does not contain the backend " + kind)
+	}
+	if kind == "xla" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %w", fieldError("Device", name, "there is no file %s", path), err)
+		}
 	}
 	d = &Device{name: name}
 	if kind == "xla" {
@@ -105,13 +112,18 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	return d, nil
 }
 
-// Description says what the backend runs on, in the backend's words.
+// Description says what the backend runs on, in the backend's words; of a plugin by the name of its
+// file.
 func (d *Device) Description() string {
-	text := d.backend.Description() + ", " + d.backend.DeviceDescription(0)
-	if card := d.Card(); card != "" {
-		text += ", " + card
+	if d.client == nil {
+		return d.backend.Description() + ", " + d.backend.DeviceDescription(0)
 	}
-	return text
+	path, _, _ := strings.Cut(strings.TrimPrefix(d.name, "xla:"), ",")
+	text := fmt.Sprintf("XLA, %s, %s", filepath.Base(path), d.backend.DeviceDescription(0))
+	if n := d.backend.NumDevices(); n > 1 {
+		text += fmt.Sprintf(", the first of %d", n)
+	}
+	return text + ", " + d.Card()
 }
 
 // Busy is the time that programs have run so far, from the call to the results. It includes the

@@ -13,6 +13,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/model/draw"
 )
 
@@ -41,29 +42,6 @@ type ProbeConfig struct {
 // after the last.
 func (c ProbeConfig) LRAt(update, total int64) float64 {
 	return c.LR * (1 - float64(update-1)/float64(total))
-}
-
-// Score counts how often a probe was right, by collected depth as in Config.Depths.
-type Score struct {
-	N          int   // images
-	Top1, Top5 []int // [L] those whose class had the highest logit, or one of the five highest
-}
-
-// Add adds the counts of other images.
-func (s *Score) Add(other Score) {
-	s.N += other.N
-	s.Top1 = added(s.Top1, other.Top1)
-	s.Top5 = added(s.Top5, other.Top5)
-}
-
-func added(a, b []int) []int {
-	sum := make([]int, max(len(a), len(b)))
-	for _, counts := range [][]int{a, b} {
-		for i, n := range counts {
-			sum[i] += n
-		}
-	}
-	return sum
 }
 
 // NewProbe makes a probe of an encoder of these sizes. Weights and biases are uniform in
@@ -169,28 +147,29 @@ func (p *Probe) Step(images []byte, labels []int32, lr float64) (loss []float64,
 	return results[0], nil
 }
 
-// Score counts correct predictions among n <= Batch images, bytes [n, S, S, 3]. Of classes with
-// equal logits the lower one ranks first. A label whose logit is NaN is never correct.
-func (p *Probe) Score(images []byte, labels []int32) (s Score, err error) {
+// Classify answers for n <= Batch images, bytes [n, S, S, 3], at every collected depth as in
+// Config.Depths. Of classes with equal logits the lower one ranks first. A class whose logit is NaN
+// ranks before every other one: then no class ranks first, and no label is right.
+func (p *Probe) Classify(images []byte, labels []int32) (answers []classify.Answers, err error) {
 	features, classes, err := p.labelledFeatures(images, labels)
 	if err != nil {
-		return s, fmt.Errorf("probe score: %w", err)
+		return nil, fmt.Errorf("probe score: %w", err)
 	}
 	defer func() { err = errors.Join(err, features.FinalizeAll()) }()
-	valid := make([]float32, p.batch)
-	for i := range labels {
-		valid[i] = 1
-	}
-	in := []*tensors.Tensor{classes, tensors.FromValue(valid)}
+	in := []*tensors.Tensor{classes}
 	results, err := p.device.run(p.evalProgram, in, join([]*tensors.Tensor{features}, p.heads.params), nil)
 	if err != nil {
-		return s, fmt.Errorf("probe score: %w", err)
+		return nil, fmt.Errorf("probe score: %w", err)
 	}
-	s = Score{N: len(labels), Top1: make([]int, len(p.Depths)), Top5: make([]int, len(p.Depths))}
-	for i := range p.Depths {
-		s.Top1[i], s.Top5[i] = int(results[0][i]), int(results[1][i])
+	answers = make([]classify.Answers, len(p.Depths))
+	for depth := range answers {
+		for i := range labels {
+			at := depth*p.batch + i
+			answers[depth].Classes = append(answers[depth].Classes, int32(results[0][at]))
+			answers[depth].Ranks = append(answers[depth].Ranks, int32(results[1][at]))
+		}
 	}
-	return s, nil
+	return answers, nil
 }
 
 // Features are the means over the tokens of n <= Batch images, bytes [n, S, S, 3]: [n, L, D].
@@ -244,12 +223,12 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	return join([]*Node{loss}, after.params, after.m, after.v)
 }
 
-// evalHeads counts correct predictions. Inputs: classes [B], 1 or 0 for every image that counts or
-// not [B], features [B, L, D], the heads' params. Outputs: [L] images whose class ranks first, and
-// [L] images whose class is among the first five.
+// evalHeads ranks the classes. Inputs: classes [B], features [B, L, D], the heads' params. Outputs,
+// as float32: the class that ranks first [L, B], K if a logit is NaN, and the number of classes that
+// rank before the label's [L, B].
 func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
-	classes, valid, features := in.one(), in.one(), in.one()
+	classes, features := in.one(), in.one()
 	y := logits(features, in.one(), in.one()) // [L, B, K]
 	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
 	label := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())
@@ -257,11 +236,12 @@ func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	// A class ranks before the label unless it is known to rank behind, so NaN counts as wrong.
 	behind := LogicalOr(LessThan(y, logit), LogicalAnd(Equal(y, logit), GreaterOrEqual(class, label)))
 	rank := ReduceSum(ConvertDType(LogicalNot(behind), dtypes.Float32), -1) // [L, B]
-	top := func(k float64) *Node {
-		hit := ConvertDType(LessThan(rank, Scalar(y.Graph(), dtypes.Float32, k)), dtypes.Float32)
-		return ReduceSum(Mul(hit, InsertAxes(valid, 0)), -1) // [L]
-	}
-	return []*Node{top(1), top(5)}
+	none := Scalar(y.Graph(), dtypes.Int32, p.Classes)
+	highest := Equal(y, ReduceAndKeep(y, ReduceMax, -1))
+	first := ReduceMin(Where(highest, class, none), -1) // [L, B]
+	// Backends differ in the maximum over a NaN, so NaN is looked for.
+	first = Max(first, ReduceMax(Where(NotEqual(y, y), none, ZerosLike(class)), -1))
+	return []*Node{ConvertDType(first, dtypes.Float32), rank}
 }
 
 // file is the probe's state as one file.

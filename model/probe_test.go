@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/model/draw"
 	"github.com/cijepa/cijepa/model/mask"
 )
@@ -257,44 +258,35 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 			t.Errorf("row %d counts %v updates", row, got)
 		}
 	}
-	var total Score
-	want := Score{Top1: make([]int, len(heads)), Top5: make([]int, len(heads))}
 	for k := range 12 {
 		n := 1 + k%batch
 		images, labels := labelled(cfg, n, classes, uint64(100+k))
-		s, err := p.Score(images, labels)
+		got, err := p.Classify(images, labels)
 		if err != nil {
 			t.Fatal(err)
 		}
-		total.Add(s)
-		want.N += n
 		for row, h := range heads {
+			var want classify.Answers
 			for i, x := range featuresOf(images, row) {
 				y := h.logits(x)
-				before := 0
+				before := int32(0)
 				for _, v := range y {
 					if v > y[labels[i]] {
 						before++
 					}
 				}
-				if before < 1 {
-					want.Top1[row]++
-				}
-				if before < 5 {
-					want.Top5[row]++
-				}
+				want.Append(classify.Answers{Classes: []int32{int32(slices.Index(y, slices.Max(y)))}, Ranks: []int32{before}})
+			}
+			if diff := cmp.Diff(want, got[row]); diff != "" {
+				t.Errorf("%d images, row %d (-want +got):\n%s", n, row, diff)
 			}
 		}
 	}
-	if diff := cmp.Diff(want, total); diff != "" {
-		t.Errorf("score (-want +got):\n%s", diff)
-	}
 }
 
-func TestScoreOfTiesAndNaN(t *testing.T) {
+func TestAnswersOfTiesAndNaN(t *testing.T) {
 	cfg := probeConfig(3)
 	p := newProbe(t, cfg, 7, 7)
-	size := cfg.Image * cfg.Image * 3
 	images, _ := labelled(cfg, 1, 7, 0)
 	images = bytes.Repeat(images, 7)
 	labels := []int32{0, 1, 2, 3, 4, 5, 6}
@@ -313,37 +305,28 @@ func TestScoreOfTiesAndNaN(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	nan := float32(math.NaN())
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, c := range []struct {
-		name       string
-		bias       [7]float32
-		top1, top5 []int32 // classes that are right
+		name  string
+		bias  [7]float32
+		class int32    // that ranks first; 7: none
+		ranks [7]int32 // of each class, where it is the label
 	}{
-		{"distinct", [7]float32{1, 2, 3, 4, 5, 6, 7}, []int32{6}, []int32{2, 3, 4, 5, 6}},
-		{"all alike: the lower first", [7]float32{}, []int32{0}, []int32{0, 1, 2, 3, 4}},
-		{"two on top", [7]float32{0, 9, 1, 9, 0, 0, 0}, []int32{1}, []int32{0, 1, 2, 3, 4}},
-		{"no numbers are never right", [7]float32{nan, nan, nan, nan, nan, nan, nan}, nil, nil},
-		{"one is no number", [7]float32{1, nan, 3, 4, 5, 6, 7}, nil, []int32{3, 4, 5, 6}},
+		{"distinct", [7]float32{1, 2, 3, 4, 5, 6, 7}, 6, [7]int32{6, 5, 4, 3, 2, 1, 0}},
+		{"all alike: the lower first", [7]float32{}, 0, [7]int32{0, 1, 2, 3, 4, 5, 6}},
+		{"two on top", [7]float32{0, 9, 1, 9, 0, 0, 0}, 1, [7]int32{3, 0, 2, 1, 4, 5, 6}},
+		{"infinite", [7]float32{-inf, inf, 1, inf, -inf, 0, 0}, 1, [7]int32{5, 0, 2, 1, 6, 3, 4}},
+		{"no numbers are never right", [7]float32{nan, nan, nan, nan, nan, nan, nan}, 7, [7]int32{7, 7, 7, 7, 7, 7, 7}},
+		{"one is no number", [7]float32{1, nan, 3, 4, 5, 6, 7}, 7, [7]int32{6, 7, 5, 4, 3, 2, 1}},
 	} {
 		set(c.bias)
-		var top1, top5 []int32
-		for i, label := range labels {
-			s, err := p.Score(images[i*size:(i+1)*size], labels[i:i+1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.N != 1 {
-				t.Errorf("%d images", s.N)
-			}
-			if s.Top1[0] == 1 {
-				top1 = append(top1, label)
-			}
-			if s.Top5[0] == 1 {
-				top5 = append(top5, label)
-			}
+		got, err := p.Classify(images, labels)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !slices.Equal(top1, c.top1) || !slices.Equal(top5, c.top5) {
-			t.Errorf("%s: right %v, among five %v; want %v, %v", c.name, top1, top5, c.top1, c.top5)
+		want := []classify.Answers{{Classes: slices.Repeat([]int32{c.class}, 7), Ranks: c.ranks[:]}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }
@@ -624,8 +607,8 @@ func TestProbeRejectsBadInput(t *testing.T) {
 		if _, err := p.Step(c.images, c.labels, 1e-3); err == nil {
 			t.Errorf("%s: Step returned no error", name)
 		}
-		if _, err := p.Score(c.images, c.labels); err == nil {
-			t.Errorf("%s: Score returned no error", name)
+		if _, err := p.Classify(c.images, c.labels); err == nil {
+			t.Errorf("%s: Classify returned no error", name)
 		}
 	}
 	if _, err := p.Step(images[:size], labels[:1], 1e-3); err != nil {

@@ -33,6 +33,15 @@ type Inspection struct {
 	FusedAttention int            // forward attentions that are one call of the device's own
 }
 
+// Programs is the number of programs of the steps of so many mask shapes. With micro-batches all
+// shapes share the program of the update.
+func (c Config) Programs(shapes int) int {
+	if c.passes() > 1 {
+		return shapes + 1
+	}
+	return shapes
+}
+
 // inspect adds a graph to the inspection.
 func (p *programs) inspect(g *graph.Graph) {
 	p.mu.Lock()

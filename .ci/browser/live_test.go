@@ -78,6 +78,7 @@ func TestLive(t *testing.T) {
 	if wide := eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
 		t.Errorf("the page is %d wide at 390", wide)
 	}
+	checkHeadings(t, ctx)
 	if folder := os.Getenv("CIJEPA_SCREENSHOTS"); folder != "" {
 		for _, width := range []int64{1280, 390} {
 			for dark, scheme := range schemes {

@@ -145,15 +145,16 @@ func TestSort(t *testing.T) {
 	}
 }
 
-// TestSwitchRun shows one run at a time: by the list, by a link, by the address.
+// TestSwitchRun shows one run at a time: at first the best, then by the list, by a link, by the address.
 func TestSwitchRun(t *testing.T) {
 	ctx := page(t, 1280, 900, false)
 	shown := func() []string {
 		return eval[[]string](t, ctx, `[...document.querySelectorAll("section.run")].filter(s => !s.hidden).map(s => s.dataset.run)`)
 	}
 	all := eval[[]string](t, ctx, `[...document.querySelectorAll("section.run")].map(s => s.dataset.run)`)
-	if got := shown(); len(got) != 1 || got[0] != all[0] {
-		t.Errorf("at first %q are shown", got)
+	best := eval[string](t, ctx, `document.querySelector(".lead a").textContent`)
+	if got := shown(); len(got) != 1 || got[0] != best {
+		t.Errorf("at first %q are shown, and %s is the best", got, best)
 	}
 	if err := chromedp.Run(ctx, chromedp.SetValue("#run", all[2]), chromedp.Evaluate(`document.getElementById("run").dispatchEvent(new Event("change"))`, nil)); err != nil {
 		t.Fatal(err)
@@ -204,6 +205,44 @@ func TestNarrow(t *testing.T) {
 		if (paper == "rgb(255, 255, 255)") == dark || paper == ink {
 			t.Errorf("dark %t: %s on %s", dark, ink, paper)
 		}
+	}
+}
+
+// TestLabelsAreWhole: no text of a chart sticks out of its picture, in the fonts of the page or in a wide one.
+// (The empty part of a line of upright letters may, by 3 pixels.)
+func TestLabelsAreWhole(t *testing.T) {
+	for _, font := range []string{"", "DejaVu Sans"} {
+		ctx := page(t, 1280, 900, false)
+		cut := eval[[]string](t, ctx, fmt.Sprintf(`(() => {
+			document.querySelectorAll("section.run").forEach((s) => { s.hidden = false; });
+			return [...document.querySelectorAll("svg text")].filter((text) => {
+				const svg = text.closest("svg");
+				if (%[1]q) svg.style.fontFamily = %[1]q;
+				const box = text.getBoundingClientRect(), picture = svg.getBoundingClientRect();
+				return box.left < picture.left - 3 || box.right > picture.right + .5 || box.top < picture.top - .5 || box.bottom > picture.bottom + .5;
+			}).map((text) => text.textContent);
+		})()`, font))
+		if len(cut) > 0 {
+			t.Errorf("font %q: cut off: %q", font, cut)
+		}
+	}
+}
+
+// TestHeadingsGoDownByOne: no level is left out, so that a screen reader's outline has no gap.
+func TestHeadingsGoDownByOne(t *testing.T) {
+	checkHeadings(t, page(t, 1280, 900, false))
+}
+
+func checkHeadings(t *testing.T, ctx context.Context) {
+	t.Helper()
+	levels := eval[[]int](t, ctx, `[...document.querySelectorAll("h1,h2,h3,h4")].filter(h => h.checkVisibility()).map(h => Number(h.tagName[1]))`)
+	before := 0
+	for _, level := range levels {
+		if level > before+1 {
+			t.Errorf("headings of the levels %v", levels)
+			return
+		}
+		before = level
 	}
 }
 

@@ -48,15 +48,19 @@ def check_loader(run):
     }
     for phase in "pretrain", "probe":
         of_phase = [l for (p, _), l in sorted(lines(run, "steps").items()) if p == phase]
-        want[phase] = {"loss": {l["step"]: l["loss"] for l in of_phase}, "learning_rate": {l["step"]: l["lr"] for l in of_phase}}
+        want[phase] = {"1_train/loss": {l["step"]: l["loss"] for l in of_phase}, "1_train/learning_rate": {l["step"]: l["lr"] for l in of_phase}}
     epoch = result["metrics"]["updates"] // result["recipe"]["Epochs"]
     health = list(lines(run, "health").values())
     for i, depth in enumerate(result["recipe"]["Depths"]):
         want["pretrain"][f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in health}
-    want["pretrain"]["eval/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "eval").values()}
+    want["pretrain"]["2_eval/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "eval").values()}
     for folder, tags in want.items():
         acc = event_accumulator.EventAccumulator(f"{run}/metrics/{folder}", size_guidance={"scalars": 0, "images": 0})
         acc.Reload()
+        if folder == "" and "pictures" in result:
+            for name in "components", "neighbours":
+                (picture,) = acc.Images(f"pictures/{name}")
+                assert picture.encoded_image_string == open(f"{run}/{name}.jpg", "rb").read() and picture.width == result["pictures"][name]["width"], run
         for tag, points in tags.items():
             got = [(e.step, e.value) for e in acc.Scalars(tag)]
             assert got == [(s, single(v)) for s, v in sorted(points.items())], f"{run} {folder} {tag}: {got}, want {points}"
@@ -122,7 +126,7 @@ def check_server(bucket, runs):
         sessions = {s["name"]: (g["hparams"], s) for g in groups for s in g["sessions"]}
         for name in runs:
             result = json.load(open(f"{bucket}/runs/{name}/result.json"))
-            assert "loss" in scalars[f"{name}/metrics/pretrain"] and "loss" in scalars[f"{name}/metrics/probe"], name
+            assert "1_train/loss" in scalars[f"{name}/metrics/pretrain"] and "1_train/loss" in scalars[f"{name}/metrics/probe"], name
             if len(result["recipe"]["Depths"]) > 1:
                 assert "error/table" in images[f"{name}/metrics/pretrain"], name
                 query = urllib.parse.urlencode({"run": f"{name}/metrics/pretrain", "tag": "error/table", "sample": 0})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 
 	"github.com/cijepa/cijepa/job/check"
@@ -22,11 +21,14 @@ With CIJEPA_SWEEP and no JOB_COMPLETION_INDEX it checks every line, and adds up 
 // runCheck is cijepa check.
 func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("check", checkUsage)
-	asJSON := flags.Bool("json", false, "print one line of JSON (run, done, seconds, cost), and the findings to standard error")
+	asJSON := flags.Bool("json", false, "print one line of JSON instead: run, done, seconds, cost and the findings")
 	if _, err := parse(flags, args, 0, out); err != nil {
 		return err
 	}
 	if path := settings.WholeSweep(); path != "" {
+		if *asJSON {
+			return misused("check", "-json is for one run, and %s names a sweep: set JOB_COMPLETION_INDEX", settings.Variable("Sweep"))
+		}
 		return checkSweep(ctx, path, out)
 	}
 	cfg, err := settings.Load("", nil)
@@ -37,8 +39,8 @@ func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logge
 		_, err := check.Run(ctx, cfg, out, log)
 		return err
 	}
-	estimate, err := check.Run(ctx, cfg, os.Stderr, log)
-	if writeErr := json.NewEncoder(out).Encode(estimate); err == nil {
+	found, err := check.Run(ctx, cfg, io.Discard, log)
+	if writeErr := json.NewEncoder(out).Encode(found); err == nil {
 		err = writeErr
 	}
 	return err
@@ -52,7 +54,7 @@ func checkSweep(ctx context.Context, path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	checked := map[string]check.Estimate{}
+	checked := map[string]check.Report{}
 	failed := &sweepError{lines: len(configs)}
 	var seconds, cost float64
 	unknown := 0
@@ -63,7 +65,7 @@ func checkSweep(ctx context.Context, path string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		estimate, seen := checked[string(key)]
+		found, seen := checked[string(key)]
 		if !seen {
 			fmt.Fprintf(out, "line %d, run %s\n", i, c.Run)
 			var printed bytes.Buffer
@@ -74,14 +76,17 @@ func checkSweep(ctx context.Context, path string, out io.Writer) error {
 			if code != exitDone {
 				failed.add(c.Run, code)
 			}
-			if json.Unmarshal(printed.Bytes(), &estimate) != nil && code == exitDone {
-				return fmt.Errorf("line %d of the sweep printed no estimate: %q", i, printed.String())
+			if json.Unmarshal(printed.Bytes(), &found) != nil && code == exitDone {
+				return fmt.Errorf("line %d of the sweep printed no findings: %q", i, printed.String())
+			}
+			for _, f := range found.Findings {
+				fmt.Fprintln(out, f)
 			}
 			fmt.Fprintln(out)
-			checked[string(key)] = estimate
+			checked[string(key)] = found
 		}
-		seconds, cost = seconds+estimate.Seconds, cost+estimate.Cost
-		if estimate.Seconds == 0 && !estimate.Done {
+		seconds, cost = seconds+found.Seconds, cost+found.Cost
+		if found.Seconds == 0 && !found.Done {
 			unknown++
 		}
 	}

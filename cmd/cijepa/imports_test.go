@@ -12,13 +12,12 @@ const module = "github.com/cijepa/cijepa"
 // rooms says which of our packages each package may import, directly; cmd may import all. Imports
 // go down only.
 var rooms = map[string][]string{
-	"cmd/cijepa": {"job", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
-		"job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
-
-	"job": {"job/alarm", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/record",
+	"cmd/cijepa": {"job", "job/bar", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/predictions", "job/record", "job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
+	"job": {"job/alarm", "job/bar", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/pictures", "job/predictions", "job/record",
 		"job/settings", "job/teacher", "job/trainer", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
 	"job/teacher":             {"job/input/pixels", "job/record", "job/settings", "model", "model/safetensors", "storage", "storage/checkpoint"},
 	"job/alarm":               {"job/record", "job/settings"},
+	"job/bar":                 {},
 	"job/bench":               {"job/input", "job/machine", "job/record", "job/settings", "model", "model/draw", "model/mask"},
 	"job/check":               {"job/bench", "job/input/pixels", "job/machine", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
 	"job/machine":             {"job/input", "job/record", "job/settings", "model", "model/mask", "storage", "storage/checkpoint", "storage/shards"},
@@ -32,11 +31,14 @@ var rooms = map[string][]string{
 	"job/demo":         {"job/input/pixels", "storage", "storage/pack"},
 
 	"job/record":              {},
-	"job/history":             {"job/record", "storage"},
-	"job/history/historytest": {"job/record", "storage"},
+	"job/predictions":         {"model/classify"},
+	"job/pictures":            {"job/record"},
+	"job/history":             {"job/predictions", "job/record", "storage"},
+	"job/history/historytest": {"job/predictions", "job/record", "model/classify", "storage"},
 	"job/board":               {"job/record", "job/report/chart"},
 	"job/live":                {"job/history", "job/record", "job/report"},
-	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report":              {"job/history", "job/predictions", "job/record", "job/report/chart", "job/report/paired", "storage"},
+	"job/report/paired":       {},
 	"job/report/chart":        {},
 
 	"model":             {"model/classify", "model/draw", "model/mask", "model/plugin", "model/safetensors"},
@@ -70,9 +72,9 @@ var owners = map[string][]string{
 	"gocloud.dev/blob/gcsblob":             {"cmd/cijepa"},
 	"gocloud.dev/blob/azureblob":           {"storage", "cmd/cijepa"},
 	"github.com/parquet-go/parquet-go":     {"storage/pack"},
-	"github.com/schollz/progressbar/v3":    {"job", "cmd/cijepa"},
 	"github.com/prometheus/client_golang":  {"job/live"},
 	"gonum.org/v1/plot":                    {"job/report/chart"},
+	"k8s.io/klog/v2":                       {"cmd/cijepa"},
 }
 
 // TestImportsGoDown holds the walls between the rooms.

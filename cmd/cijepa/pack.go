@@ -12,11 +12,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/schollz/progressbar/v3"
-
+	"github.com/cijepa/cijepa/job/bar"
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/pack"
@@ -33,13 +34,15 @@ type packing struct {
 	classes    string
 	names      string
 	train, val patterns
-	unlabelled int
+	allowed    int
+	unlabelled bool
 	rejects    string
 	check      bool
 	out        io.Writer
 	bars       io.Writer
 	log        *slog.Logger
 
+	held     pack.HoldOut
 	warnings []string // of what may be a mistake
 }
 
@@ -65,7 +68,8 @@ func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *p
 	p.flags.StringVar(&p.names, "names", "", "the names of the class numbers of the source, in their order, of which -classes takes some: a `LIST` as for -classes")
 	p.flags.Var(&p.train, "train", "`PATTERN` of the folders or files that are train, such as 'part-0*'; can be given again. Without it the words of their names tell: train, training")
 	p.flags.Var(&p.val, "val", "`PATTERN` of those that are val, such as test. Without it the words tell: val, valid, validation")
-	p.flags.IntVar(&p.unlabelled, "allow-unlabelled", 0, "leave out up to `N` samples whose label is missing; without it one of them is a fault")
+	p.flags.IntVar(&p.allowed, "allow-unlabelled", 0, "leave out up to `N` samples whose label is missing; without it one of them is a fault")
+	p.flags.BoolVar(&p.unlabelled, "unlabelled", false, "take images as they lie, without labels, for pretraining alone; val may be missing, and labels that there are get dropped")
 	p.flags.StringVar(&p.rejects, "rejects", "", "write all that was left out to `FILE`, a line each: split, name, reason")
 	p.flags.BoolVar(&p.check, "verify", true, "decode every image once and leave out what does not decode")
 	return p
@@ -81,7 +85,15 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 		return nil, labels, &usageError{fmt.Errorf("-data %s: a folder of the bucket, such as "+
 			"imagenet-100, other than runs and report, which have their own use", p.data)}
 	}
-	labels = pack.Labels{Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
+	labels = pack.Labels{AllowUnlabelled: p.allowed, Unlabelled: p.unlabelled, Splits: []string{"train", "val"}}
+	if p.unlabelled {
+		labels.Splits = labels.Splits[:1]
+		for _, name := range []string{"classes", "names", "allow-unlabelled", "label", "label-key", "val-labels"} {
+			if p.given(name) {
+				return nil, labels, &usageError{fmt.Errorf("-%s is about labels, and -unlabelled takes none: give one of them", name)}
+			}
+		}
+	}
 	for _, list := range []struct {
 		flag, name string
 		to         *[]string
@@ -94,6 +106,12 @@ func (p *packing) parse(args []string, n int) (rest []string, labels pack.Labels
 		}
 	}
 	return rest, labels, nil
+}
+
+// given tells whether a flag stands on the command line.
+func (p *packing) given(name string) (is bool) {
+	p.flags.Visit(func(f *flag.Flag) { is = is || f.Name == name })
+	return is
 }
 
 // mistake makes a usage error of what only another command line can mend: another source, class
@@ -146,19 +164,30 @@ func (p *packing) decoder() string {
 	return pixels.DecoderName()
 }
 
-// progress is a bar with rate and time left, on a terminal.
+// progress is a bar with rate and time left, on a terminal. It counts images, or bytes.
 func (p *packing) progress(bytes bool) func(done, total int64) {
 	if p.bars == nil {
 		return nil
 	}
-	var bar *progressbar.ProgressBar
+	var line *bar.Bar
+	var begun time.Time
 	return func(done, total int64) {
-		if bar == nil {
-			bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.bars), progressbar.OptionSetDescription(p.flags.Name()),
-				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionShowBytes(bytes), progressbar.OptionSetPredictTime(true),
-				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		if line == nil {
+			begun, line = time.Now(), bar.New(p.bars, p.flags.Name(), 0, total)
+			if bytes {
+				line.Format = func(n int64) string { return settings.FormatBytes(float64(n)) }
+			}
 		}
-		_ = bar.Set64(done) // the bar's only error is a terminal that is gone
+		line.Update(done, func() []string {
+			rate := float64(done) / max(time.Since(begun).Seconds(), 1e-9)
+			if bytes {
+				return []string{settings.FormatBytes(rate) + "/s"}
+			}
+			return []string{fmt.Sprintf("%.0f images/s", rate)}
+		})
+		if done == total {
+			line.End()
+		}
 	}
 }
 
@@ -180,14 +209,24 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	for _, split := range []string{"train", "val"} {
 		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
 	}
+	if p.held.Share > 0 {
+		of := "each class"
+		if index.Unlabelled() {
+			of = "all images"
+		}
+		fmt.Fprintf(&text, "val is held out of train: %v of %s, chosen with seed %d\n", p.held.Share, of, p.held.Seed)
+	}
 	if decoder := p.decoder(); decoder != "" {
 		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
 	}
 	if list := classlist.Describe(index.Classes); list != "" {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
 	}
-	fmt.Fprintf(&text, "%d classes, %d images left out; run on it with CIJEPA_DATA=%s\n",
-		len(index.Classes), left, p.data)
+	classes := fmt.Sprintf("%d classes", len(index.Classes))
+	if index.Unlabelled() {
+		classes = "no labels, so that runs on it pretrain and nothing more"
+	}
+	fmt.Fprintf(&text, "%s, %d images left out; run on it with CIJEPA_DATA=%s\n", classes, left, p.data)
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", record.Printable(warning))
 	}
@@ -224,9 +263,21 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		"or ILSVRC's development kit (folder or archive)")
 	p.flags.StringVar(&o.Label, "label", "", "`COLUMN` of parquet files, or key of the .json of WebDataset samples, that has the label")
 	p.flags.BoolVar(&o.Follow, "follow", false, "take folders that links lead to out of SOURCE; without it such a link is a fault")
+	held := &p.held
+	p.flags.Float64Var(&held.Share, "val-share", 0, "hold this `SHARE` of the images of each class of train out as val, such as 0.1, rounded to whole images, one at least; a val of the source's own is passed over")
+	p.flags.Uint64Var(&held.Seed, "val-seed", 0, "seed of the choice of -val-share")
 	rest, labels, err := p.parse(args, 2)
 	if err != nil {
 		return err
+	}
+	o.HoldOut, o.Unlabelled = p.given("val-share"), p.unlabelled
+	switch {
+	case o.HoldOut && !(held.Share > 0 && held.Share < 1):
+		return &usageError{fmt.Errorf("-val-share %v: a share of train above 0 and below 1", held.Share)}
+	case o.HoldOut && (p.given("val") || p.given("val-labels")):
+		return &usageError{errors.New("-val-share takes val from train, -val and -val-labels from the source: give one of them")}
+	case p.given("val-seed") && !o.HoldOut:
+		return &usageError{errors.New("-val-seed chooses the images of -val-share, which is not given")}
 	}
 	if *perShard < 1 {
 		return &usageError{fmt.Errorf("-samples %d: a shard holds one sample or more", *perShard)}
@@ -243,7 +294,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
+		Labels: labels, HoldOut: p.held, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

@@ -237,7 +237,10 @@ func packedSamples(t *testing.T, bucket string) string {
 				if names[key] != "" {
 					name = names[key]
 				}
-				samples = append(samples, name+"="+data.Index.Classes[shard.Samples.Labels[i]])
+				if label := shard.Samples.Labels[i]; label != shards.NoLabel {
+					name += "=" + data.Index.Classes[label]
+				}
+				samples = append(samples, name)
 			}
 		}
 		slices.Sort(samples)
@@ -303,6 +306,7 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		{"no word", files("x/a/1.jpg x/b/2.jpg y/a/3.jpg y/b/4.jpg"), "-val y", good, ""},
 		{"a folder without a word", files(folders + "extra/a/9.jpg"), "", good, "no word of its path names a split"},
 		{"no split", files("a/1.jpg b/2.jpg"), "", "64 split val has no image; split train has 2", ""},
+		{"no val", files("train/a/1.jpg train/b/2.jpg"), "", "64 -val-share 0.1 holds a part of train out", ""},
 		{"flat", files("1.jpg 2.jpg"), "", "64 lies in no class folder", ""},
 		{"classes of val", files("train/a/1.jpg val/A/3.jpg"), "", `64 "A", beside train's a`, ""},
 		{"no Latin-1", files("train/caf\xe9/1.jpg val/caf\xe9/3.jpg"), "", "64 not UTF-8", ""},
@@ -357,6 +361,49 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		{"IDX", idx("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 0, 1).and(idx("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 1, 0)), "", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", ""},
 		{"IDX with dots, deeper", idx("raw/train-images.idx3-ubyte", "raw/train-labels.idx1-ubyte", 0, 1).and(idx("raw/t10k-images.idx3-ubyte", "raw/t10k-labels.idx1-ubyte", 1, 0)), "", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", ""},
 		{"IDX without labels", idx("train-images-idx3-ubyte", "x", 0, 1), "", "64 train-labels-idx1-ubyte", ""},
+		// val held out of train
+		{"held out of classes", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4", "train: 1.jpg=a 3.jpg=b 4.jpg=b; val: 2.jpg=a 5.jpg=b", "val is held out of train: 0.4 of each class"},
+		{"held out with another seed", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4 -val-seed 3", "train: 2.jpg=a 4.jpg=b 5.jpg=b; val: 1.jpg=a 3.jpg=b", "seed 3"},
+		{"held out of train beside val", files(folders + "train/a/5.jpg train/b/6.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "test/val, 2 images: another split"},
+		{"held out of train beside two vals", files(folders + "train/a/5.jpg train/b/6.jpg valid/a/7.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "test/valid, 1 images: another split"},
+		{"held out beside a val without labels", files("train/a/1.jpg train/a/2.jpg train/b/5.jpg train/b/6.jpg val/3.jpg val/4.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of folders without a word", files("x/a/1.jpg x/a/2.jpg x/b/5.jpg x/b/6.jpg val/a/3.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of listed classes", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg one:b~"), "-val-share 0.5 -classes SRC/one", "train: 4.jpg=b; val: 3.jpg=b", ""},
+		{"held out of tar files", tarred("train.tar", "a/1.jpg a/2.jpg b/5.jpg b/6.jpg").and(tarred("val.tar", "a/3.jpg")), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
+		{"held out of WebDataset", tarred("train-0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:1 5.jpg 5.cls:1 6.jpg 6.cls:0").and(tarred("val-0.tar", "3.jpg 3.cls:0")), "-val-share 0.5", "train: 1.jpg=0 2.jpg=1; val: 5.jpg=1 6.jpg=0", ""},
+		{"held out of WebDataset without a word", tarred("0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:1").and(tarred("1.tar", "5.jpg 5.cls:1 6.jpg 6.cls:0")), "-val-share 0.5", "train: 2.jpg=1 6.jpg=0; val: 1.jpg=0 5.jpg=1", ""},
+		{"held out by timm's list", tarred("x-0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:0").and(tarred("y-0.tar", "3.jpg 3.cls:0"), files(`info.json:{"splits":{"train":{"filenames":["x-0.tar"]},"validation":{"filenames":["y-0.tar"]}}}`)), "-val-share 0.5", "train: 2.jpg=0; val: 1.jpg=0", ""},
+		{"held out of parquet", hub("data/train.parquet", 0, 1, 1, 0).and(hub("data/val.parquet", 0, 1)), "-val-share 0.5", "train: train-0.jpg=0 train-2.jpg=1; val: train-1.jpg=1 train-3.jpg=0", "test/data/val.parquet, 2 images: another split"},
+		{"held out of IDX", idx("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 0, 1, 0, 1).and(idx("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 1, 0, 1)), "-val-share 0.5", "train: 00000000=0 00000001=1; val: 00000000=1 00000001=0", "test/t10k-images-idx3-ubyte, 3 images: another split"},
+		// without labels
+		{"flat, but labels are wanted", files("1.jpg 2.jpg"), "", "64 2 images, but not in class folders", ""},
+		{"flat, all may lack a label", files("1.jpg 2.jpg"), "-allow-unlabelled 2", "64 -unlabelled packs them", ""},
+		{"unlabelled, flat", files("1.jpg 2.jpg notes.txt:words"), "-unlabelled", "train: 1.jpg 2.jpg", "no labels, so that runs on it pretrain and nothing more, 1 images left out"},
+		{"unlabelled, nested", files("1.jpg x/2.jpg x/y/3.jpg x/y/z/1.jpg"), "-unlabelled", "train: 1.jpg 1.jpg 2.jpg 3.jpg", "the labels of 3 images in 1 classes are dropped: x"},
+		{"unlabelled, in classes", files("train/a/1.jpg train/b/2.jpg train/5.jpg val/A/3.jpg val/4.jpg test/6.jpg"), "-unlabelled", "train: 1.jpg 2.jpg 5.jpg; val: 3.jpg 4.jpg", "the labels of 3 images in 3 classes are dropped: A, a, b"},
+		{"unlabelled, flat in splits", files("train/1.jpg train/2.jpg val/3.jpg val_annotations.txt:x"), "-unlabelled", "train: 1.jpg 2.jpg; val: 3.jpg", ""},
+		{"unlabelled, val held out", files("1.jpg 2.jpg 3.jpg 4.jpg"), "-unlabelled -val-share 0.25", "train: 2.jpg 3.jpg 4.jpg; val: 1.jpg", "0.25 of all images"},
+		{"unlabelled, one tar file", tarred("photos.tar", "photos/1.jpg photos/2.jpg"), "-unlabelled", "train: 1.jpg 2.jpg", ""},
+		{"unlabelled shards", tarred("000000.tar", "1.jpg").and(tarred("000001.tar", "2.jpg")), "-unlabelled", "train: 1.jpg 2.jpg", "0 images left out"},
+		{"unlabelled shards with a word", tarred("train/000000.tar", "1.jpg").and(tarred("train/000001.tar", "2.jpg"), tarred("val/000000.tar", "3.jpg")), "-unlabelled", "train: 1.jpg 2.jpg; val: 3.jpg", ""},
+		{"shards with captions", tarred("00000.tar", "1.jpg 1.json:{} 1.txt:a_cat").and(files("00000.parquet:PAR1")), "", "64 1 images, but none has a label", ""},
+		{"unlabelled, with captions", tarred("00000.tar", "1.jpg 1.json:{} 1.txt:a_cat").and(tarred("00001.tar", "2.jpg 2.json:{} 2.txt:a_dog"), files("00000.parquet:PAR1")), "-unlabelled", "train: 1.jpg 2.jpg", "the table of 00000.tar"},
+		{"unlabelled WebDataset", wds(), "-unlabelled", "train: 1.jpg 2.jpg; val: 3.jpg 4.jpg", "the labels of 4 images in 2 classes are dropped: 0, 1"},
+		{"unlabelled WebDataset, one member without", tarred("train-0.tar", "1.jpg 1.cls:0 2.jpg"), "-unlabelled", "train: 1.jpg 2.jpg", "the labels of 1 images"},
+		{"unlabelled parquet", hub("data/train.parquet", 0, -1), "-unlabelled", "train: train-0.jpg train-1.jpg", "the labels of 1 images"},
+		{"unlabelled parquet without the column", table("0000.parquet", func(i int, image hubImage) struct {
+			Image hubImage `parquet:"image"`
+		} {
+			return struct {
+				Image hubImage `parquet:"image"`
+			}{image}
+		}, 2), "-unlabelled", "train: 0000-0.jpg 0000-1.jpg", "0 images left out"},
+		{"unlabelled IDX", idx("train-images-idx3-ubyte", "x", 0, 1), "-unlabelled", "train: 00000000 00000001", ""},
+		{"unlabelled, and no train", files("val/1.jpg"), "-unlabelled", "64 split train has no image", ""},
+		{"unlabelled, with a class list", files("1.jpg"), "-unlabelled -classes imagenet-100", "64 -classes is about labels", ""},
+		{"a share of nothing", files(folders), "-val-share 0", "64 above 0 and below 1", ""},
+		{"a share and a pattern", files(folders), "-val-share 0.1 -val val", "64 give one of them", ""},
+		{"a seed without a share", files(folders), "-val-seed 1", "64 which is not given", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -381,6 +428,9 @@ func TestWhatIndexMakesOfEveryKindOfShards(t *testing.T) {
 		warns string
 	}{
 		{"shards", wds(), "", goodWDS, ""},
+		{"unlabelled", tarred("00000.tar", "1.jpg 2.jpg").and(tarred("00001.tar", "3.jpg 3.txt:a_cat")), "-unlabelled", "train: 1 2 3", "no labels, so that runs on it pretrain"},
+		{"unlabelled, with labels", wds(), "-unlabelled", "train: 1 2; val: 3 4", "the labels of 4 images in 2 classes are dropped: 0, 1"},
+		{"unlabelled, and a key of labels", wds(), "-unlabelled -label x", "64 -label is about labels", ""},
 		{"digits behind the word", made{"train0000.tar": wds()["train-0.tar"], "val0000.tar": wds()["val-0.tar"]}, "", goodWDS, ""},
 		{"no word", made{"0.tar": wds()["train-0.tar"], "1.tar": wds()["val-0.tar"]}, "", "64 -val PATTERN", ""},
 		{"no word, and a pattern", made{"0.tar": wds()["train-0.tar"], "1.tar": wds()["val-0.tar"]}, "-val 1.tar", goodWDS, ""},

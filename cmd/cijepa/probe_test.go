@@ -43,6 +43,7 @@ func figures(t *testing.T, bucket, run, name string) (r settings.Result) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
+	checkPredictions(t, b, "runs/"+run+"/probes/"+name+".json", r)
 	return r
 }
 
@@ -96,6 +97,9 @@ func TestProbeOfARunGivesItsFigures(t *testing.T) {
 		got, want := scoresOf(r.Metrics), scoresOf(run.Metrics)
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%v: the probe has other figures than the run:\n%s", c.set, d)
+		}
+		if r.Predictions.SHA256 != run.Predictions.SHA256 {
+			t.Errorf("%v: the probe has other predictions than the run", c.set)
 		}
 	}
 	if code, log := probed(t, bucket, "CIJEPA_TEACHER=runs/tiny"); code != 0 || !strings.Contains(log, "done already") {

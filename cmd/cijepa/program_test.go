@@ -99,7 +99,7 @@ func alone(t *testing.T) (settings.Result, string) {
 func same(t *testing.T, what string, got settings.Result) {
 	t.Helper()
 	want, _ := alone(t)
-	if d := cmp.Diff(want.Metrics, got.Metrics); d != "" {
+	if d := cmp.Diff(want.Metrics, got.Metrics) + cmp.Diff(want.Predictions, got.Predictions); d != "" {
 		t.Fatalf("%s: the run ended otherwise:\n%s", what, d)
 	}
 }
@@ -231,6 +231,7 @@ func result(t *testing.T, bucket string) settings.Result {
 		t.Fatal(err)
 	}
 	checkTeacher(t, b, r)
+	checkPredictions(t, b, "runs/tiny/result.json", r)
 	checkSchema(t, text)
 	for _, spent := range [][2]float64{{r.Stats.PretrainSeconds, r.Stats.PretrainDevice}, {r.Stats.ProbeSeconds, r.Stats.ProbeDevice}, {r.Stats.ScoreSeconds, r.Stats.ScoreDevice}} {
 		if wall, device := spent[0], spent[1]; device <= 0 || device > wall {

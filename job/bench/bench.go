@@ -137,6 +137,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	b.log.Info("compiling", "programs", b.model.Programs(len(shapes)))
 	for _, s := range shapes {
 		b.found.Estimate = max(b.found.Estimate, b.model.Need(s, b.cfg.FusedAttention()).Total())
 		lap()

@@ -8,11 +8,13 @@ import (
 	"hash/crc32"
 	"image"
 	"image/png"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,7 +155,7 @@ func TestEventsAreWrittenOnce(t *testing.T) {
 	}
 	losses := func(events []seen) (all []seen) {
 		for _, e := range events {
-			if e.tag == "loss" {
+			if e.tag == "1_train/loss" {
 				all = append(all, seen{step: e.step, value: e.value})
 			}
 		}
@@ -172,17 +174,17 @@ func TestEventsAreWrittenOnce(t *testing.T) {
 func TestEveryKnownNumberHasItsTag(t *testing.T) {
 	b := &Board{}
 	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Table: [][]*float64{{nil}}})
-	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2)})
+	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2), Bad: 3})
 	b.Line(record.Health{Step: 1, Depths: []int{3, 11}, Std: []*float64{at(.5), nil}, Rank: []*float64{at(7), at(8)}, RMS: []*float64{nil, nil}})
 	b.Line(record.Eval{Step: 1, ProbeTop1: 40})
 	b.Line(record.Alarm{Step: 1, Alarm: record.AlarmCollapse, Text: "features of depth 3 are the same"})
 	b.Describe("r", []int{3, 11}, map[string]any{"seed": 3.})
-	b.Finish(record.Metrics{Updates: 9, Top1: 70, KNNTop1: at(60), Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
+	b.Finish(record.Metrics{Updates: 9, Top1: 70, KNNTop1: at(60), UntrainedKNN: at(20), Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
 	want := map[string][]string{
-		"pretrain": {"learning_rate", "images_per_second", "data_wait", "bad_samples", "ema_momentum", "skipped_updates",
-			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "eval/probe_top1", "alarms/collapse"},
-		"probe": {"loss", "learning_rate", "images_per_second", "data_wait", "bad_samples"},
-		"": {"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1",
+		"pretrain": {"1_train/learning_rate", "z_ops/images_per_second", "z_ops/data_wait", "1_train/ema_momentum",
+			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "2_eval/probe_top1", "alarms/collapse"},
+		"probe": {"1_train/loss", "1_train/learning_rate", "z_ops/images_per_second", "z_ops/data_wait", "z_ops/bad_samples"},
+		"": {"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1", "result/untrained_knn_top1",
 			"profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth", "profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth",
 			"_hparams_/session_end_info"},
 	}
@@ -198,6 +200,27 @@ func TestEveryKnownNumberHasItsTag(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("no files for %v", want)
+	}
+}
+
+// TestLossAndEvaluationComeFirst of the groups that TensorBoard sorts by name, and the machine last.
+func TestLossAndEvaluationComeFirst(t *testing.T) {
+	b := &Board{}
+	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Loss: at(2), Bad: 3, Skipped: 1, MFU: at(.3), Cost: at(2), DeviceMemory: at(1e9), Table: [][]*float64{{at(.5)}}})
+	b.Line(record.Health{Step: 1, Depths: []int{3}, Std: []*float64{at(.5)}, Rank: []*float64{at(7)}, RMS: []*float64{at(2)}})
+	b.Line(record.Eval{Step: 1, ProbeTop1: 40, KNNTop1: at(30)})
+	b.Finish(record.Metrics{Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}}})
+	groups := map[string]bool{}
+	for _, f := range files(t, b) {
+		for _, e := range read(t, f.Data) {
+			if group, _, ok := strings.Cut(e.tag, "/"); ok && !strings.HasPrefix(group, "_") {
+				groups[group] = true
+			}
+		}
+	}
+	want := []string{"1_train", "2_eval", "effective_rank", "error", "feature_std", "profile", "residual_rms", "result", "z_ops"}
+	if got := slices.Sorted(maps.Keys(groups)); !slices.Equal(got, want) {
+		t.Errorf("groups %q, want %q", got, want)
 	}
 }
 
@@ -240,6 +263,25 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	}
 	if _, err := b.Files(); err != nil {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestPicturesAreVoidedWithTheirRun: a picture and its words stand at the updates of the run, so an
+// attempt that draws them again voids those of the one before.
+func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
+	b := &Board{}
+	b.Picture(40, "components.jpg", "a shirt", 30, 20, []byte("\xff\xd8JPEG"))
+	var tags []string
+	for _, e := range read(t, files(t, b)[""].Data) {
+		if e.tag == "" {
+			continue
+		}
+		if tags = append(tags, e.tag); e.step != 40 || !bytes.Contains(e.data, []byte("\xff\xd8JPEG")) && !bytes.Contains(e.data, []byte("a shirt")) {
+			t.Errorf("%s at %d: %q", e.tag, e.step, e.data)
+		}
+	}
+	if want := []string{"pictures/components", "pictures/components_in_words"}; !slices.Equal(tags, want) {
+		t.Errorf("tags %q, want %q", tags, want)
 	}
 }
 
@@ -289,7 +331,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 acc = event_accumulator.EventAccumulator(sys.argv[1] + "/pretrain")
 acc.Reload()
-print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars("loss")],
+print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars("1_train/loss")],
 	[[e.step, e.width, e.height] for e in acc.Images("error/table")],
 	[[e.step, tensor_util.make_ndarray(e.tensor_proto).item().decode()] for e in acc.Tensors("alarms/table")]]))`, folder).Output()
 	if err != nil {

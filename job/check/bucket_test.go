@@ -51,7 +51,7 @@ func TestBucketWithoutDeletesIsAWarning(t *testing.T) {
 	cfg.Bucket = failing(t, storagetest.Always(storagetest.Denied, storagetest.Delete))
 	var out bytes.Buffer
 	c := &check{cfg: cfg, out: &out, log: storagetest.Log(t)}
-	if c.checkBucket(t.Context()); len(c.errs) > 0 || c.warnings != 1 || !strings.Contains(out.String(), "not deleted") {
+	if c.checkBucket(t.Context()); len(c.errs) > 0 || c.count(Warning) != 1 || !strings.Contains(out.String(), "not deleted") {
 		t.Errorf("%v\n%s", c.errs, &out)
 	}
 	c.close()

@@ -1,11 +1,11 @@
 // Package check is cijepa check: what a run would need, tried before it begins. It opens what a run
 // opens, through job/machine, and begins nothing.
 //
-//	check.go    Run, and how findings are written
+//	check.go    Run and Report, and how findings are written
 //	bucket.go   rights in the bucket, and the rate of an upload
 //	data.go     the data, its shards and their cache
 //	run.go      where the run stands
-//	device.go   the device and its memory
+//	device.go   the device, its memory and the machine's
 //	steps.go    what an update takes, from timed steps
 //	predict.go  the hours of the run, and what a preemption costs
 package check
@@ -36,25 +36,46 @@ const (
 )
 
 // Run tries what a run with these settings would need, before money is spent. It writes a line a
-// finding to out: rights in the bucket, where the run stands, the data, the cache's space, the
-// device, its memory, the time that the run would take, and what a preemption would cost. It does
-// not begin the run, and it deletes what it writes below the run's prefix.
+// finding to out as it goes: rights in the bucket, where the run stands, the data, the cache's
+// space, the device, its memory, the time that the run would take, and what a preemption would cost.
+// It does not begin the run, and it deletes what it writes below the run's prefix.
 //
-// All faults come back in one error: a *settings.Error for what can never work, joined with what is
-// damaged or out of reach now; nil if there is none.
-func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) (Estimate, error) {
-	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: stepsBudget, smi: machine.NvidiaSMI}
+// If there are faults, the error says how many: out and the report say which. It wraps a
+// *settings.Error of what can never work, and what is damaged or out of reach now.
+func Run(ctx context.Context, cfg settings.Config, out io.Writer, log *slog.Logger) (Report, error) {
+	c := &check{cfg: cfg, out: out, log: log.With("run", cfg.Run), budget: stepsBudget, smi: machine.NvidiaSMI, host: machine.HostMemory}
 	err := c.run(ctx)
-	return Estimate{Run: cfg.Run, Done: c.done, Seconds: c.seconds, Cost: c.seconds / 3600 * cfg.PricePerHour}, err
+	return Report{
+		Run: cfg.Run, Done: c.done, Seconds: c.seconds, Cost: c.seconds / 3600 * cfg.PricePerHour, Findings: c.findings,
+	}, err
 }
 
-// Estimate is what is left to do of a run.
-type Estimate struct {
-	Run     string  `json:"run"`
-	Done    bool    `json:"done"`
-	Seconds float64 `json:"seconds"` // 0: done, or not known
-	Cost    float64 `json:"cost"`    // 0: done, or not known
+// Report is what a check has found, and what is left to do of the run.
+type Report struct {
+	Run      string    `json:"run"`
+	Done     bool      `json:"done"`
+	Seconds  float64   `json:"seconds"` // 0: done, or not known
+	Cost     float64   `json:"cost"`    // 0: done, or not known
+	Findings []Finding `json:"findings"`
 }
+
+// Finding is one line of a check.
+type Finding struct {
+	Level   string `json:"level"`   // OK, Warning or Fault
+	Subject string `json:"subject"` // such as bucket or memory
+	Text    string `json:"text"`
+}
+
+// The levels of findings: what stands in no way, what a user should know of, and what would end the
+// run.
+const (
+	OK      = "ok"
+	Warning = "warning"
+	Fault   = "fault"
+)
+
+// String writes a finding as a line of the table, without its end.
+func (f Finding) String() string { return fmt.Sprintf("%-8s %-10s %s", f.Level, f.Subject, f.Text) }
 
 // check is one check of the settings. Each part builds on what the parts before it found, and does
 // without what they could not find.
@@ -64,6 +85,7 @@ type check struct {
 	log    *slog.Logger
 	budget time.Duration                             // of measuring steps
 	smi    func(ctx context.Context) ([]byte, error) // what nvidia-smi prints of the cards
+	host   func() machine.Memory
 
 	bucket   *storage.Bucket     // nil: cannot be used
 	tidy     func()              // removes folders that the check made; nil: none
@@ -73,15 +95,15 @@ type check struct {
 	at       checkpoint.Position // of the newest checkpoint
 	device   *model.Device       // nil: cannot be opened
 	rate     float64             // of an upload, in bytes a second; 0: not known
+	slow     bool                // the Go backend and a network of full size
 	update   float64             // of an update, in seconds; 0: not known
 	seconds  float64             // that are left of the run; 0: not known
 	shape    mask.Shape          // see meanShape
 
+	findings []Finding
 	faults   settings.Error // of the settings
 	errs     []error        // other faults
-	oks      int
-	warnings int
-	writeErr error // of out
+	writeErr error          // of out
 }
 
 // run checks everything in turn.
@@ -109,39 +131,49 @@ func (c *check) conclude() error {
 	if n > 0 {
 		verdict = "this run cannot work as things are"
 	}
-	c.printf("\nok: %d, warnings: %d, faults: %d; %s\n", c.oks, c.warnings, n, verdict)
+	c.printf("\nok: %d, warnings: %d, faults: %d; %s\n", c.count(OK), c.count(Warning), n, verdict)
 	switch {
 	case c.writeErr != nil:
 		return fmt.Errorf("printing what was found: %w", c.writeErr)
 	case n == 0:
 		return nil
-	case len(c.errs) == 0:
-		return &c.faults
-	case len(c.faults.Faults) == 0:
-		return errors.Join(c.errs...)
 	}
-	return allFaults(append([]error{&c.faults}, c.errs...))
+	all := faults(c.errs)
+	if len(c.faults.Faults) > 0 {
+		all = append(all, &c.faults)
+	}
+	return all
 }
 
-// allFaults lists faults of settings and others in one message.
-type allFaults []error
-
-// Unwrap returns the faults. The first is a *settings.Error.
-func (e allFaults) Unwrap() []error { return e }
-
-// Error lists the faults, one a line.
-func (e allFaults) Error() string {
-	var lines []string
-	for _, err := range e {
-		if wrong := (*settings.Error)(nil); errors.As(err, &wrong) {
-			for _, f := range wrong.Faults {
-				lines = append(lines, f.String())
-			}
-			continue
+// count is the number of findings of a level.
+func (c *check) count(level string) (n int) {
+	for _, f := range c.findings {
+		if f.Level == level {
+			n++
 		}
-		lines = append(lines, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return fmt.Sprintf("%d things stand in the way:\n  %s", len(lines), strings.Join(lines, "\n  "))
+	return n
+}
+
+// faults are those of one check, each of which has been printed.
+type faults []error
+
+// Unwrap returns the faults, those of settings in one *settings.Error.
+func (e faults) Unwrap() []error { return e }
+
+// Error says how many there are.
+func (e faults) Error() string {
+	n := 0
+	for _, err := range e {
+		n++
+		if wrong := (*settings.Error)(nil); errors.As(err, &wrong) {
+			n += len(wrong.Faults) - 1
+		}
+	}
+	if n == 1 {
+		return "1 fault stands in the way of this run"
+	}
+	return fmt.Sprintf("%d faults stand in the way of this run", n)
 }
 
 // close removes what the check made and closes the bucket. The device stays open until the end of
@@ -159,14 +191,12 @@ func (c *check) close() {
 
 // ok writes a finding that stands in no way.
 func (c *check) ok(subject, format string, args ...any) {
-	c.oks++
-	c.line("ok", subject, fmt.Sprintf(format, args...))
+	c.line(OK, subject, fmt.Sprintf(format, args...))
 }
 
 // warn writes a finding that a user should know of.
 func (c *check) warn(subject, format string, args ...any) {
-	c.warnings++
-	c.line("warning", subject, fmt.Sprintf(format, args...))
+	c.line(Warning, subject, fmt.Sprintf(format, args...))
 }
 
 // fault writes an error that would end the run, and keeps it. After ctx has ended it does nothing.
@@ -177,18 +207,20 @@ func (c *check) fault(ctx context.Context, subject string, err error) {
 	var wrong *settings.Error
 	if !errors.As(err, &wrong) {
 		c.errs = append(c.errs, err)
-		c.line("fault", subject, err.Error())
+		c.line(Fault, subject, err.Error())
 		return
 	}
 	for _, f := range wrong.Faults {
 		c.faults.Faults = append(c.faults.Faults, f)
-		c.line("fault", subject, f.String())
+		c.line(Fault, subject, f.String())
 	}
 }
 
-// line writes one line: level, subject, text.
+// line keeps a finding and writes its line.
 func (c *check) line(level, subject, text string) {
-	c.printf("%-8s %-10s %s\n", level, subject, record.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")))
+	f := Finding{level, subject, record.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))}
+	c.findings = append(c.findings, f)
+	c.printf("%s\n", f)
 }
 
 // printf writes to out and keeps the first error.

@@ -178,15 +178,19 @@ func TestCheckReturnsTheErrorsOfARun(t *testing.T) {
 			changed := cfg
 			c.change(&changed)
 			var out bytes.Buffer
-			k := &check{cfg: changed, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI} // no time is predicted
+			k := &check{cfg: changed, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI, host: machine.HostMemory} // no time is predicted
 			err := k.run(t.Context())
 			if err == nil || !c.is(err) {
 				t.Fatalf("returned %v\n%s", err, &out)
 			}
 			for _, want := range c.says {
-				if !strings.Contains(err.Error(), want) || !strings.Contains(out.String(), want) {
-					t.Errorf("no %q in the error %v or in\n%s", want, err, &out)
+				if !strings.Contains(out.String(), want) || strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not told, or told in the error as well: %v\n%s", want, err, &out)
 				}
+			}
+			lines := slices.Sorted(strings.Lines(out.String()))
+			if len(slices.Compact(lines)) < len(lines) {
+				t.Errorf("a line stands twice in\n%s", &out)
 			}
 			if !strings.Contains(out.String(), "cannot work as things are") {
 				t.Errorf("no verdict in\n%s", &out)
@@ -213,13 +217,13 @@ func packUnlabelled(t *testing.T, bucket *storage.Bucket) {
 	put(t, bucket, "bare/"+shards.IndexName, text)
 }
 
-// TestAllFaultsAreInOneList, whatever their kinds.
-func TestAllFaultsAreInOneList(t *testing.T) {
+// TestFaultsAreCounted in one error that has all of their kinds.
+func TestFaultsAreCounted(t *testing.T) {
 	var out bytes.Buffer
 	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
 	c.faults.Add("CIJEPA_X", 7, "something else")
 	err := c.conclude()
-	if want := "3 things stand in the way:\n  CIJEPA_X=7: something else\n  opening: " + storage.ErrDenied.Error() + "\n  a; b"; err.Error() != want {
+	if want := "3 faults stand in the way of this run"; err.Error() != want {
 		t.Errorf("it says\n%v\ninstead of\n%s", err, want)
 	}
 	if settings := (*settings.Error)(nil); !errors.As(err, &settings) || !errors.Is(err, storage.ErrDenied) {

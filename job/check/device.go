@@ -19,7 +19,19 @@ func (c *check) checkDevice(ctx context.Context) {
 		return
 	}
 	c.device = device
-	c.ok("device", "%s: %s", c.cfg.Backend, device.Description())
+	c.ok("device", "%s", device.Description())
+	if isGo(c.cfg) && c.cfg.Model().StateBytes() > largeState {
+		c.slow = true
+		c.fault(ctx, "device", backendFault(c.cfg, "the Go backend, which runs on the CPU, is not for a network of this size"))
+	}
+}
+
+// isGo says whether the backend is GoMLX's own, in Go.
+func isGo(c settings.Config) bool { return !strings.HasPrefix(c.Backend, "xla") }
+
+// backendFault is a fault of the Go backend, with the remedy.
+func backendFault(c settings.Config, what string) error {
+	return settings.NewError("Backend", c.Backend, fmt.Sprintf("%s: set it to xla:/path/of/plugin.so; %s", what, machine.PluginSource))
 }
 
 // checkMemory estimates what the largest step of the run takes and compares it with the memory of
@@ -52,13 +64,33 @@ func (c *check) checkMemory(ctx context.Context) {
 		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), workspace,
 		amount(need.Total()))
 	c.checkCard(ctx, need.Total(), fits)
+	c.checkHost(ctx, need.Total())
+}
+
+// checkHost compares an estimate in bytes with the memory of the machine, where that is the device's
+// as well.
+func (c *check) checkHost(ctx context.Context, estimate int64) {
+	onHost := isGo(c.cfg) || c.device != nil && c.device.Memory() == nil && machine.FirstCard(ctx, c.smi) == nil
+	have := c.host()
+	switch {
+	case !onHost || have.Bytes == 0:
+	case estimate > have.Bytes:
+		remedy := fmt.Sprintf("set %s=true, or take a smaller network", settings.Variable("Remat"))
+		if n := c.cfg.ImagesPerPass(); n > 1 {
+			remedy = fmt.Sprintf("set it to a divisor of %s=%d below %d, ", settings.Variable("Batch"), c.cfg.Batch, n) + remedy
+		}
+		c.fault(ctx, "memory", settings.NewError("MicroBatch", c.cfg.MicroBatch, fmt.Sprintf("the estimate of %s is more than the %s of %s: %s",
+			amount(estimate), amount(have.Bytes), have.Of, remedy)))
+	default:
+		c.ok("memory", "%.0f %% of the %s of %s", 100*float64(estimate)/float64(have.Bytes), amount(have.Bytes), have.Of)
+	}
 }
 
 // checkCard compares an estimate in bytes with the memory of the device, or else of the first card.
 // fits says that the largest step was tried.
 func (c *check) checkCard(ctx context.Context, estimate int64, fits bool) {
 	first := machine.FirstCard(ctx, c.smi)
-	if first != nil && !strings.HasPrefix(c.cfg.Backend, "xla") {
+	if first != nil && isGo(c.cfg) {
 		c.warn("card", "%s is here, but %s=%s does not use it", first.Name, settings.Variable("Backend"), c.cfg.Backend)
 		return
 	}

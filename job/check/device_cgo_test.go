@@ -29,7 +29,7 @@ func TestCheckTriesTheLargestStep(t *testing.T) {
 	cfg.Depths, cfg.IntermediateRows = settings.DepthSet{0, 1}, 1
 	for memory, says := range map[string]string{"1000000000": "was tried with passes of 4 images, and fits", "1000": "CIJEPA_REMAT=false"} {
 		var out strings.Builder
-		k := &check{cfg: cfg, out: &out, log: storagetest.Log(t), smi: machine.NvidiaSMI, device: device}
+		k := &check{cfg: cfg, out: &out, log: storagetest.Log(t), smi: machine.NvidiaSMI, host: machine.HostMemory, device: device}
 		t.Setenv("PLUGIN_MEMORY", memory)
 		if k.checkMemory(t.Context()); !strings.Contains(out.String(), says) {
 			t.Errorf("no %q in\n%s", says, &out)

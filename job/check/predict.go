@@ -9,8 +9,11 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// maxSeconds is the length of a run above which the settings are probably not meant.
-const maxSeconds = 30 * 24 * 3600
+// A run that takes longer is probably not meant, and one that takes much longer never ends.
+const (
+	longSeconds = 30 * 24 * 3600
+	maxSeconds  = 1000 * 3600
+)
 
 // A model of XLA's kernels says that a step of ViT-B/16 runs at this share of an H100's peak. No
 // card has measured it: .ci/gpu/judge.py is the model, and the shares allow for what it leaves out.
@@ -21,7 +24,7 @@ const (
 
 // reportTime predicts the hours of what is left of the run, from the steps that were timed. Unless
 // those ran on a card, it adds what an H100 would take.
-func (c *check) reportTime(context.Context) {
+func (c *check) reportTime(ctx context.Context) {
 	if c.updates() == 0 {
 		return
 	}
@@ -47,16 +50,29 @@ func (c *check) reportTime(context.Context) {
 		}
 		reads += bank + validation
 	}
+	if index.Unlabelled() {
+		reads = 0
+	}
 	encode := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderFLOPs() / c.flops() // seconds of an image
 	probe := 2 * float64(reads) * encode
-	report := c.ok
-	if pretrain+probe > maxSeconds {
-		report = c.warn
-	}
 	c.seconds = pretrain + probe
-	report("time", "pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
-		"%s in all, while images come as fast as steps take them",
-		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(pretrain+probe))
+	probes := fmt.Sprintf(", the probes about %s (by operations, for %d images through two encoders): %s in all",
+		settings.FormatSeconds(probe), reads, settings.FormatSeconds(c.seconds))
+	if reads == 0 {
+		probes = " and no probe"
+	}
+	text := fmt.Sprintf("pretraining %s for %d updates%s, while images come as fast as steps take them",
+		settings.FormatSeconds(pretrain), left, probes)
+	switch {
+	case c.seconds > maxSeconds && isGo(c.cfg) && !c.slow:
+		c.fault(ctx, "time", backendFault(c.cfg, text))
+	case c.seconds > maxSeconds && !isGo(c.cfg):
+		c.fault(ctx, "time", settings.NewError("Epochs", c.cfg.Epochs, text+": lower it, take a smaller network, or a faster device"))
+	case c.seconds > longSeconds:
+		c.warn("time", "%s", text)
+	default:
+		c.ok("time", "%s", text)
+	}
 	if price := c.cfg.PricePerHour; price > 0 {
 		c.ok("cost", "%.2f, at %s=%g; starts, preemptions and waiting for images come on top",
 			c.seconds/3600*price, settings.Variable("PricePerHour"), price)

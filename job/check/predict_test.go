@@ -64,3 +64,29 @@ func TestHoursOnAnH100AreAModels(t *testing.T) {
 		}
 	}
 }
+
+// TestEndlessRunsAreFaults: beyond 1,000 hours there is one fault that names a setting.
+func TestEndlessRunsAreFaults(t *testing.T) {
+	for _, c := range []struct {
+		backend string
+		update  float64
+		slow    bool
+		says    string
+		faults  int
+	}{
+		{"go:parallelism=64", 80, false, "fault    time       CIJEPA_BACKEND=go:parallelism=64: pretraining 1098 h (46 days) for 49400 updates", 1},
+		{"go:parallelism=64", 80, true, "warning  time       pretraining 1098 h (46 days)", 0}, // the device's fault has been told
+		{"xla:/p.so", 80, false, "fault    time       CIJEPA_EPOCHS=200: pretraining 1098 h (46 days)", 1},
+		{"xla:/p.so", 40, false, "ok       time       pretraining 548.9 h", 0},
+	} {
+		cfg := settings.Defaults()
+		cfg.Backend = c.backend
+		var out bytes.Buffer
+		k := &check{cfg: cfg, out: &out, update: c.update, slow: c.slow, data: &shards.Dataset{Index: shards.Index{
+			Counts: map[string]int{machine.TrainSplit: 126_689, machine.ValidationSplit: 5000},
+		}}}
+		if k.reportTime(t.Context()); !strings.Contains(out.String(), c.says) || len(k.faults.Faults) != c.faults {
+			t.Errorf("%+v: it says\n%s", c, &out)
+		}
+	}
+}

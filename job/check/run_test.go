@@ -64,7 +64,7 @@ func TestCheckReportsWhereTheRunStands(t *testing.T) {
 	reports("r is done already")
 
 	var out bytes.Buffer
-	if err := (&check{cfg: cfg, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI}).run(t.Context()); err != nil {
+	if err := (&check{cfg: cfg, out: &out, log: storagetest.Log(t), budget: 20 * time.Millisecond, smi: machine.NvidiaSMI, host: machine.HostMemory}).run(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, beyond := range []string{"goes on", "in all", "memory"} {

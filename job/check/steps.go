@@ -46,7 +46,7 @@ func (c *check) timeSteps(ctx context.Context) {
 	begin := time.Now()
 	cfg := c.cfg.Model()
 	whole := cfg
-	if !strings.HasPrefix(c.cfg.Backend, "xla") {
+	if isGo(c.cfg) {
 		cfg.Batch, cfg.MicroBatch = 1, 0
 		if whole = cfg; c.cfg.Model().StateBytes() > largeState {
 			cfg = oneBlock(cfg)
@@ -114,6 +114,9 @@ const (
 // end of the process.
 func (c *check) runTrial(ctx context.Context, cfg model.Config) (trial, error) {
 	shape, done := c.meanShape(), make(chan trial, 1)
+	if !isGo(c.cfg) { // which takes minutes on a GPU, and no time in Go
+		c.log.Info("compiling", "programs", cfg.Programs(1))
+	}
 	err := machine.Interruptible(ctx, func() error {
 		t, err := c.newTrial(ctx, cfg, shape)
 		done <- t

@@ -16,7 +16,7 @@ import (
 func TestCheckGivesUpOnSlowSteps(t *testing.T) {
 	cfg, _ := smallRun(t)
 	var out bytes.Buffer
-	c := &check{cfg: cfg, out: &out, log: storagetest.Log(t), budget: time.Nanosecond, smi: machine.NvidiaSMI}
+	c := &check{cfg: cfg, out: &out, log: storagetest.Log(t), budget: time.Nanosecond, smi: machine.NvidiaSMI, host: machine.HostMemory}
 	if err := c.run(t.Context()); err != nil || !strings.Contains(out.String(), "no step ended within 1ns") || strings.Contains(out.String(), "pretraining ") {
 		t.Errorf("returned %v\n%s", err, &out)
 	}

@@ -103,8 +103,19 @@ func (a *Attempt) observe(phase string, step int64) {
 	}
 }
 
+// KilledOf counts the attempts that were killed and followed by another.
+func KilledOf(attempts []Attempt) (n int) {
+	for _, a := range attempts {
+		if a.How == Killed {
+			n++
+		}
+	}
+	return n
+}
+
 // Lost counts the updates that the attempts, in the order in which they began, computed and did not
-// commit. Attempts may overlap, as when a machine that was given up for lost comes back.
+// commit. Attempts may overlap, as when a machine that was given up for lost comes back. It is a
+// lower bound if one was killed: what that one computed after its last lines is not on record.
 func Lost(attempts []Attempt) (updates int64) {
 	for i, a := range attempts {
 		committed := a.last.Step

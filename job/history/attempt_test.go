@@ -52,8 +52,8 @@ func TestAttemptsAndLostUpdatesAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if attempts, lost := len(r.Attempts), r.Lost(); attempts != 5 || lost != 20+0+20+5 {
-		t.Errorf("%d attempts and %d lost updates, want 5 and 45", attempts, lost)
+	if attempts, lost, killed := len(r.Attempts), r.Lost(), r.Killed(); attempts != 5 || lost != 20+0+20+5 || killed != 2 {
+		t.Errorf("%d attempts, %d killed and %d lost updates, want 5, 2 and 45", attempts, killed, lost)
 	}
 }
 
@@ -228,5 +228,34 @@ func TestUpdatesCountForTheAttemptThatComputedThem(t *testing.T) {
 	}
 	if lost := r.Lost(); lost != 1 {
 		t.Errorf("%d updates lost, want the one of the attempt that was overtaken", lost)
+	}
+}
+
+// TestStateNamesHowTheNewestAttemptEnded: stopped, at work, or without an end on record, which is
+// either.
+func TestStateNamesHowTheNewestAttemptEnded(t *testing.T) {
+	f := historytest.New(t)
+	lines := func(run string, more ...record.Attempt) {
+		f.PutRecord("runs/"+run+"/run.json", historytest.Record("L200", 0))
+		all := append([]record.Attempt{{Time: minute(0), Phase: pretraining}}, more...)
+		historytest.PutLines(f, "runs/"+run+"/metrics/attempt-a-1-000001.jsonl", all...)
+		historytest.PutLines(f, "runs/"+run+"/metrics/steps-a-1-000001.jsonl", record.Step{Phase: pretraining, Step: 20, Epoch: 1.25})
+	}
+	lines("stopped", record.Attempt{Time: minute(1), Phase: pretraining, Step: 20, How: record.Stopped})
+	lines("killed")
+	f.PutRecord("runs/begun/run.json", historytest.Record("L200", 0))
+	for name, want := range map[string]string{
+		"stopped": "stopped, epoch 1.2 of 200", "killed": "at work or killed, epoch 1.2 of 200", "begun": "begun",
+	} {
+		r, err := Read(t.Context(), f.Open(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.State(); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if now := r.With(Current{}).State(); name == "killed" && now != "at work, epoch 1.2 of 200" {
+			t.Errorf("as the run itself sees it: %q", now)
+		}
 	}
 }

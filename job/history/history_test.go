@@ -56,7 +56,7 @@ func TestReadAllReadsWhatCanBeRead(t *testing.T) {
 	if d := cmp.Diff([]float64{1, 2, 4}, losses); d != "" {
 		t.Error("of lines with one step the newest attempt's must count:", d)
 	}
-	if len(open.Probe) != 1 || open.State() != "in the probe" {
+	if len(open.Probe) != 1 || open.State() != "at work or killed, in the probe" {
 		t.Errorf("%d lines of the probe, state %q", len(open.Probe), open.State())
 	}
 	var how []string

@@ -24,7 +24,10 @@ type Run struct {
 	Evals    []record.Eval          // by step
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // in the order in which they began
+	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
+
+	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // read reads the run in a folder.
@@ -64,6 +67,9 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if err := r.readPictures(ctx, f); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -136,13 +142,16 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 	return nil
 }
 
+// Scored reports whether the run has finished and its teacher was probed.
+func (r *Run) Scored() bool { return r.Result != nil && r.Result.Metrics.Scored() }
+
 // Depths are the collected depths.
 func (r *Run) Depths() []int {
 	if len(r.Health) > 0 {
 		return r.Health[len(r.Health)-1].Depths
 	}
 	var depths []int
-	if r.Result != nil {
+	if r.Scored() {
 		for _, d := range r.Result.Metrics.Depths {
 			depths = append(depths, d.Depth)
 		}
@@ -165,14 +174,22 @@ func (r *Run) Table() [][]*float64 {
 	return nil
 }
 
-// State says in a few words how far the run is.
+// State says in a few words whether the run has finished, and else how its newest attempt ended, if
+// it has, and how far the run is.
 func (r *Run) State() string {
-	if r.Result != nil {
-		return "finished"
-	}
-	if r.Damaged {
+	switch {
+	case r.Result != nil:
+		return finished
+	case r.Damaged:
 		return "finished, unreadable"
+	case len(r.Attempts) == 0:
+		return r.reached()
 	}
+	return r.Attempts[len(r.Attempts)-1].How + ", " + r.reached()
+}
+
+// reached says how far a run is that has not finished.
+func (r *Run) reached() string {
 	if n := len(r.Attempts); len(r.Probe) > 0 || n > 0 && r.Attempts[n-1].Phase == record.Probing {
 		return "in the probe"
 	}
@@ -219,10 +236,24 @@ func (r *Run) DataWait() *float64 {
 	return &percent
 }
 
-// Lost counts the updates that were computed and not committed, as far as the lines tell.
+// Lost counts the updates that were computed and not committed, as far as the lines tell: at least
+// so many if an attempt was killed.
 func (r *Run) Lost() int64 {
 	if r.Result != nil {
 		return r.Result.Stats.UpdatesLost
 	}
 	return Lost(r.Attempts)
+}
+
+// Killed counts the attempts that wrote no end. Of what they computed, Lost knows only what their
+// lines tell.
+func (r *Run) Killed() int { return KilledOf(r.Attempts) }
+
+// Judge is a sentence on a finished run whose teacher does not beat its untrained self by all
+// measures; empty for any other: see record.Metrics.
+func (r *Run) Judge() string {
+	if r.Result == nil {
+		return ""
+	}
+	return r.Result.Metrics.Judge(r.Result.Data.ValidationSamples)
 }

@@ -34,15 +34,32 @@ func (r Recipe) Setting(name string) string {
 	if json.Unmarshal(raw, &numbers) == nil {
 		words := make([]string, len(numbers))
 		for i, n := range numbers {
-			words[i] = strconv.FormatFloat(n, 'g', -1, 64)
+			words[i] = asTyped(n)
 		}
 		return strings.Join(words, ",")
+	}
+	var number float64
+	if json.Unmarshal(raw, &number) == nil {
+		if !bytes.ContainsAny(raw, ".eE") {
+			return string(raw) // a whole number, which may have more digits than a float64
+		}
+		return asTyped(number)
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, raw) != nil {
 		return string(raw)
 	}
 	return compact.String()
+}
+
+// asTyped writes a number with the 15 digits at most that a float64 holds of any number as it was
+// typed. What lies behind them is the rounding of arithmetic: three times 0.1 is 0.3.
+func asTyped(v float64) string {
+	short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 15, 64), 64)
+	if err != nil {
+		return strconv.FormatFloat(v, 'g', -1, 64) // it is at the end of the range
+	}
+	return strconv.FormatFloat(short, 'g', -1, 64)
 }
 
 // Setting is a setting of the run: see Recipe.Setting.

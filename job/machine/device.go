@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/cijepa/cijepa/job/settings"
@@ -20,8 +21,12 @@ func (e *DeviceError) Error() string { return e.Err.Error() }
 // Unwrap returns the error of the backend.
 func (e *DeviceError) Unwrap() error { return e.Err }
 
-// OpenDevice opens the device. A backend that this program does not know is an *settings.Error, any
-// other failure a *DeviceError. Compiled programs go to programs, unless it is nil.
+// PluginSource says how to come by a plugin.
+const PluginSource = "for NVIDIA cards, in a checkout, pip install --no-deps --target DIR $(sed 's/ .*//' .image/cuda/*.txt) makes " +
+	"DIR/jax_plugins/xla_cuda13/xla_cuda_plugin.so"
+
+// OpenDevice opens the device. A backend that this program does not know, and a plugin that is not there,
+// is a *settings.Error, any other failure a *DeviceError. Compiled programs go to programs, unless it is nil.
 func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*model.Device, error) {
 	options := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
 	if programs != nil { // a nil pointer would be an interface that is not nil
@@ -33,7 +38,11 @@ func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*m
 	case err == nil:
 		return device, nil
 	case errors.As(err, &field):
-		return nil, settings.NewError("Backend", c.Backend, field.Want)
+		want := field.Want
+		if errors.Is(err, fs.ErrNotExist) {
+			want += "; " + PluginSource
+		}
+		return nil, settings.NewError("Backend", c.Backend, want)
 	}
 	return nil, fmt.Errorf("%s: %w", settings.Variable("Backend"), &DeviceError{err})
 }

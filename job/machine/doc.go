@@ -8,6 +8,7 @@
 //	cache.go         the shard cache on the local disk
 //	device.go        the device, and errors of it
 //	card.go          the GPU, as nvidia-smi describes it
+//	memory.go        the memory of the host
 //	microbatch.go    the largest micro-batch that fits into the device's memory
 //	programstore.go  compiled programs, on this machine and with the run
 //	prefetch.go      batches copied to the device ahead of their steps

@@ -48,12 +48,13 @@ func ChooseMicroBatch(ctx context.Context, device *model.Device, cfg settings.Co
 		if !all {
 			shapes = shapes[:1]
 		}
+		tried := log.With("batch", cfg.Batch, "micro_batch", cfg.ImagesPerPass(), "memory", memory.Limit)
+		tried.Info("compiling", "programs", cfg.Model().Programs(len(shapes)))
 		var plan model.Plan
 		err = Interruptible(ctx, func() (err error) {
 			plan, err = model.Try(device, cfg.Model(), shapes...)
 			return err
 		})
-		tried := log.With("batch", cfg.Batch, "micro_batch", cfg.ImagesPerPass(), "memory", memory.Limit)
 		last := i == len(candidates)-1
 		switch {
 		case err == nil && (last || plan.Roomy() <= memory.Limit):

@@ -11,7 +11,10 @@ type Series[L, V any] struct {
 	Of    func(line L) V
 	Probe bool // lines of the probe have it too
 
-	Tag string // in TensorBoard, followed by /depth_DD if it is by depth; empty: not shown
+	// Tag is the name in TensorBoard, followed by /depth_DD if it is by depth; empty: not shown.
+	// TensorBoard groups tags by their first word and sorts the groups: what says how the run learns
+	// comes first, and how the machine does last.
+	Tag string
 
 	// Metric is the name in Prometheus after cijepa_; empty: not exported. A gauge that the probe
 	// has too is labelled by phase. A counter is of the whole run and taken of the lines of
@@ -63,33 +66,33 @@ const depthNote = "A line for each depth; the deepest is the strongest."
 var StepSeries = []Series[Step, *float64]{
 	{Field: "epoch", Of: func(s Step) *float64 { return &s.Epoch }, Probe: true,
 		Metric: "epoch", Help: "Epochs of the phase that are done."},
-	{Field: "loss", Of: func(s Step) *float64 { return s.Loss }, Probe: true, Tag: "loss",
+	{Field: "loss", Of: func(s Step) *float64 { return s.Loss }, Probe: true, Tag: "1_train/loss",
 		Metric: "loss", Help: "Loss of the update at the newest line.",
 		Title: "Loss", ProbeTitle: "Loss of the linear probe", Unit: "loss", File: "loss",
 		Note: "Its target moves: a lower loss is no better run."},
-	{Field: "lr", Of: func(s Step) *float64 { return &s.LR }, Probe: true, Tag: "learning_rate",
+	{Field: "lr", Of: func(s Step) *float64 { return &s.LR }, Probe: true, Tag: "1_train/learning_rate",
 		Metric: "learning_rate", Help: "Learning rate.",
 		Title: "Learning rate", Unit: "lr", FromZero: true},
 	{Field: "images_per_second", Of: func(s Step) *float64 { return &s.ImagesPerSecond }, Probe: true,
-		Tag: "images_per_second", Metric: "images_per_second",
+		Tag: "z_ops/images_per_second", Metric: "images_per_second",
 		Help:  "Images of updates a second, since the line before.",
 		Title: "Throughput", Unit: "images/s", FromZero: true, File: "throughput"},
 	{Field: "data_wait", Of: func(s Step) *float64 { return &s.DataWait }, Probe: true, Scale: Ratio,
-		Tag: "data_wait", Metric: "data_wait_ratio",
+		Tag: "z_ops/data_wait", Metric: "data_wait_ratio",
 		Help:  "Share of the time that updates waited for images, since the line before.",
 		Title: "Waiting for images", Unit: "% of the time", FromZero: true},
-	{Field: "mfu", Of: func(s Step) *float64 { return s.MFU }, Scale: Ratio, Tag: "mfu",
+	{Field: "mfu", Of: func(s Step) *float64 { return s.MFU }, Scale: Ratio, Tag: "z_ops/mfu",
 		Metric: "mfu_ratio", Help: "Share of the device's peak that the model's operations take, since the line before.",
 		Title: "Model FLOPs utilisation", Unit: "% of the peak", FromZero: true},
-	{Field: "device_memory_bytes", Of: func(s Step) *float64 { return s.DeviceMemory }, Probe: true, Tag: "device_memory_bytes",
+	{Field: "device_memory_bytes", Of: func(s Step) *float64 { return s.DeviceMemory }, Probe: true, Tag: "z_ops/device_memory_bytes",
 		Metric: "device_memory_peak_bytes", Help: "Most memory of the device that this process has held."},
-	{Field: "cost", Of: func(s Step) *float64 { return s.Cost }, Probe: true, Tag: "cost",
+	{Field: "cost", Of: func(s Step) *float64 { return s.Cost }, Probe: true, Tag: "z_ops/cost",
 		Metric: "cost", Help: "What the machines of the run have cost so far, in the currency of CIJEPA_PRICE_PER_HOUR."},
-	{Field: "bad_samples", Of: func(s Step) *float64 { return count(s.Bad) }, Probe: true, Tag: "bad_samples",
+	{Field: "bad_samples", Of: func(s Step) *float64 { return count(s.Bad) }, Probe: true, Tag: "z_ops/bad_samples",
 		Metric: "bad_samples_total", Help: "Images that could not be decoded.", Counter: true},
-	{Field: "ema_momentum", Of: func(s Step) *float64 { return &s.EMAMomentum }, Tag: "ema_momentum",
+	{Field: "ema_momentum", Of: func(s Step) *float64 { return &s.EMAMomentum }, Tag: "1_train/ema_momentum",
 		Metric: "ema_momentum", Help: "EMA momentum of the teacher."},
-	{Field: "skipped_updates", Of: func(s Step) *float64 { return count(s.Skipped) }, Tag: "skipped_updates",
+	{Field: "skipped_updates", Of: func(s Step) *float64 { return count(s.Skipped) }, Tag: "z_ops/skipped_updates",
 		Metric: "skipped_updates_total", Help: "Updates of the run whose gradient was not finite.", Counter: true},
 }
 
@@ -111,12 +114,12 @@ var HealthSeries = []Series[Health, []*float64]{
 // EvalSeries are the numbers of an Eval. One chart of a run shows them together.
 var EvalSeries = []Series[Eval, *float64]{
 	{Field: "probe_top1", Of: func(e Eval) *float64 { return &e.ProbeTop1 }, Scale: Percent,
-		Tag: "eval/probe_top1", Metric: "eval_probe_top1_ratio",
+		Tag: "2_eval/probe_top1", Metric: "eval_probe_top1_ratio",
 		Help:  "Share of held-out images that the online probe gets right.",
 		Title: "Online probe", Note: "Of the teacher's deepest features, on held-out images.",
 		Unit: "top-1, %", Line: "probe", File: "eval"},
 	{Field: "knn_top1", Of: func(e Eval) *float64 { return e.KNNTop1 }, Scale: Percent,
-		Tag: "eval/knn_top1", Metric: "eval_knn_top1_ratio",
+		Tag: "2_eval/knn_top1", Metric: "eval_knn_top1_ratio",
 		Help: "Share of held-out images that the online kNN gets right.",
 		Unit: "top-1, %", Line: "kNN"},
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // Row is one of the post's runs with ours beside it.
@@ -35,7 +36,7 @@ func (r *Report) Rows() []Row {
 		var same, other []*history.Run
 		var why []string
 		for _, run := range r.Runs {
-			if run.Result == nil || run.Preset != reference.Preset {
+			if !run.Scored() || run.Preset != reference.Preset {
 				continue
 			}
 			changes := changesFrom(reference, run)
@@ -79,6 +80,12 @@ func (r *Report) PostRows() []Row {
 	return r.Rows()
 }
 
+// InPostsTable says whether one of our runs can stand in the post's table: it has the post's recipe
+// and data.
+func (r *Report) InPostsTable() bool {
+	return slices.ContainsFunc(r.PostRows(), func(row Row) bool { return row.Difference != nil })
+}
+
 // The settings that may differ between runs of one recipe: those that change the last bits of a
 // run, by the memory of the device that it began on, and those that the post does not name.
 var (
@@ -101,7 +108,7 @@ func changesFrom(reference Reference, run *history.Run) (changes []string) {
 		}
 		_, has := run.Record.Recipe[name]
 		if ours, theirs := run.Setting(name), reference.Recipe.Setting(name); has && ours != theirs {
-			changes = append(changes, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], name), ours, theirs))
+			changes = append(changes, fmt.Sprintf("%s %s instead of %s", cmp.Or(postsNames[name], record.Variable(name)), ours, theirs))
 		}
 	}
 	if run.Result.PostTop1 == nil {
@@ -137,7 +144,7 @@ func (row *Row) compare(runs []*history.Run) {
 	var more []string
 	for _, d := range settingDifferences(runs) {
 		if d.Setting != "Seed" && !slices.Contains(lastBits, d.Setting) {
-			more = append(more, d.Setting)
+			more = append(more, record.Variable(d.Setting))
 		}
 	}
 	if len(more) > 0 {
@@ -157,7 +164,8 @@ func binomialError(percent, images float64) float64 {
 	return 100 * math.Sqrt(share*(1-share)/images)
 }
 
-// Difference is a setting in which runs differ, with the value of each run.
+// Difference is a setting in which runs differ, by its environment variable, with the value of each
+// run.
 type Difference struct {
 	Setting string
 	Values  []string
@@ -167,6 +175,9 @@ type Difference struct {
 // the data and the program.
 func (r *Report) Differences() []Difference {
 	all := settingDifferences(r.Runs)
+	for i := range all {
+		all[i].Setting = record.Variable(all[i].Setting)
+	}
 	all = appendDifference(all, "Data, sha256", r.Runs, func(run *history.Run) string {
 		return prefix(run.Record.Fingerprint, 12)
 	})

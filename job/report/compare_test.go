@@ -78,17 +78,17 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 		t.Errorf("the mean of %d runs is %g, want 70 of 3", row.Runs, *row.Mean)
 	}
 	for _, want := range []string{
-		"Left out: 3 with ", "epochs 3 instead of 200", "CropScale 0.5,1 instead of 0.3,1", "other data",
-		"The runs differ in more than their seed: PeakLR.",
+		"Left out: 3 with ", "epochs 3 instead of 200", "CIJEPA_CROP_SCALE 0.5,1 instead of 0.3,1", "other data",
+		"The runs differ in more than their seed: CIJEPA_PEAK_LR.",
 	} {
 		if !strings.Contains(row.Verdict, want) {
 			t.Errorf("%q lacks %q", row.Verdict, want)
 		}
 	}
 	want := []string{ // nothing is said of runs on other data
-		"R-A05-B08-s0 is 0.00 ± 1.36 points above hot: within noise.",
-		"R-A05-B08-s0 is 50.00 ± 1.32 points above narrow: more than noise.",
-		"R-A05-B08-s0 is 40.00 ± 1.36 points above short: more than noise.",
+		"R-A05-B08 is 0.00 ± 1.36 points above hot: within noise.",
+		"R-A05-B08 is 50.00 ± 1.32 points above narrow: more than noise.",
+		"R-A05-B08 is 40.00 ± 1.36 points above short: more than noise.",
 	}
 	if d := cmp.Diff(want, r.Contrasts()); d != "" {
 		t.Error(d)
@@ -104,7 +104,7 @@ func TestDifferencesAreTheSettingsThatDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]Difference{{"Seed", []string{"0", "7"}}}, r.Differences()); d != "" {
+	if d := cmp.Diff([]Difference{{"CIJEPA_SEED", []string{"0", "7"}}}, r.Differences()); d != "" {
 		t.Error(d)
 	}
 }

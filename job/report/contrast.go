@@ -4,23 +4,23 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/cijepa/cijepa/job/history"
 )
 
-// recipe is finished runs that differ in nothing but their seed and what changes their last bits.
+// recipe is runs that differ in nothing but their seed and what changes their last bits.
 type recipe struct {
 	name string
 	data string // fingerprint of the data set
 	runs []*history.Run
 }
 
-// top1 is the mean in percent and its standard error. Seeds share their validation images, so more
+// top1 is, of finished runs, the mean in percent and its standard error. Seeds share their validation images, so more
 // seeds do not lessen the error that the choice of images makes.
 func (r recipe) top1() (mean, noise float64) {
 	var tops []float64
@@ -37,21 +37,30 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes sorts the finished runs by recipe and data, in the order of the runs. A recipe is named
-// after its preset, or after its first run if several recipes start from that preset.
+// recipes are the recipes of the runs with scores: see groupByRecipe.
 func (r *Report) recipes() []*recipe {
+	var runs []*history.Run
+	for _, run := range r.Runs {
+		if run.Scored() {
+			runs = append(runs, run)
+		}
+	}
+	return groupByRecipe(runs)
+}
+
+// groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after its
+// preset, or after its first run, without the seed, if several recipes start from that preset.
+func groupByRecipe(runs []*history.Run) []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
-	for _, run := range r.Runs {
-		if run.Result == nil {
-			continue
+	for _, run := range runs {
+		settings := map[string]string{}
+		for name := range run.Record.Recipe {
+			if name != "Seed" && !slices.Contains(lastBits, name) {
+				settings[name] = run.Setting(name)
+			}
 		}
-		settings := maps.Clone(run.Record.Recipe)
-		delete(settings, "Seed")
-		for _, name := range lastBits {
-			delete(settings, name)
-		}
-		text, _ := json.Marshal(settings) // it was JSON before
+		text, _ := json.Marshal(settings) // texts only
 		key := run.Record.Fingerprint + string(text)
 		if byKey[key] == nil {
 			byKey[key] = &recipe{data: run.Record.Fingerprint}
@@ -60,13 +69,27 @@ func (r *Report) recipes() []*recipe {
 		}
 		byKey[key].runs = append(byKey[key].runs, run)
 	}
+	bases := map[string]int{}
+	for _, of := range all {
+		bases[withoutSeed(of.runs[0])]++
+	}
 	for _, of := range all {
 		first := of.runs[0]
-		if of.name = first.Preset; ofPreset[first.Preset] > 1 {
+		switch base := withoutSeed(first); {
+		case ofPreset[first.Preset] == 1:
+			of.name = first.Preset
+		case bases[base] == 1:
+			of.name = base
+		default:
 			of.name = first.Name
 		}
 	}
 	return all
+}
+
+// withoutSeed is the name of a run without its seed at the end, as in NAME-s0.
+func withoutSeed(run *history.Run) string {
+	return strings.TrimSuffix(run.Name, "-s"+run.Setting("Seed"))
 }
 
 // Contrasts compares, on each data set, the best recipe with every other one: whether the gap is

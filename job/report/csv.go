@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // columns are those of runs.csv, before the settings.
@@ -17,11 +18,13 @@ var columns = []struct {
 	{"run", func(r *history.Run) string { return r.Name }},
 	{"preset", func(r *history.Run) string { return r.Preset }},
 	{"state", (*history.Run).State},
-	{"top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
-	{"top1_standard_error", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
-	{"top5", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
-	{"untrained_top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
+	{"top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
+	{"top1_standard_error", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
+	{"top5", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
+	{"untrained_top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
 	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
+	{"untrained_knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.UntrainedKNN) })},
+	{"verdict", (*history.Run).Judge},
 	{"post_top1", ofResult(func(r *history.Run) string { return number(r.Result.PostTop1) })},
 	{"updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Updates) })},
 	{"images_per_second", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ImagesPerSecond) })},
@@ -34,6 +37,7 @@ var columns = []struct {
 	{"cost", ofResult(func(r *history.Run) string { return number(r.Result.Stats.Cost) })},
 	{"attempts", func(r *history.Run) string { return strconv.Itoa(len(r.Attempts)) }},
 	{"updates_lost", func(r *history.Run) string { return whole(r.Lost()) }},
+	{"killed_attempts", func(r *history.Run) string { return strconv.Itoa(r.Killed()) }},
 	{"skipped_updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Skipped) })},
 	{"bad_samples", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.BadSamples) })},
 	{"alarms", func(r *history.Run) string { return strconv.Itoa(len(r.Alarms)) }},
@@ -54,6 +58,16 @@ func ofResult(value func(*history.Run) string) func(*history.Run) string {
 	}
 }
 
+// ofScores leaves a column empty for a run without scores.
+func ofScores(value func(*history.Run) string) func(*history.Run) string {
+	return func(r *history.Run) string {
+		if !r.Scored() {
+			return ""
+		}
+		return value(r)
+	}
+}
+
 func whole(n int64) string { return strconv.FormatInt(n, 10) }
 
 // number writes a value with all its digits; nil is empty.
@@ -64,14 +78,18 @@ func number(v *float64) string {
 	return strconv.FormatFloat(*v, 'g', -1, 64)
 }
 
-// writeCSV writes a line for each run, with every setting, for other programs.
+// writeCSV writes a line for each run, with every setting under its environment variable, for other
+// programs.
 func (r *Report) writeCSV(w io.Writer) error {
 	settings := settingNames(r.Runs)
 	var head []string
 	for _, c := range columns {
 		head = append(head, c.name)
 	}
-	lines := [][]string{append(head, settings...)}
+	for _, name := range settings {
+		head = append(head, record.Variable(name))
+	}
+	lines := [][]string{head}
 	for _, run := range r.Runs {
 		var line []string
 		for _, c := range columns {

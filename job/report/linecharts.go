@@ -35,38 +35,40 @@ func (r *Report) comparisons() []fileChart {
 }
 
 const (
-	maxNames   = 14 // of lines in a chart of several runs; beyond, a name is written once for each preset
-	seedDashes = 3  // that the runs of one preset take in turn; presets beyond the colours take the others
+	maxNames   = 14 // of lines in a chart of several runs; beyond, a name is written once for each recipe
+	seedDashes = 3  // that the runs of one recipe take in turn; recipes beyond the colours take the others
 )
 
-// compare adds a line for each run to a chart: a colour for each preset, and dashes for its seeds.
+// compare adds a line for each run to a chart: a colour for each recipe, whatever its seed, and
+// dashes for the seeds.
 func (r *Report) compare(c chart.Chart, points func(*history.Run) []chart.Point) chart.Chart {
 	c.Wide = true
-	presets, drawn := map[string]int{}, 0
-	for _, run := range r.Runs {
-		if _, known := presets[run.Preset]; !known {
-			presets[run.Preset] = len(presets)
-		}
-		if len(points(run)) > 0 {
-			drawn++
+	lines := map[*history.Run]chart.Line{}
+	drawn := 0
+	for i, recipe := range groupByRecipe(r.Runs) {
+		for seed, run := range recipe.runs {
+			l := chart.Line{Name: recipe.name, Points: points(run)}
+			l.Colour, l.Dash = i%chart.Colours, i/chart.Colours*seedDashes+seed%seedDashes
+			lines[run] = l
+			if len(l.Points) > 0 {
+				drawn++
+			}
 		}
 	}
 	c.Dense = drawn > maxNames
-	seeds, named := map[string]int{}, map[string]bool{}
+	named := map[string]bool{}
 	for _, run := range r.Runs {
-		line := chart.Line{Name: run.Name, Points: points(run)}
-		preset, seed := presets[run.Preset], seeds[run.Preset]
-		if seeds[run.Preset]++; len(line.Points) == 0 {
+		l := lines[run]
+		switch {
+		case len(l.Points) == 0:
 			continue
+		case !c.Dense:
+			l.Name = run.Name
+		case named[l.Name]:
+			l.Name = ""
 		}
-		line.Colour, line.Dash = preset%chart.Colours, preset/chart.Colours*seedDashes+seed%seedDashes
-		if c.Dense {
-			if line.Name = run.Preset; named[run.Preset] {
-				line.Name = ""
-			}
-			named[run.Preset] = true
-		}
-		c.Lines = append(c.Lines, line)
+		named[l.Name] = true
+		c.Lines = append(c.Lines, l)
 	}
 	return c
 }
@@ -169,7 +171,7 @@ func profilePoints(run *history.Run) []chart.Point {
 }
 
 func depthPoints(run *history.Run, of func(record.DepthMetrics) float64) []chart.Point {
-	if run.Result == nil {
+	if !run.Scored() {
 		return nil
 	}
 	d := run.Result.Metrics.Depths

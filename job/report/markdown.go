@@ -12,8 +12,8 @@ import (
 // writeMarkdown writes the tables as text, with the pictures that lie beside it.
 func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# cI-JEPA runs\n\n%s, %s UTC: %d runs, %d finished, %d alarms.\n",
-		escaped(r.Bucket), r.Read.Format("2006-01-02 15:04"), len(r.Runs), r.Finished(), r.Alarms())
+	fmt.Fprintf(&b, "# cI-JEPA runs\n\n%s, %s UTC: %s, %d finished, %s.\n", escaped(r.Bucket), r.Read.Format("2006-01-02 15:04"),
+		plural(len(r.Runs), "run", "runs"), r.Finished(), plural(r.Alarms(), "alarm", "alarms"))
 	if r.Problems() > 0 {
 		b.WriteString("\n")
 	}
@@ -26,18 +26,19 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 	}
 
+	r.writeAnswers(&b)
 	b.WriteString("\n## All runs\n\n")
-	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %",
+	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %", "untrained kNN, %",
 		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
 	for _, run := range r.Runs {
-		var top1, standardError, top5, untrained, knn *float64
-		if run.Result != nil {
+		var top1, standardError, top5, untrained, knn, untrainedKNN *float64
+		if run.Scored() {
 			m := &run.Result.Metrics
-			top1, standardError, top5, untrained, knn = &m.Top1, &m.StandardError, &m.Top5, &m.UntrainedTop1, m.KNNTop1
+			top1, standardError, top5, untrained, knn, untrainedKNN = &m.Top1, &m.StandardError, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
 		}
 		writeRow(&b, run.Name, run.Preset, run.Setting("Seed"), run.State(), plusMinus(top1, standardError),
-			fixed(top5, 2), fixed(untrained, 2), fixed(knn, 2), fixed(run.ImagesPerSecond(), 0), fixed(run.DataWait(), 1),
-			strconv.Itoa(len(run.Attempts)), strconv.FormatInt(run.Lost(), 10), strconv.Itoa(len(run.Alarms)))
+			fixed(top5, 2), fixed(untrained, 2), fixed(knn, 2), fixed(untrainedKNN, 2), fixed(run.ImagesPerSecond(), 0), fixed(run.DataWait(), 1),
+			strconv.Itoa(len(run.Attempts)), lost(run), strconv.Itoa(len(run.Alarms)))
 	}
 
 	if differences := r.Differences(); len(differences) > 0 && len(r.Runs) > 1 {
@@ -60,7 +61,9 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		r.writeSeeds(&b)
 	}
 	r.writeTransfer(&b)
-	r.writePost(&b)
+	if r.InPostsTable() {
+		r.writePost(&b)
+	}
 
 	if r.Alarms() > 0 {
 		b.WriteString("\n## Alarms\n\n")
@@ -87,23 +90,36 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	for _, i := range images {
 		fmt.Fprintf(&b, "![%s](%s)\n\n", escaped(i.alt), i.name)
 	}
+	if !r.InPostsTable() {
+		r.writePost(&b)
+	}
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
 }
 
-// writeSeeds writes the recipes that several seeds have run, and how recipes compare.
+// writeAnswers writes what the runs say in short, and how recipes compare.
+func (r *Report) writeAnswers(b *strings.Builder) {
+	for _, a := range r.Answers() {
+		b.WriteString("\n" + escaped(strings.Join(a.Sentences(), " ")) + "\n")
+	}
+	if sentences := r.Contrasts(); len(sentences) > 0 {
+		b.WriteString("\n")
+		for _, sentence := range sentences {
+			b.WriteString("- " + escaped(sentence) + "\n")
+		}
+	}
+	if sentence := r.WithoutResult(); sentence != "" {
+		b.WriteString("\n" + escaped(sentence) + "\n")
+	}
+}
+
+// writeSeeds writes the recipes that several seeds have run.
 func (r *Report) writeSeeds(b *strings.Builder) {
 	if seeds := r.Seeds(); len(seeds) > 0 {
 		b.WriteString("\n## Runs that differ by their seed alone\n\n")
 		writeHead(b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
 		for _, s := range seeds {
 			writeRow(b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
-		}
-	}
-	if sentences := r.Contrasts(); len(sentences) > 0 {
-		b.WriteString("\n")
-		for _, sentence := range sentences {
-			b.WriteString("- " + escaped(sentence) + "\n")
 		}
 	}
 }

@@ -64,6 +64,7 @@ activate(document);
 // The page shows one run at a time: the chosen one, which is part of the address.
 const chooser = document.getElementById("run");
 const runs = [...document.querySelectorAll("section.run")];
+const first = runs.find((s) => !s.hidden);
 function show(name) {
   for (const section of runs) section.hidden = section.dataset.run !== name;
   chooser.value = name;
@@ -72,7 +73,7 @@ if (chooser) {
   const fromAddress = () => {
     const name = decodeURIComponent(location.hash.slice(1));
     const known = runs.some((s) => s.dataset.run === name);
-    show(known ? name : runs[0].dataset.run);
+    show(known ? name : first.dataset.run);
     return known;
   };
   chooser.addEventListener("change", () => { history.replaceState(null, "", "#" + encodeURIComponent(chooser.value)); show(chooser.value); });

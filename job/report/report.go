@@ -2,16 +2,17 @@
 // programs, and as pictures. It knows a run as package history reads it, and draws with package
 // chart.
 //
-//	report.go      the runs and the post's runs
+//	report.go      the runs, the post's runs, and the command that hands a teacher on
+//	answer.go      the best run, and what it has gained over its untrained self
 //	compare.go     our runs against the post's, and the settings in which runs differ
 //	contrast.go    our recipes against each other
 //	seeds.go       recipes with several seeds
 //	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
-//	timeline.go    the attempts of a run over time
-//	progress.go    how far a run in progress is
-//	handon.go      the command that hands a teacher on
+//	timeline.go    the attempts of a run over time, and how far one in progress is
+//	listing.go     the table of runs for a terminal
+//	pictures.go    what teachers make of validation images: pictures.html.tmpl, pictures.css
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs
@@ -21,7 +22,9 @@ package report
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/history"
@@ -109,4 +112,20 @@ func (r *Report) Alarms() int {
 		n += len(run.Alarms)
 	}
 	return n
+}
+
+// plainName matches names that a shell takes as they are, as every run's is.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// HandOn is the command that puts the teacher of a finished run on the Hugging Face hub; empty for
+// any other run, and for a folder whose name no run has.
+func (r *Report) HandOn(run *history.Run) string {
+	if run.Result == nil || !plainName.MatchString(run.Name) {
+		return ""
+	}
+	command := "cijepa export runs/" + run.Name + " && hf upload OWNER/NAME " + run.Name
+	if r.Bucket != "" {
+		command = "CIJEPA_BUCKET='" + strings.ReplaceAll(r.Bucket, "'", `'\''`) + "' " + command
+	}
+	return command
 }

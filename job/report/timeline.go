@@ -72,6 +72,14 @@ func (t *timeline) Alt() string {
 	return fmt.Sprintf("Attempts over %s: %s.", duration(t.End.Sub(t.Begin)), strings.Join(words, ", "))
 }
 
+// lost writes how many updates a run has lost, as far as that is known.
+func lost(run *history.Run) string {
+	if run.Killed() > 0 {
+		return fmt.Sprintf("≥ %d", run.Lost())
+	}
+	return fmt.Sprint(run.Lost())
+}
+
 // duration writes a time in two units at most.
 func duration(d time.Duration) string {
 	switch {
@@ -81,4 +89,32 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// Progress is how far a run in progress is: the head of its page, which a browser asks for again
+// and again.
+type Progress struct {
+	Doing       string        // what the run does now, in words
+	Done, Total int64         // updates of the phase that it is in; 0: it is in none
+	Remaining   time.Duration // of the phase, at its mean speed so far; 0: not known yet
+	Idle        time.Duration // since the last progress
+}
+
+// RefreshSeconds is the interval at which the page refreshes itself.
+func (Progress) RefreshSeconds() int { return 15 }
+
+// RemainingText is Remaining in words; empty if it is not known.
+func (p Progress) RemainingText() string {
+	if p.Remaining <= 0 {
+		return ""
+	}
+	return duration(p.Remaining)
+}
+
+// IdleText is Idle in words.
+func (p Progress) IdleText() string {
+	if p.Idle < 10*time.Second {
+		return fmt.Sprintf("%.1f s", p.Idle.Seconds())
+	}
+	return duration(p.Idle)
 }

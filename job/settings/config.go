@@ -1,18 +1,19 @@
 // Package settings holds all settings of a run: Config, its defaults and presets, and how it is
 // read from the environment. It is the only package that reads the environment. It opens nothing.
 //
-//	config.go     Recipe and Config, their defaults, and what follows from them
-//	preset.go     the rows of the post's table, and the demonstration
-//	load.go       the environment over defaults and preset
-//	sweep.go      a file of lines of settings, each laid over the environment
-//	validate.go   the range of each setting
-//	error.go      Error: all faults of the settings in one message
-//	setting.go    a field of Config and its variable
-//	teacher.go    the name of a teacher, and the settings of its probe
-//	values.go     the types of settings that Go lacks: depths, weights, ranges, bytes
-//	usage.go      the tables that cijepa config prints
-//	runrecord.go  run.json and result.json against the settings
-//	format.go     numbers, bytes and times in messages
+//	config.go       Recipe and Config, their defaults, and what follows from them
+//	preset.go       the rows of the post's table, and the demonstration
+//	load.go         the environment over defaults and preset
+//	sweep.go        a file of lines of settings, each laid over the environment
+//	validate.go     the range of each setting
+//	error.go        Error: all faults of the settings in one message
+//	setting.go      a field of Config and its variable
+//	teacher.go      the name of a teacher, and the settings of its probe
+//	values.go       the types of settings that Go lacks: depths, weights, ranges, bytes
+//	usage.go        the tables that cijepa config prints; SETTINGS.md holds them
+//	environment.go  settings as the variables that set them
+//	runrecord.go    run.json and result.json against the settings
+//	format.go       numbers, bytes and times in messages
 package settings
 
 import (
@@ -30,7 +31,7 @@ type Recipe struct {
 	Seed uint64 `desc:"Seed of everything random: weights, order, crops, masks, depths, probe."`
 
 	Epochs           int      `desc:"Epochs of pretraining; the last partial batch of each is dropped."`
-	Depths           DepthSet `desc:"The hierarchy D: depths that are sources and targets, such as 1-11 or 0,3,5-7; the last is the deepest."`
+	Depths           DepthSet `desc:"The hierarchy D: depths that are sources and targets, such as 1-11 or 0,3,5-7, counted from 0; the last is the last block, DEPTH-1. Not set: from the preset's first depth to the last block."`
 	AllToLastWeight  Weight   `desc:"Weight alpha of the deepest target in every source row, 0 to 1; - leaves rows uniform."`
 	LastToLastWeight Weight   `desc:"Weight beta of the deepest target in the deepest source row, 0 to 1; - takes ALL_TO_LAST_WEIGHT's."`
 	IntermediateRows int      `desc:"Source depths sampled in a step beside the deepest one."`
@@ -91,8 +92,11 @@ type Config struct {
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
 	EvalEvery    int           `desc:"Epochs between online evaluations: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
+	Log          string        `desc:"Form of the log: text or json; empty: text on a terminal, elsewhere json."`
 	Node         string        `desc:"Name of the machine, for the log and the record of attempts; Kubernetes gives it."`
 	PricePerHour float64       `desc:"What an hour of the machine costs, in any currency: check says what the run will cost, and the run what it has cost; 0: not known."`
+
+	frozen bool // nothing trains the encoder, so that DEPTHS may end before its last block
 }
 
 // Defaults returns the settings of run R-A05-B08 at full size: ViT-B/16 on ImageNet-100.

@@ -7,10 +7,12 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // Prefix begins the name of every setting's environment variable.
-const Prefix = "CIJEPA"
+const Prefix = record.Prefix
 
 // Load reads the environment over the defaults and the preset. It checks every setting and returns
 // all faults in one *Error. The argument preset holds when CIJEPA_PRESET is not set. adjust, if not
@@ -39,6 +41,7 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	if adjust != nil {
 		adjust(&c)
 	}
+	base, preset := c.Recipe, c.Preset
 	known := map[string]bool{}
 	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
 		known[f.variable] = true
@@ -51,8 +54,12 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 			faults.Add(v, "", "not a setting; "+suggestion(v, known))
 		}
 	}
+	c.Preset = preset // as the table writes it
+	if _, set := rawValue(Variable("Depths")); !set && c.Depth != base.Depth {
+		c.Depths = base.Depths.endingAt(c.Depth - 1)
+	}
 	if c.Run == "" {
-		c.Run = fmt.Sprintf("%s-s%d", c.Preset, c.Seed)
+		c.Run = c.defaultRun()
 	}
 	if c.CacheDir == "" {
 		c.CacheDir = defaultCacheDir()
@@ -63,6 +70,9 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	c.validate(faults)
 	return c, faults.OrNil()
 }
+
+// defaultRun is the name of a run that has been given none.
+func (c Config) defaultRun() string { return fmt.Sprintf("%s-s%d", c.Preset, c.Seed) }
 
 // WholeSweep returns the file of the sweep if the environment names one and no line of it, else "".
 func WholeSweep() string {
@@ -104,6 +114,19 @@ func StopDeadline() time.Duration {
 		}
 	}
 	return c.StopDeadline()
+}
+
+// JSONLog says whether the log is to be JSON lines, by CIJEPA_LOG or, where that is not set, by
+// whether the log goes to a terminal. The log is made whether or not the other settings can be
+// read.
+func JSONLog(terminal bool) bool {
+	switch v, _ := rawValue(Variable("Log")); v {
+	case jsonLog:
+		return true
+	case textLog:
+		return false
+	}
+	return !terminal
 }
 
 // rawValue returns the value of an environment variable as it was typed, for messages.

@@ -100,3 +100,36 @@ func TestDefaultCacheIsNoFolderThatOthersCanPrepare(t *testing.T) {
 		}
 	}
 }
+
+// TestDepthsFollowDepth where they are not set: a range keeps its start, and one depth alone stays
+// alone.
+func TestDepthsFollowDepth(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for _, c := range []struct{ preset, depth, want string }{
+		{"R-A05-B08", "24", "1-23"}, {"R-A05-B08", "12", "1-11"}, {"R-A05-B08", "4", "1-3"}, {"R-A05-B08-12", "24", "0-23"},
+		{"L200", "24", "23"}, {"demo", "6", "0-5"}, {"demo", "3", "0-2"},
+	} {
+		t.Setenv("CIJEPA_PRESET", c.preset)
+		t.Setenv("CIJEPA_DEPTH", c.depth)
+		if got, err := Load("", nil); err != nil || got.Depths.String() != c.want {
+			t.Errorf("%s with %s blocks: depths %s, want %s; %v", c.preset, c.depth, got.Depths, c.want, err)
+		}
+	}
+}
+
+// TestLogFormatIsReadByItself: a fault of another setting must be told in the right form.
+func TestLogFormatIsReadByItself(t *testing.T) {
+	t.Setenv("CIJEPA_EPOCHS", "many")
+	for _, c := range []struct {
+		set                string
+		onTerminal, onPipe bool
+	}{{"", false, true}, {"json", true, true}, {"text", false, false}, {"xml", false, true}} {
+		t.Setenv("CIJEPA_LOG", c.set)
+		if a, b := JSONLog(true), JSONLog(false); a != c.onTerminal || b != c.onPipe {
+			t.Errorf("CIJEPA_LOG=%q: JSON on a terminal: %v, elsewhere: %v", c.set, a, b)
+		}
+		if _, err := Load("", nil); strings.Contains(err.Error(), "CIJEPA_LOG=xml: text or json") != (c.set == "xml") {
+			t.Errorf("CIJEPA_LOG=%q: %v", c.set, err)
+		}
+	}
+}

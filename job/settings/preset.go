@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -46,21 +47,46 @@ func (p Preset) Apply(c *Config) {
 // Demo names the preset of the demonstration: the method at sizes that two cores train in minutes.
 const Demo = "demo"
 
-// applyPreset sets the settings of the preset.
+// applyPreset sets the settings of the preset, whose name it takes in any case.
 func (c *Config) applyPreset() error {
-	if c.Preset == Demo {
+	if strings.EqualFold(c.Preset, Demo) {
+		c.Preset = Demo
 		c.demo()
 		return nil
 	}
 	var names []string
 	for _, p := range Presets() {
-		if p.Name == c.Preset {
+		if strings.EqualFold(c.Preset, p.Name) {
+			c.Preset = p.Name
 			p.Apply(c)
 			return nil
 		}
 		names = append(names, p.Name)
 	}
-	return fmt.Errorf("one of %s, or demo", strings.Join(names, ", "))
+	guess := ""
+	if near := Nearest(c.Preset, append(names, Demo), 2); near != "" {
+		guess = "did you mean " + near + "? It is "
+	}
+	return fmt.Errorf("%sone of %s, or %s", guess, strings.Join(names, ", "), Demo)
+}
+
+// CheckUnlabelled returns an *Error with every setting of probe and kNN that is not the preset's: on
+// data without labels it could have no effect. KNN_K=0, which asks for no kNN, is none.
+func (c Config) CheckUnlabelled() error {
+	plain, faults := Defaults(), &Error{}
+	plain.Preset = c.Preset
+	if err := plain.applyPreset(); err != nil {
+		return NewError("Preset", c.Preset, err.Error())
+	}
+	was := fields(reflect.ValueOf(&plain.Recipe).Elem())
+	for i, s := range fields(reflect.ValueOf(&c.Recipe).Elem()) {
+		name := s.field.Name
+		ofLabels := strings.HasPrefix(name, "Probe") || strings.HasPrefix(name, "KNN")
+		if now := fmt.Sprint(s.value); ofLabels && now != fmt.Sprint(was[i].value) && !(name == "KNNK" && c.KNNK == 0) {
+			faults.Add(s.variable, now, fmt.Sprintf("of no use: %s=%s has no labels, so that there is no probe and no kNN; leave it out", Variable("Data"), c.Data))
+		}
+	}
+	return faults.OrNil()
 }
 
 // demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow

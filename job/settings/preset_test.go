@@ -36,3 +36,20 @@ R-A.-B08 1-11 200 - 0.8 0 66.02`
 		}
 	}
 }
+
+// TestPresetsInAnyCase name themselves as the table does, and a misspelt one is guessed.
+func TestPresetsInAnyCase(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	for typed, want := range map[string]string{"r-a05-b08": "R-A05-B08", "l200": "L200", "Demo": "demo", "R-a.-b05": "R-A.-B05"} {
+		t.Setenv("CIJEPA_PRESET", typed)
+		if c, err := Load("", nil); err != nil || c.Preset != want || c.Run != want+"-s0" {
+			t.Errorf("%s: preset %s, run %s, %v", typed, c.Preset, c.Run, err)
+		}
+	}
+	for typed, want := range map[string]string{"R-A5-B08": "did you mean R-A05-B08? It is one of L200, ", "demos": "did you mean demo?", "resnet": "=resnet: one of L200"} {
+		t.Setenv("CIJEPA_PRESET", typed)
+		if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", typed, err)
+		}
+	}
+}

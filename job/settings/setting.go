@@ -2,11 +2,14 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // setting is one field of Config, with the environment variable that sets it.
@@ -25,6 +28,9 @@ func fields(v reflect.Value) []setting {
 		if f.Anonymous {
 			all = append(all, fields(v.Field(i))...)
 			continue
+		}
+		if !f.IsExported() {
+			continue // no setting
 		}
 		all = append(all, setting{f, v.Field(i), Variable(f.Name)})
 	}
@@ -45,31 +51,30 @@ func (s setting) read() error {
 	return nil
 }
 
-// wordStart matches where a new word begins in a Go name.
-var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`)
-
 // Variable returns the environment variable of a field of Config: AllToLastWeight is
 // CIJEPA_ALL_TO_LAST_WEIGHT.
 func Variable(field string) string {
-	if field == "KNNK" {
-		return Prefix + "_KNN_K"
-	}
-	return Prefix + "_" + strings.ToUpper(wordStart.ReplaceAllString(field, "${1}${3}_${2}${4}"))
+	return record.Variable(field)
 }
 
-// suggestion names the known variable that a misspelt one probably means: the one with the least
-// edit distance.
+// suggestion names the known variable that a misspelt one probably means.
 func suggestion(v string, known map[string]bool) string {
-	best, distance := "", len(v)
-	for k := range known {
-		if d := editDistance(v, k); d < distance || d == distance && k < best {
+	if best := Nearest(v, slices.Sorted(maps.Keys(known)), 6); best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "cijepa config lists them"
+}
+
+// Nearest returns the first of the known words with the least edit distance to a misspelt one, case
+// aside; empty if the distance is more than most, or so large that the words share nothing.
+func Nearest(word string, known []string, most int) string {
+	best, distance := "", min(most+1, len(word))
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance {
 			best, distance = k, d
 		}
 	}
-	if distance > 6 {
-		return "cijepa config lists them"
-	}
-	return "did you mean " + best + "?"
+	return best
 }
 
 // editDistance is the Levenshtein distance of two strings: insertions, deletions and replacements.

@@ -69,7 +69,7 @@ func (n TeacherName) Place() string {
 // folder that the probe is kept in, is the teacher's unless it is set. name is that of the probe:
 // the data, and what of it is not the teacher's.
 func LoadProbe(stored func(Config) (RunRecord, error)) (c Config, name string, err error) {
-	c, err = Load("", nil)
+	c, err = Load("", func(c *Config) { c.frozen = true })
 	for _, field := range []string{"Bucket", "Run", "Teacher"} { // other faults may be of settings that the run gives
 		if faults := (*Error)(nil); errors.As(err, &faults) && slices.ContainsFunc(faults.Faults, func(f Fault) bool { return f.Variable == Variable(field) }) {
 			return c, "", err
@@ -87,7 +87,7 @@ func LoadProbe(stored func(Config) (RunRecord, error)) (c Config, name string, e
 		if failed != nil {
 			return c, "", failed
 		}
-		c, err = load("", func(c *Config) { c.Recipe = record.Recipe }) // Load has laid the line of a sweep over the environment
+		c, err = load("", func(c *Config) { c.Recipe, c.frozen = record.Recipe, true }) // Load has laid the line of a sweep over the environment
 		c.Preset, seed = record.Preset, record.Recipe.Seed
 		if !named {
 			c.Run = teacher.Run

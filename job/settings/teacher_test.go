@@ -56,3 +56,24 @@ func TestProbeNames(t *testing.T) {
 		})
 	}
 }
+
+// TestProbeOfAnEncoderWithUntrainedBlocks is no fault: the recipe of a run is taken as it is, and
+// of a file any depths may be probed.
+func TestProbeOfAnEncoderWithUntrainedBlocks(t *testing.T) {
+	t.Setenv("CIJEPA_BUCKET", "mem://")
+	stored := func(Config) (RunRecord, error) {
+		r := RunRecord{Preset: Demo, Recipe: Defaults().Recipe}
+		r.Recipe.Depth = 24
+		return r, nil
+	}
+	t.Setenv("CIJEPA_TEACHER", "runs/x")
+	if c, _, err := LoadProbe(stored); err != nil || c.Depth != 24 || c.Depths.String() != "1-11" {
+		t.Errorf("of a run: %d blocks, depths %s, %v", c.Depth, c.Depths, err)
+	}
+	t.Setenv("CIJEPA_TEACHER", "file:///t.safetensors")
+	t.Setenv("CIJEPA_RUN", "y")
+	t.Setenv("CIJEPA_DEPTHS", "3-7")
+	if c, _, err := LoadProbe(stored); err != nil || c.Depth != 12 || c.Depths.String() != "3-7" {
+		t.Errorf("of a file: %d blocks, depths %s, %v", c.Depth, c.Depths, err)
+	}
+}

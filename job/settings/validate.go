@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/cijepa/cijepa/job/input"
@@ -32,7 +33,7 @@ func (c Config) validate(faults *Error) {
 		"letters, digits, dots, dashes and underscores, 100 at most")
 	want(c.Epochs > 0 && c.Epochs <= maxCount, "Epochs", c.Epochs, "1 to a million")
 	want(c.PeakLR > 0 && c.PeakLR <= 100, "PeakLR", c.PeakLR, "above 0, 100 at most")
-	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, "from 0 to PEAK_LR")
+	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, fmt.Sprintf("from 0 to %s=%g", Variable("PeakLR"), c.PeakLR))
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
 	want(c.EMAMomentum >= 0 && c.EMAMomentum <= 1, "EMAMomentum", c.EMAMomentum, "from 0 to 1")
 	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))
@@ -59,12 +60,22 @@ func (c Config) validate(faults *Error) {
 	want(c.EvalEvery >= 0 && c.EvalEvery <= maxCount, "EvalEvery", c.EvalEvery, "0 to a million")
 	want(c.Listen == "" || isAddress(c.Listen), "Listen", c.Listen,
 		"an address such as :9090 or 127.0.0.1:9090")
+	want(slices.Contains([]string{"", jsonLog, textLog}, c.Log), "Log", c.Log, "text or json")
 	if err := c.Model().Validate(); err != nil {
 		faults.addModel(c, err)
+	} else if last := c.Depths[len(c.Depths)-1]; last < c.Depth-1 && !c.frozen {
+		faults.Add(Variable("Depths"), c.Depths, fmt.Sprintf("must end at %d, the last block: blocks behind the last depth would never be trained; set %s=%s, or %s=%d",
+			c.Depth-1, Variable("Depths"), c.Depths.endingAt(c.Depth-1), Variable("Depth"), last+1))
 	} else if _, err := c.Model().Masker(); err != nil {
 		faults.addModel(c, err)
 	}
 }
+
+// The forms of a log.
+const (
+	jsonLog = "json"
+	textLog = "text"
+)
 
 // isAddress says whether an address is a host or nothing, a colon, and the number of a port.
 func isAddress(address string) bool {

@@ -64,3 +64,22 @@ func TestFaultsSayWhatWouldWork(t *testing.T) {
 		})
 	}
 }
+
+// TestDepthsEndAtTheLastBlock: an encoder with blocks that no loss reaches is refused, with the
+// values that would work.
+func TestDepthsEndAtTheLastBlock(t *testing.T) {
+	for _, c := range []struct{ preset, depth, depths, says string }{
+		{"demo", "6", "0-3", "CIJEPA_DEPTHS=0-3: must end at 5, the last block: blocks behind the last depth would never be trained; set CIJEPA_DEPTHS=0-5, or CIJEPA_DEPTH=4"},
+		{"L200", "24", "11", "set CIJEPA_DEPTHS=23, or CIJEPA_DEPTH=12"},
+		{"demo", "2", "0-3", "CIJEPA_DEPTHS=0-3: must lie in 0..1"},
+		{"demo", "6", "1,3,5", ""},
+	} {
+		t.Setenv("CIJEPA_BUCKET", "mem://")
+		t.Setenv("CIJEPA_PRESET", c.preset)
+		t.Setenv("CIJEPA_DEPTH", c.depth)
+		t.Setenv("CIJEPA_DEPTHS", c.depths)
+		if _, err := Load("", nil); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

@@ -23,6 +23,15 @@ func span(first, last int) DepthSet {
 	return d
 }
 
+// endingAt returns the same kind of set for an encoder whose last block is another: one depth
+// alone, or all from the same first one.
+func (d DepthSet) endingAt(last int) DepthSet {
+	if len(d) < 2 {
+		return span(last, last)
+	}
+	return span(min(d[0], last), last)
+}
+
 // Decode implements envconfig.Decoder.
 func (d *DepthSet) Decode(s string) error {
 	errForm := errors.New("depths such as 1-11 or 0,3,5-7")

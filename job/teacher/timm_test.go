@@ -23,8 +23,16 @@ import (
 )
 
 // TestTimmLoadsTheFolder: timm's create_model loads the folder, from a disk and from the hub, and
-// after its own preprocessing of images of several shapes computes our features, at every depth.
+// after its own preprocessing of images of several shapes computes our features, at every depth. The
+// code on the card gives what the probe sees, also where blocks behind the deepest depth were not
+// trained.
 func TestTimmLoadsTheFolder(t *testing.T) {
+	for _, depths := range []settings.DepthSet{{0, 1, 2}, {0, 1}} {
+		t.Run("depths "+depths.String(), func(t *testing.T) { testTimmLoads(t, depths) })
+	}
+}
+
+func testTimmLoads(t *testing.T, depths settings.DepthSet) {
 	interpreter := os.Getenv("CIJEPA_PYTHON")
 	if interpreter == "" {
 		t.Skip("only with CIJEPA_PYTHON, an interpreter that has torch, safetensors and timm")
@@ -33,7 +41,8 @@ func TestTimmLoadsTheFolder(t *testing.T) {
 	r := testResult()
 	r.Recipe.Image, r.Recipe.Patch, r.Recipe.Width, r.Recipe.Depth, r.Recipe.Heads = 40, 8, 32, 3, 2
 	r.Recipe.PredictorWidth, r.Recipe.PredictorHeads, r.Recipe.Precision = 16, 2, model.Float32
-	r.Recipe.Depths, r.Recipe.ContextScale, r.Recipe.TargetScale = settings.DepthSet{0, 1, 2}, settings.Range{0.85, 1}, settings.Range{0.15, 0.3}
+	r.Recipe.Depths, r.Recipe.ContextScale, r.Recipe.TargetScale = depths, settings.Range{0.85, 1}, settings.Range{0.15, 0.3}
+	r.Recipe.IntermediateRows = 1
 	card := ResultCard(r)
 	card.File = hubFile
 	c := card.model()
@@ -92,6 +101,7 @@ func TestTimmLoadsTheFolder(t *testing.T) {
 		Version  string
 		Features [][]float64
 		Depths   [][][]float64
+		Snippets [][]float64
 		Hub      *bool
 		Card     json.RawMessage
 	}
@@ -107,13 +117,26 @@ func TestTimmLoadsTheFolder(t *testing.T) {
 	if string(got.Card) != want {
 		t.Errorf("the hub reads\n%s\nof the card, want\n%s", got.Card, want)
 	}
+	if len(got.Snippets) != 4 {
+		t.Fatalf("the card's code gives %d features", len(got.Snippets))
+	}
+	for n, features := range got.Snippets {
+		deepest := ours[0][(len(c.Depths)-1)*c.Width:]
+		worst, largest := 0.0, 0.0
+		for k, v := range features {
+			worst, largest = max(worst, math.Abs(v-float64(deepest[k]))), max(largest, math.Abs(v))
+		}
+		if len(features) != c.Width || worst > 1e-4*largest || largest < 0.1 {
+			t.Errorf("the card's code, output %d: features up to %g differ by %g from what the probe sees", n, largest, worst)
+		}
+	}
 	for i := range ours {
 		worst, largest := 0.0, 0.0
 		for depth := range c.Depths {
 			for k, v := range got.Depths[i][depth] {
 				our := float64(ours[i][depth*c.Width+k])
 				worst, largest = max(worst, math.Abs(v-our)), max(largest, math.Abs(our))
-				if depth == len(c.Depths)-1 {
+				if depth == c.Depth-1 {
 					worst = max(worst, math.Abs(got.Features[i][k]-our))
 				}
 			}

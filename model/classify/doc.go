@@ -2,7 +2,9 @@
 // classes apart, and how far features have spread. It is pure: it knows no network, no image and
 // no device.
 //
+//	answers.go     what a classifier says of images
 //	neighbours.go  k nearest neighbours under cosine similarity
+//	nearest.go     which samples are the nearest
 //	ridge.go       ridge regression in closed form
 //	spread.go      standard deviation and effective rank
 package classify

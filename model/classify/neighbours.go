@@ -15,6 +15,12 @@ import (
 // train is [n, width] with n labels in 0..classes-1, test is [m, width]; the predictions are m
 // classes. k is at least 1 and may exceed n. A feature of zeros is at similarity 0 to all.
 func NearestNeighbours(train []float32, trainLabels []int32, test []float32, width, k, classes int) []int32 {
+	return RankNeighbours(train, trainLabels, test, nil, width, k, classes).Classes
+}
+
+// RankNeighbours is NearestNeighbours with the rank of the m classes of testLabels in the same
+// order. Without testLabels there are no ranks.
+func RankNeighbours(train []float32, trainLabels []int32, test []float32, testLabels []int32, width, k, classes int) Answers {
 	n, m := len(trainLabels), len(test)/width
 	// 1 over the norm of each training sample. The norm of a test sample does not change the order
 	// of its neighbours.
@@ -28,7 +34,7 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 			scale[i] = float32(1 / math.Sqrt(square))
 		}
 	}
-	predictions := make([]int32, m)
+	answers := Answers{Classes: make([]int32, m), Ranks: make([]int32, len(testLabels))}
 	var wait sync.WaitGroup
 	blocks := make(chan int)
 	for range runtime.GOMAXPROCS(0) {
@@ -42,7 +48,10 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 				rows := min(rowsAtOnce, m-first)
 				search(near[:], train, scale, test[first*width:(first+rows)*width], width)
 				for i := range rows {
-					predictions[first+i] = near[i].predict(trainLabels, votes)
+					answers.Classes[first+i] = near[i].predict(trainLabels, votes)
+					if testLabels != nil {
+						answers.Ranks[first+i] = rank(votes, answers.Classes[first+i], testLabels[first+i])
+					}
 				}
 			}
 		})
@@ -52,7 +61,7 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 	}
 	close(blocks)
 	wait.Wait()
-	return predictions
+	return answers
 }
 
 // rowsAtOnce is the number of test samples that one pass over the training set serves. Their sums
@@ -128,4 +137,19 @@ func (n *nearest) predict(labels []int32, votes []vote) int32 {
 		}
 	}
 	return int32(best)
+}
+
+// rank is the number of classes that come before the label's. Sums that are no number have no
+// order, so the class that won decides whether it is 0.
+func rank(votes []vote, won, label int32) int32 {
+	if won == label {
+		return 0
+	}
+	before, l := int32(0), votes[label]
+	for class, v := range votes {
+		if v.count > l.count || v.count == l.count && (v.sum > l.sum || v.sum == l.sum && class < int(label)) {
+			before++
+		}
+	}
+	return max(before, 1)
 }

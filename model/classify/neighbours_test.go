@@ -10,7 +10,7 @@ import (
 )
 
 // plainNeighbours is the definition, by sorting all similarities in float64.
-func plainNeighbours(train []float32, labels []int32, test []float32, width, k, classes int) []int32 {
+func plainNeighbours(train []float32, labels []int32, test []float32, right []int32, width, k, classes int) Answers {
 	cosine := func(a, b []float32) float64 {
 		var ab, aa, bb float64
 		for i := range a {
@@ -20,7 +20,7 @@ func plainNeighbours(train []float32, labels []int32, test []float32, width, k, 
 		}
 		return ab / math.Sqrt(aa*bb)
 	}
-	var answers []int32
+	var answers Answers
 	for row := range slices.Chunk(test, width) {
 		order := make([]int, len(labels))
 		similarity := make([]float64, len(labels))
@@ -33,13 +33,13 @@ func plainNeighbours(train []float32, labels []int32, test []float32, width, k, 
 			count[labels[i]]++
 			sum[labels[i]] += similarity[i]
 		}
-		best := 0
-		for c := range classes {
-			if count[c] > count[best] || count[c] == count[best] && sum[c] > sum[best] {
-				best = c
-			}
+		ranked := make([]int, classes)
+		for c := range ranked {
+			ranked[c] = c
 		}
-		answers = append(answers, int32(best))
+		slices.SortStableFunc(ranked, func(a, b int) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(sum[b], sum[a])) })
+		rank := slices.Index(ranked, int(right[len(answers.Classes)]))
+		answers.Append(Answers{Classes: []int32{int32(ranked[0])}, Ranks: []int32{int32(rank)}})
 	}
 	return answers
 }
@@ -61,9 +61,17 @@ func TestNearestNeighboursAgainstSorting(t *testing.T) {
 		for i := range labels {
 			labels[i] = int32(s.IntN(c.classes))
 		}
-		got := NearestNeighbours(train, labels, test, c.width, c.k, c.classes)
-		if want := plainNeighbours(train, labels, test, c.width, c.k, c.classes); !slices.Equal(got, want) {
+		right := make([]int32, c.test)
+		for i := range right {
+			right[i] = int32(s.IntN(c.classes))
+		}
+		got := RankNeighbours(train, labels, test, right, c.width, c.k, c.classes)
+		want := plainNeighbours(train, labels, test, right, c.width, c.k, c.classes)
+		if !slices.Equal(got.Classes, want.Classes) || !slices.Equal(got.Ranks, want.Ranks) {
 			t.Errorf("%+v: %v, want %v", c, got, want)
+		}
+		if alone := NearestNeighbours(train, labels, test, c.width, c.k, c.classes); !slices.Equal(alone, want.Classes) {
+			t.Errorf("%+v without ranks: %v, want %v", c, alone, want.Classes)
 		}
 	}
 	if got := NearestNeighbours(features(3, 4), []int32{0, 1, 1}, nil, 4, 2, 2); len(got) != 0 {

@@ -24,8 +24,8 @@ import (
 // IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic
 // 0x00000803) and of its labels file (magic 0x00000801), each plain or gzipped.
 type IDX struct {
-	Split          string // "train" or "val"
-	Images, Labels io.Reader
+	Split          string    // "train" or "val"
+	Images, Labels io.Reader // Labels may be nil: the images have none
 }
 
 // largestIDX bounds what an IDX header may make the program allocate; MNIST's training images are
@@ -42,6 +42,10 @@ func FromIDX(classes []string, splits ...IDX) (Source, error) {
 		images, err := readIDX(split.Images, 3)
 		if err != nil {
 			return nil, fmt.Errorf("%s images: %w", split.Split, err)
+		}
+		if split.Labels == nil {
+			source.splits = append(source.splits, idxSplit{name: split.Split, images: images})
+			continue
 		}
 		labels, err := readIDX(split.Labels, 1)
 		if err != nil {
@@ -96,7 +100,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 			split = valSplit
 		}
 		if split == valSplit && len(o.Val) > 0 && !matches(o.Val, plain) || split != valSplit && split != trainSplit {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Err: errors.New(passedOver(split))})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: errors.New(passedOver(split))})
 			continue
 		}
 		if first := pairs[split]; first != "" {
@@ -115,6 +119,9 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		labels := dir + strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(base)
 		pair := IDX{Split: split}
 		for plain, to := range map[string]*io.Reader{images: &pair.Images, labels: &pair.Labels} {
+			if named[plain] == "" && o.Unlabelled {
+				continue
+			}
 			if named[plain] == "" {
 				return nil, fmt.Errorf("%w: %s, the labels of %s, is not there", storage.ErrUnfit, plain, images)
 			}
@@ -133,6 +140,20 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	}
 	source.(*idxSource).rejects = rejects
 	return source, nil
+}
+
+// countIDX is the number of images of a file that is passed over; 0 where it cannot be read.
+func (t *tree) countIDX(name string) int {
+	file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(name)))
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	images, err := readIDX(file, 3)
+	if err != nil {
+		return 0
+	}
+	return images.dims[0]
 }
 
 type idxArray struct {
@@ -185,7 +206,7 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 type idxSplit struct {
 	name   string
 	images idxArray
-	labels []byte
+	labels []byte // nil: it has none
 }
 
 type idxSource struct {
@@ -197,8 +218,11 @@ type idxSource struct {
 func (s *idxSource) List(context.Context) (Listing, error) {
 	var items []Item
 	for _, split := range s.splits {
-		for i, label := range split.labels {
-			items = append(items, Item{Split: split.name, Name: strconv.Itoa(i), Class: s.classes[label], Ext: "png"})
+		for i := range split.images.dims[0] {
+			items = append(items, Item{Split: split.name, Name: strconv.Itoa(i), Ext: "png"})
+			if split.labels != nil {
+				items[len(items)-1].Class = s.classes[split.labels[i]]
+			}
 		}
 	}
 	return Listing{Items: items, Classes: s.classes, Drawn: true, Rejects: s.rejects}, nil
@@ -206,8 +230,8 @@ func (s *idxSource) List(context.Context) (Listing, error) {
 
 func (s *idxSource) Read(i int, buf []byte) ([]byte, error) {
 	for _, split := range s.splits {
-		if i >= len(split.labels) {
-			i -= len(split.labels)
+		if i >= split.images.dims[0] {
+			i -= split.images.dims[0]
 			continue
 		}
 		height, width := split.images.dims[1], split.images.dims[2]

@@ -340,9 +340,12 @@ func (s *treeSource) listImages(images []*located) error {
 				if rest[0].archive && len(rest) > 1 && rest[1].name == item.Class {
 					rest = rest[1:] // the folder in the archive of a class
 				}
-				if rest[0].archive && shardLike.MatchString(item.Class) {
+				switch shard := rest[0].archive && shardLike.MatchString(item.Class); {
+				case shard && s.options.Unlabelled:
+					item.Class = ""
+				case shard:
 					return fmt.Errorf("%w: %s looks like a shard of WebDataset without labels, not like "+
-						"the archive of a class: unpack it into folders of classes",
+						"the archive of a class: unpack it into folders of classes, or pack it with -unlabelled",
 						storage.ErrUnfit, pathOf(l.parts))
 				}
 			}
@@ -360,15 +363,15 @@ func (s *treeSource) listImages(images []*located) error {
 				if item.Class = class; !ok {
 					item.Unlabelled = fmt.Errorf("%w: the file of val's labels does not name it", errNoLabel)
 				}
-			case item.Class == "" && classed[l.split]:
+			case item.Class == "" && classed[l.split] && !s.options.Unlabelled:
 				s.listing.Rejects = append(s.listing.Rejects, Reject{Split: l.split, Name: item.Name, Err: errors.New("it " +
 					"lies in no class folder, but beside them")})
 				continue
 			case item.Class == "":
-				item.Unlabelled = fmt.Errorf("%w: it lies in no class folder; give each class a folder, "+
+				item.Unlabelled = fmt.Errorf("%w; give each class a folder, "+
 					"or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's "+
 					"development kit)",
-					errNoLabel, strings.Join(labelFiles[:2], ", "))
+					errNoFolder, strings.Join(labelFiles[:2], ", "))
 			}
 			at := ""
 			if l.disk != "" {
@@ -414,7 +417,7 @@ func (s *treeSource) valLabels(images []*located) (map[string]string, error) {
 			name = s.labels[known]
 		}
 	}
-	if name == "" {
+	if name == "" || s.options.Unlabelled {
 		return nil, nil
 	}
 	labels, err := readLabelFile(name, func(stem string) bool { return stems[stem] })
@@ -576,59 +579,66 @@ func (s *treeSource) sameBytes(a, b *folder) bool {
 }
 
 // splitShards gives the split of each shard: what a pattern says, else another tool's list, else
-// the words of its path, which must agree.
+// the words of its path. Where these name none at all, every shard is of train.
 func splitShards(names []string, stated map[string]string, train, val []string) (map[string]string, error) {
 	splits, likes := map[string]string{}, map[string]string{}
+	wanted := map[string]bool{trainSplit: len(train) == 0, valSplit: len(val) == 0} // by their words
 	known := map[string]bool{}
 	for _, name := range names {
 		split, listed := stated[name]
-		byWord := false
 		switch {
 		case matches(val, name):
 			split = valSplit
 		case matches(train, name):
 			split = trainSplit
-		case listed:
-		case len(stated) > 0:
+		case len(stated) > 0 && !listed:
 			split = ""
 		default:
-			byWord = true
-			parts := strings.Split(name, "/")
-			for i, part := range parts {
-				of, like := splitOf(stem(part))
-				switch {
-				case of == "":
-					continue
-				case split != "" && of != split:
-					return nil, fmt.Errorf("%w: the name of %s has words of two splits: say which are "+
-						"which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
-				case split == of:
-					continue
+			if !listed {
+				of, like, err := splitOfPath(name)
+				if err != nil {
+					return nil, err
 				}
-				split = of
-				if i < len(parts)-1 {
-					like = part
-				}
-				like = letters(path.Join(append(parts[:i:i], like)...))
-				given := of == otherSplit || of == trainSplit && len(train) > 0 || of == valSplit && len(val) > 0
-				if first, ok := likes[of]; ok && first != like && !given {
+				if first, ok := likes[of]; ok && first != like && wanted[of] {
 					return nil, twoUnits(of, strings.TrimPrefix(first, "/"), strings.TrimPrefix(like, "/"))
 				}
-				likes[of] = like
+				split, likes[of] = of, like
 			}
-		}
-		if byWord && (split == trainSplit && len(train) > 0 || split == valSplit && len(val) > 0) {
-			split = otherSplit
+			if split != "" && !wanted[split] {
+				split = otherSplit
+			}
 		}
 		splits[name] = split
 		known[split] = true
 	}
 	for name, split := range splits {
-		if split == "" && len(val) > 0 && !known[trainSplit] {
+		if split == "" && !known[trainSplit] && (len(val) > 0 || len(known) == 1) && len(stated) == 0 {
 			splits[name] = trainSplit
 		}
 	}
 	return splits, nil
+}
+
+// splitOfPath gives the split that the words of a path name, which must agree, and what paths of
+// this split have in common.
+func splitOfPath(name string) (split, like string, err error) {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		of, _ := splitOf(stem(part))
+		switch {
+		case of == "" || of == split:
+			continue
+		case split != "":
+			return "", "", fmt.Errorf("%w: the name of %s has words of two splits: say which are "+
+				"which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
+		}
+		_, word := splitOf(stem(part))
+		if split = of; i < len(parts)-1 {
+			word = part
+		}
+		like = letters(path.Join(append(parts[:i:i], word)...))
+	}
+	return split, like, nil
 }
 
 // Read implements Source.

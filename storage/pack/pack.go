@@ -15,6 +15,7 @@
 //	parquet.go     parquet files
 //	idx.go         the MNIST family's files, as PNG files
 //	settle.go      classes and labels, and what no run could use
+//	holdout.go     val as a part of train
 //	looks.go       what the bytes of the images say: kind, size, duplicates
 //	pack.go        Pack: order, shards, index; upload.go stores a shard
 //	reindex.go     Reindex; shardlist.go finds the shards and reads other tools' lists
@@ -50,6 +51,8 @@ type PackOptions struct {
 	// Labels are the classes to pack. What they cannot settle is ErrUnfit before anything is
 	// uploaded.
 	Labels
+	// HoldOut takes val from train; the source is then opened with SourceOptions.HoldOut.
+	HoldOut HoldOut
 	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
 	// generator is part of the format.
 	Seed uint64
@@ -95,7 +98,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
 	}
-	settled, err := o.settle(listing)
+	settled, err := o.settle(listing, o.HoldOut)
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
@@ -121,8 +124,8 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		}
 	}
 	slices.SortFunc(p.rejects, compareRejects)
-	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, Warnings: slices.Concat(
-		listing.Warnings, emptyFolders(listing.Empty, o.Classes), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
+	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, HeldOut: o.HoldOut.note(), Warnings: slices.Concat(
+		listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
 	if err := ix.Validate(); err != nil {
 		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
@@ -159,10 +162,10 @@ func (p *packer) chosen() map[string][]int {
 }
 
 // emptyFolders tells of classes without an image. What a class list does not name is not missed.
-func emptyFolders(empty, listed []string) []string {
+func emptyFolders(empty []string, l Labels) []string {
 	empty = slices.DeleteFunc(slices.Clone(empty), func(folder string) bool {
 		_, class, _ := strings.Cut(folder, "/")
-		return len(listed) > 0 && !slices.Contains(listed, class)
+		return l.Unlabelled || len(l.Classes) > 0 && !slices.Contains(l.Classes, class)
 	})
 	if len(empty) == 0 {
 		return nil

@@ -133,6 +133,9 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 // list reads the labels of one file.
 func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parquet.File, split, name, base string) error {
 	columns, err := findColumns(file, s.options.Label)
+	if s.options.Unlabelled && columns.image >= 0 {
+		err = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,9 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 		s.rows = append(s.rows, parquetRow{len(s.inputs) - 1, int(i)})
 	}
 	items := listing.Items[first:]
-	if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
+	if columns.label < 0 {
+		// Unlabelled: nothing is missed.
+	} else if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
 		items[row].Class, items[row].Unlabelled = columns.labelOf(value)
 		return nil
 	}); err != nil {

@@ -229,7 +229,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 	if len(items) == 0 {
 		return ix, fmt.Errorf("%w: no shard has a sample with an image", storage.ErrUnfit)
 	}
-	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects})
+	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, HoldOut{})
 	if err != nil {
 		return ix, err
 	}

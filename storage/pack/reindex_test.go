@@ -174,7 +174,7 @@ func TestReindexOddSamples(t *testing.T) {
 			member{strings.Repeat("long/", 18) + "6.jpg", "\xff\xd8\xffsix"}, member{strings.Repeat("long/", 18) + "6.cls", "1"},
 			member{"7.jpg", "\xff\xd8\xffseven"}, member{"7.depth.png", "of the same sample"}, member{"7.cls", "1"}))})
 		refused := errors.New("refused")
-		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Train: []string{"a.tar"}, Labels: Labels{Unlabelled: 1}, Verify: func(image []byte) (int, int, error) {
+		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Train: []string{"a.tar"}, Labels: Labels{AllowUnlabelled: 1}, Verify: func(image []byte) (int, int, error) {
 			if strings.HasSuffix(string(image), "refused") {
 				return 0, 0, refused
 			}
@@ -243,12 +243,12 @@ func TestSplitOfAShard(t *testing.T) {
 		"000123.tar": "", "interval-training-3.tar": "train", "trainval.tar": "", "train-val/val-3.tar": "val", "val0000.tar": "val",
 		"test/1.tar": "test", "data/eval-1.tar": "test",
 	} {
-		got, err := splitShards([]string{name}, nil, nil, nil)
-		if err != nil || got[name] != want {
-			t.Errorf("%s is of split %v (%v), want %s", name, got, err, want)
+		got, _, err := splitOfPath(name)
+		if err != nil || got != want {
+			t.Errorf("%s is of split %q (%v), want %q", name, got, err, want)
 		}
 	}
-	if _, err := splitShards([]string{"train/val-1.tar"}, nil, nil, nil); !errors.Is(err, storage.ErrUnfit) {
+	if _, _, err := splitOfPath("train/val-1.tar"); !errors.Is(err, storage.ErrUnfit) {
 		t.Errorf("words of two splits: %v", err)
 	}
 }

@@ -229,6 +229,9 @@ func label(text string) (string, error) {
 // errNoLabel tells of a sample whose label is missing, as against one that is marked as unlabelled.
 var errNoLabel = errors.New("it has no label")
 
+// errNoFolder is that of an image whose class a folder has to tell.
+var errNoFolder = fmt.Errorf("%w: it lies in no class folder", errNoLabel)
+
 // className refuses what cannot be written in an index and read again.
 func className(name string) error {
 	switch {

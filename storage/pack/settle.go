@@ -24,9 +24,12 @@ type Labels struct {
 	// Names are the names of the class numbers of the source, in their order; Classes then picks
 	// among them.
 	Names []string
-	// Unlabelled is how many samples may lack a label. They are left out, as those that are marked
-	// as unlabelled always are.
-	Unlabelled int
+	// AllowUnlabelled is how many samples may lack a label. They are left out, as those that are
+	// marked as unlabelled always are.
+	AllowUnlabelled int
+	// Unlabelled packs all images without labels, for pretraining alone. Labels that the source has
+	// are dropped, and a warning says so.
+	Unlabelled bool
 	// Splits are the splits that must have images.
 	Splits []string
 }
@@ -44,11 +47,15 @@ const notChosen = shards.NoLabel - 1
 
 // settle decides, before anything is copied, which item has which label. It refuses what no run
 // could use: a split without images, classes of val that train has not, samples without a label.
-// The items get the names of their classes.
-func (l Labels) settle(listing Listing) (settled, error) {
+// The items get the names of their classes, and those that are held out get the split val.
+func (l Labels) settle(listing Listing, held HoldOut) (settled, error) {
 	items := listing.Items
 	s := settled{labels: make([]int32, len(items))}
-	if err := s.leaveOutUnlabelled(items, l.Unlabelled); err != nil {
+	if l.Unlabelled {
+		err := l.dropLabels(&s, listing, held)
+		return s, err
+	}
+	if err := s.leaveOutUnlabelled(items, l.AllowUnlabelled); err != nil {
 		return s, err
 	}
 	classes, err := l.nameClasses(items, listing.Classes, listing.Numbered, func(warning string) { s.warnings = append(s.warnings, warning) })
@@ -63,7 +70,6 @@ func (l Labels) settle(listing Listing) (settled, error) {
 		}
 		places[class] = int32(i)
 	}
-	counts := map[string]map[string]int{} // by split and class
 	left := map[string]int{}
 	for i := range items {
 		item := &items[i]
@@ -74,14 +80,13 @@ func (l Labels) settle(listing Listing) (settled, error) {
 		if !ok {
 			left[item.Class]++
 			place = notChosen
-		} else {
-			if counts[item.Split] == nil {
-				counts[item.Split] = map[string]int{}
-			}
-			counts[item.Split][item.Class]++
 		}
 		s.labels[i] = place
 	}
+	if err := held.apply(items, classes, s.labels); err != nil {
+		return s, err
+	}
+	counts := s.count(items)
 	if len(left) > 0 {
 		sum := 0
 		for _, n := range left {
@@ -91,6 +96,44 @@ func (l Labels) settle(listing Listing) (settled, error) {
 			"the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
 	}
 	return s, l.refuse(counts, append(s.rejects, listing.Rejects...))
+}
+
+// count counts the images to pack by split and class.
+func (s *settled) count(items []Item) map[string]map[string]int {
+	counts := map[string]map[string]int{}
+	for i := range items {
+		if s.labels[i] == notChosen {
+			continue
+		}
+		if counts[items[i].Split] == nil {
+			counts[items[i].Split] = map[string]int{}
+		}
+		counts[items[i].Split][items[i].Class]++
+	}
+	return counts
+}
+
+// dropLabels settles images without labels.
+func (l Labels) dropLabels(s *settled, listing Listing, held HoldOut) error {
+	s.classes = []string{}
+	dropped, images := map[string]bool{}, 0
+	for i := range listing.Items {
+		item := &listing.Items[i]
+		s.labels[i] = shards.NoLabel
+		if item.Class != "" {
+			dropped[item.Class] = true
+			images++
+		}
+		item.Class = ""
+	}
+	if images > 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("the labels of %d images in %d classes are dropped: %s",
+			images, len(dropped), shards.Abbreviate(sortedKeys(dropped))))
+	}
+	if err := held.apply(listing.Items, nil, s.labels); err != nil {
+		return err
+	}
+	return l.refuse(s.count(listing.Items), listing.Rejects)
 }
 
 // leaveOutUnlabelled marks the items without a label, which are rejects.
@@ -114,6 +157,14 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 			}
 		}
 		s.rejects = append(s.rejects, Reject{Split: item.Split, Name: item.Name, Err: reason})
+	}
+	if missing == len(items) && missing > 0 {
+		what := "none has a label"
+		if errors.Is(items[first].Unlabelled, errNoFolder) {
+			what = "not in class folders"
+		}
+		return fmt.Errorf("%w: %d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
+			storage.ErrUnfit, missing, what, items[first].Name, items[first].Unlabelled)
 	}
 	if missing > allowed {
 		item := &items[first]
@@ -273,8 +324,11 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Images > 0 }); i >= 0 {
 			what += fmt.Sprintf("; left out is %s", rejects[i])
 		}
-		return fmt.Errorf("%w: split %s has no image%s: expected %s; -val PATTERN and -train PATTERN say "+
-			"which folders or files are which", storage.ErrUnfit, split, what, layout)
+		remedy := "-val PATTERN and -train PATTERN say which folders or files are which"
+		if split == valSplit {
+			remedy += ", pack -val-share 0.1 holds a part of train out, and -unlabelled packs images without classes"
+		}
+		return fmt.Errorf("%w: split %s has no image%s: expected %s; %s", storage.ErrUnfit, split, what, layout, remedy)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {

@@ -245,11 +245,10 @@ func fromWids(name string, data []byte) ([]statedShard, error) {
 		}
 		found := statedShard{of, path.Join(path.Dir(name), place), -1, -1}
 		if found.split == "" {
-			splits, err := splitShards([]string{found.name}, nil, nil, nil)
-			if err != nil {
+			var err error
+			if found.split, _, err = splitOfPath(found.name); err != nil {
 				return nil, err
 			}
-			found.split = splits[found.name]
 		}
 		if shard.Samples != nil {
 			found.samples = *shard.Samples

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -99,6 +100,11 @@ type SourceOptions struct {
 	// Train and Val are patterns of the files and folders that are a split, as path.Match has them;
 	// without any, the words of names tell.
 	Train, Val []string
+	// Unlabelled takes images as they lie, without labels: see Labels.
+	Unlabelled bool
+	// HoldOut passes over the source's own val, for [HoldOut]. What no word names is train where
+	// nothing else is.
+	HoldOut bool
 	// ValLabels is a file with the labels of val where its images lie in no class folders.
 	ValLabels string
 	// Label is the column of parquet files, or the field of WebDataset's .json members, that has
@@ -112,6 +118,9 @@ type SourceOptions struct {
 // OpenSource finds out what lies at path, a file or a folder, and opens it: class folders of
 // images, tar files of them, WebDataset shards, parquet files, or the MNIST family's IDX files.
 func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, error) {
+	if o.HoldOut {
+		o.Val = []string{noPath} // as if another val were asked for
+	}
 	t, err := grow(ctx, path, o)
 	if err != nil {
 		if t != nil {
@@ -127,6 +136,7 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 		return fmt.Errorf("%w: %s holds both %s files and images or tar files: give the folder that has "+
 			"one kind", storage.ErrUnfit, path, kind)
 	}
+	t.dropTables()
 	switch {
 	case len(t.parquet) > 0 && (len(t.idx) > 0 || images && t.splitImages()):
 		return nil, both("parquet")
@@ -140,6 +150,21 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 	}
 	return &treeSource{tree: t, options: o}, nil
 }
+
+// dropTables leaves out parquet files that lie beside a tar file of their name: they are its table.
+func (t *tree) dropTables() {
+	t.parquet = slices.DeleteFunc(t.parquet, func(name string) bool {
+		beside := strings.TrimSuffix(name, filepath.Ext(name)) + ".tar"
+		is := slices.ContainsFunc(t.folders, func(f *folder) bool { return f.shard && pathOf(f.parts) == beside })
+		if is {
+			t.rejects = append(t.rejects, Reject{Name: name, Err: fmt.Errorf("the table of %s", beside)})
+		}
+		return is
+	})
+}
+
+// noPath is a pattern that matches no file, because it has a zero byte.
+const noPath = "\x00"
 
 // splitImages tells whether there are images or tar files in a folder of a split.
 func (t *tree) splitImages() bool {

@@ -90,7 +90,7 @@ func (c *Cache) shrinkLimit(shard *cachedShard) bool {
 	return true
 }
 
-// logPulled logs once that every shard that is wanted and fits has been fetched.
+// logPulled logs once that every shard that is wanted and fits has been fetched, or opened.
 func (c *Cache) logPulled() {
 	if c.pulled <= 0 {
 		return
@@ -103,8 +103,12 @@ func (c *Cache) logPulled() {
 		}
 	}
 	seconds := time.Since(c.began).Seconds()
-	c.log.Info("pulled", "bytes", c.pulled, "seconds", seconds,
-		"mb_per_second", float64(c.pulled)/1e6/seconds, "dir", c.dir)
+	if c.dataset.InPlace() {
+		c.log.Info("shards are read in place", "bytes", c.pulled, "seconds", seconds)
+	} else {
+		c.log.Info("pulled", "bytes", c.pulled, "seconds", seconds,
+			"mb_per_second", float64(c.pulled)/1e6/seconds, "dir", c.dir)
+	}
 	c.pulled = -1
 }
 

@@ -45,6 +45,10 @@ type Index struct {
 	Splits map[string][]Shard `json:"splits"`
 }
 
+// Unlabelled says that the dataset has no classes, so that no sample has a label. It serves for
+// pretraining alone, and a val split is optional.
+func (ix Index) Unlabelled() bool { return len(ix.Classes) == 0 }
+
 // Shard is one tar file of a dataset.
 type Shard struct {
 	// Name is the object's key below the dataset's prefix, such as "train-000000.tar".

@@ -27,8 +27,16 @@ type Notes struct {
 	Small int `json:"small,omitempty"`
 	// Decoder is what decoded the images when they were checked; empty if they were not.
 	Decoder string `json:"decoder,omitempty"`
+	// HeldOut says how val was taken from train; nil where it is the source's own.
+	HeldOut *HeldOut `json:"held_out,omitempty"`
 	// Warnings are in words.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// HeldOut is a val that is a part of train.
+type HeldOut struct {
+	Share float64 `json:"share"` // of the images of each class
+	Seed  uint64  `json:"seed"`
 }
 
 // Lines are what the notes warn of, in words, a line each.
@@ -43,7 +51,7 @@ func (n Notes) Lines() []string {
 
 // PutNotes stores the notes of an index, if there are any, in place of others.
 func PutNotes(ctx context.Context, dst *storage.Bucket, prefix string, ix Index, n Notes) error {
-	if n.Small == 0 && n.Decoder == "" && len(n.Warnings) == 0 {
+	if n.Small == 0 && n.Decoder == "" && n.HeldOut == nil && len(n.Warnings) == 0 {
 		return nil
 	}
 	index, err := ix.Encode()

@@ -1,10 +1,12 @@
 """timm_loads.py FOLDER [IMAGE...]: loads a folder with timm, as from a disk and as from the hub, and prints JSON.
 
 FOLDER has config.json, README.md and one safetensors file. Of every image it prints the output of the model and the mean
-over the tokens of every block, after timm's own preprocessing; of the card, the figures that the hub reads.
+over the tokens of every block, after timm's own preprocessing; of the card, the figures that the hub reads, and the features of
+the first image by each of its two pieces of code, run as they stand.
 """
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +35,21 @@ with torch.no_grad():
 card = ModelCard.load(folder / "README.md").data
 out["card"] = {"library": card.library_name, "pipeline": card.pipeline_tag, "datasets": card.datasets, "model": card.model_name,
                "metrics": [[r.task_name, r.dataset_name, r.metric_name, r.metric_value] for r in card.eval_results or []]}
+
+out["snippets"] = []
+first, second = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
+here = os.getcwd()
+if images:
+    shutil.copy(images[0], folder / "image.jpg")
+    os.chdir(folder)
+    names = {}
+    exec(first, names)
+    out["snippets"] += [names["features"], names["tokens"].mean(dim=1), names["depths"][-1].mean(dim=1)]
+    x = names["images"]
+    exec(second, names := {})
+    out["snippets"].append(names["model"].eval()(x))
+    out["snippets"] = [f[0].tolist() for f in out["snippets"]]
+    os.chdir(here)
 
 out["hub"] = None
 if (folder / "model.safetensors").exists():  # the name under which the hub's tools look for weights

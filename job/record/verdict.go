@@ -1,0 +1,82 @@
+package record
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Gain is how the teacher compares with the encoder before its first update, by one measure on the
+// same validation images.
+type Gain struct {
+	Measure            string  // "linear probe" at the deepest depth, or "kNN"
+	Teacher, Untrained float64 // top-1, percent
+	// Error is the standard error of the difference, points: paired by image where the run has
+	// compared the answers, else that of two independent shares. The latter is mostly too large,
+	// because images that are easy for one are easy for the other.
+	Error float64
+}
+
+// Points is the difference of the two, in points of top-1.
+func (g Gain) Points() float64 { return g.Teacher - g.Untrained }
+
+// Beyond reports whether the teacher is better by more than two standard errors.
+func (g Gain) Beyond() bool { return g.Points() > 2*g.Error }
+
+// Gains are the gains by the linear probe and, if the run has one, by kNN. images is the number of
+// validation images; without any there is no gain.
+func (m Metrics) Gains(images int) []Gain {
+	if images < 1 {
+		return nil
+	}
+	gain := func(measure string, teacher, untrained float64, paired *float64) Gain {
+		g := Gain{Measure: measure, Teacher: teacher, Untrained: untrained}
+		if paired != nil {
+			g.Error = *paired
+			return g
+		}
+		variance := func(percent float64) float64 { return percent * (100 - percent) / float64(images) }
+		g.Error = math.Sqrt(variance(teacher) + variance(untrained))
+		return g
+	}
+	all := []Gain{gain("linear probe", m.Top1, m.UntrainedTop1, m.GainError)}
+	if m.KNNTop1 != nil && m.UntrainedKNN != nil {
+		all = append(all, gain("kNN", *m.KNNTop1, *m.UntrainedKNN, m.KNNGainError))
+	}
+	return all
+}
+
+// Judge returns one sentence on a teacher that by some measure does not beat its untrained self:
+// its gain is no more than two standard errors of the difference. It is empty for a teacher that
+// beats it by all.
+func (m Metrics) Judge(images int) string {
+	var nothing, lost []string
+	for _, g := range m.Gains(images) {
+		words := fmt.Sprintf("by %s (%.2f against %.2f %%, %+.2f ± %.2f points)", g.Measure, g.Teacher, g.Untrained, g.Points(), g.Error)
+		switch {
+		case g.Points() < -2*g.Error:
+			lost = append(lost, words)
+		case !g.Beyond():
+			nothing = append(nothing, words)
+		}
+	}
+	var parts []string
+	if len(nothing) > 0 {
+		parts = append(parts, "gained nothing beyond noise "+strings.Join(nothing, " and "))
+	}
+	if len(lost) > 0 {
+		parts = append(parts, "lost "+strings.Join(lost, " and "))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Against the untrained encoder, pretraining " + strings.Join(parts, " and ") + "."
+}
+
+// PairedError is the standard error, in percent of the images, of the difference between two
+// classifiers' top-1 on the same images. won counts those that the first alone gets right, lost
+// those that the second alone does.
+func PairedError(won, lost, images int) float64 {
+	n, difference := float64(images), float64(won-lost)
+	return 100 * math.Sqrt(float64(won+lost)-difference*difference/n) / n
+}
