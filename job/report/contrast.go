@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -36,11 +37,11 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes are the recipes of the finished runs: see groupByRecipe.
+// recipes are the recipes of the runs with scores: see groupByRecipe.
 func (r *Report) recipes() []*recipe {
 	var runs []*history.Run
 	for _, run := range r.Runs {
-		if run.Result != nil {
+		if run.Scored() {
 			runs = append(runs, run)
 		}
 	}
@@ -48,7 +49,7 @@ func (r *Report) recipes() []*recipe {
 }
 
 // groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after its
-// preset, or after its first run if several recipes start from that preset.
+// preset, or after its first run, without the seed, if several recipes start from that preset.
 func groupByRecipe(runs []*history.Run) []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
@@ -68,13 +69,27 @@ func groupByRecipe(runs []*history.Run) []*recipe {
 		}
 		byKey[key].runs = append(byKey[key].runs, run)
 	}
+	bases := map[string]int{}
+	for _, of := range all {
+		bases[withoutSeed(of.runs[0])]++
+	}
 	for _, of := range all {
 		first := of.runs[0]
-		if of.name = first.Preset; ofPreset[first.Preset] > 1 {
+		switch base := withoutSeed(first); {
+		case ofPreset[first.Preset] == 1:
+			of.name = first.Preset
+		case bases[base] == 1:
+			of.name = base
+		default:
 			of.name = first.Name
 		}
 	}
 	return all
+}
+
+// withoutSeed is the name of a run without its seed at the end, as in NAME-s0.
+func withoutSeed(run *history.Run) string {
+	return strings.TrimSuffix(run.Name, "-s"+run.Setting("Seed"))
 }
 
 // byTop1 orders recipes, the best first.
@@ -124,4 +139,62 @@ func (r *Report) Contrasts() []string {
 		}
 	}
 	return sentences
+}
+
+// Seeds is a recipe with its finished runs, which differ by their seed alone.
+type Seeds struct {
+	Recipe      string // its preset, or its first run
+	Alpha, Beta string
+	Runs        int
+	Seeds       string   // such as 0, 1, 2
+	Mean        *float64 // top-1, percent
+	Error       *float64 // its standard error: of the validation images and of the seeds
+	Spread      *float64 // standard deviation over the seeds; nil: one seed
+	Needed      string   // seeds that tell a difference of one point: see seedsForOnePoint
+	Cost        *float64 // of all runs; nil: not known
+}
+
+// seedsNote explains Seeds in a page or a text.
+const seedsNote = "Spread: the standard deviation s of top-1 over seeds. For 1 point: the seeds that the recipe and the best one (the best: and the next one) " +
+	"each need to tell a difference of one point at a level of 5 % with a power of 80 %, ⌈2s² / ((1/2.80)² − t²/n)⌉. s² is the mean of all recipes on the data; " +
+	"t² is the variance over the n images of the difference that many seeds would have, as far as these runs tell it."
+
+// Seeds lists the recipes of the runs with scores, by data set in the order of the runs. One run alone
+// has no table.
+func (r *Report) Seeds() []Seeds {
+	var all []Seeds
+	recipes := r.recipes()
+	if len(recipes) == 1 && len(recipes[0].runs) == 1 {
+		return nil
+	}
+	for _, recipes := range byData(recipes) {
+		needed := seedsForOnePoint(recipes)
+		for _, of := range recipes {
+			all = append(all, of.seeds(needed[of]))
+		}
+	}
+	return all
+}
+
+func (of *recipe) seeds(needed string) Seeds {
+	first := of.runs[0]
+	mean, noise := of.top1()
+	s := Seeds{Recipe: of.name, Alpha: first.Setting("AllToLastWeight"), Beta: first.Setting("LastToLastWeight"),
+		Runs: len(of.runs), Mean: &mean, Error: &noise, Needed: needed}
+	var seeds []string
+	var tops []float64
+	for _, run := range of.runs {
+		seeds, tops = append(seeds, run.Setting("Seed")), append(tops, run.Result.Metrics.Top1)
+		if cost := run.Result.Stats.Cost; cost != nil {
+			if s.Cost == nil {
+				s.Cost = new(float64)
+			}
+			*s.Cost += *cost
+		}
+	}
+	if s.Seeds = strings.Join(seeds, ", "); len(tops) > 1 {
+		spread := stat.StdDev(tops, nil)
+		s.Spread = &spread
+	}
+	return s
 }

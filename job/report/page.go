@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/history"
@@ -37,7 +38,13 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 	"lost": lost, "variable": record.Variable,
 	"seedsNote": func() string { return seedsNote },
-	"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"unbroken": func(sentence string) string { // a figure stays with its error and its percent sign
+		return strings.NewReplacer(" %", "\u00a0%", " ± ", "\u00a0±\u00a0").Replace(sentence)
+	},
+	"breakable": func(variable string) template.HTML { // may go to another line behind an underscore
+		return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(variable), "_", "_<wbr>"))
+	},
+	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:
@@ -47,7 +54,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText + pairedText))
+}).Parse(pageText + picturesText + pairedText))
 
 // page is what the template shows.
 type page struct {
@@ -76,7 +83,7 @@ type detail struct {
 
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
-	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
+	p := page{Report: r, Style: template.CSS(pageStyle) + r.PictureStyle(), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
 	if len(r.Runs) > 0 {
 		p.First = r.best().Name
 	}

@@ -5,14 +5,14 @@
 //	report.go      the runs, the post's runs, and the command that hands a teacher on
 //	answer.go      the best run, and what it has gained over its untrained self
 //	compare.go     our runs against the post's, and the settings in which runs differ
-//	contrast.go    our recipes against each other
-//	seeds.go       recipes and their seeds
+//	contrast.go    our recipes, their seeds, and each against the best
 //	paired.go      runs and recipes by what they say of the same images (paired.html.tmpl)
 //	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time, and how far one in progress is
 //	listing.go     the table of runs for a terminal
+//	pictures.go    what teachers make of validation images: pictures.html.tmpl, pictures.css
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs
