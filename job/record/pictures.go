@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// Pictures are drawings of a few validation images as the teacher and the untrained encoder see
+// Pictures are drawings of a few images as the teacher and the untrained encoder see
 // them, and the figures that go with them. Runs on one data set show the same images.
 type Pictures struct {
+	Split      string          `json:"split"`                // of the images: val, or train of data without a val split
 	Components Sheet           `json:"components"`           // a row an image: it, the teacher at Depths, the untrained encoder at Depths
 	Neighbours *Sheet          `json:"neighbours,omitempty"` // a row an image: it, its nearest training images; nil: there was no kNN
 	Images     []PicturedImage `json:"images"`
@@ -44,7 +45,7 @@ func (s Sheet) At(row, column int) (x, y int) {
 	return s.Gap + column*(s.Tile+s.Gap), s.Top + row*(s.Tile+s.Gap)
 }
 
-// PicturedImage is a validation image of the pictures.
+// PicturedImage is an image of the pictures.
 type PicturedImage struct {
 	Sample     int         `json:"sample"`               // its number in the split, in the order of the shards
 	Class      string      `json:"class,omitempty"`      // empty: it has no label
@@ -112,8 +113,8 @@ const componentsNote = "Red, green and blue are the first three principal compon
 // ComponentsAlt says what the sheet of components shows, for those who do not see it.
 func (p *Pictures) ComponentsAlt() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d validation images (%s), each beside the first three principal components of its patch tokens as red, green and blue: "+
-		"the teacher, then the untrained encoder.", len(p.Images), p.classes())
+	fmt.Fprintf(&b, "%d %s (%s), each beside the first three principal components of its patch tokens as red, green and blue: "+
+		"the teacher, then the untrained encoder.", len(p.Images), p.Kind(), p.classes())
 	for _, d := range p.Depths {
 		fmt.Fprintf(&b, " Depth %d: teacher %s; untrained %s.", d.Depth, d.Teacher, d.Untrained)
 	}
@@ -122,7 +123,7 @@ func (p *Pictures) ComponentsAlt() string {
 
 // NeighboursNote says what the sheet of neighbours is, for those who see it.
 func (p *Pictures) NeighboursNote() string {
-	note := "Each validation image and the training images that are nearest to it by the teacher's deepest features (cosine), the nearest first"
+	note := "Each image and the training images that are nearest to it by the teacher's deepest features (cosine), the nearest first"
 	if same, all := p.Agreement(); all > 0 {
 		note += fmt.Sprintf(": %d of %d are of its class. A blue frame is one of its class, an orange one of another", same, all)
 	}
@@ -132,7 +133,7 @@ func (p *Pictures) NeighboursNote() string {
 // NeighboursAlt says what the sheet of neighbours shows, for those who do not see it.
 func (p *Pictures) NeighboursAlt() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d validation images, each beside the training images that are nearest by the teacher's deepest features", len(p.Images))
+	fmt.Fprintf(&b, "%d %s, each beside the training images that are nearest by the teacher's deepest features", len(p.Images), p.Kind())
 	if same, all := p.Agreement(); all > 0 {
 		fmt.Fprintf(&b, ": %d of %d have its class", same, all)
 	}
@@ -141,6 +142,14 @@ func (p *Pictures) NeighboursAlt() string {
 		b.WriteString(" " + i.row())
 	}
 	return b.String()
+}
+
+// Kind is what the images are, in words.
+func (p *Pictures) Kind() string {
+	if p.Split == "train" {
+		return "training images"
+	}
+	return "validation images"
 }
 
 // Agreement counts the neighbours with the class of their image, of those whose class is known.
