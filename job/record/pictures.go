@@ -88,19 +88,27 @@ const (
 
 // String says how much of the variance the components hold and what each follows.
 func (c Components) String() string {
-	var shares, follows []string
+	shares, follows := c.words()
+	return fmt.Sprintf("%s of the variance, following %s", shares, follows)
+}
+
+// Figures is String for the cell of a table.
+func (c Components) Figures() string {
+	shares, follows := c.words()
+	return shares + "; " + follows
+}
+
+func (c Components) words() (shares, follows string) {
+	var percent, fields []string
 	for i, s := range c.Shares {
-		shares = append(shares, fmt.Sprintf("%.0f", 100*s))
+		percent = append(percent, fmt.Sprintf("%.0f", 100*s))
 		if i < len(c.Follows) && i < len(c.R) && c.Follows[i] != "" {
-			follows = append(follows, fmt.Sprintf("%s %.2f", c.Follows[i], c.R[i]))
+			fields = append(fields, fmt.Sprintf("%s %.2f", Printable(c.Follows[i]), c.R[i]))
 		} else {
-			follows = append(follows, "nothing")
+			fields = append(fields, "nothing")
 		}
 	}
-	if len(shares) == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%s %% of the variance, following %s", strings.Join(shares, " + "), strings.Join(follows, ", "))
+	return strings.Join(percent, " + ") + " %", strings.Join(fields, ", ")
 }
 
 // ComponentsNote says how the components are drawn, for those who see them.
@@ -112,13 +120,17 @@ const componentsNote = "Red, green and blue are the first three principal compon
 
 // ComponentsAlt says what the sheet of components shows, for those who do not see it.
 func (p *Pictures) ComponentsAlt() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d %s (%s), each beside the first three principal components of its patch tokens as red, green and blue: "+
-		"the teacher, then the untrained encoder.", len(p.Images), p.Kind(), p.classes())
-	for _, d := range p.Depths {
-		fmt.Fprintf(&b, " Depth %d: teacher %s; untrained %s.", d.Depth, d.Teacher, d.Untrained)
+	var names, depths []string
+	for _, i := range p.Images {
+		names = append(names, i.Name())
 	}
-	return b.String()
+	var deepest PicturedDepth
+	for _, d := range p.Depths {
+		depths, deepest = append(depths, fmt.Sprint(d.Depth)), d
+	}
+	return fmt.Sprintf("%d %s (%s), each beside the first three principal components of its patch tokens as red, green and blue, "+
+		"at depth %s of the teacher and then of the untrained encoder. Depth %d: teacher %s; untrained %s.",
+		len(p.Images), p.Kind(), strings.Join(names, ", "), strings.Join(depths, ", "), deepest.Depth, deepest.Teacher, deepest.Untrained)
 }
 
 // NeighboursNote says what the sheet of neighbours is, for those who see it.
@@ -200,12 +212,4 @@ func (i PicturedImage) Name() string {
 		return fmt.Sprintf("image %d", i.Sample)
 	}
 	return Printable(i.Class)
-}
-
-func (p *Pictures) classes() string {
-	var names []string
-	for _, i := range p.Images {
-		names = append(names, i.Name())
-	}
-	return strings.Join(names, ", ")
 }
