@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cijepa/cijepa/job/check"
 )
 
 // TestCheckCommand: what is found goes to standard output, and the exit code says whether a run
@@ -22,7 +25,7 @@ func TestCheckCommand(t *testing.T) {
 		{"good", nil, 0, "faults: 0"},
 		{"settings", []string{"CIJEPA_HEADS=3"}, 64, ""},
 		{"batch", []string{"CIJEPA_BATCH=5000"}, 64, "at most the 200 images"},
-		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so"}, noPlugin(), "CIJEPA_BACKEND"},
+		{"device", []string{"CIJEPA_BACKEND=xla:/no/such/plugin.so"}, 64, "CIJEPA_BACKEND"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := exec.Command(os.Args[0], "check")
@@ -40,6 +43,33 @@ func TestCheckCommand(t *testing.T) {
 	objects, err := filepath.Glob(filepath.Join(strings.TrimPrefix(bucket, "file://"), "runs*"))
 	if err != nil || len(objects) > 0 {
 		t.Errorf("left in the bucket: %v %v", objects, err)
+	}
+}
+
+// TestCheckTellsEachFaultOnce, to people and to programs.
+func TestCheckTellsEachFaultOnce(t *testing.T) {
+	t.Parallel()
+	set := append([]string{"CIJEPA_BUCKET=" + newBucket(t)}, tinyRun...)
+	set = append(set, "CIJEPA_BATCH=5000", "CIJEPA_CACHE_DIR="+t.TempDir())
+	const fault = "at most the 200 images of the train split"
+	code, out, log := typed(t, set, "check")
+	if ended := `"msg":"ended","error":"1 fault stands in the way of this run","exit":64`; code != 64 || strings.Count(out+log, fault) != 1 || !strings.Contains(log, ended) {
+		t.Errorf("exit %d\n%s\n%s", code, out, log)
+	}
+	code, out, log = typed(t, set, "check", "-json")
+	var found check.Report
+	if err := json.Unmarshal([]byte(out), &found); err != nil || code != 64 || strings.Contains(log, fault) || found.Run != "tiny" {
+		t.Fatalf("exit %d, %v\n%s\n%s", code, err, out, log)
+	}
+	levels := map[string]int{}
+	for _, f := range found.Findings {
+		levels[f.Level]++
+		if f.Level == check.Fault && (f.Subject != "data" || !strings.Contains(f.Text, fault)) {
+			t.Errorf("the fault is %+v", f)
+		}
+	}
+	if levels[check.Fault] != 1 || levels[check.OK] < 5 {
+		t.Errorf("findings %v", levels)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,12 +39,13 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	terminal := term.IsTerminal(int(os.Stderr.Fd()))
+	asJSON := settings.JSONLog(terminal)
 	var bars io.Writer
-	if term.IsTerminal(int(os.Stderr.Fd())) {
+	if terminal && !asJSON {
 		bars = os.Stderr
 	}
-	log := newLogger(os.Stderr, bars != nil)
-	slog.SetDefault(log) // cloud libraries print through package log
+	log := newLogger(os.Stderr, asJSON, terminal)
 	go func() {
 		for range signals {
 			if ctx.Err() == nil { // only the first signal counts
@@ -58,20 +58,14 @@ func main() {
 		}
 	}()
 	out := os.Stdout
-	os.Stdout = os.Stderr // so that no line of a library mixes with the output of a command
+	logLibraries(log)
 	err := command(ctx, os.Args[1:], out, bars, log)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, job.ErrStopped) {
 		log.Warn("stopped in the middle of", "error", err.Error())
 		err = job.ErrStopped // an error that the stop caused
 	}
 	code := exitCode(err)
-	switch code {
-	case exitDone:
-	case exitStopped: // no error
-		log.Warn("ended", "why", err.Error(), "exit", code)
-	default:
-		log.Error("ended", "error", err.Error(), "exit", code)
-	}
+	logEnd(os.Stderr, asJSON, terminal, log, err, code)
 	os.Exit(code)
 }
 
@@ -81,7 +75,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	if len(args) == 0 {
 		cfg, err := settings.Load("", nil)
 		if err != nil {
-			return err
+			return withFirstSteps(err)
 		}
 		ignoreSIGPIPE()
 		return job.Run(ctx, cfg, versions, log, bars)
@@ -103,14 +97,16 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return probeTeacher(ctx, rest, versions, out, bars, log)
 	case "export":
 		return export(ctx, rest, out, log)
+	case "ls":
+		return listRuns(ctx, rest, out, log)
 	case "report":
 		return collect(ctx, rest, out, log)
 	case "health":
 		return checkHealth(ctx, rest, out)
 	case "config":
-		return show(newFlags(name, configUsage), rest, out, settings.Usage())
+		return showConfig(ctx, rest, out, log)
 	case "version", "-version", "--version":
-		return show(newFlags("version", versionUsage), rest, out, fmt.Sprintf("%+v\n", versions))
+		return showVersions(rest, versions, out)
 	case "help", "-h", "-help", "--help":
 		if len(rest) == 1 && rest[0] != "help" && !strings.HasPrefix(rest[0], "-") {
 			return command(ctx, []string{rest[0], "-h"}, out, bars, log)
@@ -118,19 +114,21 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		_, err := io.WriteString(out, usage)
 		return err
 	default:
+		if near := settings.Nearest(name, commandNames(), 2); near != "" {
+			return &usageError{fmt.Errorf("there is no command %q; did you mean %s?", name, near)}
+		}
 		return misused("", "there is no command %q", name)
 	}
+}
+
+// withFirstSteps adds to the fault of a run without a bucket what else there is to type.
+func withFirstSteps(err error) error {
+	if settings.BucketURL() != "" {
+		return err
+	}
+	return &usageError{fmt.Errorf("%w\nWithout a bucket, cijepa demo runs a small example of everything in minutes; cijepa help lists the commands, and cijepa config the settings", err)}
 }
 
 // ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the
 // process.
 func ignoreSIGPIPE() { signal.Ignore(syscall.SIGPIPE) }
-
-// show runs a command that prints one text.
-func show(flags *flag.FlagSet, args []string, out io.Writer, text string) error {
-	if _, err := parse(flags, args, 0, out); err != nil {
-		return err
-	}
-	_, err := io.WriteString(out, text)
-	return err
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/storage"
@@ -27,6 +25,7 @@ const reportPrefix = "report/"
 // collect is cijepa report: it reads all runs of a bucket and writes their report.
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
+	asked := newRunList(flags)
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
 	rest, err := parse(flags, args, 1, out)
@@ -38,13 +37,9 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 		return err
 	}
 	defer bucket.Close()
-	r, err := report.Read(ctx, bucket, references())
+	r, err := asked.read(ctx, bucket, rest[0])
 	if err != nil {
 		return err
-	}
-	r.Bucket, _, _ = strings.Cut(storage.Redacted(rest[0]), "?")
-	if len(r.Runs)+len(r.Unreadable) == 0 {
-		return &usageError{fmt.Errorf("there is no run in %s: a run's bucket is its CIJEPA_BUCKET, and has a folder runs/", r.Bucket)}
 	}
 	files, err := r.Files()
 	if err != nil {
@@ -58,7 +53,7 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 			return fmt.Errorf("uploading the report: %w", err)
 		}
 	}
-	return printSummary(out, r, filepath.Join(*folder, "report.html"))
+	return asked.print(out, r, filepath.Join(*folder, "report.html"))
 }
 
 // reportList is the file that lists what a report has written, as sha256sum reads it.
@@ -130,11 +125,8 @@ func uploadReport(ctx context.Context, bucket *storage.Bucket, files []report.Fi
 		delete(before, f.Name)
 	}
 	for name, sum := range before {
-		switch data, err := bucket.Get(ctx, reportPrefix+name); {
-		case errors.Is(err, storage.ErrNotFound), err == nil && sumOf(data) != sum:
-			continue
-		case err != nil:
-			return err
+		if data, err := bucket.Get(ctx, reportPrefix+name); err != nil || sumOf(data) != sum {
+			continue // it is gone, or somebody has changed it; an outage ends the writing below
 		}
 		if err := bucket.Delete(ctx, reportPrefix+name); err != nil {
 			return err
@@ -159,9 +151,15 @@ func withReportList(files []report.File) []report.File {
 
 func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
+// maxReportList is larger than any list of a report, in bytes. A larger one is none.
+const maxReportList = 1 << 20
+
 // parseReportList reads the checksums of the files that a report has written, by name.
 func parseReportList(text []byte) map[string]string {
 	sums := map[string]string{}
+	if len(text) > maxReportList {
+		return sums
+	}
 	for line := range strings.Lines(string(text)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		if ok && name == filepath.Base(name) && name != "." && name != ".." {
@@ -169,27 +167,6 @@ func parseReportList(text []byte) map[string]string {
 		}
 	}
 	return sums
-}
-
-// printSummary prints what the report holds, and what could not be read.
-func printSummary(out io.Writer, r *report.Report, page string) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d runs, %d finished, %d alarms: %s\n", len(r.Runs), r.Finished(), r.Alarms(), page)
-	for _, u := range r.Unreadable {
-		fmt.Fprintf(&text, "could not be read: %s: %s\n", record.Printable(u.Run), record.Printable(u.Why))
-	}
-	handOn := ""
-	for _, run := range r.Runs {
-		handOn = cmp.Or(handOn, r.HandOn(run))
-		for _, problem := range run.Problems {
-			fmt.Fprintf(&text, "could not be read in part: %s: %s\n", record.Printable(run.Name), record.Printable(problem))
-		}
-	}
-	if handOn != "" {
-		fmt.Fprintf(&text, "a teacher to the Hugging Face hub: %s\n", handOn)
-	}
-	_, err := io.WriteString(out, text.String())
-	return err
 }
 
 // references are the post's runs, with which a report compares ours.

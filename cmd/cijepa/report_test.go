@@ -40,7 +40,7 @@ func TestReportNamesWhatItCannotRead(t *testing.T) {
 	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out, "-upload"}, &said, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 runs, 0 finished", "could not be read: torn: runs/torn/run.json"} {
+	for _, want := range []string{"good  epoch 0.5 of 2", "1 run, 0 finished, 0 alarms: ", "could not be read: torn: runs/torn/run.json"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it says %q, without %q", said.String(), want)
 		}
@@ -239,7 +239,7 @@ func TestReportPrintsNoEscapeCodes(t *testing.T) {
 	if err := collect(t.Context(), []string{"file://" + bucket, "-out", out}, &said, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 4 || !strings.Contains(said.String(), `c\nd`) {
+	if strings.ContainsAny(said.String(), "\x1b\u202e") || strings.Count(said.String(), "\n") != 6 || !strings.Contains(said.String(), `c\nd`) {
 		t.Errorf("%q", said.String())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
 
 const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, probes it and writes the result back.
@@ -18,21 +20,18 @@ const usage = `cijepa pretrains a ViT with cI-JEPA from shards in a bucket, prob
   cijepa sweep FILE         run the lines of settings in a file one after another; -table and others print such a file
   cijepa probe              probe a teacher on any packed data, with all labels or a few
   cijepa export runs/NAME   write a teacher into a folder that timm loads and the Hugging Face hub takes
+  cijepa ls BUCKET          list the runs of a bucket: where they stand, their figures
   cijepa report BUCKET      lay all runs of a bucket side by side: a page, tables, charts
   cijepa health             ask the run of this container whether it moves: for a liveness probe
-  cijepa config             print all settings and presets
+  cijepa config             print all settings and presets; -env those of the environment or of a run, to paste
   cijepa version            print the versions of what would compute a run
   cijepa help COMMAND       tell what a command takes
 
 Settings are environment variables that begin with CIJEPA_; cijepa config lists them.
 `
 
-// Help of the commands without flags.
-const (
-	demoUsage    = "demo: pack a few thousand real images, pretrain a tiny ViT on them, probe it.\nIt writes to the folder cijepa-demo where it is started, or to CIJEPA_BUCKET. Other settings change the preset demo."
-	configUsage  = "config: print all settings and presets."
-	versionUsage = "version: print the versions of what would compute a run."
-)
+// demoUsage is the help of cijepa demo.
+const demoUsage = "demo: pack a few thousand real images, pretrain a tiny ViT on them, probe it.\nIt writes to the folder cijepa-demo where it is started, or to CIJEPA_BUCKET. Other settings change the preset demo."
 
 // errUsage marks errors of the command line, exit code 64. It is never printed; usageError has the
 // text.
@@ -51,6 +50,16 @@ func misused(command, format string, args ...any) error {
 		command = " " + command
 	}
 	return &usageError{fmt.Errorf(format+"; see cijepa help%s", append(args, command)...)}
+}
+
+// commandNames are the commands that the general help names.
+func commandNames() (names []string) {
+	for line := range strings.Lines(usage) {
+		if rest, ok := strings.CutPrefix(line, "  cijepa "); ok && rest[0] != ' ' {
+			names = append(names, strings.Fields(rest)[0])
+		}
+	}
+	return names
 }
 
 // newFlags returns an empty flag set. The synopsis begins with the name of the command.
@@ -91,9 +100,13 @@ func parse(flags *flag.FlagSet, args []string, n int, out io.Writer) (rest []str
 	case n == 0:
 		return nil, misused(flags.Name(), "%s takes no argument, and %q is one", flags.Name(), rest[0])
 	}
-	plural := "s"
-	if n == 1 {
-		plural = ""
+	return nil, misused(flags.Name(), "%s takes %s, not %d", flags.Name(), plural(n, "argument"), len(rest))
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
 	}
-	return nil, misused(flags.Name(), "%s takes %d argument%s, not %d", flags.Name(), n, plural, len(rest))
+	return strconv.Itoa(n) + " " + thing
 }

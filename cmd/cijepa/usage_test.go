@@ -52,7 +52,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		}
 	}
 	for _, version := range []string{"version", "-version", "--version"} {
-		if code, out, _ := typed(t, nil, version); code != 0 || !strings.Contains(out, "GoMLX:") {
+		if code, out, _ := typed(t, nil, version); code != 0 || !strings.Contains(out, "\ngomlx    v") {
 			t.Errorf("%s: exit %d\n%s", version, code, out)
 		}
 	}
@@ -71,12 +71,19 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		settings []string
 		says     string // of the log's "error"
 	}{
-		{[]string{"chek"}, nil, `there is no command \"chek\"; see cijepa help"`},
-		{[]string{"help", "chek"}, nil, `there is no command \"chek\"; see cijepa help"`},
+		{[]string{"chek"}, nil, `there is no command \"chek\"; did you mean check?"`},
+		{[]string{"help", "benhc"}, nil, `there is no command \"benhc\"; did you mean bench?"`},
+		{[]string{"frobnicate"}, nil, `there is no command \"frobnicate\"; see cijepa help"`},
+		{nil, nil, `1 setting cannot work:\n  CIJEPA_BUCKET: the URL of a bucket, such as s3://name?region=eu-west-1 or file:///folder\nWithout a bucket, cijepa demo runs a small`},
 		{[]string{""}, nil, `there is no command \"\"; see cijepa help"`},
 		{[]string{"demo", "foo"}, nil, `demo takes no argument, and \"foo\" is one; see cijepa help demo"`},
 		{[]string{"check", "-x"}, nil, `check: flag provided but not defined: -x; see cijepa help check"`},
-		{[]string{"config", "all"}, nil, `config takes no argument`},
+		{[]string{"config", "all"}, nil, `config takes no argument without -env, and \"all\" is one; see cijepa help config"`},
+		{[]string{"config", "-env", empty}, nil, `config -env takes no argument, or a bucket and the name of a run`},
+		{[]string{"config", "-env", "-json"}, nil, `-env and -json are two forms`},
+		{[]string{"config", "-env", empty, "nosuch"}, nil, `there is no run \"nosuch\" in file:///`},
+		{[]string{"ls", empty}, nil, `there is no run in file:///`},
+		{[]string{"ls", "-runs", "[", empty}, nil, `-runs [: syntax error in pattern`},
 		{[]string{"version", "all"}, nil, `version takes no argument`},
 		{[]string{"pack", "x"}, nil, `pack takes 2 arguments, not 1; see cijepa help pack"`},
 		{[]string{"report", "x", "y"}, nil, `report takes 1 argument, not 2; see cijepa help report"`},

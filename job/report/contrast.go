@@ -37,11 +37,11 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes are the recipes of the finished runs: see groupByRecipe.
+// recipes are the recipes of the runs with scores: see groupByRecipe.
 func (r *Report) recipes() []*recipe {
 	var runs []*history.Run
 	for _, run := range r.Runs {
-		if run.Result != nil {
+		if run.Scored() {
 			runs = append(runs, run)
 		}
 	}

@@ -53,7 +53,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText))
+}).Parse(pageText + picturesText))
 
 // page is what the template shows.
 type page struct {
@@ -82,7 +82,7 @@ type detail struct {
 
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
-	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
+	p := page{Report: r, Style: template.CSS(pageStyle) + r.PictureStyle(), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
 	if len(r.Runs) > 0 {
 		p.First = r.best().Name
 	}

@@ -38,7 +38,11 @@ func NewError(field string, value any, want string) *Error {
 // Error lists the faults, one a line.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of the settings cannot work:", len(e.Faults))
+	plural := "s"
+	if len(e.Faults) == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(&b, "%d setting%s cannot work:", len(e.Faults), plural)
 	for _, f := range e.Faults {
 		b.WriteString("\n  " + f.String())
 	}

@@ -59,6 +59,34 @@ const types = `How values are written:
 | bytes | ` + "`1500000`, `20GB`, `64GiB`" + ` | GB is 10^9, GiB 2^30. |
 `
 
+// Description is what Usage has, for programs.
+type Description struct {
+	Settings []Described `json:"settings"`
+	Presets  []string    `json:"presets"`
+}
+
+// Described is one setting.
+type Described struct {
+	Variable string `json:"variable"`
+	Default  string `json:"default"`
+	What     string `json:"what"`
+	OfMethod bool   `json:"of_method"` // the method sets it: to be changed to study the method
+}
+
+// Describe lists all settings and the names of the presets.
+func Describe() Description {
+	var d Description
+	c := Defaults()
+	for _, s := range fields(reflect.ValueOf(&c).Elem()) {
+		d.Settings = append(d.Settings, Described{s.variable, fmt.Sprint(s.value), s.field.Tag.Get("desc"), s.field.Tag.Get("of") == "method"})
+	}
+	for _, p := range Presets() {
+		d.Presets = append(d.Presets, p.Name)
+	}
+	d.Presets = append(d.Presets, Demo)
+	return d
+}
+
 // code sets text in Markdown's code font.
 func code(s string) string {
 	if s == "" {
