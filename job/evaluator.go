@@ -54,6 +54,9 @@ func (j *Job) newEvaluator(ctx context.Context, p *Progress, perEpoch, total int
 		job: j, perEpoch: perEpoch, every: int64(j.cfg.EvalEvery) * perEpoch, total: total, progress: p,
 		decoded: make(chan error, 1),
 	}
+	if j.data.Index.Unlabelled() {
+		e.every = 0
+	}
 	ctx, e.cancel = context.WithCancel(ctx)
 	go func() {
 		defer close(e.decoded)

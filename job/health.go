@@ -10,7 +10,8 @@ import (
 )
 
 // healthImages is the number of validation images that the teacher's features are measured on at
-// the end of every epoch. They are the same images all through a run.
+// the end of every epoch, or of training images where there is no validation split. They are the
+// same images all through a run.
 const healthImages = 256
 
 // health measures the teacher's features. It reads the state and changes nothing.
@@ -29,7 +30,11 @@ func (j *Job) newHealth(ctx context.Context) (*health, error) {
 	if err != nil {
 		return nil, &machine.DeviceError{Err: err}
 	}
-	loader, err := j.evaluationLoader(machine.ValidationSplit)
+	split := machine.ValidationSplit
+	if j.data.Index.Counts[split] == 0 {
+		split = machine.TrainSplit
+	}
+	loader, err := j.evaluationLoader(split)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@
 //	health.go      statistics of the teacher's features at the end of an epoch
 //	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs
 //	score.go       probes and kNN on the validation split
+//	pictures.go    what the teacher makes of a few validation images
 //	result.go      teacher, card and result.json
 //	saver.go       when to save, the end of a phase, and the goroutine that uploads
 //	stop.go        how an attempt ends before its run does, and a machine that fails it
@@ -150,6 +151,9 @@ func (j *Job) train(ctx context.Context, at *position) error {
 			return err
 		}
 	}
+	if j.data.Index.Unlabelled() {
+		return j.finish(ctx, *at, scores{}) // there is nothing to probe with
+	}
 	result, err := j.probe(ctx, at)
 	if err != nil {
 		return err
@@ -171,7 +175,7 @@ func (j *Job) finished(ctx context.Context) (bool, error) {
 		err = j.checkTeacher(result.Teacher)
 	}
 	if err == nil {
-		j.log.Info("done already", "result", j.run.ResultKey(), "top1", result.Metrics.Top1)
+		j.log.Info("done already", append([]any{"result", j.run.ResultKey()}, scoreAttrs(result.Metrics)...)...)
 	}
 	return err == nil, err
 }
@@ -195,6 +199,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	used := j.cfg
 	if j.probed != nil {
 		used.Batch = 0 // there is no pretraining
+		if j.data.Index.Unlabelled() {
+			return settings.NewError("Data", j.cfg.Data, "it was packed without labels, and a probe learns from them; name data with labels")
+		}
 	}
 	if err = machine.CheckDataset(used, j.data.Index); err != nil {
 		return err
@@ -216,6 +223,9 @@ func (j *Job) open(ctx context.Context) (err error) {
 	}
 	j.log.Info("opened", "device", j.device.Description(), "plugin", j.versions.Plugin, "driver", j.versions.Driver, "data", j.cfg.Data, "fingerprint", j.data.Fingerprint(),
 		"classes", len(j.data.Index.Classes))
+	if j.data.Index.Unlabelled() {
+		j.log.Info("the data has no labels: pretraining alone, without evaluations, probe and kNN")
+	}
 	return nil
 }
 

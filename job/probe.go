@@ -19,7 +19,8 @@ import (
 )
 
 // probes are the two linear probes of a run: one on the frozen teacher, one on the encoder before
-// its first update, to compare with. Both see the same batches.
+// its first update, to compare with. Both see the same batches. Data without labels has a teacher
+// and no probe.
 type probes struct {
 	teacher            *model.Encoder
 	trained, untrained *model.Probe
@@ -27,12 +28,15 @@ type probes struct {
 
 // newProbes makes the probes of a teacher. Both begin with the same weights.
 func (j *Job) newProbes(teacher *model.Encoder) (*probes, error) {
+	p := &probes{teacher: teacher}
+	if j.data.Index.Unlabelled() {
+		return p, nil
+	}
 	c := j.probeConfig()
 	initial, err := model.InitialEncoder(j.cfg.Model(), j.cfg.Seed)
 	if err != nil {
 		return nil, err
 	}
-	p := &probes{teacher: teacher}
 	if p.trained, err = model.NewProbe(j.device, j.cfg.Model(), c, teacher, j.cfg.Seed); err != nil {
 		return nil, &machine.DeviceError{Err: err}
 	}
@@ -46,11 +50,14 @@ func (j *Job) probeConfig() model.ProbeConfig {
 	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, LR: j.cfg.ProbeLR}
 }
 
-// named returns both probes, each with the prefix of its parts in a checkpoint.
+// named returns the probes that there are, each with the prefix of its parts in a checkpoint.
 func (p *probes) named() []struct {
 	prefix string
 	probe  *model.Probe
 } {
+	if p.trained == nil {
+		return nil
+	}
 	return []struct {
 		prefix string
 		probe  *model.Probe

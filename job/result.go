@@ -28,8 +28,11 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	r := j.result(ctx, at.progress, s)
 	if j.probed != nil {
 		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
-	} else if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
-		return err
+	} else {
+		r.Pictures = j.writePictures(ctx, at, s.nearest)
+		if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
+			return err
+		}
 	}
 	if err := j.writePredictions(ctx, s, &r); err != nil {
 		return err
@@ -47,11 +50,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if err := j.run.Finish(ctx, text); err != nil {
 		return fmt.Errorf("committing the result: %w", err)
 	}
-	done := []any{"top1", r.Metrics.Top1, "standard_error", r.Metrics.StandardError, "untrained_top1", r.Metrics.UntrainedTop1,
-		"result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds / 3600}
-	if r.Metrics.KNNTop1 != nil {
-		done = append(done, "knn_top1", *r.Metrics.KNNTop1, "untrained_knn_top1", *r.Metrics.UntrainedKNN)
-	}
+	done := append(scoreAttrs(r.Metrics), "result", j.run.ResultKey(), "hours", r.Stats.MachineSeconds/3600)
 	if r.Stats.Cost != nil {
 		done = append(done, "cost", *r.Stats.Cost)
 	}
@@ -59,8 +58,20 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 		done = append(done, "verdict", r.Metrics.Verdict)
 	}
 	j.log.Info("done", done...)
-	j.trainer.Done(trainer.Finished(r.Metrics.Top1))
+	j.trainer.Done(trainer.Finished(r.Metrics))
 	return nil
+}
+
+// scoreAttrs are the scores as a log line has them, or without any the loss.
+func scoreAttrs(m record.Metrics) []any {
+	if !m.Scored() {
+		return []any{"loss", m.Loss}
+	}
+	all := []any{"top1", m.Top1, "standard_error", m.StandardError, "untrained_top1", m.UntrainedTop1}
+	if m.KNNTop1 != nil {
+		all = append(all, "knn_top1", *m.KNNTop1, "untrained_knn_top1", *m.UntrainedKNN)
+	}
+	return all
 }
 
 // writeTeacher writes the teacher and what others need to use it, and fills its checksum in.
@@ -152,7 +163,9 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	} else {
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
-	score(&r.Metrics, s.Predictions)
+	if !index.Unlabelled() {
+		score(&r.Metrics, s.Predictions)
+	}
 	return r
 }
 
@@ -171,7 +184,26 @@ func score(f *record.Metrics, p predictions.Predictions) {
 	if n := len(p.KNN); n > 0 {
 		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 	}
+	last := len(p.Depths) - 1
+	f.GainError = pairedError(p.Probe[last], p.UntrainedProbe[last])
+	if n := len(p.KNN); n > 0 {
+		f.KNNGainError = pairedError(p.KNN[n-1], p.UntrainedKNN[n-1])
+	}
 	f.Verdict = f.Judge(len(p.Labels))
+}
+
+// pairedError compares the answers of two classifiers by image: see record.PairedError.
+func pairedError(a, b classify.Answers) *float64 {
+	var won, lost int
+	for i, rank := range a.Ranks {
+		switch other := b.Ranks[i]; {
+		case rank == 0 && other != 0:
+			won++
+		case rank != 0 && other == 0:
+			lost++
+		}
+	}
+	return record.Finite(record.PairedError(won, lost, len(a.Ranks)))
 }
 
 // postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's

@@ -19,7 +19,8 @@ import (
 // scores are what the validation split said.
 type scores struct {
 	predictions.Predictions
-	seconds, device float64 // of scoring, and of it in programs of the device
+	nearest         [][]classify.Neighbour // of the images that are shown, by the teacher; nil: no kNN
+	seconds, device float64                // of scoring, and of it in programs of the device
 }
 
 // score runs both probes, and the kNN at the deepest depth, over the validation split.
@@ -56,10 +57,11 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	}
 	if j.cfg.KNNK > 0 {
 		s.KNNDepths = s.Depths[len(s.Depths)-1:]
-		if s.KNN, err = j.neighbours(ctx, p.trained); err != nil {
+		shown := func(bank, validation []float32) { s.nearest = j.nearest(bank, validation) }
+		if s.KNN, err = j.neighbours(ctx, p.trained, shown); err != nil {
 			return s, err
 		}
-		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained); err != nil {
+		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained, nil); err != nil {
 			return s, err
 		}
 	}
@@ -75,8 +77,9 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return loader, err
 }
 
-// neighbours are the answers of the kNN for the validation split, at the deepest depth.
-func (j *Job) neighbours(ctx context.Context, p *model.Probe) ([]classify.Answers, error) {
+// neighbours are the answers of the kNN for the validation split, at the deepest depth. It hands the
+// features of both splits to seen.
+func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, validation []float32)) ([]classify.Answers, error) {
 	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
 		return nil, err
@@ -84,6 +87,9 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe) ([]classify.Answer
 	queries, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
 	if err != nil {
 		return nil, err
+	}
+	if seen != nil {
+		seen(bank, queries)
 	}
 	var all classify.Answers
 	j.live.Doing("comparing neighbours")

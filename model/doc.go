@@ -30,6 +30,7 @@
 //	encoder.go    a frozen encoder, on the host and on a device
 //	health.go     Monitor: signs of a collapse
 //	probe.go      Probe: linear classifiers on frozen features
+//	tokens.go     TokenReader: the features of every token of a few images
 //	cost.go       FLOPs and memory of a step, by formula
 //	fit.go        Try: whether a step fits into the device's memory
 //	device.go     Device: a GoMLX backend

@@ -20,6 +20,7 @@
 //	runs/<run>/teacher.safetensors                     the final teacher
 //	runs/<run>/config.json, README.md                  what timm reads of it; its card
 //	runs/<run>/predictions.npz                         what each classifier says of every validation image
+//	runs/<run>/components.jpg, neighbours.jpg          pictures of what it makes of a few images
 //	runs/<run>/probes/<data>[-<share>].json            the teacher's figures on other data
 //	runs/<run>/probes/<data>[-<share>]/...             what a run's folder has, of that probe
 //	runs/<run>/result.json                             created once: the last write

@@ -145,15 +145,16 @@ func TestSort(t *testing.T) {
 	}
 }
 
-// TestSwitchRun shows one run at a time: by the list, by a link, by the address.
+// TestSwitchRun shows one run at a time: at first the best, then by the list, by a link, by the address.
 func TestSwitchRun(t *testing.T) {
 	ctx := page(t, 1280, 900, false)
 	shown := func() []string {
 		return eval[[]string](t, ctx, `[...document.querySelectorAll("section.run")].filter(s => !s.hidden).map(s => s.dataset.run)`)
 	}
 	all := eval[[]string](t, ctx, `[...document.querySelectorAll("section.run")].map(s => s.dataset.run)`)
-	if got := shown(); len(got) != 1 || got[0] != all[0] {
-		t.Errorf("at first %q are shown", got)
+	best := eval[string](t, ctx, `document.querySelector(".lead a").textContent`)
+	if got := shown(); len(got) != 1 || got[0] != best {
+		t.Errorf("at first %q are shown, and %s is the best", got, best)
 	}
 	if err := chromedp.Run(ctx, chromedp.SetValue("#run", all[2]), chromedp.Evaluate(`document.getElementById("run").dispatchEvent(new Event("change"))`, nil)); err != nil {
 		t.Fatal(err)
@@ -193,10 +194,17 @@ func TestSlider(t *testing.T) {
 	}
 }
 
-// TestNarrow: on a phone nothing sticks out, in light and dark.
+// TestNarrow: on a phone nothing sticks out, in light and dark, of no run and whatever long words a device, a name or an error has.
 func TestNarrow(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		ctx := page(t, 390, 844, dark)
+		eval[int](t, ctx, `(() => {
+			document.querySelectorAll("section.run").forEach((s) => { s.hidden = false; });
+			document.querySelectorAll("details").forEach((d) => { d.open = true; });
+			const texts = [...document.querySelectorAll("h1,h2,h3,p,dd,li,summary")].filter((e) => e.childElementCount === 0);
+			texts.forEach((e) => { e.textContent += "/long".repeat(30); });
+			return texts.length;
+		})()`)
 		if wide := eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
 			t.Errorf("the page is %d wide at 390", wide)
 		}
@@ -204,6 +212,58 @@ func TestNarrow(t *testing.T) {
 		if (paper == "rgb(255, 255, 255)") == dark || paper == ink {
 			t.Errorf("dark %t: %s on %s", dark, ink, paper)
 		}
+	}
+}
+
+// TestLabelsAreWhole: no text of a chart sticks out of its picture, in the fonts of the page or in a wide one.
+// (The empty part of a line of upright letters may, by 3 pixels.)
+func TestLabelsAreWhole(t *testing.T) {
+	for _, font := range []string{"", "DejaVu Sans"} {
+		ctx := page(t, 1280, 900, false)
+		cut := eval[[]string](t, ctx, fmt.Sprintf(`(() => {
+			document.querySelectorAll("section.run").forEach((s) => { s.hidden = false; });
+			return [...document.querySelectorAll("svg text")].filter((text) => {
+				const svg = text.closest("svg");
+				if (%[1]q) svg.style.fontFamily = %[1]q;
+				const box = text.getBoundingClientRect(), picture = svg.getBoundingClientRect();
+				return box.left < picture.left - 3 || box.right > picture.right + .5 || box.top < picture.top - .5 || box.bottom > picture.bottom + .5;
+			}).map((text) => text.textContent);
+		})()`, font))
+		if len(cut) > 0 {
+			t.Errorf("font %q: cut off: %q", font, cut)
+		}
+	}
+}
+
+// TestAccessible: axe-core finds nothing on the page, in light and dark, on a screen and on a phone.
+func TestAccessible(t *testing.T) {
+	for _, dark := range []bool{false, true} {
+		for _, width := range []int64{1280, 390} {
+			checkAccessible(t, page(t, width, 900, dark))
+		}
+	}
+}
+
+// checkAccessible runs axe-core, the file that CIJEPA_AXE names.
+func checkAccessible(t *testing.T, ctx context.Context) {
+	t.Helper()
+	path := os.Getenv("CIJEPA_AXE")
+	if path == "" {
+		t.Skip("CIJEPA_AXE names no axe.min.js")
+	}
+	script, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var violations []string
+	err = chromedp.Run(ctx, chromedp.Evaluate(string(script)+";0", nil),
+		chromedp.Evaluate(`axe.run().then((r) => r.violations.map((v) => v.impact + " " + v.id + ": " + v.nodes.map((n) => n.html.slice(0, 120)).slice(0, 3).join(" ")))`,
+			&violations, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range violations {
+		t.Error(v)
 	}
 }
 

@@ -24,7 +24,8 @@
 //	    restore          newest whole checkpoint, or the initial state
 //	    train
 //	      pretrain       for each update: batch, masks, depths, learning rate -> Learner.Step
-//	      probe          linear probes on the frozen teacher and on the untrained encoder
+//	      probe          linear probes on the frozen teacher and on the untrained encoder; none of
+//	                     data without labels
 //	      finish         teacher.safetensors, card, and result.json as the last write
 //	    stop             after an error or SIGTERM: the last checkpoint, the record of the end
 //

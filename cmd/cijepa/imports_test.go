@@ -13,7 +13,7 @@ const module = "github.com/cijepa/cijepa"
 // go down only.
 var rooms = map[string][]string{
 	"cmd/cijepa": {"job", "job/bar", "job/bench", "job/check", "job/demo", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/predictions", "job/record", "job/report", "job/settings", "job/sweep", "job/teacher", "model", "storage", "storage/checkpoint", "storage/classlist", "storage/pack", "storage/shards"},
-	"job": {"job/alarm", "job/bar", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/predictions", "job/record",
+	"job": {"job/alarm", "job/bar", "job/board", "job/history", "job/input", "job/input/pixels", "job/live", "job/machine", "job/pictures", "job/predictions", "job/record",
 		"job/settings", "job/teacher", "job/trainer", "model", "model/classify", "model/draw", "model/mask", "model/safetensors", "storage", "storage/checkpoint", "storage/classlist", "storage/shards"},
 	"job/teacher":             {"job/input/pixels", "job/record", "job/settings", "model", "model/safetensors", "storage", "storage/checkpoint"},
 	"job/alarm":               {"job/record", "job/settings"},
@@ -32,11 +32,13 @@ var rooms = map[string][]string{
 
 	"job/record":              {},
 	"job/predictions":         {"model/classify"},
-	"job/history":             {"job/record", "storage"},
-	"job/history/historytest": {"job/record", "storage"},
+	"job/pictures":            {"job/record"},
+	"job/history":             {"job/predictions", "job/record", "storage"},
+	"job/history/historytest": {"job/predictions", "job/record", "model/classify", "storage"},
 	"job/board":               {"job/record", "job/report/chart"},
 	"job/live":                {"job/history", "job/record", "job/report"},
-	"job/report":              {"job/history", "job/record", "job/report/chart", "storage"},
+	"job/report":              {"job/history", "job/predictions", "job/record", "job/report/chart", "job/report/paired", "storage"},
+	"job/report/paired":       {},
 	"job/report/chart":        {},
 
 	"model":             {"model/classify", "model/draw", "model/mask", "model/plugin", "model/safetensors"},

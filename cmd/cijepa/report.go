@@ -125,11 +125,8 @@ func uploadReport(ctx context.Context, bucket *storage.Bucket, files []report.Fi
 		delete(before, f.Name)
 	}
 	for name, sum := range before {
-		switch data, err := bucket.Get(ctx, reportPrefix+name); {
-		case errors.Is(err, storage.ErrNotFound), err == nil && sumOf(data) != sum:
-			continue
-		case err != nil:
-			return err
+		if data, err := bucket.Get(ctx, reportPrefix+name); err != nil || sumOf(data) != sum {
+			continue // it is gone, or somebody has changed it; an outage ends the writing below
 		}
 		if err := bucket.Delete(ctx, reportPrefix+name); err != nil {
 			return err
@@ -154,9 +151,15 @@ func withReportList(files []report.File) []report.File {
 
 func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
+// maxReportList is larger than any list of a report, in bytes. A larger one is none.
+const maxReportList = 1 << 20
+
 // parseReportList reads the checksums of the files that a report has written, by name.
 func parseReportList(text []byte) map[string]string {
 	sums := map[string]string{}
+	if len(text) > maxReportList {
+		return sums
+	}
 	for line := range strings.Lines(string(text)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		if ok && name == filepath.Base(name) && name != "." && name != ".." {

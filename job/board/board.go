@@ -131,17 +131,29 @@ func (b *Board) Line(line any) {
 	}
 }
 
+// Picture adds a JPEG file of the run after so many updates, under its name, and what it shows in
+// words.
+func (b *Board) Picture(updates int64, file, words string, width, height int, jpeg []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, tag := time.Now(), "pictures/"+strings.TrimSuffix(file, ".jpg")
+	b.add(root, now, imageEvent(now, updates, tag, width, height, jpeg))
+	b.add(root, now, note(now, updates, tag+"_in_words", words))
+}
+
 // Finish adds the scores of the run. The steps of the profile are depths.
 func (b *Board) Finish(m record.Metrics) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	add := b.scalars(root, now, m.Updates)
-	add("result/probe_top1", &m.Top1)
-	add("result/probe_top5", &m.Top5)
-	add("result/untrained_probe_top1", &m.UntrainedTop1)
-	add("result/knn_top1", m.KNNTop1)
-	add("result/untrained_knn_top1", m.UntrainedKNN)
+	if m.Scored() {
+		add := b.scalars(root, now, m.Updates)
+		add("result/probe_top1", &m.Top1)
+		add("result/probe_top5", &m.Top5)
+		add("result/untrained_probe_top1", &m.UntrainedTop1)
+		add("result/knn_top1", m.KNNTop1)
+		add("result/untrained_knn_top1", m.UntrainedKNN)
+	}
 	for _, d := range m.Depths {
 		add := b.scalars(root, now, int64(d.Depth))
 		add("profile/probe_top1_by_depth", &d.Top1)

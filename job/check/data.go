@@ -50,8 +50,11 @@ func (c *check) checkData(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(index.Splits)) {
 		splits = append(splits, fmt.Sprintf("%s %d images in %d shards", name, index.Counts[name], len(index.Splits[name])))
 	}
-	c.ok("data", "%s: %d classes; %s; fingerprint %.12s",
-		c.cfg.Data, len(index.Classes), strings.Join(splits, ", "), data.Fingerprint())
+	classes := fmt.Sprintf("%d classes", len(index.Classes))
+	if index.Unlabelled() {
+		classes = "no labels, so that there is pretraining and no evaluation, probe or kNN"
+	}
+	c.ok("data", "%s: %s; %s; fingerprint %.12s", c.cfg.Data, classes, strings.Join(splits, ", "), data.Fingerprint())
 	if err := machine.CheckDataset(c.cfg, index); err != nil {
 		c.fault(ctx, "data", err)
 	}
@@ -97,6 +100,9 @@ func (c *check) checkDoubts(ctx context.Context) {
 	notes, err := c.data.Notes(ctx)
 	if err != nil {
 		c.warn("data", "what was noted when it was packed is not known: %v", err)
+	}
+	if held := notes.HeldOut; held != nil {
+		c.ok("data", "val is held out of train: a share of %v, by seed %d", held.Share, held.Seed)
 	}
 	if c.cfg.Image < shards.ShortSide {
 		notes.Small = 0 // as large as this run sees them

@@ -50,12 +50,19 @@ func (c *check) reportTime(ctx context.Context) {
 		}
 		reads += bank + validation
 	}
+	if index.Unlabelled() {
+		reads = 0
+	}
 	encode := c.update / float64(c.cfg.Batch) * c.cfg.Model().EncoderFLOPs() / c.flops() // seconds of an image
 	probe := 2 * float64(reads) * encode
 	c.seconds = pretrain + probe
-	text := fmt.Sprintf("pretraining %s for %d updates, the probes about %s (by operations, for %d images through two encoders): "+
-		"%s in all, while images come as fast as steps take them",
-		settings.FormatSeconds(pretrain), left, settings.FormatSeconds(probe), reads, settings.FormatSeconds(c.seconds))
+	probes := fmt.Sprintf(", the probes about %s (by operations, for %d images through two encoders): %s in all",
+		settings.FormatSeconds(probe), reads, settings.FormatSeconds(c.seconds))
+	if reads == 0 {
+		probes = " and no probe"
+	}
+	text := fmt.Sprintf("pretraining %s for %d updates%s, while images come as fast as steps take them",
+		settings.FormatSeconds(pretrain), left, probes)
 	switch {
 	case c.seconds > maxSeconds && isGo(c.cfg) && !c.slow:
 		c.fault(ctx, "time", backendFault(c.cfg, text))

@@ -17,7 +17,12 @@ const (
 	maxText     = 4096 // bytes of a string or a setting
 	maxSettings = 500
 
+	maxShown  = 64   // images of the pictures, and neighbours of each
+	maxPixels = 8192 // of a side of a sheet
+
 	maxRecord        = 4 << 20   // bytes of run.json or result.json
+	maxSheet         = 1 << 20   // bytes of a sheet of the pictures
+	maxPredictions   = 16 << 20  // bytes of predictions.npz: a hundred times ImageNet-100's
 	maxMetricsObject = 64 << 20  // bytes of an object of metrics/
 	maxMetrics       = 256 << 20 // bytes of all objects of one kind
 )
@@ -99,6 +104,14 @@ func checkResult(r record.Result[Recipe]) error {
 	if r.PostTop1 != nil && !(*r.PostTop1 >= 0 && *r.PostTop1 <= 100) {
 		return fmt.Errorf("%g is no percentage", *r.PostTop1)
 	}
+	if p := r.Predictions; p != nil {
+		if err := checkTexts(p.File, p.SHA256); err != nil {
+			return err
+		}
+	}
+	if d.Classes > 0 && !r.Metrics.Scored() {
+		return fmt.Errorf("it has no scores, on data of %d classes", d.Classes)
+	}
 	return errors.Join(
 		checkTexts(r.Run, r.Preset, r.Device, d.Fingerprint, d.ClassesSHA256), checkRecipe(r.Recipe), checkMetrics(r.Metrics),
 		checkCounts(int64(d.Classes), int64(d.TrainSamples), int64(d.ValidationSamples), s.UpdatesLost, int64(s.Killed), s.BadSamples),
@@ -169,7 +182,7 @@ func checkAlarm(a record.Alarm) error {
 }
 
 func checkMetrics(m record.Metrics) error {
-	if n := len(m.Depths); n == 0 || n > maxDepths {
+	if n := len(m.Depths); n > maxDepths {
 		return fmt.Errorf("it has scores of %d depths", n)
 	}
 	percent := []*float64{&m.Top1, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN}
@@ -189,7 +202,8 @@ func checkMetrics(m record.Metrics) error {
 		return fmt.Errorf("it has the counts of %d pathways", n)
 	}
 	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
-		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError)); err != nil {
+		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError),
+		checkValue("gain_standard_error", m.GainError), checkValue("knn_gain_standard_error", m.KNNGainError)); err != nil {
 		return err
 	}
 	return checkTable(m.Table)

@@ -71,6 +71,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 		"no loss":             func(m *record.Metrics) { m.Loss = historytest.Value(1e17) },
 		"no count":            func(m *record.Metrics) { m.Updates = -1 },
 		"no depths":           func(m *record.Metrics) { m.Depths = nil },
+		"no labels":           func(m *record.Metrics) { *m = record.Metrics{Loss: m.Loss} },
 		"too many depths":     func(m *record.Metrics) { m.Depths = make([]record.DepthMetrics, 1000) },
 		"no depth":            func(m *record.Metrics) { m.Depths[0].Depth = -1 },
 		"no percentage":       func(m *record.Metrics) { m.Top1 = 1e17 },
@@ -81,7 +82,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 	} {
 		f := historytest.New(t)
 		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
-		result := record.Result[Recipe]{Version: record.Version, Metrics: record.Metrics{
+		result := record.Result[Recipe]{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
 			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
 		}}
 		spoil(&result.Metrics)

@@ -1,14 +1,16 @@
 // Package history reads what runs have left in a bucket, finished or not. It reads only, and knows
 // no more of a run than package record. It draws nothing: that is package report.
 //
-//	history.go  all runs of a bucket
-//	probes.go   the probes of teachers that are no phase of a run
-//	run.go      one run: its record, its result, its state
-//	setting.go  a setting of a run as text
-//	attempt.go  the attempts of a run, and the updates that they lost
-//	jsonl.go    the lines of metrics/, merged over attempts
-//	bounds.go   the values that are accepted
-//	current.go  the lines of a process in progress, merged into its run
+//	history.go   all runs of a bucket
+//	probes.go    the probes of teachers that are no phase of a run
+//	run.go       one run: its record, its result, its state
+//	answers.go   what finished runs and probes say of every validation image
+//	setting.go   a setting of a run as text
+//	attempt.go   the attempts of a run, and the updates that they lost
+//	jsonl.go     the lines of metrics/, merged over attempts
+//	pictures.go  the pictures of a run
+//	bounds.go    the values that are accepted
+//	current.go   the lines of a process in progress, merged into its run
 package history
 
 import (

@@ -24,7 +24,10 @@ type Run struct {
 	Evals    []record.Eval          // by step
 	Alarms   []record.Alarm         // by step
 	Attempts []Attempt              // in the order in which they began
+	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
+
+	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // read reads the run in a folder.
@@ -64,6 +67,9 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if err := r.readPictures(ctx, f); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -136,13 +142,16 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 	return nil
 }
 
+// Scored reports whether the run has finished and its teacher was probed.
+func (r *Run) Scored() bool { return r.Result != nil && r.Result.Metrics.Scored() }
+
 // Depths are the collected depths.
 func (r *Run) Depths() []int {
 	if len(r.Health) > 0 {
 		return r.Health[len(r.Health)-1].Depths
 	}
 	var depths []int
-	if r.Result != nil {
+	if r.Scored() {
 		for _, d := range r.Result.Metrics.Depths {
 			depths = append(depths, d.Depth)
 		}
@@ -240,10 +249,10 @@ func (r *Run) Lost() int64 {
 // lines tell.
 func (r *Run) Killed() int { return KilledOf(r.Attempts) }
 
-// Judge is a sentence on a finished run whose teacher does not beat its untrained self by all
+// Judge is a sentence on a run with scores whose teacher does not beat its untrained self by all
 // measures; empty for any other: see record.Metrics.
 func (r *Run) Judge() string {
-	if r.Result == nil {
+	if !r.Scored() {
 		return ""
 	}
 	return r.Result.Metrics.Judge(r.Result.Data.ValidationSamples)

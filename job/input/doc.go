@@ -16,6 +16,7 @@
 //	inflight.go    the counter that separates two windows of shards
 //	worker.go      a worker goroutine: one image of one batch at a time, by package pixels
 //	batch.go       Batch and the buffer that it lives in
+//	samples.go     single samples by number
 //	share.go       Share: a part of a split, the same number of every class
 //	badsamples.go  the samples that cannot be decoded, and their limit
 package input

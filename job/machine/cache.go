@@ -31,6 +31,9 @@ func OpenCache(c settings.Config, data *shards.Dataset, log *slog.Logger) (*shar
 		return nil, settings.NewError("CacheSize", c.CacheSize, err.Error())
 	}
 	for _, name := range []string{TrainSplit, ValidationSplit} {
+		if data.Index.Counts[name] == 0 {
+			continue // see CheckDataset
+		}
 		split, err := cache.Split(name)
 		if err != nil {
 			return nil, errors.Join(err, cache.Close())

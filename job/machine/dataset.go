@@ -31,7 +31,8 @@ func OpenDataset(ctx context.Context, c settings.Config, bucket *storage.Bucket)
 
 // CheckDataset says whether both phases can use the data: it needs a batch of training images,
 // validation images, and a class for every image. This is checked before days of pretraining, not
-// after them. Its errors are *settings.Error.
+// after them. Of data without labels, on which there is no probe, it needs the batch, and no
+// setting of the probe. Its errors are *settings.Error.
 func CheckDataset(c settings.Config, index shards.Index) error {
 	faults := &settings.Error{}
 	want := func(ok bool, format string, args ...any) {
@@ -42,7 +43,14 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 			})
 		}
 	}
+	train, labelled := index.Counts[TrainSplit], !index.Unlabelled()
+	if !labelled && train > 0 {
+		_ = errors.As(c.CheckUnlabelled(), &faults)
+	}
 	for _, split := range []string{TrainSplit, ValidationSplit} {
+		if !labelled && train > 0 {
+			break
+		}
 		want(index.Counts[split] > 0, "it has no images in split %s; pretraining needs %s, the probe both it and %s",
 			split, TrainSplit, ValidationSplit)
 		unlabelled := 0
@@ -56,13 +64,13 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 		want(unlabelled == 0, "%d of the %d images of split %s have no class, and the probe needs one",
 			unlabelled, index.Counts[split], split)
 	}
-	want(len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
-	if n := index.Counts[TrainSplit]; n > 0 {
+	want(!labelled || len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
+	if n := train; n > 0 {
 		atMost := fmt.Sprintf("at most the %d images of the train split", n)
 		if n < c.Batch {
 			faults.Add(settings.Variable("Batch"), c.Batch, atMost)
 		}
-		if n < c.ProbeBatch {
+		if labelled && n < c.ProbeBatch {
 			faults.Add(settings.Variable("ProbeBatch"), c.ProbeBatch, atMost)
 		}
 	}

@@ -9,6 +9,7 @@
 //	result.go     result.json
 //	verdict.go    the teacher against its untrained self
 //	variable.go   the environment variable of a setting
+//	pictures.go   the pictures of a run, and what they show in words
 //	printable.go  texts from a bucket, for people
 //	seal.go       run.json and result.json as bytes, with a checksum of themselves
 package record

@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Result is result.json, the last write of a run. Metrics are the same however often the run was
 // preempted; Stats are not. R is the recipe, as in RunRecord.
@@ -18,6 +21,7 @@ type Result[R any] struct {
 	Teacher  *Teacher `json:"teacher,omitempty"` // of a probe that is no phase of a run; Metrics of pretraining are empty then
 
 	Predictions *Predictions `json:"predictions,omitempty"` // nil: of a program that did not write them yet
+	Pictures    *Pictures    `json:"pictures,omitempty"`    // nil: none were drawn
 }
 
 // Predictions names the object that holds what each classifier says of every validation image.
@@ -43,7 +47,8 @@ type Data struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Metrics are the scores of a run, in percent where not said otherwise.
+// Metrics are the scores of a run, in percent where not said otherwise. A run on data without labels
+// has none: see Scored.
 type Metrics struct {
 	Top1          float64        `json:"top1"` // linear probe on the deepest depth of the frozen teacher
 	Top5          float64        `json:"top5"`
@@ -51,7 +56,9 @@ type Metrics struct {
 	UntrainedTop1 float64        `json:"untrained_top1"`      // the same probe on the encoder before its first update
 	KNNTop1       *float64       `json:"knn_top1"`
 	UntrainedKNN  *float64       `json:"untrained_knn_top1"`
-	Verdict       string         `json:"verdict,omitempty"` // of Judge; empty in a result of an older program too
+	GainError     *float64       `json:"gain_standard_error,omitempty"`     // of Top1 - UntrainedTop1, paired by image; nil: of an older program
+	KNNGainError  *float64       `json:"knn_gain_standard_error,omitempty"` // of KNNTop1 - UntrainedKNN, likewise
+	Verdict       string         `json:"verdict,omitempty"`                 // of Judge; empty in a result of an older program too
 	Depths        []DepthMetrics `json:"depths"`
 	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
 	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]
@@ -60,6 +67,29 @@ type Metrics struct {
 	Skipped       int64          `json:"skipped_updates"`
 	TeacherSHA256 string         `json:"teacher_sha256"` // of teacher.safetensors
 	StateSHA256   string         `json:"state_sha256"`   // of all weights, moments and counts after the last update
+}
+
+// Scored reports whether the teacher was probed, so that the scores are figures. They are absent in
+// the result of a run on data without labels.
+func (m Metrics) Scored() bool { return len(m.Depths) > 0 }
+
+// MarshalJSON leaves out scores that there are not.
+func (m Metrics) MarshalJSON() ([]byte, error) {
+	type all Metrics
+	if m.Scored() {
+		return json.Marshal(all(m))
+	}
+	type absent *struct{}
+	return json.Marshal(struct {
+		all
+		Top1          absent `json:"top1,omitempty"`
+		Top5          absent `json:"top5,omitempty"`
+		StandardError absent `json:"top1_standard_error,omitempty"`
+		UntrainedTop1 absent `json:"untrained_top1,omitempty"`
+		KNNTop1       absent `json:"knn_top1,omitempty"`
+		UntrainedKNN  absent `json:"untrained_knn_top1,omitempty"`
+		Depths        absent `json:"depths,omitempty"`
+	}{all: all(m)})
 }
 
 // DepthMetrics is the probe of one collected depth.

@@ -11,8 +11,9 @@ import (
 type Gain struct {
 	Measure            string  // "linear probe" at the deepest depth, or "kNN"
 	Teacher, Untrained float64 // top-1, percent
-	// Error is the standard error of the difference, points: that of two independent shares of the
-	// images. It is an upper bound, because images that are easy for one are easy for the other.
+	// Error is the standard error of the difference, points: paired by image where the run has
+	// compared the answers, else that of two independent shares. The latter is mostly too large,
+	// because images that are easy for one are easy for the other.
 	Error float64
 }
 
@@ -28,13 +29,19 @@ func (m Metrics) Gains(images int) []Gain {
 	if images < 1 {
 		return nil
 	}
-	gain := func(measure string, teacher, untrained float64) Gain {
+	gain := func(measure string, teacher, untrained float64, paired *float64) Gain {
+		g := Gain{Measure: measure, Teacher: teacher, Untrained: untrained}
+		if paired != nil {
+			g.Error = *paired
+			return g
+		}
 		variance := func(percent float64) float64 { return percent * (100 - percent) / float64(images) }
-		return Gain{measure, teacher, untrained, math.Sqrt(variance(teacher) + variance(untrained))}
+		g.Error = math.Sqrt(variance(teacher) + variance(untrained))
+		return g
 	}
-	all := []Gain{gain("linear probe", m.Top1, m.UntrainedTop1)}
+	all := []Gain{gain("linear probe", m.Top1, m.UntrainedTop1, m.GainError)}
 	if m.KNNTop1 != nil && m.UntrainedKNN != nil {
-		all = append(all, gain("kNN", *m.KNNTop1, *m.UntrainedKNN))
+		all = append(all, gain("kNN", *m.KNNTop1, *m.UntrainedKNN, m.KNNGainError))
 	}
 	return all
 }
@@ -43,24 +50,33 @@ func (m Metrics) Gains(images int) []Gain {
 // its gain is no more than two standard errors of the difference. It is empty for a teacher that
 // beats it by all.
 func (m Metrics) Judge(images int) string {
-	gains := m.Gains(images)
-	var short []string
-	for _, g := range gains {
-		if g.Beyond() {
-			continue
+	var nothing, lost []string
+	for _, g := range m.Gains(images) {
+		words := fmt.Sprintf("by %s (%.2f against %.2f %%, %+.2f ± %.2f points)", g.Measure, g.Teacher, g.Untrained, g.Points(), g.Error)
+		switch {
+		case g.Points() < -2*g.Error:
+			lost = append(lost, words)
+		case !g.Beyond():
+			nothing = append(nothing, words)
 		}
-		word := "no better"
-		if g.Points() < -2*g.Error {
-			word = "worse"
-		}
-		short = append(short, fmt.Sprintf("by %s it is %s (%.2f against %.2f %%, %+.2f ± %.2f points)",
-			g.Measure, word, g.Teacher, g.Untrained, g.Points(), g.Error))
 	}
-	switch len(short) {
-	case 0:
+	var parts []string
+	if len(nothing) > 0 {
+		parts = append(parts, "gained nothing beyond noise "+strings.Join(nothing, " and "))
+	}
+	if len(lost) > 0 {
+		parts = append(parts, "lost "+strings.Join(lost, " and "))
+	}
+	if len(parts) == 0 {
 		return ""
-	case len(gains):
-		return "The pretrained teacher does not beat its untrained self: " + strings.Join(short, ", ") + "."
 	}
-	return "The pretrained teacher does not beat its untrained self by every measure: " + strings.Join(short, ", ") + "."
+	return "Against the untrained encoder, pretraining " + strings.Join(parts, " and ") + "."
+}
+
+// PairedError is the standard error, in percent of the images, of the difference between two
+// classifiers' top-1 on the same images. won counts those that the first alone gets right, lost
+// those that the second alone does.
+func PairedError(won, lost, images int) float64 {
+	n, difference := float64(images), float64(won-lost)
+	return 100 * math.Sqrt(float64(won+lost)-difference*difference/n) / n
 }

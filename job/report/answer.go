@@ -7,11 +7,11 @@ import (
 	"github.com/cijepa/cijepa/job/history"
 )
 
-// Answer is what the finished runs on one data set say, in sentences for the head of a report.
+// Answer is what the finished runs with scores on one data set say, in sentences for the head of a report.
 type Answer struct {
 	Best      *history.Run // the one with the highest top-1
 	Headline  string       // to follow its name: that it is the best, of how many, with its figure and its error
-	Gain      string       // how far it is above its untrained self
+	Gain      string       // how far it is above its untrained self; empty if it is not, by any measure
 	Seeds     string       // the mean of its recipe; empty with one seed
 	Judgement string       // that it does not beat its untrained self; empty if it does
 }
@@ -21,7 +21,7 @@ func (r *Report) Answers() []Answer {
 	byData := map[string][]*history.Run{}
 	var order []string
 	for _, run := range r.Runs {
-		if run.Result == nil {
+		if !run.Scored() {
 			continue
 		}
 		data := run.Record.Fingerprint
@@ -68,11 +68,13 @@ func newAnswer(runs []*history.Run) (a Answer) {
 		a.Headline = fmt.Sprintf("is the best of %d finished runs: %s.", len(runs), figure)
 	}
 	var gains []string
+	some := false
 	for _, g := range m.Gains(a.Best.Result.Data.ValidationSamples) {
+		some = some || g.Beyond()
 		gains = append(gains, fmt.Sprintf("%s points by %s (%.2f to %.2f %%)",
 			minus(fmt.Sprintf("%+.2f ± %.2f", g.Points(), g.Error)), g.Measure, g.Untrained, g.Teacher))
 	}
-	if len(gains) > 0 {
+	if some { // else the judgement has the same figures
 		a.Gain = "Over its own untrained self: " + strings.Join(gains, ", ") + "."
 	}
 	for _, of := range groupByRecipe(runs) {
@@ -96,8 +98,8 @@ func (r *Report) best() *history.Run {
 	return r.Runs[0]
 }
 
-// Unfinished is a sentence on the runs that have not finished; empty if all have.
-func (r *Report) Unfinished() string {
+// WithoutResult is a sentence on the runs that have no result; empty if all have one.
+func (r *Report) WithoutResult() string {
 	const most = 8
 	var words []string
 	for _, run := range r.Runs {
@@ -112,7 +114,7 @@ func (r *Report) Unfinished() string {
 	if rest := len(words) - most; rest > 0 {
 		words = append(words[:most], fmt.Sprintf("and %d more", rest))
 	}
-	return count + " not finished: " + strings.Join(words, ", ") + "."
+	return count + " no result: " + strings.Join(words, ", ") + "."
 }
 
 // plural writes a count with its noun.

@@ -36,7 +36,7 @@ func (r *Report) Rows() []Row {
 		var same, other []*history.Run
 		var why []string
 		for _, run := range r.Runs {
-			if run.Result == nil || run.Preset != reference.Preset {
+			if !run.Scored() || run.Preset != reference.Preset {
 				continue
 			}
 			changes := changesFrom(reference, run)

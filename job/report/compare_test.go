@@ -86,9 +86,9 @@ func TestOtherRecipesAreNotComparedWithThePost(t *testing.T) {
 		}
 	}
 	want := []string{ // nothing is said of runs on other data
-		"R-A05-B08-s0 is 0.00 ± 1.36 points above hot: within noise.",
-		"R-A05-B08-s0 is 50.00 ± 1.32 points above narrow: more than noise.",
-		"R-A05-B08-s0 is 40.00 ± 1.36 points above short: more than noise.",
+		"R-A05-B08 is 0.00 ± 1.36 points above hot: within noise.",
+		"R-A05-B08 is 50.00 ± 1.32 points above narrow: more than noise.",
+		"R-A05-B08 is 40.00 ± 1.36 points above short: more than noise.",
 	}
 	if d := cmp.Diff(want, r.Contrasts()); d != "" {
 		t.Error(d)

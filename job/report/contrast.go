@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -36,11 +37,11 @@ func (r recipe) top1() (mean, noise float64) {
 	return mean, noise
 }
 
-// recipes are the recipes of the finished runs: see groupByRecipe.
+// recipes are the recipes of the runs with scores: see groupByRecipe.
 func (r *Report) recipes() []*recipe {
 	var runs []*history.Run
 	for _, run := range r.Runs {
-		if run.Result != nil {
+		if run.Scored() {
 			runs = append(runs, run)
 		}
 	}
@@ -48,7 +49,7 @@ func (r *Report) recipes() []*recipe {
 }
 
 // groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after its
-// preset, or after its first run if several recipes start from that preset.
+// preset, or after its first run, without the seed, if several recipes start from that preset.
 func groupByRecipe(runs []*history.Run) []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
@@ -68,13 +69,27 @@ func groupByRecipe(runs []*history.Run) []*recipe {
 		}
 		byKey[key].runs = append(byKey[key].runs, run)
 	}
+	bases := map[string]int{}
+	for _, of := range all {
+		bases[withoutSeed(of.runs[0])]++
+	}
 	for _, of := range all {
 		first := of.runs[0]
-		if of.name = first.Preset; ofPreset[first.Preset] > 1 {
+		switch base := withoutSeed(first); {
+		case ofPreset[first.Preset] == 1:
+			of.name = first.Preset
+		case bases[base] == 1:
+			of.name = base
+		default:
 			of.name = first.Name
 		}
 	}
 	return all
+}
+
+// withoutSeed is the name of a run without its seed at the end, as in NAME-s0.
+func withoutSeed(run *history.Run) string {
+	return strings.TrimSuffix(run.Name, "-s"+run.Setting("Seed"))
 }
 
 // Contrasts compares, on each data set, the best recipe with every other one: whether the gap is

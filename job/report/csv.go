@@ -18,10 +18,10 @@ var columns = []struct {
 	{"run", func(r *history.Run) string { return r.Name }},
 	{"preset", func(r *history.Run) string { return r.Preset }},
 	{"state", (*history.Run).State},
-	{"top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
-	{"top1_standard_error", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
-	{"top5", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
-	{"untrained_top1", ofResult(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
+	{"top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
+	{"top1_standard_error", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
+	{"top5", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
+	{"untrained_top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
 	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
 	{"untrained_knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.UntrainedKNN) })},
 	{"verdict", (*history.Run).Judge},
@@ -52,6 +52,16 @@ var columns = []struct {
 func ofResult(value func(*history.Run) string) func(*history.Run) string {
 	return func(r *history.Run) string {
 		if r.Result == nil {
+			return ""
+		}
+		return value(r)
+	}
+}
+
+// ofScores leaves a column empty for a run without scores.
+func ofScores(value func(*history.Run) string) func(*history.Run) string {
+	return func(r *history.Run) string {
+		if !r.Scored() {
 			return ""
 		}
 		return value(r)

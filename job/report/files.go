@@ -40,8 +40,8 @@ func (r *Report) Files() ([]File, error) {
 	return files, nil
 }
 
-// images are the charts that compare runs, and for each preset the table of errors of its first
-// finished run.
+// images are the charts that compare runs, and for each preset the pictures and the table of errors
+// of its first finished run.
 func (r *Report) images() []image {
 	var all []image
 	for _, c := range r.comparisons() {
@@ -53,8 +53,12 @@ func (r *Report) images() []image {
 		draw := func(w io.Writer) error { return h.PNG(w, h.Title) }
 		all = append(all, image{h.Name + ".png", h.Title + ". " + h.Caption, draw})
 	}
-	drawn := map[string]bool{}
+	drawn, pictured := map[string]bool{}, map[string]bool{}
 	for _, run := range r.Runs {
+		if run.Pictures != nil && !pictured[run.Preset] {
+			pictured[run.Preset] = true
+			all = append(all, pictureImages(run)...)
+		}
 		h := errorTable(run)
 		if h == nil || run.Result == nil || drawn[run.Preset] {
 			continue

@@ -65,7 +65,7 @@ func (r *Report) alphaBeta() *chart.HeatMap {
 	}
 	var largest set
 	for _, run := range r.Runs {
-		if run.Result == nil {
+		if !run.Scored() {
 			continue
 		}
 		s := setOf(run)
@@ -76,7 +76,7 @@ func (r *Report) alphaBeta() *chart.HeatMap {
 	tops := map[[2]string][]float64{}
 	var alphas, betas []string
 	for _, run := range r.Runs {
-		if run.Result == nil || setOf(run) != largest {
+		if !run.Scored() || setOf(run) != largest {
 			continue
 		}
 		alpha, beta := run.Setting("AllToLastWeight"), run.Setting("LastToLastWeight")

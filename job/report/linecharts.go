@@ -171,7 +171,7 @@ func profilePoints(run *history.Run) []chart.Point {
 }
 
 func depthPoints(run *history.Run, of func(record.DepthMetrics) float64) []chart.Point {
-	if run.Result == nil {
+	if !run.Scored() {
 		return nil
 	}
 	d := run.Result.Metrics.Depths

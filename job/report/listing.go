@@ -28,7 +28,7 @@ func (r *Report) Listing() []Listed {
 	list := []Listed{}
 	for _, run := range r.Runs {
 		l := Listed{Run: run.Name, Preset: run.Preset, State: run.State(), Hours: run.Hours(), Alarms: len(run.Alarms)}
-		if run.Result != nil {
+		if run.Scored() {
 			m := &run.Result.Metrics
 			l.Top1, l.StandardError, l.UntrainedTop1, l.KNNTop1, l.UntrainedKNN = &m.Top1, &m.StandardError, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
 		}

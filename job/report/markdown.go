@@ -32,7 +32,7 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
 	for _, run := range r.Runs {
 		var top1, standardError, top5, untrained, knn, untrainedKNN *float64
-		if run.Result != nil {
+		if run.Scored() {
 			m := &run.Result.Metrics
 			top1, standardError, top5, untrained, knn, untrainedKNN = &m.Top1, &m.StandardError, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
 		}
@@ -108,7 +108,7 @@ func (r *Report) writeAnswers(b *strings.Builder) {
 			b.WriteString("- " + escaped(sentence) + "\n")
 		}
 	}
-	if sentence := r.Unfinished(); sentence != "" {
+	if sentence := r.WithoutResult(); sentence != "" {
 		b.WriteString("\n" + escaped(sentence) + "\n")
 	}
 }

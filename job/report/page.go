@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/cijepa/cijepa/job/history"
@@ -36,6 +37,12 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return minus(fmt.Sprintf("%+.2f", *v))
 	},
 	"lost": lost, "variable": record.Variable,
+	"unbroken": func(sentence string) string { // a figure stays with its error and its percent sign
+		return strings.NewReplacer(" %", "\u00a0%", " ± ", "\u00a0±\u00a0").Replace(sentence)
+	},
+	"breakable": func(variable string) template.HTML { // may go to another line behind an underscore
+		return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(variable), "_", "_<wbr>"))
+	},
 	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
@@ -46,7 +53,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText))
+}).Parse(pageText + picturesText))
 
 // page is what the template shows.
 type page struct {
@@ -75,7 +82,7 @@ type detail struct {
 
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
-	p := page{Report: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
+	p := page{Report: r, Style: template.CSS(pageStyle) + r.PictureStyle(), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
 	if len(r.Runs) > 0 {
 		p.First = r.best().Name
 	}

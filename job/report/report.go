@@ -12,6 +12,7 @@
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time, and how far one in progress is
 //	listing.go     the table of runs for a terminal
+//	pictures.go    what teachers make of validation images: pictures.html.tmpl, pictures.css
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
 //	csv.go         the table for other programs

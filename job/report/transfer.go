@@ -60,7 +60,7 @@ func (r *Report) Transfer() *Transfer {
 		own[teacher+"\n"+r.dataName(p.Result)] = true
 	}
 	for _, run := range r.Runs {
-		if run.Result != nil && rows[run.Name] && !own[run.Name+"\n"+r.dataName(*run.Result)] {
+		if run.Scored() && rows[run.Name] && !own[run.Name+"\n"+r.dataName(*run.Result)] {
 			add(run.Name, *run.Result)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,5 +127,20 @@ func (e *Error) addModel(c Config, err error) {
 	if pair, ok := value.([2]float64); ok {
 		value = Range(pair) // as it would be typed
 	}
-	e.Add(Variable(field), value, want)
+	e.Add(Variable(field), value, withVariables(field, want))
+}
+
+// otherField matches a field of a model's sizes with its value in a message.
+var otherField = regexp.MustCompile(`\b(Image|Batch|Depth|the width) (\d+)`)
+
+// withVariables names the settings that a model's message on a field names, by their variables.
+func withVariables(field, want string) string {
+	return otherField.ReplaceAllStringFunc(want, func(found string) string {
+		parts := otherField.FindStringSubmatch(found)
+		name := parts[1]
+		if name == "the width" { // of the encoder or of a predictor, as the heads are
+			name = strings.TrimSuffix(field, "Heads") + "Width"
+		}
+		return Variable(name) + "=" + parts[2]
+	})
 }

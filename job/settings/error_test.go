@@ -15,7 +15,7 @@ func TestFaultsOfTheModelNameASetting(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"patch that does not divide", func(c *Config) { c.Patch = 15 }, "CIJEPA_PATCH=15: must divide Image 224"},
+		{"patch that does not divide", func(c *Config) { c.Patch = 15 }, "CIJEPA_PATCH=15: must divide CIJEPA_IMAGE=224"},
 		{"grid of one cell", func(c *Config) { c.Patch = 224 }, "CIJEPA_PATCH=224: the grid of 1x1 must lie in 2..64"},
 		{"grid with too many cells", func(c *Config) { c.Patch = 2 }, "CIJEPA_PATCH=2: the grid of 112x112 must lie in 2..64"},
 		{"grid too small for a target", func(c *Config) { c.Patch = 112 }, "CIJEPA_TARGET_SCALE=0.15,0.2: must give a target block a cell"},
@@ -23,7 +23,7 @@ func TestFaultsOfTheModelNameASetting(t *testing.T) {
 		{"targets everywhere", func(c *Config) { c.TargetScale, c.TargetAspect = Range{0.9, 0.95}, Range{1, 1} }, "CIJEPA_TARGET_SCALE=0.9,0.95: must leave a context"},
 		{"contexts too small", func(c *Config) { c.ContextScale = Range{0.03, 1} }, "CIJEPA_CONTEXT_SCALE=0.03,1: must give every context"},
 		{"trim", func(c *Config) { c.Trim = "none" }, "CIJEPA_TRIM=none: must be fixed or official"},
-		{"heads", func(c *Config) { c.PredictorHeads = 5 }, "CIJEPA_PREDICTOR_HEADS=5: must divide the width 384"},
+		{"heads", func(c *Config) { c.PredictorHeads = 5 }, "CIJEPA_PREDICTOR_HEADS=5: must divide CIJEPA_PREDICTOR_WIDTH=384"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Defaults()

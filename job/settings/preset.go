@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -67,6 +68,25 @@ func (c *Config) applyPreset() error {
 		guess = "did you mean " + near + "? It is "
 	}
 	return fmt.Errorf("%sone of %s, or %s", guess, strings.Join(names, ", "), Demo)
+}
+
+// CheckUnlabelled returns an *Error with every setting of probe and kNN that is not the preset's: on
+// data without labels it could have no effect. KNN_K=0, which asks for no kNN, is none.
+func (c Config) CheckUnlabelled() error {
+	plain, faults := Defaults(), &Error{}
+	plain.Preset = c.Preset
+	if err := plain.applyPreset(); err != nil {
+		return NewError("Preset", c.Preset, err.Error())
+	}
+	was := fields(reflect.ValueOf(&plain.Recipe).Elem())
+	for i, s := range fields(reflect.ValueOf(&c.Recipe).Elem()) {
+		name := s.field.Name
+		ofLabels := strings.HasPrefix(name, "Probe") || strings.HasPrefix(name, "KNN")
+		if now := fmt.Sprint(s.value); ofLabels && now != fmt.Sprint(was[i].value) && !(name == "KNNK" && c.KNNK == 0) {
+			faults.Add(s.variable, now, fmt.Sprintf("of no use: %s=%s has no labels, so that there is no probe and no kNN; leave it out", Variable("Data"), c.Data))
+		}
+	}
+	return faults.OrNil()
 }
 
 // demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow

@@ -33,7 +33,7 @@ func (c Config) validate(faults *Error) {
 		"letters, digits, dots, dashes and underscores, 100 at most")
 	want(c.Epochs > 0 && c.Epochs <= maxCount, "Epochs", c.Epochs, "1 to a million")
 	want(c.PeakLR > 0 && c.PeakLR <= 100, "PeakLR", c.PeakLR, "above 0, 100 at most")
-	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, "from 0 to PEAK_LR")
+	want(c.FinalLR >= 0 && c.FinalLR <= c.PeakLR, "FinalLR", c.FinalLR, fmt.Sprintf("from 0 to %s=%g", Variable("PeakLR"), c.PeakLR))
 	want(c.Warmup >= 0 && c.Warmup < 1, "Warmup", c.Warmup, "a share from 0 to below 1")
 	want(c.EMAMomentum >= 0 && c.EMAMomentum <= 1, "EMAMomentum", c.EMAMomentum, "from 0 to 1")
 	want(c.Image <= input.MaxSize, "Image", c.Image, fmt.Sprintf("at most %d pixels", input.MaxSize))

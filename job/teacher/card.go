@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"strings"
 	"text/template"
 	"time"
 
@@ -43,6 +44,17 @@ func (c Card) Markdown() ([]byte, error) {
 	err := cardTemplate.Execute(&b, c)
 	return b.Bytes(), err
 }
+
+// Pictures are those of the run, if it has some and they are this encoder's.
+func (c Card) Pictures() *record.Pictures {
+	if c.Result == nil {
+		return nil
+	}
+	return c.Result.Pictures
+}
+
+// Scored reports whether there are figures of this encoder.
+func (c Card) Scored() bool { return c.Result != nil && c.Result.Metrics.Scored() }
 
 // Dataset is the name of the data: the last part of their prefix.
 func (c Card) Dataset() string {
@@ -93,6 +105,9 @@ func (c Card) MLPRatio() int { return c.model().MLPRatio }
 // model is the network's sizes.
 func (c Card) model() model.Config { return settings.Config{Recipe: c.Recipe}.Model() }
 
+// brackets escapes what would end the text of a picture, or begin something in it.
+var brackets = strings.NewReplacer("\\", "\\\\", "[", "\\[", "]", "\\]", "<", "&lt;", "`", "\\`", "*", "\\*", "_", "\\_")
+
 //go:embed card.md.tmpl
 var cardText string
 
@@ -103,6 +118,7 @@ var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%.2f", v)
 	},
+	"alt": func(text string) string { return brackets.Replace(record.Printable(text)) }, // of a picture
 	"json": func(v any) (string, error) { // YAML reads JSON
 		text, err := json.Marshal(v)
 		return string(text), err

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage"
@@ -54,17 +56,51 @@ func Export(ctx context.Context, bucket *storage.Bucket, name settings.TeacherNa
 	if err != nil {
 		return c, err
 	}
+	files := map[string][]byte{hubFile: weights.Bytes(), ConfigFile: config}
+	if err := run.addPictures(ctx, &c, files); err != nil {
+		log.Warn("the card has no pictures", "error", err)
+	}
 	card, err := c.Markdown()
 	if err != nil {
 		return c, err
 	}
+	files[CardFile] = card
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return c, fmt.Errorf("making the folder to export to: %w", err)
 	}
-	for file, data := range map[string][]byte{hubFile: weights.Bytes(), ConfigFile: config, CardFile: card} {
+	for file, data := range files {
 		if err := os.WriteFile(filepath.Join(folder, file), data, 0o666); err != nil {
 			return c, fmt.Errorf("exporting: %w", err)
 		}
 	}
 	return c, nil
+}
+
+// addPictures reads the pictures of a card, which stay out of it after an error.
+func (r *Run) addPictures(ctx context.Context, c *Card, files map[string][]byte) error {
+	p := c.Pictures()
+	if p == nil {
+		return nil
+	}
+	without := *c.Result
+	without.Pictures = nil
+	result := c.Result
+	c.Result = &without
+	read := map[string][]byte{}
+	for _, s := range p.Sheets() {
+		if s.File != record.ComponentsFile && s.File != record.NeighboursFile {
+			return fmt.Errorf("%w: no run has a picture %q", storage.ErrCorrupt, s.File)
+		}
+		data, err := r.bucket.GetTwice(ctx, r.folder.Key(s.File))
+		if err != nil {
+			return err
+		}
+		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != s.SHA256 {
+			return fmt.Errorf("reading %s: %w: its sha256 is %x, and the result says %s", r.folder.Key(s.File), storage.ErrCorrupt, sum, s.SHA256)
+		}
+		read[s.File] = data
+	}
+	maps.Copy(files, read)
+	c.Result = result
+	return nil
 }

@@ -38,8 +38,12 @@ func Underway(line record.Step, total int64, left time.Duration, eval *record.Ev
 }
 
 // Finished is a run with its result.
-func Finished(top1 float64) Status {
-	return Status{Percent: 100, Metrics: []Metric{metric("top1", &top1)}}
+func Finished(m record.Metrics) Status {
+	figure := metric("loss", m.Loss)
+	if m.Scored() {
+		figure = metric("top1", &m.Top1)
+	}
+	return Status{Percent: 100, Metrics: []Metric{figure}}
 }
 
 // metric writes a number; one that is not known is left empty.

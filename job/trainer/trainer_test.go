@@ -79,7 +79,7 @@ func TestTokenIsReadForEveryPost(t *testing.T) {
 	if err := os.WriteFile(s.options.Token, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.Done(Finished(70.25))
+	r.Done(Finished(record.Metrics{Top1: 70.25, Depths: make([]record.DepthMetrics, 1)}))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.updates) != 2 || s.tokens[0] != "Bearer one" || s.tokens[1] != "Bearer two" {

@@ -4,6 +4,7 @@
 //
 //	answers.go     what a classifier says of images
 //	neighbours.go  k nearest neighbours under cosine similarity
+//	nearest.go     which samples are the nearest
 //	ridge.go       ridge regression in closed form
 //	spread.go      standard deviation and effective rank
 package classify

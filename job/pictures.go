@@ -1,0 +1,206 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cijepa/cijepa/job/input"
+	"github.com/cijepa/cijepa/job/input/pixels"
+	"github.com/cijepa/cijepa/job/machine"
+	"github.com/cijepa/cijepa/job/pictures"
+	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model"
+	"github.com/cijepa/cijepa/model/classify"
+)
+
+// writePictures draws a few validation images as the encoders see them, and stores the drawings. They
+// are a function of both encoders and the data, so every attempt that gets there draws the same. A
+// run does not fail for its pictures: after an error it has none.
+func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.Neighbour) *record.Pictures {
+	begin := time.Now()
+	j.live.Doing("drawing pictures")
+	said, drawn, err := j.drawPictures(ctx, at.probes, near)
+	for _, d := range drawn {
+		if err == nil {
+			_, err = j.run.Put(ctx, d.File, int64(len(d.JPEG)), bytesPart(d.File, d.JPEG).Write)
+		}
+	}
+	if err != nil {
+		j.log.Warn("the run has no pictures", "error", err)
+		return nil
+	}
+	size := 0
+	for i, words := range []string{said.ComponentsAlt(), said.NeighboursAlt()}[:len(drawn)] {
+		d := drawn[i]
+		j.journal.board.Picture(at.progress.Pretrained, d.File, words, d.Width, d.Height, d.JPEG)
+		size += len(d.JPEG)
+	}
+	j.log.Info("pictures", "seconds", time.Since(begin).Seconds(), "bytes", size)
+	return said
+}
+
+// drawPictures makes the pictures. A panic of a library becomes an error.
+func (j *Job) drawPictures(ctx context.Context, p *probes, near [][]classify.Neighbour) (*record.Pictures, []pictures.Drawing, error) {
+	images, said, err := j.picturedImages(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var drawn []pictures.Drawing
+	err = machine.Interruptible(ctx, func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("drawing the components: %v", p)
+			}
+		}()
+		depths, err := j.components(p, images)
+		if err != nil {
+			return err
+		}
+		d, err := pictures.Components(images, depths)
+		drawn = append(drawn, d)
+		said.Components = d.Sheet
+		for _, of := range depths {
+			said.Depths = append(said.Depths, record.PicturedDepth{Depth: of.Depth, Teacher: of.Teacher.Components, Untrained: of.Untrained.Components})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err // an abandoned drawing may still write to the rest
+	}
+	j.live.Moved()
+	if len(near) == 0 || len(near[0]) == 0 {
+		return said, drawn, nil
+	}
+	d, err := j.drawNeighbours(ctx, images, near, said)
+	return said, append(drawn, d), err
+}
+
+// picturedImages reads the validation images that are shown.
+func (j *Job) picturedImages(ctx context.Context) (pictures.Images, *record.Pictures, error) {
+	loader, _, err := j.pictureLoader(machine.ValidationSplit)
+	if err != nil {
+		return pictures.Images{}, nil, err
+	}
+	numbers := pictures.Choose(j.data.Index.Counts[machine.ValidationSplit])
+	if len(numbers) == 0 {
+		return pictures.Images{}, nil, errors.New("the validation split is empty")
+	}
+	bytes, labels, err := loader.Samples(ctx, numbers)
+	said := &record.Pictures{}
+	for i, n := range numbers {
+		if err == nil {
+			said.Images = append(said.Images, record.PicturedImage{Sample: n, Class: j.class(labels[i])})
+		}
+	}
+	return pictures.Images{Side: j.cfg.Image, Pixels: bytes}, said, err
+}
+
+// pictureLoader is evaluationLoader with the share of the split that it reads.
+func (j *Job) pictureLoader(split string) (*input.Loader, *input.Share, error) {
+	return j.probeLoader(split, input.Config{
+		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image),
+	})
+}
+
+// class is the name of a label; empty without one.
+func (j *Job) class(label int32) string {
+	if classes := j.data.Index.Classes; 0 <= label && int(label) < len(classes) {
+		return classes[label]
+	}
+	return ""
+}
+
+// components projects the tokens of both encoders at the depths that are shown.
+func (j *Job) components(p *probes, images pictures.Images) ([]pictures.Depth, error) {
+	depths := make([]pictures.Depth, 0, len(j.cfg.Depths))
+	shown := pictures.Depths(j.cfg.Depths)
+	reader, err := model.NewTokenReader(j.device, j.cfg.Model(), shown, images.Len())
+	if err != nil {
+		return nil, &machine.DeviceError{Err: err}
+	}
+	defer reader.Close()
+	fields := pictures.NewFields(images, j.cfg.Image/j.cfg.Patch)
+	for _, d := range shown {
+		depths = append(depths, pictures.Depth{Depth: d})
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, encoder := range p.named() {
+		tokens, err := reader.Tokens(encoder.probe, images.Pixels) // [L, B, N, D]
+		if err != nil {
+			return nil, &machine.DeviceError{Err: err}
+		}
+		for i, of := range slices.Collect(slices.Chunk(tokens, len(tokens)/len(shown))) {
+			to := &depths[i].Untrained
+			if encoder.probe == p.trained {
+				to = &depths[i].Teacher
+			}
+			group.Go(func() (err error) {
+				*to, err = pictures.Project(of, j.cfg.Width, fields)
+				j.live.Moved()
+				return err
+			})
+		}
+	}
+	return depths, group.Wait()
+}
+
+// nearest finds the training images that are nearest to the images that are shown, by the features
+// of the kNN: of its bank [n, D] and of the whole validation split.
+func (j *Job) nearest(bank, validation []float32) [][]classify.Neighbour {
+	var queries []float32
+	for _, n := range pictures.Choose(len(validation) / j.cfg.Width) {
+		queries = append(queries, validation[n*j.cfg.Width:(n+1)*j.cfg.Width]...)
+	}
+	return classify.Neighbours(bank, queries, j.cfg.Width, pictures.Nearest)
+}
+
+// drawNeighbours draws the images beside their neighbours, whose samples are numbered as in the bank.
+func (j *Job) drawNeighbours(ctx context.Context, images pictures.Images, near [][]classify.Neighbour, said *record.Pictures) (pictures.Drawing, error) {
+	loader, share, err := j.pictureLoader(machine.TrainSplit)
+	if err != nil {
+		return pictures.Drawing{}, err
+	}
+	var numbers []int
+	for _, row := range near {
+		for _, n := range row {
+			numbers = append(numbers, n.Sample)
+		}
+	}
+	bytes, labels, err := loader.Samples(ctx, numbers)
+	if err != nil {
+		return pictures.Drawing{}, err
+	}
+	if share != nil {
+		numbers = share.Outside(numbers)
+	}
+	var marks []pictures.Mark
+	for i, row := range near {
+		for _, n := range row {
+			at := len(marks)
+			neighbour := record.Neighbour{Sample: numbers[at], Class: j.class(labels[at]), Similarity: math.Round(n.Similarity*1e4) / 1e4}
+			marks = append(marks, mark(said.Images[i].Agrees(neighbour)))
+			said.Images[i].Neighbours = append(said.Images[i].Neighbours, neighbour)
+		}
+	}
+	d, err := pictures.Neighbours(images, pictures.Images{Side: j.cfg.Image, Pixels: bytes}, marks)
+	said.Neighbours = &d.Sheet
+	return d, err
+}
+
+func mark(same, known bool) pictures.Mark {
+	switch {
+	case !known:
+		return pictures.Unknown
+	case same:
+		return pictures.Agrees
+	}
+	return pictures.Differs
+}
