@@ -106,6 +106,10 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 	if info, err := os.Stat(s.root); err == nil && info.IsDir() {
 		place = filepath.Join(s.root, filepath.FromSlash(name))
 	}
+	head, err := readHead(place)
+	if err != nil {
+		return err
+	}
 	in, err := os.Open(place)
 	if err != nil {
 		return err
@@ -115,12 +119,7 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 	if err != nil {
 		return err
 	}
-	head := make([]byte, headLength)
-	n, err := in.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if kind := kindOf(head[:n]); kind != "parquet" {
+	if kind := kindOf(head); kind != "parquet" {
 		return fmt.Errorf("%w: not a parquet file but %s", storage.ErrCorrupt, kind)
 	}
 	file, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
