@@ -60,6 +60,8 @@ func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
 
+var errUnfinished = errors.New("the name is that of a download or a copy that has not ended")
+
 // unfinished tells the names of files that a download or a copy has not ended.
 func unfinished(name string) bool {
 	return slices.Contains([]string{".part", ".partial", ".tmp", ".crdownload", ".incomplete", ".aria2"}, strings.ToLower(path.Ext(name)))

@@ -205,7 +205,7 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 		return nil
 	}
 	if unfinished(name) {
-		t.reject(in, name, errors.New("the name is that of a download or a copy that has not ended"))
+		t.reject(in, name, errUnfinished)
 		return nil
 	}
 	head, err := readHead(place)
