@@ -119,7 +119,7 @@ func (r *Report) Alarms() int {
 }
 
 // plainName matches names that a shell takes as they are, as every run's is.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // HandOn is the command that puts the teacher of a finished run on the Hugging Face hub; empty for
 // any other run, and for a folder whose name no run has.
