@@ -138,7 +138,7 @@ func (r *Report) writeTransfer(b *strings.Builder) {
 					cells = append(cells, "–")
 					continue
 				}
-				cells = append(cells, plusMinus(&c.Top1, &c.Error))
+				cells = append(cells, plusMinus(&c.Top1, &c.Error)+", untrained "+fixed(&c.Untrained, 2))
 			}
 			writeRow(b, cells...)
 		}
