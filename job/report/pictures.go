@@ -180,7 +180,7 @@ func (r *Report) Galleries() []gallery {
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(firsts, func(first *history.Run) bool { return sameImages(first, run) })
+		at := slices.IndexFunc(firsts, func(first *history.Run) bool { return samePictured(first, run) })
 		if at < 0 {
 			at = len(all)
 			firsts = append(firsts, run)
@@ -200,8 +200,8 @@ func (r *Report) Galleries() []gallery {
 	return slices.DeleteFunc(all, func(g gallery) bool { return len(g.Rows) < 3 })
 }
 
-// sameImages says whether the pictures of two runs show the same images.
-func sameImages(a, b *history.Run) bool {
+// samePictured says whether the pictures of two runs show the same images.
+func samePictured(a, b *history.Run) bool {
 	return a.Record.Fingerprint == b.Record.Fingerprint && slices.EqualFunc(a.Pictures.Images, b.Pictures.Images,
 		func(x, y record.PicturedImage) bool { return x.Sample == y.Sample && x.Class == y.Class })
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -16,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/predictions"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -121,7 +124,16 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 	b.t.Helper()
 	folder := "runs/" + name + "/"
 	b.PutRecord(folder+"run.json", Record(preset, seed))
-	b.PutRecord(folder+"result.json", record.Result[map[string]any]{
+	b.PutRecord(folder+"result.json", result(name, preset, top1))
+	PutLines(b, folder+"metrics/attempt-a-1-000001.jsonl", record.Attempt{Time: Begin, Phase: "pretrain"})
+	PutLines(b, folder+"metrics/steps-a-1-000001.jsonl",
+		record.Step{Phase: "pretrain", Step: 50, Epoch: 0.5, Loss: Value(1), Table: Table(4, 0.9)},
+		record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: Value(0.5), Table: Table(4, 0.5)})
+}
+
+// result is a result.json.
+func result(name, preset string, top1 float64) record.Result[map[string]any] {
+	return record.Result[map[string]any]{
 		Version: record.Version, Run: name, Preset: preset, PostTop1: Value(70.06),
 		Data: record.Data{ValidationSamples: 5000},
 		Metrics: record.Metrics{
@@ -131,11 +143,35 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 			},
 		},
 		Stats: record.RunStats{Ended: Begin.Add(3 * time.Hour), PretrainSeconds: 7200},
-	})
-	PutLines(b, folder+"metrics/attempt-a-1-000001.jsonl", record.Attempt{Time: Begin, Phase: "pretrain"})
-	PutLines(b, folder+"metrics/steps-a-1-000001.jsonl",
-		record.Step{Phase: "pretrain", Step: 50, Epoch: 0.5, Loss: Value(1), Table: Table(4, 0.9)},
-		record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: Value(0.5), Table: Table(4, 0.5)})
+	}
+}
+
+// PutAnswered is PutFinished for a run whose predictions are right for these images, with a hundred
+// classes in turn.
+func (b Bucket) PutAnswered(name, preset string, seed int, right []bool) {
+	b.t.Helper()
+	p := predictions.Predictions{Classes: 100, Depths: []int{1, 2, 3, 5}}
+	var a classify.Answers
+	for i, right := range right {
+		label, class, rank := int32(i%100), int32(i%100), int32(0)
+		if !right {
+			class, rank = (label+1)%100, 1
+		}
+		p.Labels = append(p.Labels, label)
+		a.Append(classify.Answers{Classes: []int32{class}, Ranks: []int32{rank}})
+	}
+	p.Probe = []classify.Answers{a, a, a, a}
+	p.UntrainedProbe = p.Probe
+	object, err := p.Encode()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.PutFinished(name, preset, seed, 100*float64(a.Top(1))/float64(len(right)))
+	r := result(name, preset, 100*float64(a.Top(1))/float64(len(right)))
+	r.Data = record.Data{Fingerprint: "data", Classes: 100, ValidationSamples: len(right)}
+	r.Predictions = &record.Predictions{File: predictions.File, Size: int64(len(object)), SHA256: fmt.Sprintf("%x", sha256.Sum256(object))}
+	b.PutRecord("runs/"+name+"/result.json", r)
+	b.Put("runs/"+name+"/"+predictions.File, object)
 }
 
 // PutPictured is PutFinished with pictures of two validation images, a shirt and one without a label,
