@@ -83,8 +83,11 @@ func TestUnlabelledDataIsPretrainedOn(t *testing.T) {
 		t.Errorf("metrics %v", raw.Metrics)
 	}
 	card, err := bucket.Get(t.Context(), "runs/r/README.md")
-	if err != nil || strings.Contains(string(card), "top-1") || !strings.Contains(string(card), "0 validation images, without labels") {
+	if err != nil || strings.Contains(string(card), "top-1") || !strings.Contains(string(card), "168 training images, without labels") {
 		t.Errorf("%v: the card is\n%s", err, card)
+	}
+	if p := got.Pictures; p == nil || p.Split != machine.TrainSplit || p.Neighbours != nil || len(p.Images) != 8 || p.Images[0].Class != "" {
+		t.Errorf("the pictures are %+v", p)
 	}
 
 	// An attempt that is killed between the last checkpoint and the result is made again.

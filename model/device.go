@@ -130,14 +130,14 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	return d, nil
 }
 
-// Description says what the backend runs on, in the backend's words; of a plugin by the name of its
-// file.
+// Description says in a few words what the backend runs on; a plugin goes by the name of its file.
 func (d *Device) Description() string {
 	if d.client == nil {
-		return d.backend.Description() + ", " + d.backend.DeviceDescription(0)
+		return d.backend.Description()
 	}
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.name, "xla:"), ",")
-	text := fmt.Sprintf("XLA, %s, %s", filepath.Base(path), d.backend.DeviceDescription(0))
+	name, _, _ := strings.Cut(d.backend.DeviceDescription(0), " [processId")
+	text := fmt.Sprintf("XLA, %s, %s", filepath.Base(path), name)
 	if n := d.backend.NumDevices(); n > 1 {
 		text += fmt.Sprintf(", the first of %d", n)
 	}

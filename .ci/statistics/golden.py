@@ -17,17 +17,22 @@ RESAMPLES = 40_000
 
 
 def table(both, first, second, neither):
+    """McNemar's exact test, and Newcombe's interval (Statistics in Medicine 1998, method 10) from Wilson's intervals."""
     n, unlike = both + first + second + neither, first + second
-    test = mcnemar([[both, first], [second, neither]], exact=True)
-    low, high = (0.0, 0.0)
+    p = float(mcnemar([[both, first], [second, neither]], exact=True).pvalue)
     if unlike:
-        share = proportion_confint(first, unlike, alpha=0.05, method="beta")
-        again = scipy.stats.binomtest(first, unlike)
-        interval = again.proportion_ci(0.95, method="exact")
-        assert math.isclose(again.pvalue, test.pvalue, rel_tol=1e-9, abs_tol=1e-300), (again.pvalue, test.pvalue)
-        assert numpy.allclose(share, interval, rtol=1e-9), (share, interval)
-        low, high = ((2 * share[i] - 1) * unlike / n for i in range(2))
-    return {"both": both, "first": first, "second": second, "neither": neither, "p": float(test.pvalue), "low": low, "high": high}
+        again = scipy.stats.binomtest(first, unlike).pvalue
+        assert math.isclose(again, p, rel_tol=1e-9, abs_tol=1e-300), (again, p)
+    shares = [(both + first) / n, (both + second) / n]
+    (low_a, high_a), (low_b, high_b) = (proportion_confint(round(share * n), n, method="wilson") for share in shares)
+    product = (both + first) * (second + neither) * (both + second) * (first + neither)
+    phi = both * neither - first * second
+    phi = (max(phi - n / 2, 0) if phi > 0 else phi) / math.sqrt(product) if product else 0.0
+    down = numpy.array([shares[0] - low_a, high_b - shares[1]])
+    up = numpy.array([high_a - shares[0], shares[1] - low_b])
+    like = numpy.array([[1, -phi], [-phi, 1]])
+    low, high = (first - second) / n - math.sqrt(down @ like @ down), (first - second) / n + math.sqrt(up @ like @ up)
+    return {"both": both, "first": first, "second": second, "neither": neither, "p": p, "low": low, "high": high}
 
 
 def residual(group):

@@ -37,7 +37,7 @@ var rooms = map[string][]string{
 	"job/history/historytest": {"job/predictions", "job/record", "model/classify", "storage"},
 	"job/board":               {"job/record", "job/report/chart"},
 	"job/live":                {"job/history", "job/record", "job/report"},
-	"job/report":              {"job/history", "job/predictions", "job/record", "job/report/chart", "job/report/paired", "storage"},
+	"job/report":              {"job/history", "job/record", "job/report/chart", "job/report/paired", "storage"},
 	"job/report/paired":       {},
 	"job/report/chart":        {},
 

@@ -244,6 +244,36 @@ func result(t *testing.T, bucket string) settings.Result {
 // checkSchema validates a result against the schema that ships beside the code.
 func checkSchema(t *testing.T, text []byte) {
 	t.Helper()
+	if err := validateResult(t, text); err != nil {
+		t.Errorf("result.json is not what its schema says: %v", err)
+	}
+}
+
+// TestSchemaTiesScoresToLabels: a result has all scores, or on data without labels none.
+func TestSchemaTiesScoresToLabels(t *testing.T) {
+	sum, scores := strings.Repeat("0", 64), `"top1":1,"top5":1,"top1_standard_error":1,"untrained_top1":1,"knn_top1":null,"untrained_knn_top1":null,`+
+		`"depths":[{"depth":0,"top1":1,"top5":1,"untrained_top1":1}],`
+	for _, c := range []struct {
+		classes int
+		scores  string
+		fits    bool
+	}{{10, scores, true}, {0, "", true}, {10, "", false}, {0, scores, false}, {10, `"top1":1,`, false}} {
+		text := fmt.Sprintf(`{"version":2,"run":"r","preset":"demo","recipe":{"Data":"d","Seed":0,"Epochs":1,"Depths":[0],"Batch":1},`+
+			`"data":{"fingerprint":%[1]q,"classes":%[2]d,"classes_sha256":%[1]q,"train_samples":1,"validation_samples":0},`+
+			`"metrics":{%[3]s"loss":1,"table":[],"updates":1,"pathway_updates":[],"skipped_updates":0,"teacher_sha256":%[1]q,"state_sha256":%[1]q},`+
+			`"post_top1":null,"stats":{"begun":"2026-01-01T00:00:00Z","ended":"2026-01-01T00:00:00Z","attempts":1,"damaged_checkpoints":0,"pretrain_seconds":1,`+
+			`"pretrain_device_seconds":1,"probe_seconds":0,"probe_device_seconds":0,"score_seconds":0,"score_device_seconds":0,"images_per_second":1,"data_wait":0,`+
+			`"bad_samples":0,"alarms":0,"updates_lost":0,"environments":["e"],"mfu":null,"device_memory_bytes":0,"machine_seconds":1,"cost":null},`+
+			`"versions":{"program":"p","go":"g","gomlx":"g","compute":"c","go_xla":"x"},"device":"d","sha256":%[1]q}`, sum, c.classes, c.scores)
+		if err := validateResult(t, []byte(text)); (err == nil) != c.fits {
+			t.Errorf("%d classes and scores %q: %v", c.classes, c.scores, err)
+		}
+	}
+}
+
+// validateResult says in what a result is not as its schema wants it.
+func validateResult(t *testing.T, text []byte) error {
+	t.Helper()
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	schema, err := compiler.Compile("../../job/result.schema.json")
@@ -254,9 +284,7 @@ func checkSchema(t *testing.T, text []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := schema.Validate(instance); err != nil {
-		t.Errorf("result.json is not what its schema says: %v", err)
-	}
+	return schema.Validate(instance)
 }
 
 // checkTeacher compares teacher.safetensors with the checksum in the result.

@@ -26,7 +26,7 @@ const reportPrefix = "report/"
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
 	asked := newRunList(flags)
-	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
+	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv, pairs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
 	rest, err := parse(flags, args, 1, out)
 	if err != nil {

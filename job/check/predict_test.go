@@ -65,6 +65,19 @@ func TestHoursOnAnH100AreAModels(t *testing.T) {
 	}
 }
 
+// TestHoursOfUnlabelledDataHaveNoProbe.
+func TestHoursOfUnlabelledDataHaveNoProbe(t *testing.T) {
+	for classes, says := range map[string]string{"": "updates and no probe", "a b": "the probes about"} {
+		var out bytes.Buffer
+		k := &check{cfg: settings.Defaults(), out: &out, update: 1, data: &shards.Dataset{Index: shards.Index{
+			Classes: strings.Fields(classes), Counts: map[string]int{machine.TrainSplit: 126_689},
+		}}}
+		if k.reportTime(t.Context()); !strings.Contains(out.String(), says) {
+			t.Errorf("no %q in\n%s", says, &out)
+		}
+	}
+}
+
 // TestEndlessRunsAreFaults: beyond 1,000 hours there is one fault that names a setting.
 func TestEndlessRunsAreFaults(t *testing.T) {
 	for _, c := range []struct {

@@ -249,10 +249,10 @@ func (r *Run) Lost() int64 {
 // lines tell.
 func (r *Run) Killed() int { return KilledOf(r.Attempts) }
 
-// Judge is a sentence on a finished run whose teacher does not beat its untrained self by all
+// Judge is a sentence on a run with scores whose teacher does not beat its untrained self by all
 // measures; empty for any other: see record.Metrics.
 func (r *Run) Judge() string {
-	if r.Result == nil {
+	if !r.Scored() {
 		return ""
 	}
 	return r.Result.Metrics.Judge(r.Result.Data.ValidationSamples)

@@ -92,27 +92,40 @@ func withoutSeed(run *history.Run) string {
 	return strings.TrimSuffix(run.Name, "-s"+run.Setting("Seed"))
 }
 
-// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
-// more than noise.
-func (r *Report) Contrasts() []string {
-	byData := map[string][]*recipe{}
-	var order []string
-	for _, of := range r.recipes() {
-		if byData[of.data] == nil {
-			order = append(order, of.data)
+// byTop1 orders recipes, the best first.
+func byTop1(a, b *recipe) int {
+	x, _ := a.top1()
+	y, _ := b.top1()
+	return cmp.Compare(y, x)
+}
+
+// byData sorts recipes by their data set, in the order of the runs.
+func byData(recipes []*recipe) (all [][]*recipe) {
+	at := map[string]int{}
+	for _, of := range recipes {
+		i, known := at[of.data]
+		if !known {
+			i, at[of.data] = len(all), len(all)
+			all = append(all, nil)
 		}
-		byData[of.data] = append(byData[of.data], of)
+		all[i] = append(all[i], of)
 	}
+	return all
+}
+
+// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
+// more than noise. Where it is known what both say of the same images, these are compared.
+func (r *Report) Contrasts() []string {
 	var sentences []string
-	for _, data := range order {
-		best := slices.MaxFunc(byData[data], func(a, b *recipe) int {
-			x, _ := a.top1()
-			y, _ := b.top1()
-			return cmp.Compare(x, y)
-		})
+	for _, recipes := range byData(r.recipes()) {
+		best := slices.MinFunc(recipes, byTop1)
 		top, topNoise := best.top1()
-		for _, other := range byData[data] {
+		for _, other := range recipes {
 			if other == best {
+				continue
+			}
+			if sentence := pairedContrast(best, other); sentence != "" {
+				sentences = append(sentences, sentence)
 				continue
 			}
 			mean, noise := other.top1()

@@ -43,7 +43,8 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"breakable": func(variable string) template.HTML { // may go to another line behind an underscore
 		return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(variable), "_", "_<wbr>"))
 	},
-	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"seedsNote": func() string { return seedsNote },
+	"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:
@@ -53,7 +54,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText + picturesText))
+}).Parse(pageText + picturesText + pairedText))
 
 // page is what the template shows.
 type page struct {

@@ -134,7 +134,7 @@ func checkFiles(t *testing.T, r *Report) {
 			t.Errorf("a colour or font of the chart library is left in the page: %s", left)
 		}
 	}
-	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder", "Runs that differ by their seed alone"} {
+	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder", "Recipes and their seeds"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}

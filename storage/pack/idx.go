@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/adler32"
 	"hash/crc32"
@@ -100,7 +99,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 			split = valSplit
 		}
 		if split == valSplit && len(o.Val) > 0 && !matches(o.Val, plain) || split != valSplit && split != trainSplit {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: errors.New(passedOver(split))})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: passedOver(split)})
 			continue
 		}
 		if first := pairs[split]; first != "" {

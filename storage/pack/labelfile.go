@@ -117,7 +117,7 @@ func readArchive(name string, wanted map[string]bool, into map[string][]byte) er
 	}
 	defer file.Close()
 	var in io.Reader = file
-	if string(kindHead(file)) == "\x1f\x8b" {
+	if head, err := readHead(name); err == nil && kindOf(head) == "gzip" {
 		if in, err = gzip.NewReader(file); err != nil {
 			return fmt.Errorf("%s: %w: %w", name, storage.ErrCorrupt, err)
 		}

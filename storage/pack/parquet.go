@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -55,13 +54,11 @@ var (
 func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	listing := Listing{Numbered: true}
 	slices.Sort(s.parquet)
-	splits, err := splitShards(s.parquet, nil, s.options.Train, s.options.Val)
+	splits, gaps, err := splitShards(s.parquet, nil, s.options.Train, s.options.Val)
 	if err != nil {
 		return Listing{}, err
 	}
-	if listing.Warnings, err = checkRows(s.parquet); err != nil {
-		return Listing{}, err
-	}
+	listing.Warnings = gaps
 	bases := map[string]string{} // names without folders, where these tell all apart
 	for _, name := range s.parquet {
 		if key := splits[name] + path.Base(name); bases[key] != "" {
@@ -81,7 +78,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 		}
 		err := s.open(name, func(file *parquet.File) error {
 			if split != trainSplit && split != valSplit {
-				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: errors.New(passedOver(split))})
+				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: passedOver(split)})
 				return nil
 			}
 			return s.list(ctx, &listing, file, split, name, base)
@@ -106,6 +103,10 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 	if info, err := os.Stat(s.root); err == nil && info.IsDir() {
 		place = filepath.Join(s.root, filepath.FromSlash(name))
 	}
+	head, err := readHead(place)
+	if err != nil {
+		return err
+	}
 	in, err := os.Open(place)
 	if err != nil {
 		return err
@@ -115,12 +116,7 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 	if err != nil {
 		return err
 	}
-	head := make([]byte, headLength)
-	n, err := in.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if kind := kindOf(head[:n]); kind != "parquet" {
+	if kind := kindOf(head); kind != "parquet" {
 		return fmt.Errorf("%w: not a parquet file but %s", storage.ErrCorrupt, kind)
 	}
 	file, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))

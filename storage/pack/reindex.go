@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"path"
 	"slices"
@@ -114,20 +113,6 @@ func (r *reindexer) scanAll(ctx context.Context, stated []statedShard) ([]scanne
 	return scans, group.Wait()
 }
 
-// counted passes bytes on and keeps their number and checksum.
-type counted struct {
-	r   io.Reader
-	n   int64
-	sum hash.Hash
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	c.sum.Write(p[:n])
-	return n, err
-}
-
 // scan reads one shard from its first byte to its last.
 func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, error) {
 	stream, err := r.bucket.OpenAt(ctx, shards.KeyPrefix(r.prefix)+stated.name, 0)
@@ -154,8 +139,8 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 
 // scanShard takes the samples of a shard, and tells how many there are, rejected ones too.
 func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scanned, seen int, err error) {
-	in := &counted{r: bufio.NewReaderSize(stream, 1<<20), sum: sha256.New()}
-	if head, err := in.r.(*bufio.Reader).Peek(headLength); len(head) > 0 { // a shorter one is told below
+	in, sum := bufio.NewReaderSize(stream, 1<<20), sha256.New()
+	if head, err := in.Peek(headLength); len(head) > 0 { // a shorter one is told below
 		if kind := kindOf(head); kind == "gzip" {
 			return found, 0, fmt.Errorf("%w: it is compressed, and training reads shards where they lie: "+
 				"unpack it with gunzip", storage.ErrUnfit)
@@ -175,23 +160,18 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		found.items = append(found.items, Item{Split: stated.split, Name: name, Class: s.label, Unlabelled: s.err, File: path.Base(s.key)})
 		found.seen = append(found.seen, s.image.seen)
 	})
-	var reader *tar.Reader
-	at := int64(0)
-	err = scanTar(in, &reader, func() (int64, error) { return in.n, nil }, func(header *tar.Header, offset int64) error {
-		at = offset
+	found.Name = stated.name
+	found.Size, err = scanTar(io.TeeReader(in, sum), func(header *tar.Header, at int64, content io.Reader) (err error) {
 		_, ending, ok := cutKey(header.Name)
 		if !ok || !plainMember(header) || hiddenPath(header.Name) {
 			return nil
 		}
-		member := picture{offset: offset, length: header.Size}
-		var text []byte
-		var err error
+		member, text, image := picture{offset: at, length: header.Size}, []byte(nil), []byte(nil)
 		switch {
 		case sampler.labelMember(ending):
-			text, err = io.ReadAll(io.LimitReader(reader, largestLabel))
+			text, err = io.ReadAll(io.LimitReader(content, largestLabel))
 		case imageExt(header.Name) != "" && header.Size > 0:
-			var image []byte
-			if image, err = io.ReadAll(reader); err == nil {
+			if image, err = io.ReadAll(content); err == nil {
 				_, member.seen = r.looks.look(imageExt(header.Name), image)
 			}
 		}
@@ -203,11 +183,8 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 	if err == nil {
 		err = sampler.end()
 	}
-	if err != nil {
-		return found, 0, damagedAt(err, at)
-	}
-	found.Name, found.Size, found.SHA256, found.notes = stated.name, in.n, hex.EncodeToString(in.sum.Sum(nil)), sampler.notes(stated.name)
-	return found, sampler.seen, nil
+	found.SHA256, found.notes = hex.EncodeToString(sum.Sum(nil)), sampler.notes(stated.name)
+	return found, sampler.seen, err
 }
 
 // index settles the classes and puts everything together.

@@ -60,6 +60,8 @@ func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
 
+var errUnfinished = errors.New("the name is that of a download or a copy that has not ended")
+
 // unfinished tells the names of files that a download or a copy has not ended.
 func unfinished(name string) bool {
 	return slices.Contains([]string{".part", ".partial", ".tmp", ".crdownload", ".incomplete", ".aria2"}, strings.ToLower(path.Ext(name)))
@@ -115,11 +117,14 @@ func unpackedName(name string) string {
 // that is not an image's.
 func imageExt(name string) string {
 	ext := strings.TrimPrefix(strings.ToLower(path.Ext(name)), ".")
-	if slices.Contains([]string{"jpg", "jpeg", "png", "webp"}, ext) {
+	if ext == "jpeg" || slices.Contains(imageKinds, ext) {
 		return ext
 	}
 	return ""
 }
+
+// imageKinds are the images that are packed.
+var imageKinds = []string{"jpg", "png", "webp"}
 
 // headLength is how many bytes of a file tell its kind.
 const headLength = 512
@@ -178,15 +183,14 @@ func tfrecord(head []byte) bool {
 // project reads. The ending of its name is kept where it does not lie.
 func imageKind(ext string, data []byte) (string, error) {
 	kind := kindOf(data[:min(len(data), headLength)])
-	switch kind {
-	case "jpg", "png", "webp":
-		if ext == "jpeg" && kind == "jpg" {
-			return ext, nil
-		}
+	switch {
+	case ext == "jpeg" && kind == "jpg":
+		return ext, nil
+	case slices.Contains(imageKinds, kind):
 		return kind, nil
-	case "an empty file":
+	case kind == "an empty file":
 		return "", errors.New("the file is empty")
-	case "gzip", "tar", "parquet", "idx":
+	case !strings.Contains(kind, " "):
 		kind = "a " + kind + " file"
 	}
 	return "", fmt.Errorf("not a JPEG, PNG or WebP image but %s", kind)

@@ -1,13 +1,17 @@
 package pack
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -205,6 +209,127 @@ func (s *sampler) notes(shard string) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// listShards takes the samples of WebDataset shards of a tree.
+func (s *treeSource) listShards(ctx context.Context, samples []*folder, images []*located) error {
+	s.listing.Numbered = true
+	byName, folders := map[string]*folder{}, map[string]bool{}
+	for _, f := range samples {
+		byName[pathOf(f.parts)] = f
+	}
+	for _, l := range images {
+		folders[l.split] = folders[l.split] || len(l.members) > 0
+	}
+	names := sortedKeys(byName)
+	beside := map[string]int64{} // lists that lie beside shards or above them
+	for list, size := range s.lists {
+		dir := path.Dir(list)
+		if dir == "." || slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, dir+"/") }) {
+			beside[list] = size
+		}
+	}
+	listed, err := shardLists(beside, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(s.root, filepath.FromSlash(name))) })
+	if err != nil {
+		return err
+	}
+	stated := map[string]statedShard{}
+	for _, shard := range listed {
+		if stated[shard.name] = shard; byName[shard.name] == nil {
+			return fmt.Errorf("%w: the shard %s is listed but not there", storage.ErrCorrupt, shard.name)
+		}
+	}
+	splits, gaps, err := splitShards(names, stated, s.options.Train, s.options.Val)
+	if err != nil {
+		return err
+	}
+	s.listing.Warnings = append(s.listing.Warnings, gaps...)
+	var taken []string
+	for _, name := range names {
+		split, f := splits[name], byName[name]
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case split != trainSplit && split != valSplit:
+			s.pass(otherSplit, name, passedOver(split).Error(), len(f.members))
+			continue
+		case folders[split]:
+			s.pass(split, name, "a shard beside the folder of its split", len(f.members))
+			continue
+		}
+		seen, err := s.listShard(f, split, name)
+		if of, ok := stated[name]; err == nil && ok && of.samples >= 0 && seen != of.samples {
+			err = fmt.Errorf("%w: it has %d samples, its list says %d", storage.ErrCorrupt, seen, of.samples)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, other := range taken {
+			if s.sameBytes(f, byName[other]) {
+				return sameShards(other, name)
+			}
+		}
+		taken = append(taken, name)
+	}
+	return nil
+}
+
+func sameShards(a, b string) error {
+	return fmt.Errorf("%w: the shards %s and %s have the same bytes: take one of them away", storage.ErrUnfit, a, b)
+}
+
+// listShard takes the samples of one shard, and tells how many there are, rejected ones too.
+func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
+	sampler := newSampler(s.options.Label, func(found sample) {
+		item := Item{Split: split, Name: name + "/" + found.key, Class: found.label, Unlabelled: found.err,
+			File: path.Base(found.key) + "." + found.image.ending, Ext: imageExt("." + found.image.ending)}
+		if found.reject != nil {
+			s.listing.Rejects = append(s.listing.Rejects, Reject{Split: split, Name: item.Name, Err: found.reject})
+			return
+		}
+		s.add(item, extent{f.members[0].at.file, found.image.offset, found.image.length}, "")
+	})
+	for _, m := range f.members {
+		var text []byte
+		if _, ending, _ := cutKey(m.name); sampler.labelMember(ending) {
+			text = make([]byte, min(m.at.length, largestLabel))
+			if _, err := s.files[m.at.file].ReadAt(text, m.at.offset); err != nil {
+				return 0, err
+			}
+		}
+		if err := sampler.add(m.name, picture{offset: m.at.offset, length: m.at.length}, text); err != nil {
+			return 0, err
+		}
+	}
+	if err := sampler.end(); err != nil {
+		return 0, err
+	}
+	if sampler.seen == 0 {
+		s.listing.Warnings = append(s.listing.Warnings, name+" has no sample")
+	}
+	s.listing.Warnings = append(s.listing.Warnings, sampler.notes(name)...)
+	return sampler.seen, nil
+}
+
+// sameBytes tells whether two shards have the same members.
+func (s *treeSource) sameBytes(a, b *folder) bool {
+	alike := func(m, n leaf) bool { return m.name == n.name && m.at.length == n.at.length }
+	if len(a.members) == 0 || !slices.EqualFunc(a.members, b.members, alike) {
+		return false
+	}
+	for i, m := range a.members {
+		var pieces [2][]byte
+		for k, at := range []extent{m.at, b.members[i].at} {
+			pieces[k] = make([]byte, at.length)
+			if _, err := s.files[at.file].ReadAt(pieces[k], at.offset); err != nil {
+				return false
+			}
+		}
+		if !bytes.Equal(pieces[0], pieces[1]) {
+			return false
+		}
+	}
+	return true
 }
 
 // someOf lists a few names.

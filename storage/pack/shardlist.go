@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -32,24 +31,20 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	if err := r.ownIndex(ctx); err != nil {
 		return nil, err
 	}
-	var names []string
-	splits := map[string]string{}
+	var names, zipped []string
 	byName := map[string]statedShard{}
 	for _, shard := range listed {
-		names, splits[shard.name], byName[shard.name] = append(names, shard.name), shard.split, shard
+		names, byName[shard.name] = append(names, shard.name), shard
 	}
-	zipped := []string{}
 	for _, name := range sortedKeys(r.sizes) {
 		base := path.Base(name)
 		_, isListed := byName[name]
 		switch {
-		case hidden(base), isListed:
+		case hidden(base), isListed, stem(base) == base && !unfinished(base):
 		case unfinished(base):
-			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errors.New("the name " +
-				"is that of a download or a copy that has not ended")})
-		case stem(base) != base && !strings.HasSuffix(strings.ToLower(base), ".tar"):
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errUnfinished})
+		case !strings.HasSuffix(strings.ToLower(base), ".tar"):
 			zipped = append(zipped, name)
-		case stem(base) == base:
 		case len(listed) > 0:
 			r.warnings = append(r.warnings, "shard "+name+" is in none of the lists, and is passed over")
 		default:
@@ -61,14 +56,11 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 			"unpack %s with gunzip, or make shards of them with cijepa pack",
 			storage.ErrUnfit, len(zipped), someOf(zipped))
 	}
-	if splits, err = splitShards(names, splits, r.options.Train, r.options.Val); err != nil {
+	splits, gaps, err := splitShards(names, byName, r.options.Train, r.options.Val)
+	if err != nil {
 		return nil, err
 	}
-	if gaps, err := checkRows(names); err != nil {
-		return nil, err
-	} else {
-		r.warnings = append(r.warnings, gaps...)
-	}
+	r.warnings = append(r.warnings, gaps...)
 	var stated []statedShard
 	for _, name := range names {
 		shard, ok := byName[name]
@@ -85,7 +77,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w",
 				name, size, shard.size, storage.ErrCorrupt)
 		case shard.split != trainSplit && shard.split != valSplit:
-			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errors.New(passedOver(shard.split))})
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: passedOver(shard.split)})
 			continue
 		}
 		stated = append(stated, shard)
@@ -171,12 +163,11 @@ func shardLists(sizes map[string]int64, read func(name string) ([]byte, error)) 
 		if err != nil {
 			return nil, err
 		}
-		var found []statedShard
+		reader := fromWids
 		if base == "_info.json" || base == "info.json" {
-			found, err = fromInfo(name, data)
-		} else {
-			found, err = fromWids(name, data)
+			reader = fromInfo
 		}
+		found, err := reader(name, data)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,75 +21,62 @@ import (
 // endMark is how many zeros end a tar file.
 const endMark = 1024
 
-// zeroTail passes bytes on and knows how many zeros the last ones were.
-type zeroTail struct {
-	r     io.Reader
-	zeros int64
+// tarBytes passes the bytes of a tar file on. It counts them, and knows how many zeros the last ones
+// were.
+type tarBytes struct {
+	r        io.Reader
+	n, zeros int64
 }
 
-func (z *zeroTail) Read(p []byte) (int, error) {
-	n, err := z.r.Read(p)
-	i := n
-	for i > 0 && p[i-1] == 0 {
-		i--
+func (b *tarBytes) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	zeros := int64(n - len(bytes.TrimRight(p[:n], "\x00")))
+	if zeros == int64(n) {
+		zeros += b.zeros
 	}
-	if i == 0 {
-		z.zeros += int64(n)
-	} else {
-		z.zeros = int64(n - i)
-	}
+	b.n, b.zeros = b.n+int64(n), zeros
 	return n, err
 }
 
-// scanTar reads a tar file from its first byte to its last and calls visit for each member, with
-// reader at its bytes. offset says how many bytes of r have been read. A file that was cut is
-// ErrCorrupt, also between two members, and one with something behind its end is ErrUnfit.
-func scanTar(r io.Reader, reader **tar.Reader, offset func() (int64, error), visit func(header *tar.Header, at int64) error) error {
-	tail := &zeroTail{r: r}
-	var in io.Reader = tail
-	if seeker, ok := r.(io.Seeker); ok {
-		in = struct {
-			io.Reader
-			io.Seeker
-		}{tail, seeker} // members are jumped over
+// Seek lets the tar reader jump over members where r can.
+func (b *tarBytes) Seek(offset int64, whence int) (int64, error) {
+	seeker, ok := b.r.(io.Seeker)
+	if !ok {
+		return 0, errors.ErrUnsupported
 	}
-	*reader = tar.NewReader(in)
-	members := 0
-	for {
-		header, err := (*reader).Next()
-		if err == io.EOF {
-			break
+	n, err := seeker.Seek(offset, whence)
+	b.n = n
+	return n, err
+}
+
+// scanTar reads a tar file from its first byte to its last and calls visit for each member, with the
+// place of its first byte and its content. A file that was cut is ErrCorrupt, also between two
+// members, and one with something behind its end is ErrUnfit. size is that of the whole file.
+func scanTar(r io.Reader, visit func(header *tar.Header, at int64, content io.Reader) error) (size int64, err error) {
+	in := &tarBytes{r: r}
+	reader := tar.NewReader(in)
+	for members, at := 0, int64(0); ; members++ {
+		header, err := reader.Next()
+		switch {
+		case err == io.EOF && in.zeros < endMark:
+			return 0, fmt.Errorf("%w: after %d members it ends without the zeros that end a tar file: it was cut, "+
+				"or its writer never closed it; download or make it again", storage.ErrCorrupt, members)
+		case err == io.EOF:
+			at = in.n
+			rest, err := io.Copy(io.Discard, in)
+			if err == nil && in.zeros < endMark+rest {
+				err = fmt.Errorf("%w: something follows its end at byte %d, as when two tar files are joined with "+
+					"cat: join them with tar --concatenate", storage.ErrUnfit, at)
+			}
+			return in.n, err
+		case err == nil:
+			at = in.n // the reader takes headers block by block, so that the next byte is the member's first
+			err = visit(header, at, reader)
 		}
 		if err != nil {
-			return err
+			return 0, damagedAt(err, at)
 		}
-		// The reader takes headers block by block, so that the next byte is the member's first.
-		at, err := offset()
-		if err != nil {
-			return err
-		}
-		if err := visit(header, at); err != nil {
-			return err
-		}
-		members++
 	}
-	if tail.zeros < endMark {
-		return fmt.Errorf("%w: after %d members it ends without the zeros that end a tar file: it was cut, "+
-			"or its writer never closed it; download or make it again", storage.ErrCorrupt, members)
-	}
-	at, err := offset()
-	if err != nil {
-		return err
-	}
-	rest, err := io.Copy(io.Discard, tail)
-	if err != nil {
-		return err
-	}
-	if tail.zeros < endMark+rest {
-		return fmt.Errorf("%w: something follows its end at byte %d, as when two tar files are joined with "+
-			"cat: join them with tar --concatenate", storage.ErrUnfit, at)
-	}
-	return nil
 }
 
 // damagedAt makes an error of the tar reader one that says what to do. at is the first byte of the
@@ -169,14 +157,7 @@ func (s *tarShard) add(key string, item *Item, label int32, image []byte) error 
 
 // member writes one file and returns the offset of its first byte.
 func (s *tarShard) member(name string, data []byte) (int64, error) {
-	header := tar.Header{
-		Typeflag: tar.TypeReg,
-		Name:     name,
-		Size:     int64(len(data)),
-		Mode:     0o644,
-		ModTime:  time.Unix(0, 0),
-		Format:   tar.FormatUSTAR,
-	}
+	header := tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(data)), Mode: 0o644, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
 	if err := s.tar.WriteHeader(&header); err != nil {
 		return 0, err
 	}

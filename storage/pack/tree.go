@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -122,22 +123,28 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 	}
 	here := &folder{parts: parts, disk: dir}
 	t.folders = append(t.folders, here)
-	stems := map[string]string{}
-	for _, entry := range entries { // folders first: an archive beside a folder of its name is what that was unpacked from
-		name, place := entry.Name(), filepath.Join(dir, entry.Name())
+	stems, others := map[string]string{}, []string{} // what archives may have been made of; files that are no images by their names
+	for _, entry := range entries {
+		name, place, mode := entry.Name(), filepath.Join(dir, entry.Name()), entry.Type()
+		link := mode&fs.ModeSymlink != 0
 		if hidden(name) {
 			continue
 		}
-		link := entry.Type()&fs.ModeSymlink != 0
-		if !entry.IsDir() && !link {
-			continue
+		var info fs.FileInfo
+		if link || mode.IsDir() {
+			if info, err = os.Stat(place); err != nil {
+				t.reject(parts, name, errors.New("a link to what is not there"))
+				continue
+			}
+			mode = info.Mode().Type()
 		}
-		info, err := os.Stat(place)
 		switch {
-		case err != nil:
-			t.reject(parts, name, errors.New("a link to what is not there"))
-		case !info.IsDir():
-			continue
+		case mode.IsRegular() && imageExt(name) != "":
+			here.members = append(here.members, leaf{name, extent{file: -1}})
+		case mode.IsRegular():
+			others = append(others, name)
+		case !mode.IsDir():
+			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
 		case link && belowClass(parts):
 			t.reject(parts, name, errors.New("a link to a folder within a class"))
 		case link && t.leadsOut(place):
@@ -155,29 +162,14 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			}
 		}
 	}
-	for _, entry := range entries {
-		name, place := entry.Name(), filepath.Join(dir, entry.Name())
-		mode := entry.Type()
-		if mode&fs.ModeSymlink != 0 {
-			info, err := os.Stat(place)
-			if err != nil {
-				continue // told above
-			}
-			mode = info.Mode().Type()
+	for _, name := range others {
+		if of := unpackedName(name); of != name && stems[of] != "" {
+			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[of]))
+			continue
 		}
-		switch {
-		case hidden(name), mode.IsDir():
-		case !mode.IsRegular():
-			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
-		case imageExt(name) != "":
-			here.members = append(here.members, leaf{name, extent{file: -1}})
-		case unpackedName(name) != name && stems[unpackedName(name)] != "":
-			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[unpackedName(name)]))
-		default:
-			stems[unpackedName(name)] = name
-			if err := t.file(ctx, place, parts, name, here); err != nil {
-				return err
-			}
+		stems[unpackedName(name)] = name
+		if err := t.file(ctx, filepath.Join(dir, name), parts, name, here); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -213,30 +205,16 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 		return nil
 	}
 	if unfinished(name) {
-		t.reject(in, name, errors.New("the name is that of a download or a copy that has not ended"))
+		t.reject(in, name, errUnfinished)
 		return nil
 	}
-	file, err := os.Open(place)
+	head, err := readHead(place)
 	if err != nil {
 		t.reject(in, name, err)
 		return nil
 	}
-	keep := false
-	defer func() {
-		if !keep {
-			file.Close()
-		}
-	}()
-	head := make([]byte, headLength)
-	n, err := io.ReadFull(file, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		t.reject(in, name, err)
-		return nil
-	}
-	head = head[:n]
-	kind := kindOf(head)
-	ending := strings.ToLower(path.Ext(name))
-	if kind == "gzip" {
+	kind, ending, zipped := kindOf(head), strings.ToLower(path.Ext(name)), false
+	if zipped = kind == "gzip"; zipped {
 		if kind = kindOf(unzipped(head)); kind == "idx" || kind == "tar" || stem(name) != name {
 			head = unzipped(head)
 		}
@@ -246,47 +224,51 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 		t.idx = append(t.idx, below)
 	case kind == "parquet", ending == ".parquet":
 		t.parquet = append(t.parquet, below)
-	case kind == "tar", stem(name) != name && ending == ".tar" && n > 0 && len(bytes.TrimRight(head, "\x00")) == 0:
-		info, err := file.Stat()
-		if err != nil {
-			return err
-		}
-		keep = true
-		return t.openTar(ctx, file, info.Size(), slices.Concat(in, []part{archivePart(name)}), bytes.HasPrefix(kindHead(file), []byte("\x1f\x8b")))
+	case kind == "tar", ending == ".tar" && stem(name) != name && len(head) > 0 && len(bytes.TrimRight(head, "\x00")) == 0:
+		return t.openTar(ctx, place, slices.Concat(in, []part{archivePart(name)}), zipped)
 	case stem(name) != name:
 		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
-	case slices.Contains([]string{"jpg", "png", "webp"}, kind):
+	case slices.Contains(imageKinds, kind):
 		here.members = append(here.members, leaf{name, extent{file: -1}})
 	case slices.Contains(labelFiles, name):
 		t.labels[name] = place
 	default:
-		if info, err := file.Stat(); err == nil && ending == ".json" {
+		if info, err := os.Stat(place); err == nil && ending == ".json" {
 			t.lists[below] = info.Size()
 		}
-		what := foreign[ending]
-		if what == "" && tfrecord(head) {
-			what = foreign[".tfrecord"]
-		}
-		if what != "" {
-			kind = what
-		}
-		if strings.Contains(kind, ": ") {
-			t.foreign[kind]++
-		}
-		if strings.HasSuffix(kind, ": unpack it") {
-			t.reject(in, name, packedError{kind})
-		} else {
-			t.reject(in, name, fmt.Errorf("not an image but %s", kind))
-		}
+		t.reject(in, name, t.notImage(kind, ending, head))
 	}
 	return nil
 }
 
-// kindHead reads the first two bytes of a file again.
-func kindHead(file io.ReaderAt) []byte {
-	head := make([]byte, 2)
-	n, _ := file.ReadAt(head, 0) // what cannot be read is told by the next reader
-	return head[:n]
+// notImage says what a file is that is no image, and counts those of other tools.
+func (t *tree) notImage(kind, ending string, head []byte) error {
+	if tfrecord(head) {
+		kind = foreign[".tfrecord"]
+	}
+	kind = cmp.Or(foreign[ending], kind)
+	if strings.Contains(kind, ": ") {
+		t.foreign[kind]++
+	}
+	if strings.HasSuffix(kind, ": unpack it") {
+		return packedError{kind}
+	}
+	return fmt.Errorf("not an image but %s", kind)
+}
+
+// readHead reads the first bytes of a file, which tell its kind.
+func readHead(place string) ([]byte, error) {
+	file, err := os.Open(place)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	head := make([]byte, headLength)
+	n, err := io.ReadFull(file, head)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
 }
 
 // unzipped gives what a gzip file begins with, as far as its first bytes go.
@@ -302,7 +284,11 @@ func unzipped(head []byte) []byte {
 
 // openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
 // with the process.
-func (t *tree) openTar(ctx context.Context, file *os.File, size int64, parts []part, zipped bool) error {
+func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped bool) error {
+	file, err := os.Open(place)
+	if err != nil {
+		return err
+	}
 	if zipped {
 		spool, err := t.unzip(file)
 		file.Close()
@@ -310,19 +296,17 @@ func (t *tree) openTar(ctx context.Context, file *os.File, size int64, parts []p
 			return fmt.Errorf("%s: %w", pathOf(parts), err)
 		}
 		file = spool
-		if size, err = file.Seek(0, io.SeekEnd); err != nil {
-			return err
-		}
 	}
 	t.files = append(t.files, file)
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
 	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
 }
 
 // unzip copies the content of a gzip file into a temporary file.
 func (t *tree) unzip(file *os.File) (*os.File, error) {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
 	r, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
@@ -357,13 +341,11 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
 	shard := &folder{parts: parts, shard: true}
 	inner, names := []leaf{}, map[string]bool{}
-	at := int64(0)
-	scan := func(header *tar.Header, offset int64) error {
+	if _, err := scanTar(section, func(header *tar.Header, offset int64, _ io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
-		at = offset
 		if header.Typeflag == tar.TypeDir || hiddenPath(name) {
 			return nil
 		}
@@ -381,10 +363,8 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 			shard.members = append(shard.members, m)
 		}
 		return nil
-	}
-	var reader *tar.Reader // no member is read now
-	if err := scanTar(section, &reader, func() (int64, error) { return section.Seek(0, io.SeekCurrent) }, scan); err != nil {
-		return fmt.Errorf("%s: %w", pathOf(parts), damagedAt(err, at))
+	}); err != nil {
+		return fmt.Errorf("%s: %w", pathOf(parts), err)
 	}
 	t.folders = append(t.folders, shard)
 	for _, m := range inner {

@@ -193,7 +193,7 @@ func (b Bucket) PutPictured(name, preset string, seed int, top1 float64) {
 		return record.Components{Shares: []float64{share, 0.2, 0.1}, Follows: []string{record.Brightness, record.Centre, ""}, R: []float64{0.9, 0.4, 0}}
 	}
 	result.Pictures = &record.Pictures{
-		Components: components, Neighbours: &neighbours,
+		Split: "val", Components: components, Neighbours: &neighbours,
 		Images: []record.PicturedImage{
 			{Sample: 3, Class: "shirt", Neighbours: []record.Neighbour{{Sample: 7, Class: "shirt", Similarity: 0.99}, {Sample: 8, Class: "coat", Similarity: 0.9}}},
 			{Sample: 9, Neighbours: []record.Neighbour{{Sample: 1, Similarity: 0.8}, {Sample: 2, Similarity: 0.7}}},

@@ -3,7 +3,6 @@ package paired
 import (
 	"math"
 
-	"gonum.org/v1/gonum/mathext"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -60,23 +59,34 @@ func (t Table) McNemar() float64 {
 	return min(1, 2*distuv.Binomial{N: float64(n), P: 0.5}.CDF(float64(min(t.First, t.Second))))
 }
 
-// Interval is the 95 % interval of the difference for the number of images on which the two disagree:
-// that of Clopper and Pearson for the share of them that the first has right. It leaves 0 out if and
-// only if McNemar is below 0.05.
+// Beyond reports whether McNemar's test finds a difference.
+func (t Table) Beyond() bool { return t.McNemar() < alpha }
+
+// Interval is the 95 % interval of the difference over the choice of images: method 10 of Newcombe,
+// Statistics in Medicine 1998, from Wilson's intervals of both accuracies and their correlation.
 func (t Table) Interval() (low, high float64) {
-	n := float64(t.First + t.Second)
-	if n == 0 {
-		return 0, 0
+	n := float64(t.Images())
+	a, b, c, d := float64(t.Both), float64(t.First), float64(t.Second), float64(t.Neither)
+	p, q := (a+b)/n, (a+c)/n
+	phi := 0.0
+	if product := (a + b) * (c + d) * (a + c) * (b + d); product > 0 {
+		covariance := a*d - b*c
+		if covariance > 0 {
+			covariance = max(0, covariance-n/2)
+		}
+		phi = covariance / math.Sqrt(product)
 	}
-	first := float64(t.First)
-	share := [2]float64{0, 1}
-	if first > 0 {
-		share[0] = mathext.InvRegIncBeta(first, n-first+1, alpha/2)
-	}
-	if first < n {
-		share[1] = mathext.InvRegIncBeta(first+1, n-first, 1-alpha/2)
-	}
-	return t.Disagreement() * (2*share[0] - 1), t.Disagreement() * (2*share[1] - 1)
+	lowP, highP := wilson(p, n)
+	lowQ, highQ := wilson(q, n)
+	reach := func(x, y float64) float64 { return math.Sqrt(max(0, x*x-2*phi*x*y+y*y)) }
+	return p - q - reach(p-lowP, highQ-q), p - q + reach(highP-p, q-lowQ)
+}
+
+// wilson is the 95 % score interval of a share of n images.
+func wilson(share, n float64) (low, high float64) {
+	z := distuv.UnitNormal.Quantile(1 - alpha/2)
+	centre, half := share+z*z/(2*n), z*math.Sqrt(share*(1-share)/n+z*z/(4*n*n))
+	return (centre - half) / (1 + z*z/n), (centre + half) / (1 + z*z/n)
 }
 
 // alpha is the share of differences of 0 that are taken for more.

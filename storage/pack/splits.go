@@ -1,0 +1,209 @@
+package pack
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/cijepa/cijepa/storage"
+)
+
+// located is a folder whose split is known. unit is the path of what names the split, last its last
+// name, and rest the folders below it.
+type located struct {
+	*folder
+	split, unit string
+	last        part
+	word        bool // a word names the split, and not a pattern
+	rest        []part
+}
+
+// wanted are the splits that words name: where patterns say what a split is, its words do not count.
+func wanted(train, val []string) map[string]bool {
+	return map[string]bool{trainSplit: len(train) == 0, valSplit: len(val) == 0, otherSplit: true}
+}
+
+// restIsTrain tells whether what no word and no pattern names is train: where nothing else is, and
+// val is asked for or nothing is named at all.
+func restIsTrain(known map[string]bool, val []string) bool {
+	return !known[trainSplit] && (len(val) > 0 || !known[valSplit] && !known[otherSplit])
+}
+
+// passedOver says why a shard is.
+func passedOver(split string) error {
+	if split == "" {
+		return errors.New("no word of its path names a split: -val or -train PATTERN takes it")
+	}
+	return errors.New("another split, which is passed over: -val PATTERN takes it as val")
+}
+
+func twoUnits(split, a, b string) error {
+	return fmt.Errorf("%w: both %s and %s are split %s by their names: say which one is with -%s PATTERN",
+		storage.ErrUnfit, a, b, split, split)
+}
+
+// locate finds the split of a folder: what a pattern says, else the outermost word.
+func (s *treeSource) locate(f *folder) *located {
+	l := &located{folder: f, rest: f.parts}
+	if len(l.rest) > 0 && l.rest[0].archive && pathOf(l.rest[:1]) == filepath.Base(s.root) { // the source itself
+		l.rest = l.rest[1:]
+	}
+	o := s.options
+	for i, last := range f.parts {
+		at := pathOf(f.parts[:i+1])
+		split, _ := splitOf(last.name)
+		word := false
+		switch {
+		case matchesHere(o.Val, at):
+			split = valSplit
+		case matchesHere(o.Train, at):
+			split = trainSplit
+		case split == "":
+			continue
+		case wanted(o.Train, o.Val)[split]:
+			word = true
+		case slices.ContainsFunc(slices.Concat(o.Train, o.Val), func(pattern string) bool { return strings.HasPrefix(path.Clean(pattern), at+"/") }):
+			continue // a pattern names what lies deeper
+		default:
+			split = otherSplit
+		}
+		l.split, l.unit, l.last, l.word, l.rest = split, at, last, word, f.parts[i+1:]
+		return l
+	}
+	return l
+}
+
+// settleUnits decides what happens to what has no split by its name, and to archives beside a
+// folder of their split. It refuses two folders for one split.
+func (s *treeSource) settleUnits(images []*located, shards bool) ([]*located, error) {
+	known, folders := map[string]bool{}, map[string]bool{}
+	for _, l := range images {
+		if len(l.members) > 0 {
+			known[l.split] = true
+			folders[l.split] = folders[l.split] || !l.last.archive && l.split != ""
+		}
+	}
+	rest := !shards && restIsTrain(known, s.options.Val)
+	var kept []*located
+	first := map[string]*located{}
+	for _, l := range images {
+		n := len(l.members)
+		switch {
+		case l.split == "" && rest:
+			l.split = trainSplit
+		case n == 0 && !(l.disk != "" && l.split != "" && len(l.rest) == 1): // an empty class is told
+			continue
+		case l.split == "":
+			first, _, _ := strings.Cut(pathOf(l.parts)+"/", "/")
+			s.pass(otherSplit, path.Join(first, "."), passedOver("").Error(), n)
+			continue
+		case l.split == otherSplit:
+			s.pass(otherSplit, l.unit, "another split, which is passed over: -val "+l.last.name+" takes it as val", n)
+			continue
+		case l.last.archive && folders[l.split]:
+			s.pass(l.split, l.unit, "an archive beside the folder of its split", n)
+			continue
+		}
+		kept = append(kept, l)
+		if f := first[l.split]; f == nil && l.word && n > 0 {
+			first[l.split] = l
+		} else if l.word && n > 0 && f.likeness() != l.likeness() {
+			return nil, twoUnits(l.split, f.unit, l.unit)
+		}
+	}
+	return kept, nil
+}
+
+// pass leaves many images out at once.
+func (s *treeSource) pass(split, name, why string, images int) {
+	r := Reject{Split: split, Name: name, Images: images, Err: errors.New(why)}
+	same := func(q Reject) bool { return q.Images > 0 && q.Split == split && q.Name == name }
+	if i := slices.IndexFunc(s.listing.Rejects, same); i >= 0 {
+		s.listing.Rejects[i].Images += images
+	} else if images > 0 {
+		s.listing.Rejects = append(s.listing.Rejects, r)
+	}
+}
+
+var year = regexp.MustCompile(`(19|20)[0-9]{2}`)
+
+// likeness is what parts of one split have in common: its letters and its years, for train.X1 and
+// train.X2.
+func (l *located) likeness() string {
+	return path.Dir(l.unit) + "/" + letters(l.last.name) + strings.Join(year.FindAllString(l.last.name, -1), " ")
+}
+
+// letters are the letters of a path in small ones, and its slashes.
+func letters(name string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) || c == '/' {
+			return unicode.ToLower(c)
+		}
+		return -1
+	}, name)
+}
+
+// splitOfPath gives the split that the words of a path name, which must agree, and what paths of
+// this split have in common.
+func splitOfPath(name string) (split, like string, err error) {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		of, word := splitOf(stem(part))
+		switch {
+		case of == "" || of == split:
+			continue
+		case split != "":
+			return "", "", fmt.Errorf("%w: the name of %s has words of two splits: say which are "+
+				"which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
+		}
+		if split = of; i < len(parts)-1 {
+			word = part
+		}
+		like = letters(path.Join(append(parts[:i:i], word)...))
+	}
+	return split, like, nil
+}
+
+// splitShards gives the split of each file of samples: what a pattern says, else another tool's
+// list, else the words of its path. It looks at the numbers of their names as well.
+func splitShards(names []string, stated map[string]statedShard, train, val []string) (splits map[string]string, gaps []string, err error) {
+	splits = map[string]string{}
+	likes, known, wanted := map[string]string{}, map[string]bool{}, wanted(train, val)
+	for _, name := range names {
+		split := stated[name].split
+		switch {
+		case matches(val, name):
+			split = valSplit
+		case matches(train, name):
+			split = trainSplit
+		default:
+			if len(stated) == 0 {
+				like := ""
+				if split, like, err = splitOfPath(name); err != nil {
+					return nil, nil, err
+				}
+				if first, ok := likes[split]; ok && first != like && split != otherSplit && wanted[split] {
+					return nil, nil, twoUnits(split, strings.TrimPrefix(first, "/"), strings.TrimPrefix(like, "/"))
+				}
+				likes[split] = like
+			}
+			if split != "" && !wanted[split] {
+				split = otherSplit
+			}
+		}
+		splits[name] = split
+		known[split] = true
+	}
+	for name, split := range splits {
+		if split == "" && len(stated) == 0 && restIsTrain(known, val) {
+			splits[name] = trainSplit
+		}
+	}
+	gaps, err = checkRows(names)
+	return splits, gaps, err
+}
