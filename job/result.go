@@ -168,6 +168,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	}
 	if !index.Unlabelled() {
 		score(&r.Metrics, s.Predictions)
+		r.Metrics.Ridge = s.ridge
 	}
 	return r
 }
