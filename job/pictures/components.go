@@ -105,8 +105,9 @@ func (f Fields) orient(scores []float64) (name string, r float64) {
 	return name, math.Abs(r)
 }
 
-// sameComponent is the correlation from which on components of two depths are taken for the same one.
-const sameComponent = 0.5
+// sameComponent is the correlation from which on components of two depths are taken for the same one:
+// they share half of their variance.
+const sameComponent = 0.7
 
 // Align gives the components of an encoder's depths, in ascending order, the signs of the deepest: a
 // component that falls where that of the next deeper depth rises is turned.
