@@ -26,7 +26,7 @@ const (
 	requestTimeout  = 30 * time.Second       // to read and answer a request
 	shutdownTimeout = 250 * time.Millisecond // for answers in flight when the run ends
 	maxScrapes      = 4                      // at once; more are answered 503
-	maxConnections  = 64                     // at once; more are closed: each takes a file descriptor, which the run needs
+	maxConnections  = 64                     // at once; more are closed: the run needs file descriptors
 )
 
 // Serve answers requests until the returned function is called, which takes 250 ms at most.

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // IDX is one split in the IDX format of the MNIST family: the bytes of its images file (magic
@@ -78,8 +76,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	for _, name := range slices.Sorted(slices.Values(t.idx)) { // the plain file comes first
 		plain := strings.TrimSuffix(name, ".gz")
 		if first := named[plain]; first != "" {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies "+
-				"beside %s", first)})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies beside %s", first)})
 			continue
 		}
 		named[plain] = name
@@ -108,8 +105,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		pairs[split] = plain
 	}
 	if len(pairs) == 0 {
-		return nil, fmt.Errorf("%w: %s has IDX files, but none whose name says images and a split: "+
-			"expected %s", storage.ErrUnfit, t.root, layout)
+		return nil, unfit("%s has IDX files, but none whose name says images and a split: expected %s", t.root, layout)
 	}
 	var splits []IDX
 	for _, split := range sortedKeys(pairs) {
@@ -122,7 +118,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 				continue
 			}
 			if named[plain] == "" {
-				return nil, fmt.Errorf("%w: %s, the labels of %s, is not there", storage.ErrUnfit, plain, images)
+				return nil, unfit("%s, the labels of %s, is not there", plain, images)
 			}
 			file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(named[plain])))
 			if err != nil {
@@ -135,7 +131,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	}
 	source, err := FromIDX(nil, splits...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
+		return nil, corrupt("%w", err)
 	}
 	source.(*idxSource).rejects = rejects
 	return source, nil
@@ -174,8 +170,7 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 		return idxArray{}, fmt.Errorf("reading the IDX header: %w", err)
 	}
 	if !bytes.Equal(header[:4], []byte{0, 0, 8, byte(rank)}) {
-		return idxArray{}, fmt.Errorf("not an IDX file of bytes with %d dimensions: it begins with %x",
-			rank, header[:4])
+		return idxArray{}, fmt.Errorf("not an IDX file of bytes with %d dimensions: it begins with %x", rank, header[:4])
 	}
 	array := idxArray{}
 	size := int64(1)

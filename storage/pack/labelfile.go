@@ -66,7 +66,7 @@ func readLabelFile(name string, isImage func(stem string) bool) (map[string]stri
 				class = fields[i+1]
 			}
 			if classes[imageStem(field)], err = label(strings.TrimSuffix(class, "/")); err != nil {
-				return nil, fmt.Errorf("%w: %s: %s: %w", storage.ErrUnfit, name, field, err)
+				return nil, unfit("%s: %s: %w", name, field, err)
 			}
 			break
 		}
@@ -75,7 +75,7 @@ func readLabelFile(name string, isImage func(stem string) bool) (map[string]stri
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(classes) == 0 {
-		return nil, fmt.Errorf("%w: %s names none of the images of split val beside a class", storage.ErrUnfit, name)
+		return nil, unfit("%s names none of the images of split val beside a class", name)
 	}
 	return classes, nil
 }
@@ -158,8 +158,7 @@ func kitLabels(text []byte, kit map[string][]byte) (map[string]string, error) {
 			}
 		}
 		if synsets[n] == "" {
-			return nil, fmt.Errorf("%w: the ground truth has the class %d, which the development kit does "+
-				"not name", storage.ErrUnfit, n)
+			return nil, unfit("the ground truth has the class %d, which the development kit does not name", n)
 		}
 		labels[fmt.Sprintf("ILSVRC2012_val_%08d", i+1)] = synsets[n]
 	}
@@ -183,10 +182,8 @@ func kitSynsets(kit map[string][]byte) (map[int]string, error) {
 		}
 	}
 	if len(synsets) == 0 {
-		return nil, fmt.Errorf("%w: the ground truth has class numbers of ILSVRC's development kit, and "+
-			"its meta.mat (or map_clsloc.txt), which tells their synsets, does not lie beside "+
-			"it: "+
-			"give -val-labels the whole kit", storage.ErrUnfit)
+		return nil, unfit("the ground truth has class numbers of ILSVRC's development kit, and its meta.mat (or map_clsloc.txt), which tells their synsets, does not " +
+			"lie beside it: give -val-labels the whole kit")
 	}
 	return synsets, nil
 }
@@ -198,7 +195,7 @@ const (
 	matStruct     = 2 // class of a matrix
 )
 
-var errMat = fmt.Errorf("%w: meta.mat is not the file of ILSVRC's development kit", storage.ErrCorrupt)
+var errMat = corrupt("meta.mat is not the file of ILSVRC's development kit")
 
 // matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data,
 // and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data.

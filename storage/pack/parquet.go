@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // parquetSource reads parquet files as image data sets are published in them: a column of images,
@@ -96,7 +93,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 func (s *parquetSource) open(name string, read func(*parquet.File) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: damaged parquet file: %v", storage.ErrCorrupt, r)
+			err = corrupt("damaged parquet file: %v", r)
 		}
 	}()
 	place := s.root
@@ -117,11 +114,11 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 		return err
 	}
 	if kind := kindOf(head); kind != "parquet" {
-		return fmt.Errorf("%w: not a parquet file but %s", storage.ErrCorrupt, kind)
+		return corrupt("not a parquet file but %s", kind)
 	}
 	file, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return fmt.Errorf("%w: it was cut, download it again: %w", storage.ErrCorrupt, err)
+		return corrupt("it was cut, download it again: %w", err)
 	}
 	return read(file)
 }
@@ -137,7 +134,7 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 	}
 	if columns.names != nil {
 		if listing.Classes != nil && !slices.Equal(listing.Classes, columns.names) {
-			return fmt.Errorf("%w: its class names differ from those of the files before it", storage.ErrUnfit)
+			return unfit("its class names differ from those of the files before it")
 		}
 		listing.Classes = columns.names
 	}
@@ -195,8 +192,7 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 				}
 				n, err := spool.WriteAt(value.ByteArray(), end)
 				if err != nil {
-					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: "+
-						"free some, or choose another folder with -temp",
+					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: free some, or choose another folder with -temp",
 						err, filepath.Dir(spool.Name()))
 				}
 				s.places[place] = extent{0, end, int64(n)}
@@ -216,72 +212,44 @@ func (s *parquetSource) Read(i int, buf []byte) ([]byte, error) { return s.exten
 
 // readColumn reads a column that has one value in each row.
 func readColumn(ctx context.Context, file *parquet.File, column int, value func(row int, value parquet.Value) error) error {
-	row := 0
-	for _, group := range file.RowGroups() {
-		if err := ctx.Err(); err != nil {
-			return err
+	row, values := 0, make([]parquet.Value, 64)
+	read := func(chunk parquet.ColumnChunk) error {
+		reader := parquet.NewColumnChunkValueReader(chunk)
+		defer reader.Close()
+		for {
+			n, err := reader.ReadValues(values)
+			for _, v := range values[:n] {
+				if err := value(row, v); err != nil {
+					return err
+				}
+				row++
+			}
+			if err == io.EOF {
+				return nil
+			} else if err != nil {
+				return corrupt("%w", err)
+			}
 		}
-		if err := readPages(group.ColumnChunks()[column], &row, value); err != nil {
+	}
+	for _, group := range file.RowGroups() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := read(group.ColumnChunks()[column]); err != nil {
 			return err
 		}
 	}
 	if n := int(file.NumRows()); row != n {
-		return fmt.Errorf("%w: a column has %d values in %d rows", storage.ErrCorrupt, row, n)
+		return corrupt("a column has %d values in %d rows", row, n)
 	}
 	return nil
 }
 
-func readPages(chunk parquet.ColumnChunk, row *int, value func(row int, value parquet.Value) error) error {
-	pages := chunk.Pages()
-	defer pages.Close()
-	values := make([]parquet.Value, 64)
-	for {
-		page, err := pages.ReadPage()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
-		}
-		for reader := page.Values(); ; {
-			n, err := reader.ReadValues(values)
-			for _, v := range values[:n] {
-				if verr := value(*row, v); verr != nil {
-					parquet.Release(page)
-					return verr
-				}
-				*row++
-			}
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				parquet.Release(page)
-				return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
-			}
-		}
-		parquet.Release(page)
-	}
-}
-
-// labelOf reads a label. A null marks a sample without one, as -1 does.
+// labelOf reads a label. A null or NaN marks a sample without one, as -1 does.
 func (c *parquetColumns) labelOf(value parquet.Value) (string, error) {
-	text := ""
-	switch {
-	case value.IsNull():
+	text := value.String()
+	if value.IsNull() || text == "NaN" && value.Kind() != parquet.ByteArray {
 		return "", nil
-	case value.Kind() == parquet.Int32:
-		text = strconv.Itoa(int(value.Int32()))
-	case value.Kind() == parquet.Int64:
-		text = strconv.FormatInt(value.Int64(), 10)
-	case value.Kind() == parquet.Float, value.Kind() == parquet.Double:
-		if v := floatOf(value); math.IsNaN(v) {
-			return "", nil
-		} else if text = strconv.FormatFloat(v, 'f', -1, 64); v != math.Trunc(v) {
-			return "", fmt.Errorf("the label %s is no whole number", text)
-		}
-	default:
-		text = string(value.ByteArray())
 	}
 	class, err := label(text)
 	if err != nil || class == "" || c.names == nil {
@@ -294,32 +262,26 @@ func (c *parquetColumns) labelOf(value parquet.Value) (string, error) {
 	return c.names[number], nil
 }
 
-func floatOf(value parquet.Value) float64 {
-	if value.Kind() == parquet.Float {
-		return float64(value.Float())
-	}
-	return value.Double()
-}
-
 // findColumns looks for the columns by the names in use, or for the label by the one that is asked
 // for.
 func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	schema := file.Schema()
 	columns := parquetColumns{image: -1, path: -1, label: -1}
+	bytesAt := func(leaf ...string) int {
+		found, ok := schema.Lookup(leaf...)
+		if !ok || found.MaxRepetitionLevel > 0 || found.Node.Type().Kind() != parquet.ByteArray {
+			return -1
+		}
+		return found.ColumnIndex
+	}
 	for _, name := range imageColumns {
-		for _, leaf := range [][]string{{name, "bytes"}, {name}} {
-			if found, ok := schema.Lookup(leaf...); ok && found.MaxRepetitionLevel == 0 && found.Node.Type().Kind() == parquet.ByteArray && columns.image < 0 {
-				columns.image = found.ColumnIndex
-				if path, ok := schema.Lookup(name, "path"); ok && path.MaxRepetitionLevel == 0 && path.Node.Type().Kind() == parquet.ByteArray {
-					columns.path = path.ColumnIndex
-				}
-			}
+		if columns.image < 0 {
+			columns.image, columns.path = max(bytesAt(name, "bytes"), bytesAt(name)), bytesAt(name, "path")
 		}
 	}
 	all := fmt.Sprintf("the columns are %s", someOf(described(schema)))
 	if columns.image < 0 {
-		return columns, fmt.Errorf("%w: no column has images (%s); %s",
-			storage.ErrUnfit, strings.Join(imageColumns, ", "), all)
+		return columns, unfit("no column has images (%s); %s", strings.Join(imageColumns, ", "), all)
 	}
 	known := labelColumns
 	if label != "" {
@@ -333,16 +295,13 @@ func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	}
 	switch {
 	case len(there) == 0:
-		return columns, fmt.Errorf("%w: there is no column %s of labels; %s: -label COLUMN says which one "+
-			"has them", storage.ErrUnfit, strings.Join(known, ", "), all)
+		return columns, unfit("there is no column %s of labels; %s: -label COLUMN says which one has them", strings.Join(known, ", "), all)
 	case len(there) > 1:
-		return columns, fmt.Errorf("%w: the columns %s may all be labels: -label COLUMN says which one it "+
-			"is", storage.ErrUnfit, strings.Join(there, ", "))
+		return columns, unfit("the columns %s may all be labels: -label COLUMN says which one it is", strings.Join(there, ", "))
 	}
 	found, ok := schema.Lookup(there[0])
 	if !ok || found.MaxRepetitionLevel > 0 || !slices.Contains([]parquet.Kind{parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray}, found.Node.Type().Kind()) {
-		return columns, fmt.Errorf("%w: the label column %s is neither a number nor a name a row; %s",
-			storage.ErrUnfit, there[0], all)
+		return columns, unfit("the label column %s is neither a number nor a name a row; %s", there[0], all)
 	}
 	columns.label = found.ColumnIndex
 	// {"info": {"features": {"label": {"names": [...], "_type": "ClassLabel"}, ...}}}

@@ -49,6 +49,15 @@ func splitOf(name string) (split, word string) {
 	return split, word
 }
 
+// unfit is the error of what no data set can be made of as it is, and corrupt that of damaged bytes.
+func unfit(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", storage.ErrUnfit, fmt.Errorf(format, args...))
+}
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", storage.ErrCorrupt, fmt.Errorf(format, args...))
+}
+
 // hiddenPath tells a path one of whose names is hidden.
 func hiddenPath(name string) bool {
 	return slices.ContainsFunc(strings.Split(strings.TrimPrefix(path.Clean("/"+name), "/"), "/"), hidden)
@@ -317,11 +326,9 @@ func checkRows(names []string) (gaps []string, err error) {
 	slices.Sort(gaps)
 	switch {
 	case len(lost) > 0:
-		return nil, fmt.Errorf("%w: of a numbered row of files %s is not there: download it",
-			storage.ErrUnfit, someOf(lost))
+		return nil, unfit("of a numbered row of files %s is not there: download it", someOf(lost))
 	case len(twice) > 0:
-		return nil, fmt.Errorf("%w: in a numbered row of files one number comes twice: %s",
-			storage.ErrUnfit, someOf(twice))
+		return nil, unfit("in a numbered row of files one number comes twice: %s", someOf(twice))
 	case len(gaps) > 0:
 		gaps = []string{"numbers are missing in the row of files: " + someOf(gaps)}
 	}

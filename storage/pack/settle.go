@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/classlist"
 	"github.com/cijepa/cijepa/storage/shards"
 )
@@ -66,7 +65,7 @@ func (l Labels) settle(listing Listing, held HoldOut) (settled, error) {
 	places := make(map[string]int32, len(classes))
 	for i, class := range classes {
 		if err := className(class); err != nil {
-			return s, fmt.Errorf("%w: %w", storage.ErrUnfit, err)
+			return s, unfit("%w", err)
 		}
 		places[class] = int32(i)
 	}
@@ -150,7 +149,7 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 		case reason == nil:
 			reason = errors.New("its label is negative or null: it has none")
 		case !errors.Is(reason, errNoLabel):
-			return fmt.Errorf("%w: %s of split %s: %w", storage.ErrUnfit, item.Name, item.Split, reason)
+			return unfit("%s of split %s: %w", item.Name, item.Split, reason)
 		default:
 			if missing++; first < 0 {
 				first = i
@@ -163,14 +162,13 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 		if errors.Is(items[first].Unlabelled, errNoFolder) {
 			what = "not in class folders"
 		}
-		return fmt.Errorf("%w: %d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
-			storage.ErrUnfit, missing, what, items[first].Name, items[first].Unlabelled)
+		return unfit("%d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
+			missing, what, items[first].Name, items[first].Unlabelled)
 	}
 	if missing > allowed {
 		item := &items[first]
-		return fmt.Errorf("%w: %d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d "+
-			"leaves them out",
-			storage.ErrUnfit, missing, item.Name, item.Split, item.Unlabelled, missing)
+		return unfit("%d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d leaves them out",
+			missing, item.Name, item.Split, item.Unlabelled, missing)
 	}
 	return nil
 }
@@ -196,8 +194,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, fmt.Errorf("%w: -names gives names to class numbers, but the labels of the source are "+
-			"not all numbers, such as %s", storage.ErrUnfit, someOf(sortedKeys(images)))
+		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", someOf(sortedKeys(images)))
 	case len(l.Names) > 0:
 		if err := rename(items, images, l.Names); err != nil {
 			return nil, err
@@ -205,10 +202,8 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 		own, numbers = l.Names, false
 	case numbers && len(l.Classes) > 0 && !containsAll(images, l.Classes):
 		if name := classlist.Recognise(l.Classes); name != "" || last >= len(l.Classes) {
-			return nil, fmt.Errorf("%w: the labels of the source are the numbers up to %d, and only the "+
-				"names of all of them, in their order, tell which classes the %d listed ones "+
-				"are: "+
-				"give them with -names FILE (-names imagenet-1k for the 1,000 synsets in sorted order)", storage.ErrUnfit, last, len(l.Classes))
+			return nil, unfit("the labels of the source are the numbers up to %d, and only the names of all of them, in their order, tell which classes the %d listed "+
+				"ones are: give them with -names FILE (-names imagenet-1k for the 1,000 synsets in sorted order)", last, len(l.Classes))
 		}
 		return l.Classes, rename(items, images, l.Classes)
 	case numbers && len(l.Classes) == 0:
@@ -233,8 +228,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 	}
 	for _, class := range l.Classes {
 		if images[class] == 0 {
-			return nil, fmt.Errorf("%w: class %q is listed, but the source has no image of it; it has %s",
-				storage.ErrUnfit, class, someOf(sortedKeys(images)))
+			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, someOf(sortedKeys(images)))
 		}
 	}
 	return l.Classes, nil
@@ -256,8 +250,7 @@ func rename(items []Item, images map[string]int, names []string) error {
 		}
 		n, err := strconv.Atoi(*class)
 		if err != nil || n >= len(names) {
-			return fmt.Errorf("%w: %s has the label %s, and there are %d names",
-				storage.ErrUnfit, items[i].Name, *class, len(names))
+			return unfit("%s has the label %s, and there are %d names", items[i].Name, *class, len(names))
 		}
 		images[names[n]] = counts[*class]
 		*class = names[n]
@@ -285,9 +278,8 @@ func classesOfFiles(items []Item, classes []string) (map[string]int, error) {
 				continue
 			}
 			if cmp.Or(class[label], part) != part || cmp.Or(of[part], label) != label {
-				return nil, fmt.Errorf("%w: the class list names none of the source's classes, and by the "+
-					"names of the files label %q is both %s and %s",
-					storage.ErrUnfit, label, class[label], part)
+				return nil, unfit("the class list names none of the source's classes, and by the names of the files label %q is both %s and %s",
+					label, class[label], part)
 			}
 			class[label], of[part] = part, label
 		}
@@ -328,7 +320,7 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		if split == valSplit {
 			remedy += ", pack -val-share 0.1 holds a part of train out, and -unlabelled packs images without classes"
 		}
-		return fmt.Errorf("%w: split %s has no image%s: expected %s; %s", storage.ErrUnfit, split, what, layout, remedy)
+		return unfit("split %s has no image%s: expected %s; %s", split, what, layout, remedy)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {
@@ -337,9 +329,8 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 		}
 	}
 	if len(strange) > 0 {
-		return fmt.Errorf("%w: %d of %d classes of split val have no image in split train: %s, beside "+
-			"train's %s; rename them, or pick classes with -classes",
-			storage.ErrUnfit, len(strange), len(counts[valSplit]), someOf(strange), someOf(sortedKeys(counts[trainSplit])))
+		return unfit("%d of %d classes of split val have no image in split train: %s, beside train's %s; rename them, or pick classes with -classes",
+			len(strange), len(counts[valSplit]), someOf(strange), someOf(sortedKeys(counts[trainSplit])))
 	}
 	return nil
 }
