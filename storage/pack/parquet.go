@@ -171,22 +171,18 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 		return err
 	}
 	s.files = append(s.files, spool)
-	byInput := make([]map[int]int, len(s.inputs)) // places by row
+	chosen, used := map[parquetRow]int{}, map[int]bool{} // places by row, and inputs
 	for _, place := range places {
-		row := s.rows[place]
-		if byInput[row.input] == nil {
-			byInput[row.input] = map[int]int{}
-		}
-		byInput[row.input][row.row] = place
+		chosen[s.rows[place]], used[s.rows[place].input] = place, true
 	}
 	end := int64(0)
 	for i, input := range s.inputs {
-		if len(byInput[i]) == 0 {
+		if !used[i] {
 			continue
 		}
 		err := s.open(input.name, func(file *parquet.File) error {
 			return readColumn(ctx, file, input.columns.image, func(row int, value parquet.Value) error {
-				place, ok := byInput[i][row]
+				place, ok := chosen[parquetRow{i, row}]
 				if !ok || value.IsNull() {
 					return nil
 				}

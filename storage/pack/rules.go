@@ -34,9 +34,13 @@ var splitOfWord = map[string]string{
 
 // splitOf finds the word that names a split among the words of one file or folder name. Digits and
 // signs part words: val0000 names a split, trainval does not. A name with words of two splits names
-// none.
+// none. t10k- is the val of the MNIST family.
 func splitOf(name string) (split, word string) {
-	for _, w := range strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return !unicode.IsLetter(c) }) {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "t10k-") {
+		return valSplit, "t10k"
+	}
+	for _, w := range strings.FieldsFunc(name, func(c rune) bool { return !unicode.IsLetter(c) }) {
 		of := splitOfWord[w]
 		switch {
 		case of == "":
