@@ -2,11 +2,9 @@ package job
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,13 +18,13 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// writePictures draws a few validation images as the encoders see them, and stores the drawings. They
-// are a function of both encoders and the data. A run does not fail for its pictures: after an error
-// it has none.
-func (j *Job) writePictures(ctx context.Context, p *probes, near [][]classify.Neighbour) *record.Pictures {
+// writePictures draws a few images as the encoders see them, and stores the drawings. They
+// are a function of both encoders and the data, so every attempt that gets there draws the same. A
+// run does not fail for its pictures: after an error it has none.
+func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.Neighbour) *record.Pictures {
 	begin := time.Now()
 	j.live.Doing("drawing pictures")
-	said, drawn, err := j.drawPictures(ctx, p, near)
+	said, drawn, err := j.drawPictures(ctx, at.probes.teacher, near)
 	for _, d := range drawn {
 		if err == nil {
 			_, err = j.run.Put(ctx, d.File, int64(len(d.JPEG)), bytesPart(d.File, d.JPEG).Write)
@@ -37,8 +35,9 @@ func (j *Job) writePictures(ctx context.Context, p *probes, near [][]classify.Ne
 		return nil
 	}
 	size := 0
-	for _, d := range drawn {
-		j.journal.board.Picture(d.File, d.Width, d.Height, d.JPEG)
+	for i, words := range []string{said.ComponentsAlt(), said.NeighboursAlt()}[:len(drawn)] {
+		d := drawn[i]
+		j.journal.board.Picture(at.progress.Pretrained, d.File, words, d.Width, d.Height, d.JPEG)
 		size += len(d.JPEG)
 	}
 	j.log.Info("pictures", "seconds", time.Since(begin).Seconds(), "bytes", size)
@@ -46,7 +45,7 @@ func (j *Job) writePictures(ctx context.Context, p *probes, near [][]classify.Ne
 }
 
 // drawPictures makes the pictures. A panic of a library becomes an error.
-func (j *Job) drawPictures(ctx context.Context, p *probes, near [][]classify.Neighbour) (*record.Pictures, []pictures.Drawing, error) {
+func (j *Job) drawPictures(ctx context.Context, teacher *model.Encoder, near [][]classify.Neighbour) (*record.Pictures, []pictures.Drawing, error) {
 	images, said, err := j.picturedImages(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -58,7 +57,7 @@ func (j *Job) drawPictures(ctx context.Context, p *probes, near [][]classify.Nei
 				err = fmt.Errorf("drawing the components: %v", p)
 			}
 		}()
-		depths, err := j.components(p, images)
+		depths, err := j.components(teacher, images)
 		if err != nil {
 			return err
 		}
@@ -81,18 +80,19 @@ func (j *Job) drawPictures(ctx context.Context, p *probes, near [][]classify.Nei
 	return said, append(drawn, d), err
 }
 
-// picturedImages reads the validation images that are shown.
+// picturedImages reads the images that are shown: of the validation split, or of data without one
+// the train split.
 func (j *Job) picturedImages(ctx context.Context) (pictures.Images, *record.Pictures, error) {
-	loader, _, err := j.pictureLoader(machine.ValidationSplit)
+	said := &record.Pictures{Split: machine.ValidationSplit}
+	if j.data.Index.Counts[said.Split] == 0 {
+		said.Split = machine.TrainSplit
+	}
+	loader, _, err := j.pictureLoader(said.Split)
 	if err != nil {
 		return pictures.Images{}, nil, err
 	}
-	numbers := pictures.Choose(j.data.Index.Counts[machine.ValidationSplit])
-	if len(numbers) == 0 {
-		return pictures.Images{}, nil, errors.New("the validation split is empty")
-	}
+	numbers := pictures.Choose(j.data.Index.Counts[said.Split])
 	bytes, labels, err := loader.Samples(ctx, numbers)
-	said := &record.Pictures{}
 	for i, n := range numbers {
 		if err == nil {
 			said.Images = append(said.Images, record.PicturedImage{Sample: n, Class: j.class(labels[i])})
@@ -116,33 +116,37 @@ func (j *Job) class(label int32) string {
 	return ""
 }
 
-// components projects the tokens of both encoders at the depths that are shown.
-func (j *Job) components(p *probes, images pictures.Images) ([]pictures.Depth, error) {
-	depths := make([]pictures.Depth, 0, len(j.cfg.Depths))
+// components projects the tokens of the teacher and of the untrained encoder at the depths that are
+// shown.
+func (j *Job) components(teacher *model.Encoder, images pictures.Images) ([]pictures.Depth, error) {
 	shown := pictures.Depths(j.cfg.Depths)
 	reader, err := model.NewTokenReader(j.device, j.cfg.Model(), shown, images.Len())
 	if err != nil {
 		return nil, &machine.DeviceError{Err: err}
 	}
 	defer reader.Close()
-	fields := pictures.NewFields(images, j.cfg.Image/j.cfg.Patch)
-	for _, d := range shown {
-		depths = append(depths, pictures.Depth{Depth: d})
+	untrained, err := model.InitialEncoder(j.cfg.Model(), j.cfg.Seed)
+	if err != nil {
+		return nil, err
 	}
+	fields := pictures.NewFields(images, j.cfg.Image/j.cfg.Patch)
+	depths := make([]pictures.Depth, len(shown))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, encoder := range p.named() {
-		tokens, err := reader.Tokens(encoder.probe, images.Pixels) // [L, B, N, D]
+	for _, encoder := range []*model.Encoder{teacher, untrained} {
+		tokens, err := reader.Tokens(encoder, images.Pixels) // [L, B, N, D]
 		if err != nil {
 			return nil, &machine.DeviceError{Err: err}
 		}
-		for i, of := range slices.Collect(slices.Chunk(tokens, len(tokens)/len(shown))) {
-			to := &depths[i].Untrained
-			if encoder.probe == p.trained {
-				to = &depths[i].Teacher
+		each := len(tokens) / len(shown)
+		for i := range depths {
+			depths[i].Depth = shown[i]
+			to := &depths[i].Teacher
+			if encoder == untrained {
+				to = &depths[i].Untrained
 			}
 			group.Go(func() (err error) {
-				*to, err = pictures.Project(of, j.cfg.Width, fields)
+				*to, err = pictures.Project(tokens[i*each:(i+1)*each], j.cfg.Width, fields)
 				j.live.Moved()
 				return err
 			})

@@ -29,7 +29,7 @@ func (j *Job) finish(ctx context.Context, at position, s scores) error {
 	if j.probed != nil {
 		r.Teacher, r.Metrics.TeacherSHA256, r.PostTop1 = j.probed.said, j.probed.said.SHA256, nil
 	} else {
-		r.Pictures = j.writePictures(ctx, at.probes, s.nearest)
+		r.Pictures = j.writePictures(ctx, at, s.nearest)
 		if err := j.writeTeacher(ctx, at.probes.teacher, &r); err != nil {
 			return err
 		}
@@ -104,6 +104,9 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 // writePredictions writes what the classifiers said of every validation image, and fills its checksum
 // in.
 func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result) error {
+	if len(s.Labels) == 0 {
+		return nil // data without labels
+	}
 	file, err := s.Encode()
 	if err != nil {
 		return err
@@ -165,6 +168,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	}
 	if !index.Unlabelled() {
 		score(&r.Metrics, s.Predictions)
+		r.Metrics.Ridge = s.ridge
 	}
 	return r
 }

@@ -86,6 +86,9 @@ func TestUnlabelledDataIsPretrainedOn(t *testing.T) {
 	if err != nil || strings.Contains(string(card), "top-1") || !strings.Contains(string(card), "168 training images, without labels") {
 		t.Errorf("%v: the card is\n%s", err, card)
 	}
+	if p := got.Pictures; p == nil || p.Split != machine.TrainSplit || p.Neighbours != nil || len(p.Images) != 8 || p.Images[0].Class != "" {
+		t.Errorf("the pictures are %+v", p)
+	}
 
 	// An attempt that is killed between the last checkpoint and the result is made again.
 	if err := bucket.Delete(t.Context(), "runs/r/result.json"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,14 +66,31 @@ var wantedFlags = []string{
 	"--xla_gpu_enable_allocator_spatial_partitioning=false",
 }
 
+// leastWorkers of the Go backend: each large product holds a worker while it waits for another one,
+// so as many at once hang. A step has far fewer.
+const leastWorkers = 64
+
+// goesOn reports whether the Go backend cannot hang with these options.
+func goesOn(options string) bool {
+	for option := range strings.SplitSeq(options, ",") {
+		value, many := strings.CutPrefix(option, "parallelism=")
+		n, err := strconv.Atoi(value)
+		if option == "ops_sequential" || many && err == nil && (n >= leastWorkers || n < 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // Open opens a backend by its GoMLX name. The binary must import the backend; nothing is ever
 // downloaded; a plugin that is not there is also fs.ErrNotExist. A plain "go" is rejected, because the default pool of the Go backend can deadlock
 // under large products. A plugin reads XLA_FLAGS, with those wanted flags added that it knows.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")
-	if kind == "go" && !strings.Contains(options, "ops_sequential") && !strings.Contains(options, "parallelism=") {
-		return nil, fieldError("Device", name, `must be "go:ops_sequential" or "go:parallelism=N": the default mode can hang`)
+	if kind == "go" && !goesOn(options) {
+		return nil, fieldError("Device", name,
+			`must be "go:ops_sequential" or "go:parallelism=N", N at least %d: with fewer workers, as by default, it can hang`, leastWorkers)
 	}
 	path, _, _ := strings.Cut(options, ",")
 	switch known := slices.Contains(compute.List(), kind); {
@@ -112,14 +130,14 @@ func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	return d, nil
 }
 
-// Description says what the backend runs on, in the backend's words; of a plugin by the name of its
-// file.
+// Description says in a few words what the backend runs on; a plugin goes by the name of its file.
 func (d *Device) Description() string {
 	if d.client == nil {
-		return d.backend.Description() + ", " + d.backend.DeviceDescription(0)
+		return d.backend.Description()
 	}
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.name, "xla:"), ",")
-	text := fmt.Sprintf("XLA, %s, %s", filepath.Base(path), d.backend.DeviceDescription(0))
+	name, _, _ := strings.Cut(d.backend.DeviceDescription(0), " [processId")
+	text := fmt.Sprintf("XLA, %s, %s", filepath.Base(path), name)
 	if n := d.backend.NumDevices(); n > 1 {
 		text += fmt.Sprintf(", the first of %d", n)
 	}

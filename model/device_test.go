@@ -51,10 +51,12 @@ func TestDeviceTellsOfItself(t *testing.T) {
 
 func TestOpenRejectsOtherDevices(t *testing.T) {
 	for name, want := range map[string]string{
-		"go":           "can hang",
-		"go:":          "can hang",
-		"nonsense":     "nonsense",
-		"nonsense:way": "nonsense",
+		"go":               "can hang",
+		"go:parallelism=2": "at least 64",
+		"go:parallelism=x": "at least 64",
+		"go:":              "can hang",
+		"nonsense":         "nonsense",
+		"nonsense:way":     "nonsense",
 	} {
 		d, err := DeviceOptions{}.Open(name)
 		if err == nil {

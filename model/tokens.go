@@ -14,9 +14,7 @@ import (
 
 // TokenReader reads the features of every token of a few images: those that a Probe pools.
 type TokenReader struct {
-	network
-	device  *Device
-	images  int
+	of      *frozenEncoder
 	program *Exec
 }
 
@@ -27,12 +25,11 @@ func NewTokenReader(d *Device, cfg Config, depths []int, images int) (r *TokenRe
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if images < 1 || images > maxBatch {
-		return nil, fieldError("Images", images, "must lie in 1..%d", maxBatch)
+	r = &TokenReader{}
+	if r.of, err = newFrozenEncoder(d, cfg, images); err != nil {
+		return nil, err
 	}
-	cfg.Remat = false // there is no backward pass
-	r = &TokenReader{network: newNetwork(cfg, d), device: d, images: images}
-	program, err := NewExec(d.backend, r.tokensGraph)
+	program, err := NewExec(d.backend, r.graph)
 	if err != nil {
 		return nil, fmt.Errorf("making the program tokens: %w", err)
 	}
@@ -40,41 +37,46 @@ func NewTokenReader(d *Device, cfg Config, depths []int, images int) (r *TokenRe
 	return r, nil
 }
 
-// tokensGraph is the program's graph. Inputs: images [B, S, S, 3], the encoder's arrays. Output: the
+// graph is the program's graph. Inputs: images [B, S, S, 3], the encoder's arrays. Output: the
 // hidden states [L, B, N, D].
-func (r *TokenReader) tokensGraph(nodes []*Node) []*Node {
+func (r *TokenReader) graph(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	images := in.one()
-	encoder := newParams(r.encoderArrays(), in.take(len(r.encoderArrays())))
-	hidden := r.encode(encoder, r.patches(images), nil) // [B, N, D] of every depth
+	arrays := r.of.encoderArrays()
+	hidden := r.of.encode(newParams(arrays, in.take(len(arrays))), r.of.patches(images), nil) // [B, N, D] of every depth
 	var all []*Node
-	for _, depth := range r.Depths {
+	for _, depth := range r.of.Depths {
 		all = append(all, hidden[depth])
 	}
 	return []*Node{Stack(all, 0)}
 }
 
-// Tokens are the features of every token of the images, bytes [B, S, S, 3], by the encoder of a
-// probe on the same device and of the same sizes: [L, B, N, D].
-func (r *TokenReader) Tokens(p *Probe, images []byte) (features []float32, err error) {
+// Tokens are the features of every token of the images, bytes [B, S, S, 3], by an encoder of the
+// sizes of cfg: [L, B, N, D].
+func (r *TokenReader) Tokens(e *Encoder, images []byte) (features []float32, err error) {
 	defer recovered(&err, "reading tokens")
-	if want := r.images * r.Image * r.Image * 3; len(images) != want {
-		return nil, fieldError("Images", len(images), "must be the %d bytes of %d images of %d x %d x 3",
-			want, r.images, r.Image, r.Image)
+	f := r.of
+	if n, err := f.imageCount(images); err != nil || n != f.batch {
+		return nil, fieldError("Images", len(images), "must be the bytes of %d images of %d x %d x 3", f.batch, f.Image, f.Image)
 	}
-	if p.device != r.device {
-		return nil, errors.New("reading tokens: the probe is on another device")
+	encoder, err := f.uploadEncoder(e)
+	if err != nil {
+		return nil, fmt.Errorf("reading tokens: %w", err)
 	}
-	pixels, err := tensors.FromRaw(r.device.backend, 0, shapes.Make(dtypes.Uint8, r.images, r.Image, r.Image, 3), images)
+	pixels, err := tensors.FromRaw(f.device.backend, 0, shapes.Make(dtypes.Uint8, f.batch, f.Image, f.Image, 3), images)
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: uploading images: %w", err)
 	}
-	defer func() { err = errors.Join(err, pixels.FinalizeAll()) }()
 	arguments := []any{pixels}
-	for _, t := range p.encoder {
+	for _, t := range encoder {
 		arguments = append(arguments, t)
 	}
-	defer r.device.addBusy(time.Now())
+	defer func() {
+		for _, t := range append(encoder, pixels) {
+			err = errors.Join(err, t.FinalizeAll())
+		}
+	}()
+	defer f.device.addBusy(time.Now())
 	outputs, err := r.program.Call(arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", err)

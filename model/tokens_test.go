@@ -16,7 +16,7 @@ func TestTokensAreThoseThatTheProbePools(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	got, err := r.Tokens(p, images)
+	got, err := r.Tokens(strongEncoder(t, cfg), images)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestTokenReaderRefusesWhatItCannotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := labelled(cfg, 3, 5, 1)
-	if _, err := r.Tokens(p, images); err == nil {
+	if _, err := r.Tokens(strongEncoder(t, cfg), images); err == nil {
 		t.Error("three images in place of two")
 	}
 }

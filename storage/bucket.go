@@ -65,7 +65,8 @@ func (b *Bucket) get(a *attempt, key string) ([]byte, error) {
 // GetTwice returns the bytes of a small object whose checksum is recorded nowhere, such as
 // run.json. It reads until two reads in a row agree, because no driver notices a flipped bit; if
 // none do, the error is [ErrCorrupt]. Some stores answer 404 for an object that is there while they
-// are in trouble. So a missing object is asked for again, after a wait, where others lie in its folder.
+// are in trouble. So a missing object is asked for again, after a wait, where others lie in its
+// folder.
 func (b *Bucket) GetTwice(ctx context.Context, key string) ([]byte, error) {
 	last, err := b.Get(ctx, key)
 	if errors.Is(err, ErrNotFound) && b.mayHold(ctx, key) {

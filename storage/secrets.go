@@ -35,6 +35,7 @@ func secretsOf(raw string) secrets {
 		s = append(s, secret{authority[:at+1], hidden + "@"})
 		user, password, _ := strings.Cut(authority[:at], ":")
 		s.add(user)
+		s.add(user[strings.LastIndexByte(user, '/')+1:]) // of a URL with a mistyped ://
 		s.add(password)
 	}
 	for _, part := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {

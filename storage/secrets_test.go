@@ -30,6 +30,8 @@ func TestNoErrorShowsASecret(t *testing.T) {
 		"file://" + dir + "?secret_key_path=/no/hunter2&base_url=/x", "file://" + dir + "?nosuch=1&token=hunter2", "file://hunter2:hunter2@localhost" + dir,
 		"file:///proc/no/dir?token=hunter2", "mem://?token=hunter2", "mem://hunter2@x", "nope://user:hunter2@b?token=hunter2", "bucket?token=hunter2", "user:hunter2@bucket",
 		"://hunter2@x", "%zz://me:hunter2@x",
+		"s3//hunter2:hunter2@host", "s3:hunter2:hunter2@bucket", "s3:/hunter2:hunter2@bucket", "file:hunter2:hunter2@x/y", "gs:/hunter2@bucket/a?token=hunter2",
+		"./hunter2@x/../y?token=hunter2", "s3//hunter2:pass@host", "s3:/hunter2:pass@bucket", "file:hunter2:pass@x/y", "s3:hunter2:pass@bucket", "s3://bucket/hunter2:hunter2@x", "s3:///hunter2:hunter2@x",
 	} {
 		var log bytes.Buffer
 		b, err := storage.Open(t.Context(), url, storage.Options{RetryTimeout: 600 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})

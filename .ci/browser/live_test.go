@@ -60,7 +60,8 @@ func demonstration(t *testing.T) (address string, stop func()) {
 // fits a phone, and keeps the last state when the run is gone.
 func TestLive(t *testing.T) {
 	address, stop := demonstration(t)
-	ctx := open(t, address, 390, 844, true, func(complaint string) bool { return strings.Contains(complaint, "ERR_CONNECTION") })
+	gone := func(complaint string) bool { return strings.Contains(complaint, "ERR_CONNECTION") } // the run, in the end
+	ctx := open(t, address, 390, 844, true, gone)
 	until := func(what, condition string) {
 		t.Helper()
 		if err := chromedp.Run(ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(200*time.Millisecond), chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
@@ -78,11 +79,11 @@ func TestLive(t *testing.T) {
 	if wide := eval[int](t, ctx, `document.documentElement.scrollWidth`); wide > 390 {
 		t.Errorf("the page is %d wide at 390", wide)
 	}
-	checkHeadings(t, ctx)
+	t.Run("accessible", func(t *testing.T) { checkAccessible(t, ctx) })
 	if folder := os.Getenv("CIJEPA_SCREENSHOTS"); folder != "" {
 		for _, width := range []int64{1280, 390} {
 			for dark, scheme := range schemes {
-				shoot(t, open(t, address, width, 900, dark, nil), filepath.Join(folder, fmt.Sprintf("live-%d-%s.png", width, scheme)))
+				shoot(t, open(t, address, width, 900, dark, gone), filepath.Join(folder, fmt.Sprintf("live-%d-%s.png", width, scheme)))
 			}
 		}
 	}

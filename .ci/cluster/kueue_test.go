@@ -229,7 +229,7 @@ func TestKueue(t *testing.T) {
 	}
 	until := func(what string, ready func() bool) {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); !ready(); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); !ready(); time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("not %s\n%s", what, s.plane.must(t, "get", "job,pod,workload", "-o", "wide"))
 			}

@@ -250,10 +250,14 @@ func (s *stage) submit(t *testing.T, u submission) {
 	t.Cleanup(func() { _, _ = s.plane.kubectl("delete", "job", u.name, "--wait=false") })
 }
 
+// patience is how long a trial waits for what must come. It takes seconds; a machine under load takes
+// minutes.
+const patience = 12 * time.Minute
+
 // until waits until a Job has a condition, and gives it.
 func (s *stage) until(t *testing.T, name string, condition batch.JobConditionType) *batch.Job {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		j, err := s.plane.client.BatchV1().Jobs("cijepa").Get(t.Context(), name, meta.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -366,7 +370,7 @@ func (s *stage) manifestsOf(bucket, run string) []string {
 // begun waits until a run has committed n checkpoints.
 func (s *stage) begun(t *testing.T, bucket string, n int) {
 	t.Helper()
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if len(s.manifests(bucket)) >= n {
 			return
 		}

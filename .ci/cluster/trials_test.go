@@ -189,7 +189,7 @@ func TestTrials(t *testing.T) {
 			broken.broken = true
 			broken.mu.Unlock()
 			s.submit(t, demo("badgpu"))
-			for end := time.Now().Add(2 * time.Minute); len(exits("badgpu", broken)) < 3 && time.Now().Before(end); {
+			for end := time.Now().Add(patience); len(exits("badgpu", broken)) < 3 && time.Now().Before(end); {
 				time.Sleep(100 * time.Millisecond)
 			}
 			healthy := newNode(t, s, "badgpu-b", "badgpu", 1)
@@ -291,7 +291,7 @@ func TestTrials(t *testing.T) {
 				return slices.Clone(p.restarts)
 			}
 			gate.open.Store(false)
-			for end := time.Now().Add(2 * time.Minute); len(restarts()) == 0 && time.Now().Before(end); {
+			for end := time.Now().Add(patience); len(restarts()) == 0 && time.Now().Before(end); {
 				time.Sleep(20 * time.Millisecond)
 			}
 			gate.open.Store(true)

@@ -57,6 +57,10 @@ def check_loader(run):
     for folder, tags in want.items():
         acc = event_accumulator.EventAccumulator(f"{run}/metrics/{folder}", size_guidance={"scalars": 0, "images": 0})
         acc.Reload()
+        if folder == "" and "pictures" in result:
+            for name in "components", "neighbours":
+                (picture,) = acc.Images(f"pictures/{name}")
+                assert picture.encoded_image_string == open(f"{run}/{name}.jpg", "rb").read() and picture.width == result["pictures"][name]["width"], run
         for tag, points in tags.items():
             got = [(e.step, e.value) for e in acc.Scalars(tag)]
             assert got == [(s, single(v)) for s, v in sorted(points.items())], f"{run} {folder} {tag}: {got}, want {points}"

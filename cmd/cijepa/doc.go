@@ -26,7 +26,7 @@
 //	      pretrain       for each update: batch, masks, depths, learning rate -> Learner.Step
 //	      probe          linear probes on the frozen teacher and on the untrained encoder; none of
 //	                     data without labels
-//	      finish         teacher.safetensors, card, and result.json as the last write
+//	      finish         teacher, card, predictions, and result.json as the last write
 //	    stop             after an error or SIGTERM: the last checkpoint, the record of the end
 //
 // Every update is a function of (seed, step). So an attempt can end anywhere, and the next one goes

@@ -82,15 +82,15 @@ func logEnd(w io.Writer, asJSON, terminal bool, log *slog.Logger, err error, cod
 		if terminal {
 			w = clearLine{w}
 		}
-		what := "Error"
-		if stopped {
-			what = "Stopped"
-		}
 		lines := strings.Split(err.Error(), "\n") // printable each: they hold names of a bucket
 		for i := range lines {
 			lines[i] = record.Printable(lines[i])
 		}
-		fmt.Fprintf(w, "%s: %s\n", what, strings.Join(lines, "\n"))
+		text := strings.Join(lines, "\n")
+		if !stopped {
+			text = "Error: " + text
+		}
+		fmt.Fprintln(w, text)
 	}
 }
 

@@ -121,12 +121,14 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 }
 
-// withFirstSteps adds to the fault of a run without a bucket what else there is to type.
+// withFirstSteps says to whom lacks nothing but a bucket what there is to type.
 func withFirstSteps(err error) error {
-	if settings.BucketURL() != "" {
+	var wrong *settings.Error
+	if !errors.As(err, &wrong) || len(wrong.Faults) != 1 || settings.BucketURL() != "" {
 		return err
 	}
-	return &usageError{fmt.Errorf("%w\nWithout a bucket, cijepa demo runs a small example of everything in minutes; cijepa help lists the commands, and cijepa config the settings", err)}
+	return &usageError{errors.New("a run needs a bucket: set CIJEPA_BUCKET to its URL, such as s3://name?region=eu-west-1 or file:///folder\n" +
+		"cijepa demo needs none, and shows everything in minutes; cijepa help lists the commands, and cijepa config the settings")}
 }
 
 // ignoreSIGPIPE lets a run go on after the reader of its log has gone: SIGPIPE would end the

@@ -26,7 +26,7 @@ const reportPrefix = "report/"
 func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("report", "report [flags] BUCKET: read every run of a bucket, finished or not, and lay them side by side.")
 	asked := newRunList(flags)
-	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv and the charts to")
+	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv, pairs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
 	rest, err := parse(flags, args, 1, out)
 	if err != nil {
@@ -125,11 +125,8 @@ func uploadReport(ctx context.Context, bucket *storage.Bucket, files []report.Fi
 		delete(before, f.Name)
 	}
 	for name, sum := range before {
-		switch data, err := bucket.Get(ctx, reportPrefix+name); {
-		case errors.Is(err, storage.ErrNotFound), err == nil && sumOf(data) != sum:
-			continue
-		case err != nil:
-			return err
+		if data, err := bucket.Get(ctx, reportPrefix+name); err != nil || sumOf(data) != sum {
+			continue // it is gone, or somebody has changed it; an outage ends the writing below
 		}
 		if err := bucket.Delete(ctx, reportPrefix+name); err != nil {
 			return err
@@ -154,9 +151,15 @@ func withReportList(files []report.File) []report.File {
 
 func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
+// maxReportList is larger than any list of a report, in bytes. A larger one is none.
+const maxReportList = 1 << 20
+
 // parseReportList reads the checksums of the files that a report has written, by name.
 func parseReportList(text []byte) map[string]string {
 	sums := map[string]string{}
+	if len(text) > maxReportList {
+		return sums
+	}
 	for line := range strings.Lines(string(text)) {
 		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		if ok && name == filepath.Base(name) && name != "." && name != ".." {

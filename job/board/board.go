@@ -131,12 +131,14 @@ func (b *Board) Line(line any) {
 	}
 }
 
-// Picture adds a JPEG file of the run, under its name.
-func (b *Board) Picture(file string, width, height int, jpeg []byte) {
+// Picture adds a JPEG file of the run after so many updates, under its name, and what it shows in
+// words.
+func (b *Board) Picture(updates int64, file, words string, width, height int, jpeg []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	b.add(root, now, imageEvent(now, 0, "pictures/"+strings.TrimSuffix(file, ".jpg"), width, height, jpeg))
+	now, tag := time.Now(), "pictures/"+strings.TrimSuffix(file, ".jpg")
+	b.add(root, now, imageEvent(now, updates, tag, width, height, jpeg))
+	b.add(root, now, note(now, updates, tag+"_in_words", words))
 }
 
 // Finish adds the scores of the run. The steps of the profile are depths.

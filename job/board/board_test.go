@@ -266,6 +266,25 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	}
 }
 
+// TestPicturesAreVoidedWithTheirRun: a picture and its words stand at the updates of the run, so an
+// attempt that draws them again voids those of the one before.
+func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
+	b := &Board{}
+	b.Picture(40, "components.jpg", "a shirt", 30, 20, []byte("\xff\xd8JPEG"))
+	var tags []string
+	for _, e := range read(t, files(t, b)[""].Data) {
+		if e.tag == "" {
+			continue
+		}
+		if tags = append(tags, e.tag); e.step != 40 || !bytes.Contains(e.data, []byte("\xff\xd8JPEG")) && !bytes.Contains(e.data, []byte("a shirt")) {
+			t.Errorf("%s at %d: %q", e.tag, e.step, e.data)
+		}
+	}
+	if want := []string{"pictures/components", "pictures/components_in_words"}; !slices.Equal(tags, want) {
+		t.Errorf("tags %q, want %q", tags, want)
+	}
+}
+
 // TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second
 // computes updates again. It needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
 func TestTensorBoardReads(t *testing.T) {

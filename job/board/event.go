@@ -37,10 +37,10 @@ func scalar(at time.Time, step int64, tag string, value float64) []byte {
 	return message(event(at, step), 5, message(nil, 1, v))
 }
 
-// imageEvent is the event of a PNG.
-func imageEvent(at time.Time, step int64, tag string, width, height int, png []byte) []byte {
+// imageEvent is the event of a PNG or JPEG file.
+func imageEvent(at time.Time, step int64, tag string, width, height int, file []byte) []byte {
 	body := number(number(number(nil, 1, uint64(height)), 2, uint64(width)), 3, 4) // 4: RGBA
-	body = message(body, 4, png)
+	body = message(body, 4, file)
 	return message(event(at, step), 5, message(nil, 1, message(text(nil, 1, tag), 4, body)))
 }
 

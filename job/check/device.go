@@ -74,6 +74,8 @@ func (c *check) checkHost(ctx context.Context, estimate int64) {
 	have := c.host()
 	switch {
 	case !onHost || have.Bytes == 0:
+	case estimate > have.Bytes && c.slow: // another backend has memory of its own
+		c.warn("memory", "the estimate of %s is more than the %s of %s", amount(estimate), amount(have.Bytes), have.Of)
 	case estimate > have.Bytes:
 		remedy := fmt.Sprintf("set %s=true, or take a smaller network", settings.Variable("Remat"))
 		if n := c.cfg.ImagesPerPass(); n > 1 {
@@ -82,7 +84,7 @@ func (c *check) checkHost(ctx context.Context, estimate int64) {
 		c.fault(ctx, "memory", settings.NewError("MicroBatch", c.cfg.MicroBatch, fmt.Sprintf("the estimate of %s is more than the %s of %s: %s",
 			amount(estimate), amount(have.Bytes), have.Of, remedy)))
 	default:
-		c.ok("memory", "%.0f %% of the %s of %s", 100*float64(estimate)/float64(have.Bytes), amount(have.Bytes), have.Of)
+		c.ok("memory", "that is %.2g %% of the %s of %s", 100*float64(estimate)/float64(have.Bytes), amount(have.Bytes), have.Of)
 	}
 }
 

@@ -49,7 +49,7 @@ func TestHostMemoryLimitsTheCPU(t *testing.T) {
 	}{
 		{"go:parallelism=64", 0, machine.Memory{Bytes: 24e9, Of: "this machine"}, "is more than the 24.00 GB of this machine: set it to a divisor of CIJEPA_BATCH=512 below 512", true},
 		{"go:parallelism=64", 1, machine.Memory{Bytes: 1e9, Of: "the container"}, "is more than the 1.00 GB of the container: set CIJEPA_REMAT=true, or", true},
-		{"go:parallelism=64", 1, machine.Memory{Bytes: 240e9, Of: "this machine"}, " % of the 240.00 GB of this machine", false},
+		{"go:parallelism=64", 1, machine.Memory{Bytes: 240e9, Of: "this machine"}, "that is 4 % of the 240.00 GB of this machine", false},
 		{"go:parallelism=64", 0, machine.Memory{}, "an estimate", false},
 		{"xla:/plugin/xla_cuda_plugin.so", 0, machine.Memory{Bytes: 24e9, Of: "this machine"}, "an estimate", false},
 	} {

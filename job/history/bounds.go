@@ -22,6 +22,7 @@ const (
 
 	maxRecord        = 4 << 20   // bytes of run.json or result.json
 	maxSheet         = 1 << 20   // bytes of a sheet of the pictures
+	maxPredictions   = 16 << 20  // bytes of predictions.npz: a hundred times ImageNet-100's
 	maxMetricsObject = 64 << 20  // bytes of an object of metrics/
 	maxMetrics       = 256 << 20 // bytes of all objects of one kind
 )
@@ -102,6 +103,11 @@ func checkResult(r record.Result[Recipe]) error {
 	}
 	if r.PostTop1 != nil && !(*r.PostTop1 >= 0 && *r.PostTop1 <= 100) {
 		return fmt.Errorf("%g is no percentage", *r.PostTop1)
+	}
+	if p := r.Predictions; p != nil {
+		if err := checkTexts(p.File, p.SHA256); err != nil {
+			return err
+		}
 	}
 	if d.Classes > 0 && !r.Metrics.Scored() {
 		return fmt.Errorf("it has no scores, on data of %d classes", d.Classes)

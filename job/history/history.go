@@ -4,6 +4,7 @@
 //	history.go   all runs of a bucket
 //	probes.go    the probes of teachers that are no phase of a run
 //	run.go       one run: its record, its result, its state
+//	answers.go   what finished runs and probes say of every validation image
 //	setting.go   a setting of a run as text
 //	attempt.go   the attempts of a run, and the updates that they lost
 //	jsonl.go     the lines of metrics/, merged over attempts

@@ -76,7 +76,7 @@ func checkPictures(p record.Pictures) error {
 	if n := len(p.Depths); n == 0 || n > maxDepths {
 		return fmt.Errorf("they show %d depths", n)
 	}
-	errs := []error{checkSheet(p.Components, record.ComponentsFile, len(p.Images), 1+2*len(p.Depths))}
+	errs := []error{checkTexts(p.Split), checkSheet(p.Components, record.ComponentsFile, len(p.Images), 1+2*len(p.Depths))}
 	near := len(p.Images[0].Neighbours)
 	if p.Neighbours != nil {
 		errs = append(errs, checkSheet(*p.Neighbours, record.NeighboursFile, len(p.Images), 1+near))

@@ -14,6 +14,8 @@ import (
 type Probe struct {
 	Run, Name string // it is runs/<Run>/probes/<Name>.json
 	Result    record.Result[Recipe]
+
+	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // ReadProbes reads the finished probes of a bucket, in the order of their keys. One that cannot be

@@ -26,6 +26,8 @@ type Run struct {
 	Attempts []Attempt              // in the order in which they began
 	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
+
+	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // read reads the run in a folder.

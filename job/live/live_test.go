@@ -169,7 +169,8 @@ func TestWatchEndsARunThatHangs(t *testing.T) {
 	})
 }
 
-// TestOnlyAHungRunFailsItsProbe: where nobody listens, or another program does, the run may be healthy.
+// TestOnlyAHungRunFailsItsProbe: where nobody listens, or another program does, the run may be
+// healthy.
 func TestOnlyAHungRunFailsItsProbe(t *testing.T) {
 	listener, err := net.Listen("tcp", ":0")
 	if err != nil {

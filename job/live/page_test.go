@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -114,6 +115,62 @@ func TestStalledReadersDelayNoOther(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("a reader waits for three that read nothing")
+	}
+}
+
+// TestConnectionsAreFew: each takes a file descriptor of the run, which ends when it has none left.
+func TestConnectionsAreFew(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	defer new(View).Serve(listener, Options{Limit: time.Hour, Log: slog.New(slog.DiscardHandler)})()
+	var all []net.Conn
+	closed := make(chan bool)
+	for range 3 * maxConnections {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		all = append(all, c)
+		go func() {
+			_, err := c.Read(make([]byte, 1)) // nothing is asked
+			closed <- !errors.Is(err, os.ErrDeadlineExceeded)
+		}()
+	}
+	for range 2 * maxConnections {
+		if !<-closed {
+			t.Error("a connection has ended otherwise than by the server")
+		}
+	}
+	if err := Ask(t.Context(), address); err != nil {
+		t.Errorf("the probe behind stalled connections: %v", err)
+	}
+	for _, c := range all {
+		c.SetDeadline(time.Now())
+	}
+	held := 0
+	for range maxConnections {
+		if !<-closed {
+			held++
+		}
+	}
+	if held != maxConnections {
+		t.Errorf("%d connections are held, want %d", held, maxConnections)
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // and then there is room
+		if answer, err := http.Get("http://" + address + "/healthz"); err == nil && answer.StatusCode == http.StatusOK {
+			answer.Body.Close()
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("nobody is answered any more")
+		}
 	}
 }
 

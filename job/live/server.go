@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -25,6 +26,7 @@ const (
 	requestTimeout  = 30 * time.Second       // to read and answer a request
 	shutdownTimeout = 250 * time.Millisecond // for answers in flight when the run ends
 	maxScrapes      = 4                      // at once; more are answered 503
+	maxConnections  = 64                     // at once; more are closed: the run needs file descriptors
 )
 
 // Serve answers requests until the returned function is called, which takes 250 ms at most.
@@ -34,7 +36,7 @@ func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
 	server := &http.Server{
 		Handler:     v.handler(o),
 		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 2 * requestTimeout,
-		MaxHeaderBytes: 16 << 10, ErrorLog: errors,
+		MaxHeaderBytes: 16 << 10, ErrorLog: errors, ConnState: limitConnections(),
 	}
 	done := make(chan struct{})
 	go func() {
@@ -50,6 +52,22 @@ func (v *View) Serve(listener net.Listener, o Options) (stop func()) {
 			server.Close()
 		}
 		<-done
+	}
+}
+
+// limitConnections closes connections beyond maxConnections. They are not left waiting: a liveness
+// probe behind those that stall would fail.
+func limitConnections() func(net.Conn, http.ConnState) {
+	var open atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if open.Add(1) > maxConnections {
+				c.Close()
+			}
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
 	}
 }
 

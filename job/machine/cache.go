@@ -60,7 +60,8 @@ func CacheFolder(c settings.Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if owner := ownerOf(named); owner != os.Geteuid() && owner != 0 && isOpenToAll(filepath.Dir(filepath.Clean(folder))) {
+	isLink := named.Mode()&fs.ModeSymlink != 0 // it may lead to a folder of this user's that is no cache
+	if owner := ownerOf(named); owner != os.Geteuid() && owner != 0 && (isLink || isOpenToAll(filepath.Dir(filepath.Clean(folder)))) {
 		return "", fmt.Errorf("belongs to user %d, who may have prepared it", owner)
 	}
 	info, err := os.Stat(folder)

@@ -69,7 +69,12 @@ func TestPreparedCacheFolderIsRefused(t *testing.T) {
 		os.Symlink(t.TempDir(), link), os.Lchown(link, 1234, -1)); err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{shared, theirs, link} {
+	attic := filepath.Join(shared, "attic") // of the other user, who alone writes there
+	below := filepath.Join(attic, "link")
+	if err := errors.Join(os.Mkdir(attic, 0o755), os.Symlink(t.TempDir(), below), os.Lchown(below, 1234, -1), os.Chown(attic, 1234, -1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{shared, theirs, link, below} {
 		if got, err := CacheFolder(settings.Config{CacheDir: folder}); err == nil || !strings.Contains(err.Error(), "belongs to user 1234") {
 			t.Errorf("%s: %s, %v", folder, got, err)
 		}

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// Pictures are drawings of a few validation images as the teacher and the untrained encoder see
+// Pictures are drawings of a few images as the teacher and the untrained encoder see
 // them, and the figures that go with them. Runs on one data set show the same images.
 type Pictures struct {
+	Split      string          `json:"split"`                // of the images: val, or train of data without a val split
 	Components Sheet           `json:"components"`           // a row an image: it, the teacher at Depths, the untrained encoder at Depths
 	Neighbours *Sheet          `json:"neighbours,omitempty"` // a row an image: it, its nearest training images; nil: there was no kNN
 	Images     []PicturedImage `json:"images"`
@@ -44,7 +45,7 @@ func (s Sheet) At(row, column int) (x, y int) {
 	return s.Gap + column*(s.Tile+s.Gap), s.Top + row*(s.Tile+s.Gap)
 }
 
-// PicturedImage is a validation image of the pictures.
+// PicturedImage is an image of the pictures.
 type PicturedImage struct {
 	Sample     int         `json:"sample"`               // its number in the split, in the order of the shards
 	Class      string      `json:"class,omitempty"`      // empty: it has no label
@@ -87,19 +88,27 @@ const (
 
 // String says how much of the variance the components hold and what each follows.
 func (c Components) String() string {
-	var shares, follows []string
+	shares, follows := c.words()
+	return fmt.Sprintf("%s of the variance, following %s", shares, follows)
+}
+
+// Figures is String for the cell of a table.
+func (c Components) Figures() string {
+	shares, follows := c.words()
+	return shares + "; " + follows
+}
+
+func (c Components) words() (shares, follows string) {
+	var percent, fields []string
 	for i, s := range c.Shares {
-		shares = append(shares, fmt.Sprintf("%.0f", 100*s))
+		percent = append(percent, fmt.Sprintf("%.0f", 100*s))
 		if i < len(c.Follows) && i < len(c.R) && c.Follows[i] != "" {
-			follows = append(follows, fmt.Sprintf("%s %.2f", c.Follows[i], c.R[i]))
+			fields = append(fields, fmt.Sprintf("%s %.2f", Printable(c.Follows[i]), c.R[i]))
 		} else {
-			follows = append(follows, "nothing")
+			fields = append(fields, "nothing")
 		}
 	}
-	if len(shares) == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%s %% of the variance, following %s", strings.Join(shares, " + "), strings.Join(follows, ", "))
+	return strings.Join(percent, " + ") + " %", strings.Join(fields, ", ")
 }
 
 // ComponentsNote says how the components are drawn, for those who see them.
@@ -111,18 +120,22 @@ const componentsNote = "Red, green and blue are the first three principal compon
 
 // ComponentsAlt says what the sheet of components shows, for those who do not see it.
 func (p *Pictures) ComponentsAlt() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d validation images (%s), each beside the first three principal components of its patch tokens as red, green and blue: "+
-		"the teacher, then the untrained encoder.", len(p.Images), p.classes())
-	for _, d := range p.Depths {
-		fmt.Fprintf(&b, " Depth %d: teacher %s; untrained %s.", d.Depth, d.Teacher, d.Untrained)
+	var names, depths []string
+	for _, i := range p.Images {
+		names = append(names, i.Name())
 	}
-	return b.String()
+	var deepest PicturedDepth
+	for _, d := range p.Depths {
+		depths, deepest = append(depths, fmt.Sprint(d.Depth)), d
+	}
+	return fmt.Sprintf("%d %s (%s), each beside the first three principal components of its patch tokens as red, green and blue, "+
+		"at depth %s of the teacher and then of the untrained encoder. Depth %d: teacher %s; untrained %s.",
+		len(p.Images), p.Kind(), strings.Join(names, ", "), strings.Join(depths, ", "), deepest.Depth, deepest.Teacher, deepest.Untrained)
 }
 
 // NeighboursNote says what the sheet of neighbours is, for those who see it.
 func (p *Pictures) NeighboursNote() string {
-	note := "Each validation image and the training images that are nearest to it by the teacher's deepest features (cosine), the nearest first"
+	note := "Each image and the training images that are nearest to it by the teacher's deepest features (cosine), the nearest first"
 	if same, all := p.Agreement(); all > 0 {
 		note += fmt.Sprintf(": %d of %d are of its class. A blue frame is one of its class, an orange one of another", same, all)
 	}
@@ -132,56 +145,65 @@ func (p *Pictures) NeighboursNote() string {
 // NeighboursAlt says what the sheet of neighbours shows, for those who do not see it.
 func (p *Pictures) NeighboursAlt() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d validation images, each beside the training images that are nearest by the teacher's deepest features", len(p.Images))
+	fmt.Fprintf(&b, "%d %s, each beside the training images that are nearest by the teacher's deepest features", len(p.Images), p.Kind())
 	if same, all := p.Agreement(); all > 0 {
 		fmt.Fprintf(&b, ": %d of %d have its class", same, all)
 	}
 	b.WriteString(".")
 	for _, i := range p.Images {
-		fmt.Fprintf(&b, " %s", i.Row())
+		b.WriteString(" " + i.row())
 	}
 	return b.String()
+}
+
+// Kind is what the images are, in words.
+func (p *Pictures) Kind() string {
+	if p.Split == "train" {
+		return "training images"
+	}
+	return "validation images"
 }
 
 // Agreement counts the neighbours with the class of their image, of those whose class is known.
 func (p *Pictures) Agreement() (same, all int) {
 	for _, i := range p.Images {
-		for _, n := range i.Neighbours {
-			if agrees, known := i.Agrees(n); known {
-				all++
-				if agrees {
-					same++
-				}
+		s, a := i.Agreement()
+		same, all = same+s, all+a
+	}
+	return same, all
+}
+
+// Agreement is that of one image.
+func (i PicturedImage) Agreement() (same, all int) {
+	for _, n := range i.Neighbours {
+		if agrees, known := i.Agrees(n); known {
+			all++
+			if agrees {
+				same++
 			}
 		}
 	}
 	return same, all
 }
 
-// Row says what the neighbours of an image are, in a sentence.
-func (i PicturedImage) Row() string {
+// row says what the neighbours of an image are, in a sentence.
+func (i PicturedImage) row() string {
+	same, all := i.Agreement()
 	var others []string
-	same, known := 0, 0
 	for _, n := range i.Neighbours {
-		agrees, ok := i.Agrees(n)
-		if !ok {
-			continue
-		}
-		if known++; agrees {
-			same++
-		} else {
+		if agrees, known := i.Agrees(n); known && !agrees {
 			others = append(others, Printable(n.Class))
 		}
 	}
 	switch {
 	case len(i.Neighbours) == 0:
 		return i.Name() + "."
-	case known == 0:
+	case all == 0:
 		return fmt.Sprintf("%s: similarity %.2f to %.2f.", i.Name(), i.Neighbours[0].Similarity, i.Neighbours[len(i.Neighbours)-1].Similarity)
 	case len(others) == 0:
-		return fmt.Sprintf("%s: %d of %d.", i.Name(), same, known)
+		return fmt.Sprintf("%s: %d of %d.", i.Name(), same, all)
 	}
-	return fmt.Sprintf("%s: %d of %d, and %s.", i.Name(), same, known, strings.Join(others, ", "))
+	return fmt.Sprintf("%s: %d of %d, and %s.", i.Name(), same, all, strings.Join(others, ", "))
 }
 
 // Name is the class of an image, or its number if it has none.
@@ -190,12 +212,4 @@ func (i PicturedImage) Name() string {
 		return fmt.Sprintf("image %d", i.Sample)
 	}
 	return Printable(i.Class)
-}
-
-func (p *Pictures) classes() string {
-	var names []string
-	for _, i := range p.Images {
-		names = append(names, i.Name())
-	}
-	return strings.Join(names, ", ")
 }

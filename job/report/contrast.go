@@ -92,27 +92,40 @@ func withoutSeed(run *history.Run) string {
 	return strings.TrimSuffix(run.Name, "-s"+run.Setting("Seed"))
 }
 
-// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
-// more than noise.
-func (r *Report) Contrasts() []string {
-	byData := map[string][]*recipe{}
-	var order []string
-	for _, of := range r.recipes() {
-		if byData[of.data] == nil {
-			order = append(order, of.data)
+// byTop1 orders recipes, the best first.
+func byTop1(a, b *recipe) int {
+	x, _ := a.top1()
+	y, _ := b.top1()
+	return cmp.Compare(y, x)
+}
+
+// byData sorts recipes by their data set, in the order of the runs.
+func byData(recipes []*recipe) (all [][]*recipe) {
+	at := map[string]int{}
+	for _, of := range recipes {
+		i, known := at[of.data]
+		if !known {
+			i, at[of.data] = len(all), len(all)
+			all = append(all, nil)
 		}
-		byData[of.data] = append(byData[of.data], of)
+		all[i] = append(all[i], of)
 	}
+	return all
+}
+
+// Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
+// more than noise. Where it is known what both say of the same images, these are compared.
+func (r *Report) Contrasts() []string {
 	var sentences []string
-	for _, data := range order {
-		best := slices.MaxFunc(byData[data], func(a, b *recipe) int {
-			x, _ := a.top1()
-			y, _ := b.top1()
-			return cmp.Compare(x, y)
-		})
+	for _, recipes := range byData(r.recipes()) {
+		best := slices.MinFunc(recipes, byTop1)
 		top, topNoise := best.top1()
-		for _, other := range byData[data] {
+		for _, other := range recipes {
 			if other == best {
+				continue
+			}
+			if sentence := pairedContrast(best, other); sentence != "" {
+				sentences = append(sentences, sentence)
 				continue
 			}
 			mean, noise := other.top1()
@@ -126,4 +139,62 @@ func (r *Report) Contrasts() []string {
 		}
 	}
 	return sentences
+}
+
+// Seeds is a recipe with its finished runs, which differ by their seed alone.
+type Seeds struct {
+	Recipe      string // its preset, or its first run
+	Alpha, Beta string
+	Runs        int
+	Seeds       string   // such as 0, 1, 2
+	Mean        *float64 // top-1, percent
+	Error       *float64 // its standard error: of the validation images and of the seeds
+	Spread      *float64 // standard deviation over the seeds; nil: one seed
+	Needed      string   // seeds that tell a difference of one point: see seedsForOnePoint
+	Cost        *float64 // of all runs; nil: not known
+}
+
+// seedsNote explains Seeds in a page or a text.
+const seedsNote = "Spread: the standard deviation s of top-1 over seeds. For 1 point: the seeds that the recipe and the best one (the best: and the next one) " +
+	"each need to tell a difference of one point at a level of 5 % with a power of 80 %, ⌈2s² / ((1/2.80)² − t²/n)⌉. s² is the mean of all recipes on the data; " +
+	"t² is the variance over the n images of the difference that many seeds would have, as far as these runs tell it."
+
+// Seeds lists the recipes of the runs with scores, by data set in the order of the runs. One run alone
+// has no table.
+func (r *Report) Seeds() []Seeds {
+	var all []Seeds
+	recipes := r.recipes()
+	if len(recipes) == 1 && len(recipes[0].runs) == 1 {
+		return nil
+	}
+	for _, recipes := range byData(recipes) {
+		needed := seedsForOnePoint(recipes)
+		for _, of := range recipes {
+			all = append(all, of.seeds(needed[of]))
+		}
+	}
+	return all
+}
+
+func (of *recipe) seeds(needed string) Seeds {
+	first := of.runs[0]
+	mean, noise := of.top1()
+	s := Seeds{Recipe: of.name, Alpha: first.Setting("AllToLastWeight"), Beta: first.Setting("LastToLastWeight"),
+		Runs: len(of.runs), Mean: &mean, Error: &noise, Needed: needed}
+	var seeds []string
+	var tops []float64
+	for _, run := range of.runs {
+		seeds, tops = append(seeds, run.Setting("Seed")), append(tops, run.Result.Metrics.Top1)
+		if cost := run.Result.Stats.Cost; cost != nil {
+			if s.Cost == nil {
+				s.Cost = new(float64)
+			}
+			*s.Cost += *cost
+		}
+	}
+	if s.Seeds = strings.Join(seeds, ", "); len(tops) > 1 {
+		spread := stat.StdDev(tops, nil)
+		s.Spread = &spread
+	}
+	return s
 }

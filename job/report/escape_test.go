@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/csv"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +31,10 @@ func TestTextsOfABucketStayTexts(t *testing.T) {
 		f.PutRecord("runs/"+name+"/run.json", r)
 		historytest.PutLines(f, "runs/"+name+"/metrics/alarms-a-1-000001.jsonl", record.Alarm{Step: 5, Alarm: text, Text: text})
 	}
+	for seed, name := range []string{"=1", "<img>"} {
+		f.PutAnswered(name, name, seed, []bool{true, false})
+		evil = append(evil, name)
+	}
 	r, err := Read(t.Context(), f.Open(), nil)
 	if err != nil || len(r.Runs)+len(r.Unreadable) != len(evil) || len(r.Runs) < 10 { // keys with control characters are refused
 		t.Fatalf("%d runs, unreadable %v: %v", len(r.Runs), r.Unreadable, err)
@@ -38,20 +43,22 @@ func TestTextsOfABucketStayTexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tables := 0
 	for _, file := range files {
 		text := string(file.Data)
 		if strings.ContainsAny(file.Name, "/\x1b\n<|=") {
 			t.Errorf("a file is named %q", file.Name)
 		}
 		switch file.Name {
-		case "runs.csv":
+		case "runs.csv", "pairs.csv":
+			tables++
 			lines, err := csv.NewReader(bytes.NewReader(file.Data)).ReadAll()
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, line := range lines {
 				for _, cell := range line {
-					if cell != "" && cell != "-" && cell != "-0.5" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+					if _, err := strconv.ParseFloat(cell, 64); cell != "" && cell != "-" && err != nil && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
 						t.Errorf("a formula: %q", cell)
 					}
 				}
@@ -70,5 +77,8 @@ func TestTextsOfABucketStayTexts(t *testing.T) {
 				t.Error("report.html has an element of a run")
 			}
 		}
+	}
+	if tables != 2 {
+		t.Errorf("%d tables for other programs", tables)
 	}
 }

@@ -21,13 +21,17 @@ type image struct {
 	write     func(io.Writer) error
 }
 
-// Files is the whole report: report.html, report.md, runs.csv and the charts as PNG.
+// Files is the whole report: report.html, report.md, runs.csv, pairs.csv if runs can be paired, and
+// the charts as PNG.
 func (r *Report) Files() ([]File, error) {
 	images := r.images()
 	all := []image{
 		{name: "report.html", write: r.HTML},
 		{name: "report.md", write: func(w io.Writer) error { return r.writeMarkdown(w, images) }},
 		{name: "runs.csv", write: r.writeCSV},
+	}
+	if len(r.ShownPairs()) > 0 {
+		all = append(all, image{name: "pairs.csv", write: r.writePairsCSV})
 	}
 	var files []File
 	for _, file := range append(all, images...) {

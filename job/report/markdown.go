@@ -59,6 +59,7 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 
 	if len(r.Runs) > 1 {
 		r.writeSeeds(&b)
+		r.writePairs(&b)
 	}
 	r.writeTransfer(&b)
 	if r.InPostsTable() {
@@ -113,14 +114,15 @@ func (r *Report) writeAnswers(b *strings.Builder) {
 	}
 }
 
-// writeSeeds writes the recipes that several seeds have run.
+// writeSeeds writes the recipes with their seeds.
 func (r *Report) writeSeeds(b *strings.Builder) {
 	if seeds := r.Seeds(); len(seeds) > 0 {
-		b.WriteString("\n## Runs that differ by their seed alone\n\n")
-		writeHead(b, "recipe", "alpha", "beta", "seeds", "top-1, %", "spread", "cost")
+		b.WriteString("\n## Recipes and their seeds\n\n")
+		writeHead(b, "recipe", "alpha", "beta", "seeds", "which", "top-1, %", "spread", "seeds for 1 point", "cost")
 		for _, s := range seeds {
-			writeRow(b, s.Recipe, s.Alpha, s.Beta, s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), fixed(s.Cost, 2))
+			writeRow(b, s.Recipe, s.Alpha, s.Beta, strconv.Itoa(s.Runs), s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), s.Needed, fixed(s.Cost, 2))
 		}
+		b.WriteString("\n" + seedsNote + "\n")
 	}
 }
 
@@ -136,7 +138,7 @@ func (r *Report) writeTransfer(b *strings.Builder) {
 					cells = append(cells, "–")
 					continue
 				}
-				cells = append(cells, plusMinus(&c.Top1, &c.Error))
+				cells = append(cells, plusMinus(&c.Top1, &c.Error)+", untrained "+fixed(&c.Untrained, 2))
 			}
 			writeRow(b, cells...)
 		}

@@ -37,6 +37,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return minus(fmt.Sprintf("%+.2f", *v))
 	},
 	"lost": lost, "variable": record.Variable,
+	"seedsNote": func() string { return seedsNote },
 	"unbroken": func(sentence string) string { // a figure stays with its error and its percent sign
 		return strings.NewReplacer(" %", "\u00a0%", " ± ", "\u00a0±\u00a0").Replace(sentence)
 	},
@@ -53,7 +54,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-}).Parse(pageText + picturesText))
+}).Parse(pageText + picturesText + pairedText))
 
 // page is what the template shows.
 type page struct {

@@ -48,7 +48,7 @@ function addSlider(box) {
       const share = data.high > data.low ? (value - data.low) / (data.high - data.low) : 0.5;
       cells[i].textContent = value.toFixed(2);
       cells[i].style.background = `rgb(${shade(share).join()})`;
-      cells[i].style.color = share > 0.52 ? "#000" : "#fff";
+      cells[i].style.color = share > 0.465 ? "#000" : "#fff";
     });
   };
   slider.addEventListener("input", show);

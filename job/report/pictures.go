@@ -31,7 +31,7 @@ type sights struct {
 	Left   string // in place of the pictures, where the page has no room for them
 }
 
-// sight is one validation image of the pictures.
+// sight is one image of the pictures.
 type sight struct {
 	Name               string
 	Image              tile
@@ -90,7 +90,7 @@ func (r *Report) PictureStyle() template.CSS {
 		}
 		sheet := func(class string, s record.Sheet, file []byte) {
 			fmt.Fprintf(&b, ".%s{background-image:url(data:image/jpeg;base64,%s);background-size:%.4f%% %.4f%%}\n", class,
-				base64.StdEncoding.EncodeToString(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
+				encoded(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
 		}
 		sheet(sheetClass("c", i), run.Pictures.Components, run.Pictures.ComponentsJPEG)
 		if run.Pictures.Neighbours != nil {
@@ -99,6 +99,9 @@ func (r *Report) PictureStyle() template.CSS {
 	}
 	return template.CSS(b.String())
 }
+
+// encoded is a file in a data URL.
+func encoded(file []byte) string { return base64.StdEncoding.EncodeToString(file) }
 
 func sheetClass(sheet string, run int) string { return fmt.Sprintf("%s%d", sheet, run) }
 
@@ -117,7 +120,7 @@ func (r *Report) Sights(run *history.Run) *sights {
 	}
 	i, ok := r.shownPictures()[run]
 	if !ok {
-		return &sights{Left: "Its pictures lie beside its result: with them the page would be too large."}
+		return &sights{Pictures: p, Left: "Its pictures lie beside its result: with them the page would be too large."}
 	}
 	s := &sights{Pictures: p, Note: p.ComponentsNote(), Depths: p.Depths}
 	if p.Neighbours != nil {
@@ -125,7 +128,7 @@ func (r *Report) Sights(run *history.Run) *sights {
 	}
 	components, neighbours := sheetClass("c", i), sheetClass("n", i)
 	for row, image := range p.Images {
-		of := sight{Name: image.Name(), Image: newTile(components, p.Components, row, 0, "validation image "+image.Name()), Near: near(image)}
+		of := sight{Name: image.Name(), Image: newTile(components, p.Components, row, 0, imageAlt(p, image)), Near: near(image)}
 		for k, d := range p.Depths {
 			of.Teacher = append(of.Teacher, newTile(components, p.Components, row, 1+k, componentsAlt(image, "teacher", d.Depth, d.Teacher)))
 			of.Untrained = append(of.Untrained, newTile(components, p.Components, row, 1+len(p.Depths)+k, componentsAlt(image, "untrained encoder", d.Depth, d.Untrained)))
@@ -149,19 +152,18 @@ func (r *Report) Sights(run *history.Run) *sights {
 
 // near says how many neighbours have the class of an image.
 func near(image record.PicturedImage) string {
-	same, all := 0, 0
-	for _, n := range image.Neighbours {
-		if agrees, known := image.Agrees(n); known {
-			all++
-			if agrees {
-				same++
-			}
-		}
+	if same, all := image.Agreement(); all > 0 {
+		return fmt.Sprintf("nearest training images: %d of %d of its class", same, all)
 	}
-	if all == 0 {
-		return "nearest training images"
+	return "nearest training images"
+}
+
+func imageAlt(p *history.Pictures, image record.PicturedImage) string {
+	text := fmt.Sprintf("%s %d", strings.TrimSuffix(p.Kind(), "s"), image.Sample)
+	if image.Class != "" {
+		text += ", " + image.Name()
 	}
-	return fmt.Sprintf("nearest training images: %d of %d of its class", same, all)
+	return text
 }
 
 func componentsAlt(image record.PicturedImage, encoder string, depth int, c record.Components) string {
@@ -178,13 +180,13 @@ func (r *Report) Galleries() []gallery {
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(firsts, func(first *history.Run) bool { return sameImages(first, run) })
+		at := slices.IndexFunc(firsts, func(first *history.Run) bool { return samePictured(first, run) })
 		if at < 0 {
 			at = len(all)
 			firsts = append(firsts, run)
 			g := gallery{Data: run.Setting("Data")}
 			for row, image := range run.Pictures.Images {
-				t := newTile(sheetClass("c", i), run.Pictures.Components, row, 0, "validation image "+image.Name())
+				t := newTile(sheetClass("c", i), run.Pictures.Components, row, 0, imageAlt(run.Pictures, image))
 				t.Word = image.Name()
 				g.Images = append(g.Images, t)
 			}
@@ -198,8 +200,8 @@ func (r *Report) Galleries() []gallery {
 	return slices.DeleteFunc(all, func(g gallery) bool { return len(g.Rows) < 3 })
 }
 
-// sameImages says whether the pictures of two runs show the same images.
-func sameImages(a, b *history.Run) bool {
+// samePictured says whether the pictures of two runs show the same images.
+func samePictured(a, b *history.Run) bool {
 	return a.Record.Fingerprint == b.Record.Fingerprint && slices.EqualFunc(a.Pictures.Images, b.Pictures.Images,
 		func(x, y record.PicturedImage) bool { return x.Sample == y.Sample && x.Class == y.Class })
 }

@@ -5,17 +5,16 @@
 //	report.go      the runs, the post's runs, and the command that hands a teacher on
 //	answer.go      the best run, and what it has gained over its untrained self
 //	compare.go     our runs against the post's, and the settings in which runs differ
-//	contrast.go    our recipes against each other
-//	seeds.go       recipes with several seeds
+//	contrast.go    our recipes, their seeds, and each against the best
+//	paired.go      runs and recipes by what they say of the same images (paired.html.tmpl)
 //	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all
 //	heatmaps.go    the tables of errors, and top-1 by alpha and beta
 //	timeline.go    the attempts of a run over time, and how far one in progress is
-//	listing.go     the table of runs for a terminal
 //	pictures.go    what teachers make of validation images: pictures.html.tmpl, pictures.css
 //	page.go        the page: page.html.tmpl, page.css, page.js
 //	markdown.go    the text
-//	csv.go         the table for other programs
+//	tables.go      the runs as a table: CSV for other programs, columns for a terminal
 //	files.go       all of these as files
 package report
 
@@ -66,7 +65,11 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: append(unreadable, damaged...)}
+	broken, err := history.ReadAnswers(ctx, bucket, runs, probes)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: slices.Concat(unreadable, damaged, broken)}
 	r.sort()
 	return r, nil
 }
@@ -115,7 +118,7 @@ func (r *Report) Alarms() int {
 }
 
 // plainName matches names that a shell takes as they are, as every run's is.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // HandOn is the command that puts the teacher of a finished run on the Hugging Face hub; empty for
 // any other run, and for a folder whose name no run has.

@@ -57,6 +57,12 @@ func TestFilesShowEveryRun(t *testing.T) {
 	if d := cmp.Diff([]string{"L200-s0", "torn", "R-A05-B08-s0", "R-A05-B08-s1", "open"}, names); d != "" {
 		t.Error("runs in the order of the post, others last:", d)
 	}
+	odd := *r.Runs[0]
+	for _, odd.Name = range []string{"-rf", "..", "$(id)", "a;id", "a b"} { // a shell would take it for more than a name
+		if got := r.HandOn(&odd); got != "" {
+			t.Errorf("%s is handed on with %q", odd.Name, got)
+		}
+	}
 	if got, want := r.HandOn(r.Runs[0]), "cijepa export runs/L200-s0 && hf upload OWNER/NAME L200-s0"; !strings.HasSuffix(got, want) || r.HandOn(r.Runs[4]) != "" {
 		t.Errorf("a finished run is handed on with %q, want %q; one in progress with %q", got, want, r.HandOn(r.Runs[4]))
 	}
@@ -128,7 +134,7 @@ func checkFiles(t *testing.T, r *Report) {
 			t.Errorf("a colour or font of the chart library is left in the page: %s", left)
 		}
 	}
-	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder", "Runs that differ by their seed alone"} {
+	for _, want := range []string{"runs/broken/run.json is damaged", "runs/torn/result.json is damaged", "untrained encoder", "Recipes and their seeds"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -28,9 +28,11 @@ type TransferRow struct {
 
 // TransferCell is the probes of a teacher on the same data and share, of one seed or several.
 type TransferCell struct {
-	Top1, Error float64  // percent; mean over the seeds, and its standard error
-	KNN         *float64 // nil: no kNN
-	Probes      int
+	Top1, Error  float64 // percent; mean over the seeds, and its standard error
+	Untrained    float64 // top-1 of the same probe on the untrained encoder
+	KNN          *float64
+	UntrainedKNN *float64 // nil, as KNN: not of all of them
+	Probes       int
 }
 
 // Transfer lays the probes of teachers side by side, with the run's own figure where its own data
@@ -97,23 +99,32 @@ func newTransferCell(results []record.Result[history.Recipe]) *TransferCell {
 	if len(results) == 0 {
 		return nil
 	}
-	var tops, neighbours []float64
+	var tops, untrained, neighbours, untrainedNeighbours []float64
 	images := math.Inf(1)
 	for _, result := range results {
-		tops = append(tops, result.Metrics.Top1)
+		tops, untrained = append(tops, result.Metrics.Top1), append(untrained, result.Metrics.UntrainedTop1)
 		images = min(images, float64(result.Data.ValidationSamples))
 		if knn := result.Metrics.KNNTop1; knn != nil {
 			neighbours = append(neighbours, *knn)
 		}
+		if knn := result.Metrics.UntrainedKNN; knn != nil {
+			untrainedNeighbours = append(untrainedNeighbours, *knn)
+		}
 	}
-	c := &TransferCell{Top1: stat.Mean(tops, nil), Probes: len(results)}
+	ofAll := func(values []float64) *float64 {
+		if len(values) < len(results) {
+			return nil
+		}
+		mean := stat.Mean(values, nil)
+		return &mean
+	}
+	c := &TransferCell{
+		Top1: stat.Mean(tops, nil), Untrained: stat.Mean(untrained, nil),
+		KNN: ofAll(neighbours), UntrainedKNN: ofAll(untrainedNeighbours), Probes: len(results),
+	}
 	c.Error = binomialError(c.Top1, images)
 	if n := float64(len(tops)); n > 1 {
 		c.Error = math.Hypot(c.Error, stat.StdErr(stat.StdDev(tops, nil), n))
-	}
-	if len(neighbours) == len(results) {
-		mean := stat.Mean(neighbours, nil)
-		c.KNN = &mean
 	}
 	return c
 }

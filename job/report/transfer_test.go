@@ -18,7 +18,7 @@ func putProbe(f historytest.Bucket, run, name string, teacher record.Teacher, da
 	f.PutRecord("runs/"+run+"/probes/"+name+".json", record.Result[map[string]any]{
 		Version: record.Version, Run: run, Preset: "L200", Recipe: recipe, Teacher: &teacher,
 		Data:    record.Data{ValidationSamples: 5000, Fingerprint: data},
-		Metrics: record.Metrics{Top1: top1, KNNTop1: historytest.Value(30), Depths: []record.DepthMetrics{{Depth: 5, Top1: top1}}},
+		Metrics: record.Metrics{Top1: top1, UntrainedTop1: 12, KNNTop1: historytest.Value(30), UntrainedKNN: historytest.Value(25), Depths: []record.DepthMetrics{{Depth: 5, Top1: top1}}},
 	})
 }
 
@@ -50,9 +50,9 @@ func TestTransferIsTeachersByData(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n\n")
 	want := `| teacher | cifar | cifar, 1 % of the labels | data |
 | --- | --- | --- | --- |
-| a | 60.00 ± 0.69 | 22.00 ± 2.08 | 50.00 ± 0.71 |
-| b at update 100 | 40.00 ± 0.69 | – | – |
-| s3://elsewhere/vit.safetensors | 70.00 ± 0.65 | – | – |`
+| a | 60.00 ± 0.69, untrained 12.00 | 22.00 ± 2.08, untrained 12.00 | 50.00 ± 0.71, untrained 0.00 |
+| b at update 100 | 40.00 ± 0.69, untrained 12.00 | – | – |
+| s3://elsewhere/vit.safetensors | 70.00 ± 0.65, untrained 12.00 | – | – |`
 	if d := cmp.Diff(want, table); d != "" {
 		t.Error(d)
 	}
@@ -60,7 +60,7 @@ func TestTransferIsTeachersByData(t *testing.T) {
 	if err := r.HTML(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`id="table-transfer"`, "2 seeds", "kNN 30.00", "cifar, 1 % of the labels"} {
+	for _, want := range []string{`id="table-transfer"`, "2 seeds", "untrained 12.00", "kNN 30.00, untrained 25.00", "cifar, 1 % of the labels"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %q on the page", want)
 		}

@@ -84,3 +84,32 @@ func TestCardOfACheckpointHasNoFigures(t *testing.T) {
 		}
 	}
 }
+
+// TestCardShowsThePicturesOfItsRun, with what they show in words, whatever the names of classes, and
+// no pictures where there are none.
+func TestCardShowsThePicturesOfItsRun(t *testing.T) {
+	r := testResult()
+	of := record.Components{Shares: []float64{0.5, 0.2, 0.1}, Follows: []string{record.Centre, record.Centre, ""}, R: []float64{0.8, 0.3, 0}}
+	r.Pictures = &record.Pictures{
+		Split: "val", Components: record.Sheet{File: record.ComponentsFile}, Neighbours: &record.Sheet{File: record.NeighboursFile},
+		Images: []record.PicturedImage{{Sample: 4, Class: "a]b*", Neighbours: []record.Neighbour{{Sample: 1, Class: "a]b*"}, {Sample: 2, Class: "<c>"}}}},
+		Depths: []record.PicturedDepth{{Depth: 11, Teacher: of, Untrained: of}},
+	}
+	text, err := ResultCard(r).Markdown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`![1 validation images (a\]b\*), each beside`, "](components.jpg)\n", "| 11 | 50 + 20 + 10 %; centre 0.80, centre 0.30, nothing |",
+		`1 of 2 have its class. a\]b\*: 1 of 2, and &lt;c>.](neighbours.jpg)`, "1 of 2 are of its class. A blue frame",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	c := ResultCard(r)
+	c.Result = nil
+	if text, err = c.Markdown(); err != nil || strings.Contains(string(text), ".jpg)") {
+		t.Errorf("%v: an encoder without figures has the run's pictures:\n%s", err, text)
+	}
+}

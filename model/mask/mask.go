@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/cijepa/cijepa/model/draw"
 )
@@ -32,9 +33,21 @@ type Masker struct {
 	shapes  []Shape   // one per target length, ascending
 }
 
+// made holds the Maskers of this process: the simulation that makes a table takes 0.1 s, and every
+// check of the settings of a run asks for its Masker.
+var made sync.Map // of key -> *Masker
+
+type key struct {
+	grid int
+	cfg  Config
+}
+
 // New makes a Masker for a grid of grid x grid cells and computes its table of context lengths.
 // It fails with *FieldError if a setting is outside its range, or if the targets leave no context.
 func New(grid int, cfg Config) (*Masker, error) {
+	if m, ok := made.Load(key{grid, cfg}); ok {
+		return m.(*Masker), nil
+	}
 	if err := cfg.Validate(grid); err != nil {
 		return nil, err
 	}
@@ -48,6 +61,7 @@ func New(grid int, cfg Config) (*Masker, error) {
 		return nil, err
 	}
 	m.shapes = shapes
+	made.Store(key{grid, cfg}, m)
 	return m, nil
 }
 

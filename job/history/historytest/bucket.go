@@ -4,13 +4,22 @@ package historytest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/cijepa/cijepa/job/predictions"
 	"github.com/cijepa/cijepa/job/record"
+	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -115,7 +124,16 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 	b.t.Helper()
 	folder := "runs/" + name + "/"
 	b.PutRecord(folder+"run.json", Record(preset, seed))
-	b.PutRecord(folder+"result.json", record.Result[map[string]any]{
+	b.PutRecord(folder+"result.json", result(name, preset, top1))
+	PutLines(b, folder+"metrics/attempt-a-1-000001.jsonl", record.Attempt{Time: Begin, Phase: "pretrain"})
+	PutLines(b, folder+"metrics/steps-a-1-000001.jsonl",
+		record.Step{Phase: "pretrain", Step: 50, Epoch: 0.5, Loss: Value(1), Table: Table(4, 0.9)},
+		record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: Value(0.5), Table: Table(4, 0.5)})
+}
+
+// result is a result.json.
+func result(name, preset string, top1 float64) record.Result[map[string]any] {
+	return record.Result[map[string]any]{
 		Version: record.Version, Run: name, Preset: preset, PostTop1: Value(70.06),
 		Data: record.Data{ValidationSamples: 5000},
 		Metrics: record.Metrics{
@@ -125,11 +143,86 @@ func (b Bucket) PutFinished(name, preset string, seed int, top1 float64) {
 			},
 		},
 		Stats: record.RunStats{Ended: Begin.Add(3 * time.Hour), PretrainSeconds: 7200},
-	})
-	PutLines(b, folder+"metrics/attempt-a-1-000001.jsonl", record.Attempt{Time: Begin, Phase: "pretrain"})
-	PutLines(b, folder+"metrics/steps-a-1-000001.jsonl",
-		record.Step{Phase: "pretrain", Step: 50, Epoch: 0.5, Loss: Value(1), Table: Table(4, 0.9)},
-		record.Step{Phase: "pretrain", Step: 100, Epoch: 1, Loss: Value(0.5), Table: Table(4, 0.5)})
+	}
+}
+
+// PutAnswered is PutFinished for a run whose predictions are right for these images, with a hundred
+// classes in turn.
+func (b Bucket) PutAnswered(name, preset string, seed int, right []bool) {
+	b.t.Helper()
+	p := predictions.Predictions{Classes: 100, Depths: []int{1, 2, 3, 5}}
+	var a classify.Answers
+	for i, right := range right {
+		label, class, rank := int32(i%100), int32(i%100), int32(0)
+		if !right {
+			class, rank = (label+1)%100, 1
+		}
+		p.Labels = append(p.Labels, label)
+		a.Append(classify.Answers{Classes: []int32{class}, Ranks: []int32{rank}})
+	}
+	p.Probe = []classify.Answers{a, a, a, a}
+	p.UntrainedProbe = p.Probe
+	object, err := p.Encode()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.PutFinished(name, preset, seed, 100*float64(a.Top(1))/float64(len(right)))
+	r := result(name, preset, 100*float64(a.Top(1))/float64(len(right)))
+	r.Data = record.Data{Fingerprint: "data", Classes: 100, ValidationSamples: len(right)}
+	r.Predictions = &record.Predictions{File: predictions.File, Size: int64(len(object)), SHA256: fmt.Sprintf("%x", sha256.Sum256(object))}
+	b.PutRecord("runs/"+name+"/result.json", r)
+	b.Put("runs/"+name+"/"+predictions.File, object)
+}
+
+// PutPictured is PutFinished with pictures of two validation images, a shirt and one without a label,
+// at two depths, with two neighbours each. Their tiles have one colour each.
+func (b Bucket) PutPictured(name, preset string, seed int, top1 float64) {
+	b.t.Helper()
+	b.PutFinished(name, preset, seed, top1)
+	key := "runs/" + name + "/result.json"
+	text, err := os.ReadFile(b.Path(key))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var result record.Result[map[string]any]
+	if err := record.Unseal(text, &result); err != nil {
+		b.t.Fatal(err)
+	}
+	components, neighbours := b.putSheet(name, record.ComponentsFile, 5), b.putSheet(name, record.NeighboursFile, 3)
+	of := func(share float64) record.Components {
+		return record.Components{Shares: []float64{share, 0.2, 0.1}, Follows: []string{record.Brightness, record.Centre, ""}, R: []float64{0.9, 0.4, 0}}
+	}
+	result.Pictures = &record.Pictures{
+		Split: "val", Components: components, Neighbours: &neighbours,
+		Images: []record.PicturedImage{
+			{Sample: 3, Class: "shirt", Neighbours: []record.Neighbour{{Sample: 7, Class: "shirt", Similarity: 0.99}, {Sample: 8, Class: "coat", Similarity: 0.9}}},
+			{Sample: 9, Neighbours: []record.Neighbour{{Sample: 1, Similarity: 0.8}, {Sample: 2, Similarity: 0.7}}},
+		},
+		Depths: []record.PicturedDepth{{Depth: 1, Teacher: of(0.3), Untrained: of(0.6)}, {Depth: 5, Teacher: of(0.4), Untrained: of(0.6)}},
+	}
+	b.PutRecord(key, result)
+}
+
+// putSheet writes a sheet of two rows.
+func (b Bucket) putSheet(run, file string, columns int) record.Sheet {
+	b.t.Helper()
+	s := record.Sheet{File: file, Tile: 32, Gap: 16, Top: 16, Width: 16 + columns*48, Height: 16 + 2*48}
+	picture := image.NewRGBA(image.Rect(0, 0, s.Width, s.Height))
+	for row := range 2 {
+		for column := range columns {
+			x, y := s.At(row, column)
+			at := image.Rect(x, y, x+s.Tile, y+s.Tile)
+			draw.Draw(picture, at, image.NewUniform(color.RGBA{uint8(50 * column), uint8(200 * row), 100, 255}), image.Point{}, draw.Src)
+		}
+	}
+	var data bytes.Buffer
+	if err := jpeg.Encode(&data, picture, nil); err != nil {
+		b.t.Fatal(err)
+	}
+	sum := sha256.Sum256(data.Bytes())
+	s.SHA256 = hex.EncodeToString(sum[:])
+	b.Put("runs/"+run+"/"+file, data.Bytes())
+	return s
 }
 
 // PutInterrupted writes a run in progress under the name open: its first attempt was stopped, its

@@ -150,3 +150,25 @@ func TestLettersOnEveryShadeAreReadable(t *testing.T) {
 		}
 	}
 }
+
+// TestLettersOnEveryShadeStandOut by a contrast of 4.5 to 1, as WCAG 2 asks for and computes it.
+func TestLettersOnEveryShadeStandOut(t *testing.T) {
+	linear := func(v uint8) float64 {
+		s := float64(v) / 255
+		if s <= 0.04045 {
+			return s / 12.92
+		}
+		return math.Pow((s+0.055)/1.055, 2.4)
+	}
+	for i := range 1001 {
+		c, dark := shade(float64(i) / 1000)
+		light := 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
+		contrast := 1.05 / (light + 0.05)
+		if dark {
+			contrast = (light + 0.05) / 0.05
+		}
+		if contrast < 4.5 {
+			t.Errorf("share %.3f: %.2f to 1", float64(i)/1000, contrast)
+		}
+	}
+}

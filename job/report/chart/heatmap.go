@@ -181,6 +181,10 @@ var cividis = []color.RGBA{
 	{0x8a, 0x86, 0x78, 255}, {0xa5, 0x9c, 0x74, 255}, {0xc3, 0xb3, 0x69, 255}, {0xe1, 0xcc, 0x55, 255}, {0xfe, 0xe8, 0x38, 255},
 }
 
+// darkLetters is the share above which black letters stand out more than white ones. There both have
+// a contrast of 4.5 to 1, as WCAG asks for.
+const darkLetters = 0.465
+
 // shade is the colour of a share from 0 to 1, and whether letters on it are dark.
 func shade(share float64) (c color.RGBA, dark bool) {
 	place := min(max(share, 0), 1) * float64(len(cividis)-1)
@@ -189,5 +193,5 @@ func shade(share float64) (c color.RGBA, dark bool) {
 		return uint8(math.Round(float64(a) + (place-float64(i))*(float64(b)-float64(a))))
 	}
 	a, b := cividis[i], cividis[i+1]
-	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}, share > 0.52
+	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}, share > darkLetters
 }
