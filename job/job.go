@@ -14,6 +14,7 @@
 //	health.go      statistics of the teacher's features at the end of an epoch
 //	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs
 //	score.go       probes and kNN on the validation split
+//	floors.go      ridge regression on features, and on what an encoder starts from
 //	pictures.go    what the teacher makes of a few validation images
 //	result.go      teacher, card and result.json
 //	saver.go       when to save, the end of a phase, and the goroutine that uploads

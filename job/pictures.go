@@ -152,7 +152,16 @@ func (j *Job) components(teacher *model.Encoder, images pictures.Images) ([]pict
 			})
 		}
 	}
-	return depths, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var trained, before []*pictures.Maps
+	for i := range depths {
+		trained, before = append(trained, &depths[i].Teacher), append(before, &depths[i].Untrained)
+	}
+	pictures.Align(trained)
+	pictures.Align(before)
+	return depths, nil
 }
 
 // nearest finds the training images that are nearest to the images that are shown, by the features

@@ -255,9 +255,49 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	if j.programs.UsesLocalPrograms() {
 		j.recordEnvironment(at.progress)
 	}
+	if j.cfg.ProbeWhiten {
+		if err := j.whiten(ctx, at.probes); err != nil {
+			return nil, err
+		}
+	}
 	return &probing{
 		job: j, loader: loader, share: share, before: at.progress.Bad, total: total,
 	}, nil
+}
+
+// whitenImages is the number of training images, rounded up to whole batches, by whose features both
+// encoders' are whitened.
+const whitenImages = 1000
+
+// whiten whitens the features of both probes by those of the first training images that they may
+// see, cut at the centre. Every attempt computes the same map again.
+func (j *Job) whiten(ctx context.Context, p *probes) error {
+	j.live.Doing("whitening the features of the probe")
+	loader, err := j.evaluationLoader(machine.TrainSplit)
+	if err != nil {
+		return err
+	}
+	steps := min(loader.StepsPerEpoch(), int64((whitenImages-1)/j.cfg.ProbeBatch+1))
+	samples := make([][]float32, len(p.named()))
+	for batch, err := range loader.Batches(ctx, 0, steps) {
+		if err != nil {
+			return err
+		}
+		for i, n := range p.named() {
+			features, err := n.probe.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3])
+			if err != nil {
+				return fmt.Errorf("features: %w", &machine.DeviceError{Err: err})
+			}
+			samples[i] = append(samples[i], features...)
+		}
+		j.live.Moved()
+	}
+	for i, n := range p.named() {
+		if err := n.probe.Whiten(samples[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bad are the undecodable images of the split.

@@ -104,6 +104,9 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 // writePredictions writes what the classifiers said of every validation image, and fills its checksum
 // in.
 func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result) error {
+	if len(s.Labels) == 0 {
+		return nil // data without labels
+	}
 	file, err := s.Encode()
 	if err != nil {
 		return err
@@ -164,6 +167,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
 	if !index.Unlabelled() {
+		r.Metrics.Ridge = s.ridge
 		score(&r.Metrics, s.Predictions)
 	}
 	return r

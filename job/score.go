@@ -10,6 +10,7 @@ import (
 	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/predictions"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
 	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
@@ -19,6 +20,7 @@ import (
 // scores are what the validation split said.
 type scores struct {
 	predictions.Predictions
+	ridge           *record.Ridge          // nil: not asked for
 	nearest         [][]classify.Neighbour // of the images that are shown, by the teacher; nil: no kNN
 	seconds, device float64                // of scoring, and of it in programs of the device
 }
@@ -57,11 +59,18 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	}
 	if j.cfg.KNNK > 0 {
 		s.KNNDepths = s.Depths[len(s.Depths)-1:]
-		shown := func(bank, validation []float32) { s.nearest = j.nearest(bank, validation) }
+		of, untrained, err := j.ridges(ctx, &s)
+		if err != nil {
+			return s, err
+		}
+		shown := func(bank, validation []float32) {
+			s.nearest = j.nearest(bank, validation)
+			of(bank, validation)
+		}
 		if s.KNN, err = j.neighbours(ctx, p.trained, shown); err != nil {
 			return s, err
 		}
-		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained, nil); err != nil {
+		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained, untrained); err != nil {
 			return s, err
 		}
 	}

@@ -25,6 +25,7 @@ type Probe struct {
 	*frozenEncoder
 	ProbeConfig
 	encoder []*tensors.Tensor
+	white   []*tensors.Tensor // the features' mean [L, D] and whitening matrix [L, D, D]; nil: the heads see them as they are
 	// The heads are stacked by depth: heads.*.weight [L, classes, D], heads.*.bias [L, classes].
 	heads                     *paramGroup
 	trainProgram, evalProgram *Exec
@@ -95,6 +96,40 @@ func (p *Probe) newHeads(seed uint64) (*paramGroup, error) {
 	})
 }
 
+// Whiten lets the heads see whitened features from now on, by those of a sample of images, [n, L, D]
+// as Features returns them (classify.Whitening). The map is linear, so the probe stays one. But
+// features that are small or much alike no longer need many more updates than others.
+func (p *Probe) Whiten(sample []float32) (err error) {
+	defer recovered(&err, "whitening")
+	depths, width := len(p.Depths), p.Width
+	n := len(sample) / (depths * width)
+	if n < 2 || len(sample)%(depths*width) != 0 {
+		return fieldError("Sample", len(sample), "must be features of 2 images or more, %d each", depths*width)
+	}
+	var means, matrices []float32
+	for i := range depths {
+		features := make([]float32, 0, n*width)
+		for row := range slices.Chunk(sample, depths*width) {
+			features = append(features, row[i*width:(i+1)*width]...)
+		}
+		mean, matrix, err := classify.Whitening(features, width)
+		if err != nil {
+			return fmt.Errorf("whitening the features of depth %d: %w", p.Depths[i], err)
+		}
+		means, matrices = append(means, mean...), append(matrices, matrix...)
+	}
+	for _, t := range p.white {
+		if err := t.FinalizeAll(); err != nil {
+			return fmt.Errorf("whitening: %w", err)
+		}
+	}
+	p.white = []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(means, depths, width),
+		tensors.FromFlatDataAndDimensions(matrices, depths, width, width),
+	}
+	return nil
+}
+
 // labelledFeatures checks a labelled batch. It returns its features [B, L, D] and its classes [B]
 // on the device, both padded to a full batch.
 func (p *Probe) labelledFeatures(images []byte, labels []int32) (features, classes *tensors.Tensor, err error) {
@@ -138,7 +173,7 @@ func (p *Probe) Step(images []byte, labels []int32, lr float64) (loss []float64,
 	scalars := adamWScalars(lr, 0, p.heads.updates+1)
 	in := []*tensors.Tensor{classes, tensors.FromValue(share), tensors.FromValue(scalars[:])}
 	owned := join(pointers(p.heads.params), pointers(p.heads.m), pointers(p.heads.v))
-	results, err := p.device.run(p.trainProgram, in, []*tensors.Tensor{features}, owned)
+	results, err := p.device.run(p.trainProgram, in, join([]*tensors.Tensor{features}, p.white), owned)
 	if err != nil {
 		p.lost = err
 		return nil, fmt.Errorf("probe step: %w", err)
@@ -157,7 +192,7 @@ func (p *Probe) Classify(images []byte, labels []int32) (answers []classify.Answ
 	}
 	defer func() { err = errors.Join(err, features.FinalizeAll()) }()
 	in := []*tensors.Tensor{classes}
-	results, err := p.device.run(p.evalProgram, in, join([]*tensors.Tensor{features}, p.heads.params), nil)
+	results, err := p.device.run(p.evalProgram, in, join([]*tensors.Tensor{features}, p.white, p.heads.params), nil)
 	if err != nil {
 		return nil, fmt.Errorf("probe score: %w", err)
 	}
@@ -201,12 +236,24 @@ func logits(features, weight, bias *Node) *Node {
 	return Add(y, InsertAxes(bias, 1))
 }
 
+// features are those of a batch as the heads see them, [B, L, D]. Inputs: features [B, L, D], and
+// what whitens them.
+func (p *Probe) features(in *inputs) *Node {
+	features := in.one()
+	if p.white == nil {
+		return features
+	}
+	mean, matrix := InsertAxes(in.one(), 0), in.one()                                 // [1, L, D], [L, D, D]
+	white := dot(Sub(features, mean), matrix, []int{2}, []int{1}, []int{2}, []int{0}) // [L, B, D]
+	return TransposeAllAxes(white, 1, 0, 2)
+}
+
 // trainHeads is one update of the heads. Inputs: classes [B], the weight of every image in the loss
-// [B], scalars [3], features [B, L, D], then the heads' params and both moments. Outputs: loss [L],
+// [B], scalars [3], those of features, then the heads' params and both moments. Outputs: loss [L],
 // then the heads.
 func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
-	classes, share, scalars, features := in.one(), in.one(), in.one(), in.one()
+	classes, share, scalars, features := in.one(), in.one(), in.one(), p.features(&in)
 	heads := in.trained(len(p.heads.arrays))
 	features = StopGradient(features)
 	logProbs := LogSoftmax(logits(features, heads.params[0], heads.params[1]), -1) // [L, B, K]
@@ -223,12 +270,12 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 	return join([]*Node{loss}, after.params, after.m, after.v)
 }
 
-// evalHeads ranks the classes. Inputs: classes [B], features [B, L, D], the heads' params. Outputs,
+// evalHeads ranks the classes. Inputs: classes [B], those of features, the heads' params. Outputs,
 // as float32: the class that ranks first [L, B], K if a logit is NaN, and the number of classes that
 // rank before the label's [L, B].
 func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
-	classes, features := in.one(), in.one()
+	classes, features := in.one(), p.features(&in)
 	y := logits(features, in.one(), in.one()) // [L, B, K]
 	class := Iota(y.Graph(), shapes.Make(dtypes.Int32, y.Shape().Dimensions...), 2)
 	label := BroadcastToShape(Reshape(classes, 1, -1, 1), class.Shape())

@@ -195,10 +195,36 @@ func (h *plainHead) step(features [][]float32, labels []int32, rate float64) flo
 
 // Fifteen updates, some with partial batches, against softmax regression in plain Go on the same
 // features: losses, weights and moments, then the counts of correct predictions.
-func TestProbeTrainsAsPlainRegression(t *testing.T) {
+func TestProbeTrainsAsPlainRegression(t *testing.T) { compareWithRegression(t, false) }
+
+// TestWhitenedProbeTrainsAsPlainRegression on features that are whitened in plain Go.
+func TestWhitenedProbeTrainsAsPlainRegression(t *testing.T) { compareWithRegression(t, true) }
+
+func compareWithRegression(t *testing.T, whitened bool) {
 	cfg := probeConfig(0, 1, 3)
 	const classes, batch = 7, 6
 	p := newProbe(t, cfg, classes, batch)
+	white := make([]func([]float32) []float32, len(cfg.Depths)) // of each row
+	for row := range white {
+		white[row] = func(x []float32) []float32 { return x }
+	}
+	if whitened {
+		var sample []float32
+		for k := range 10 {
+			images, _ := labelled(cfg, batch, classes, uint64(200+k))
+			features, err := p.Features(images)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sample = append(sample, features...)
+		}
+		if err := p.Whiten(sample); err != nil {
+			t.Fatal(err)
+		}
+		for row := range white {
+			white[row] = plainWhitening(t, sample, row, len(cfg.Depths), cfg.Width)
+		}
+	}
 	begin := probeState(t, p)
 	heads := make([]*plainHead, len(cfg.Depths))
 	for row := range heads {
@@ -217,7 +243,7 @@ func TestProbeTrainsAsPlainRegression(t *testing.T) {
 			t.Fatal(err)
 		}
 		for image := range slices.Chunk(all, len(cfg.Depths)*cfg.Width) {
-			features = append(features, image[row*cfg.Width:(row+1)*cfg.Width])
+			features = append(features, white[row](image[row*cfg.Width:(row+1)*cfg.Width]))
 		}
 		return features
 	}
@@ -567,6 +593,46 @@ func TestProbeAfterAFailure(t *testing.T) {
 	want, err := whole.Step(images, labels, 1e-3)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("loss %v after the failure, %v without it (%v)", got, want, err)
+	}
+}
+
+// plainWhitening is the map of one row of a sample's features [n, rows, width], applied in plain
+// loops.
+func plainWhitening(t *testing.T, sample []float32, row, rows, width int) func([]float32) []float32 {
+	var features []float32
+	for image := range slices.Chunk(sample, rows*width) {
+		features = append(features, image[row*width:(row+1)*width]...)
+	}
+	mean, matrix, err := classify.Whitening(features, width)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(x []float32) []float32 {
+		y := make([]float32, width)
+		for f := range y {
+			sum := 0.0
+			for i := range x {
+				sum += float64(matrix[f*width+i]) * float64(x[i]-mean[i])
+			}
+			y[f] = float32(sum)
+		}
+		return y
+	}
+}
+
+// TestProbeRefusesToWhiten by one image, by parts of images, and by features that are not finite.
+func TestProbeRefusesToWhiten(t *testing.T) {
+	cfg := probeConfig(1, 3)
+	p := newProbe(t, cfg, 3, 2)
+	size := len(cfg.Depths) * cfg.Width
+	infinite := make([]float32, 3*size)
+	infinite[size] = float32(math.Inf(1))
+	for name, sample := range map[string][]float32{
+		"one image": make([]float32, size), "half an image": make([]float32, 2*size+1), "not finite": infinite,
+	} {
+		if err := p.Whiten(sample); err == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }
 

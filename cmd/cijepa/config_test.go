@@ -17,7 +17,7 @@ import (
 func TestConfigPrintsSettingsToPaste(t *testing.T) {
 	t.Parallel()
 	_, out, log := typed(t, []string{"CIJEPA_PRESET=DEMO", "CIJEPA_DEPTH=6"}, "config", "-env")
-	for _, want := range []string{"CIJEPA_PRESET=demo\n", "CIJEPA_DEPTH=6\n", "CIJEPA_DEPTHS=0-5\n", "CIJEPA_PATCH=4\n"} {
+	for _, want := range []string{"CIJEPA_PRESET=demo\n", "CIJEPA_DEPTH=6\n", "CIJEPA_DEPTHS=1-5\n", "CIJEPA_PATCH=4\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in\n%s%s", want, out, log)
 		}

@@ -70,11 +70,25 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 	}
 	f := r.Metrics
 	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Stats.ImagesPerSecond)
-	fmt.Fprintf(out, "  linear probe, top-1      pretrained   untrained\n")
+	fmt.Fprintf(out, "  top-1                    pretrained   untrained\n")
+	line := func(what string, pretrained, untrained float64) {
+		fmt.Fprintf(out, "    %-22s %6.2f %%    %6.2f %%\n", what, pretrained, untrained)
+	}
 	for _, d := range f.Depths {
-		fmt.Fprintf(out, "    depth %-2d                %6.2f %%    %6.2f %%\n", d.Depth, d.Top1, d.UntrainedTop1)
+		line(fmt.Sprintf("linear probe, depth %d", d.Depth), d.Top1, d.UntrainedTop1)
+	}
+	if f.KNNTop1 != nil && f.UntrainedKNN != nil {
+		line("kNN", *f.KNNTop1, *f.UntrainedKNN)
+	}
+	if f.Ridge != nil {
+		line("ridge", f.Ridge.Top1, f.Ridge.UntrainedTop1)
 	}
 	fmt.Fprintf(out, "  standard error            %.2f points, %d validation images\n\n", f.StandardError, r.Data.ValidationSamples)
+	if f.Ridge != nil {
+		fmt.Fprintf(out, "  ridge without an encoder, on the same images\n")
+		fmt.Fprintf(out, "    raw patches, averaged  %6.2f %%   the floor: probes average the tokens of an encoder too\n", f.Ridge.PatchesTop1)
+		fmt.Fprintf(out, "    raw pixels, in place   %6.2f %%   these see where things are, in images that are all centred\n\n", f.Ridge.PixelsTop1)
+	}
 	fmt.Fprintf(out, "  all of it: %s, runs/%s/result.json\n", storage.Redacted(cfg.Bucket), r.Run)
 	_, err = fmt.Fprintf(out, "  as a page, beside other runs: cijepa report '%s'\n", storage.Redacted(cfg.Bucket))
 	return err

@@ -47,6 +47,42 @@ func TestExportOfTeacherAndStudent(t *testing.T) {
 	}
 }
 
+// TestExportTakesThePicturesAlong: those that the card of the teacher shows. A picture that is damaged is
+// left out of folder and card, and the weights are exported all the same.
+func TestExportTakesThePicturesAlong(t *testing.T) {
+	r, bucket := alone(t)
+	if r.Pictures == nil || r.Pictures.Neighbours == nil {
+		t.Fatalf("the run has the pictures %+v", r.Pictures)
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(strings.TrimPrefix(bucket, "file://"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, damaged := range []bool{false, true} {
+		if damaged {
+			if err := os.WriteFile(filepath.Join(copied, "runs/tiny/neighbours.jpg"), []byte("no picture"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		folder := t.TempDir()
+		exported(t, "file://"+copied, folder)
+		card, err := os.ReadFile(filepath.Join(folder, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Pictures.Sheets() {
+			data, err := os.ReadFile(filepath.Join(folder, s.File))
+			sum := sha256.Sum256(data)
+			if whole := err == nil && hex.EncodeToString(sum[:]) == s.SHA256; whole == damaged {
+				t.Errorf("damaged %v: %s is there and whole: %v", damaged, s.File, whole)
+			}
+			if shown := strings.Contains(string(card), "]("+s.File+")"); shown == damaged {
+				t.Errorf("damaged %v: the card shows %s: %v", damaged, s.File, shown)
+			}
+		}
+	}
+}
+
 // TestExportOfWhatIsNotThere: a run or an update that is not there is a fault of the command line,
 // and the message says what there is.
 func TestExportOfWhatIsNotThere(t *testing.T) {

@@ -89,8 +89,8 @@ func bare(home, temporary string) []string {
 }
 
 // compare holds the last lines that were printed to the README's, but for the numbers and for what
-// stands for "...", and the probe of the deepest depth to the promise that pretraining teaches
-// something.
+// stands for "...", and the probe of the deepest depth and the kNN to the promise that pretraining
+// teaches something.
 func compare(t *testing.T, readme, printed string) {
 	t.Helper()
 	want, got := lines(readme), lines(printed)
@@ -99,7 +99,7 @@ func compare(t *testing.T, readme, printed string) {
 	}
 	got = got[len(got)-len(want):]
 	number := regexp.MustCompile(`\d+(\.\d+)?`)
-	var deepest []string
+	var deepest, neighbours []string
 	for i, line := range want {
 		pattern := regexp.QuoteMeta(strings.ReplaceAll(number.ReplaceAllString(line, "NUMBER"), "...", "ANYTHING"))
 		pattern = strings.NewReplacer("NUMBER", number.String(), "ANYTHING", ".+").Replace(pattern)
@@ -110,15 +110,24 @@ func compare(t *testing.T, readme, printed string) {
 		if strings.Contains(line, "depth") {
 			deepest = number.FindAllString(got[i], -1)
 		}
+		if strings.Contains(line, "kNN") {
+			neighbours = number.FindAllString(got[i], -1)
+		}
 	}
-	if len(deepest) != 3 {
-		t.Fatalf("no row of a depth in\n%s", printed)
+	if len(deepest) != 3 || len(neighbours) != 2 {
+		t.Fatalf("no row of a depth or none of the kNN in\n%s", printed)
 	}
-	pretrained, _ := strconv.ParseFloat(deepest[1], 64)
-	untrained, _ := strconv.ParseFloat(deepest[2], 64)
-	t.Logf("depth %s: %v %% pretrained, %v %% untrained", deepest[0], pretrained, untrained)
-	if pretrained < untrained+5 {
-		t.Error("pretraining is worth less than 5 points")
+	for _, c := range []struct {
+		what  string
+		top1  []string // pretrained, untrained
+		least float64  // points between them
+	}{{"probe", deepest[1:], 10}, {"kNN", neighbours, 5}} {
+		pretrained, _ := strconv.ParseFloat(c.top1[0], 64)
+		untrained, _ := strconv.ParseFloat(c.top1[1], 64)
+		t.Logf("%s: %v %% pretrained, %v %% untrained", c.what, pretrained, untrained)
+		if pretrained < untrained+c.least {
+			t.Errorf("by the %s pretraining is worth less than %v points", c.what, c.least)
+		}
 	}
 }
 

@@ -99,7 +99,7 @@ func alone(t *testing.T) (settings.Result, string) {
 func same(t *testing.T, what string, got settings.Result) {
 	t.Helper()
 	want, _ := alone(t)
-	if d := cmp.Diff(want.Metrics, got.Metrics) + cmp.Diff(want.Predictions, got.Predictions); d != "" {
+	if d := cmp.Diff(want.Metrics, got.Metrics) + cmp.Diff(want.Predictions, got.Predictions) + cmp.Diff(want.Pictures, got.Pictures); d != "" {
 		t.Fatalf("%s: the run ended otherwise:\n%s", what, d)
 	}
 }

@@ -100,9 +100,14 @@ func checkPictures(p record.Pictures) error {
 				return fmt.Errorf("depth %d has more than three components", d.Depth)
 			}
 			errs = append(errs, checkTexts(c.Follows...))
-			for _, v := range append(c.Shares[:len(c.Shares):len(c.Shares)], c.R...) {
-				if !(v >= 0 && v <= 1.001) {
+			for _, v := range c.Shares {
+				if !(v >= 0 && v <= 1) {
 					errs = append(errs, fmt.Errorf("depth %d: %g is no share", d.Depth, v))
+				}
+			}
+			for _, v := range c.R {
+				if !(v >= -1 && v <= 1) {
+					errs = append(errs, fmt.Errorf("depth %d: %g is no correlation", d.Depth, v))
 				}
 			}
 		}

@@ -51,6 +51,7 @@ func TestDamagedPicturesHideNoRun(t *testing.T) {
 		"uneven":     {func(run string) { edit(run, func(p *record.Pictures) { p.Images[1].Neighbours = nil }) }, "one image has 2 neighbours and another 0"},
 		"unsheeted":  {func(run string) { edit(run, func(p *record.Pictures) { p.Neighbours = nil }) }, "an image has 2 neighbours"},
 		"share":      {func(run string) { edit(run, func(p *record.Pictures) { p.Depths[0].Teacher.Shares[0] = -1 }) }, "-1 is no share"},
+		"r":          {func(run string) { edit(run, func(p *record.Pictures) { p.Depths[0].Teacher.R[0] = 2 }) }, "2 is no correlation"},
 		"components": {func(run string) { edit(run, func(p *record.Pictures) { p.Depths[0].Teacher.R = make([]float64, 4) }) }, "more than three components"},
 		"text": {func(run string) {
 			edit(run, func(p *record.Pictures) { p.Images[0].Class = strings.Repeat("x", maxText+1) })

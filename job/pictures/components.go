@@ -16,6 +16,7 @@ import (
 type Maps struct {
 	Images
 	record.Components
+	scores [components][]float64 // by token; nil: the tokens do not have this component
 }
 
 // components is how many are drawn: one for each channel.
@@ -66,6 +67,7 @@ func Project(tokens []float32, width int, fields Fields) (Maps, error) {
 			scores.MulVec(x, axes.ColView(c))
 			values := scores.RawVector().Data
 			name, r = fields.orient(values)
+			maps.scores[c] = values
 			paint(maps.Pixels[c:], values)
 		}
 		maps.Shares, maps.Follows, maps.R = append(maps.Shares, rounded(share)), append(maps.Follows, name), append(maps.R, rounded(r))
@@ -101,6 +103,28 @@ func (f Fields) orient(scores []float64) (name string, r float64) {
 		}
 	}
 	return name, math.Abs(r)
+}
+
+// sameComponent is the correlation from which on components of two depths are taken for the same one:
+// they share half of their variance.
+const sameComponent = 0.7
+
+// Align gives the components of an encoder's depths, in ascending order, the signs of the deepest: a
+// component that falls where that of the next deeper depth rises is turned.
+func Align(depths []*Maps) {
+	for i := len(depths) - 2; i >= 0; i-- {
+		m, deeper := depths[i], depths[i+1]
+		for c, scores := range m.scores {
+			if scores == nil || deeper.scores[c] == nil || stat.Correlation(scores, deeper.scores[c], nil) > -sameComponent {
+				continue
+			}
+			for k := range scores {
+				scores[k] = -scores[k]
+			}
+			m.R[c] = -m.R[c]
+			paint(m.Pixels[c:], scores)
+		}
+	}
 }
 
 // paint writes scores into one channel of pixels.

@@ -50,7 +50,7 @@ func standard(values []float64) []float64 {
 // variance of nearly all tokens the same.
 func tokensOf(f Fields, strength [3]float64, sign float64) []float32 {
 	var tokens []float32
-	brightness, centre, height := standard(f.fields[0].values), standard(f.fields[1].values), standard(f.fields[2].values)
+	brightness, centre, height := standard(f.fields[0].values), standard(f.fields[4].values), standard(f.fields[5].values)
 	for i := range brightness {
 		for _, v := range []float64{brightness[i] * strength[0], centre[i] * strength[1], height[i] * strength[2], 100} {
 			tokens = append(tokens, float32(sign*v), float32(-sign*v))
@@ -98,6 +98,37 @@ func TestComponentsFollowTheirFields(t *testing.T) {
 			before = maps.Pixels
 		}
 	}
+}
+
+// TestDepthsHaveTheSignsOfTheDeepest: a component that marks the same patches as that of the next deeper
+// depth has its sign, whatever field it follows, and one that marks others keeps its own.
+func TestDepthsHaveTheSignsOfTheDeepest(t *testing.T) {
+	f := NewFields(shades(8), 4)
+	project := func(strength [3]float64) *Maps {
+		maps, err := Project(tokensOf(f, strength, 1), 8, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &maps
+	}
+	deepest, middle, first, other := project([3]float64{4, 2, 1}), project([3]float64{4, 2, 1}), project([3]float64{4, 2, 1}), project([3]float64{1, 4, 2})
+	want := slices.Clone(deepest.Pixels)
+	for k := range middle.scores[1] { // as if it followed another field
+		middle.scores[1][k] *= -1
+	}
+	paint(middle.Pixels[1:], middle.scores[1])
+	kept := slices.Clone(other.Pixels)
+	Align([]*Maps{other, first, middle, deepest})
+	if !slices.Equal(deepest.Pixels, want) || !slices.Equal(middle.Pixels, want) || !slices.Equal(first.Pixels, want) {
+		t.Error("depths that mark the same patches have other colours")
+	}
+	if middle.R[1] >= 0 || middle.R[0] < 0 || first.R[1] < 0 {
+		t.Errorf("the correlations with the fields are %v and %v", middle.R, first.R)
+	}
+	if !slices.Equal(other.Pixels, kept) {
+		t.Error("a depth that marks other patches was turned")
+	}
+	Align(nil)
 }
 
 // TestColoursDoNotDependOnTheOrderOfFeatures: an encoder whose features are permuted has the same maps.

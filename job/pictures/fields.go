@@ -3,12 +3,15 @@ package pictures
 import (
 	"math"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/cijepa/cijepa/job/record"
 )
 
 // Fields are properties of the patches of images that no encoder changes. A principal component has
-// no sign of its own. Its sign is set so that it rises with the field with which it correlates
-// most. Components of two depths or two runs that mark the same patches then have the same colours.
+// no sign of its own: it is set so that the component rises with the field with which it correlates
+// most, see Project. Components of two runs that mark the same patches then mostly have the same
+// colours.
 type Fields struct {
 	grid   int
 	images int
@@ -24,24 +27,26 @@ type field struct {
 // NewFields measures images that are cut into grid x grid patches.
 func NewFields(images Images, grid int) Fields {
 	n, patch := images.Len(), images.Side/grid
-	var brightness, centre, height []float64
+	middle := float64(grid-1) / 2
+	all := []field{{name: record.Brightness}, {name: record.Midtones}, {name: record.Contrast}, {name: record.Warmth}, {name: record.Centre}, {name: record.Height}}
+	lumas := make([]float64, patch*patch)
 	for i := range n {
 		pixels := images.Of(i)
 		for row := range grid {
 			for column := range grid {
-				var sum float64
-				for y := row * patch; y < (row+1)*patch; y++ {
-					for x := column * patch; x < (column+1)*patch; x++ {
-						p := pixels[(y*images.Side+x)*3:]
-						sum += 0.299*float64(p[0]) + 0.587*float64(p[1]) + 0.114*float64(p[2]) // luma of BT.601
-					}
+				var warmth float64
+				for k := range lumas {
+					p := pixels[((row*patch+k/patch)*images.Side+column*patch+k%patch)*3:]
+					lumas[k] = 0.299*float64(p[0]) + 0.587*float64(p[1]) + 0.114*float64(p[2]) // of BT.601
+					warmth += float64(p[0]) - float64(p[2])
 				}
-				middle := float64(grid-1) / 2
-				brightness = append(brightness, sum)
-				centre = append(centre, -math.Hypot(float64(row)-middle, float64(column)-middle))
-				height = append(height, -float64(row))
+				mean, variance := stat.PopMeanVariance(lumas, nil)
+				distance := math.Hypot(float64(row)-middle, float64(column)-middle)
+				for k, v := range []float64{mean, -math.Abs(mean - 127.5), math.Log1p(math.Sqrt(variance)), warmth, -distance, -float64(row)} {
+					all[k].values = append(all[k].values, v)
+				}
 			}
 		}
 	}
-	return Fields{grid: grid, images: n, fields: []field{{record.Brightness, brightness}, {record.Centre, centre}, {record.Height, height}}}
+	return Fields{grid: grid, images: n, fields: all}
 }

@@ -61,20 +61,17 @@ func Components(images Images, depths []Depth) (Drawing, error) {
 	if times > 8 {
 		times -= times % 8 // whole blocks of JPEG
 	}
-	s := newSheet(images.Len(), 1+2*len(depths), min(grid*times, componentsTile))
-	if err := s.write(0, 1, "image"); err != nil {
+	s, err := newSheet(images.Len(), 1+2*len(depths), min(grid*times, componentsTile))
+	if err != nil {
 		return Drawing{}, err
 	}
-	for i, encoder := range []string{"teacher", "untrained encoder"} {
+	s.write(0, 1, "image")
+	for i, encoder := range []string{"teacher", "untrained"} {
 		first := 1 + i*len(depths)
-		if err := s.write(first, 0, encoder); err != nil {
-			return Drawing{}, err
-		}
+		s.write(first, 0, encoder)
 		s.rule(first, first+len(depths)-1)
 		for k, d := range depths {
-			if err := s.write(first+k, 1, fmt.Sprintf("depth %d", d.Depth)); err != nil {
-				return Drawing{}, err
-			}
+			s.write(first+k, 1, fmt.Sprintf("depth %d", d.Depth))
 			maps := d.Teacher.Images
 			if i == 1 {
 				maps = d.Untrained.Images
@@ -104,18 +101,17 @@ const (
 // each. neighbours and marks have the same number for each row.
 func Neighbours(images, neighbours Images, marks []Mark) (Drawing, error) {
 	each := neighbours.Len() / images.Len()
-	s := newSheet(images.Len(), 1+each, neighboursTile)
+	s, err := newSheet(images.Len(), 1+each, neighboursTile)
+	if err != nil {
+		return Drawing{}, err
+	}
 	words := []string{"nearest training images", ""}
 	if slices.Contains(marks, Agrees) || slices.Contains(marks, Differs) {
 		words[1] = "blue: of its class, orange: of another"
 	}
-	if err := s.write(0, 1, "image"); err != nil {
-		return Drawing{}, err
-	}
+	s.write(0, 1, "image")
 	for line, word := range words {
-		if err := s.write(1, line, word); err != nil {
-			return Drawing{}, err
-		}
+		s.write(1, line, word)
 	}
 	for row := range images.Len() {
 		s.tile(row, 0, images.Side, images.Of(row), draw.CatmullRom)
@@ -136,15 +132,24 @@ func Neighbours(images, neighbours Images, marks []Mark) (Drawing, error) {
 type sheet struct {
 	record.Sheet
 	picture *image.RGBA
+	face    font.Face // of the headings
 }
 
-func newSheet(rows, columns, tile int) *sheet {
+func newSheet(rows, columns, tile int) (*sheet, error) {
+	parsed, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		return nil, fmt.Errorf("reading the font of the headings: %w", err)
+	}
+	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: textSize, DPI: 72})
+	if err != nil {
+		return nil, fmt.Errorf("reading the font of the headings: %w", err)
+	}
 	between := gap + (16-tile%16)%16
-	s := &sheet{Sheet: record.Sheet{Tile: tile, Gap: between, Top: top}}
+	s := &sheet{Sheet: record.Sheet{Tile: tile, Gap: between, Top: top}, face: face}
 	s.Width, s.Height = between+columns*(tile+between), top+rows*(tile+between)
 	s.picture = image.NewRGBA(image.Rect(0, 0, s.Width, s.Height))
 	draw.Draw(s.picture, s.picture.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
-	return s
+	return s, nil
 }
 
 // place is the square of a tile.
@@ -177,20 +182,10 @@ func (s *sheet) rule(first, last int) {
 	draw.Draw(s.picture, image.Rect(from.Min.X, baseline+6, to.Max.X, baseline+7), image.NewUniform(ink), image.Point{}, draw.Src)
 }
 
-// write writes a word above a column.
-func (s *sheet) write(column, row int, word string) error {
-	parsed, err := opentype.Parse(goregular.TTF)
-	if err != nil {
-		return fmt.Errorf("reading the font of the headings: %w", err)
-	}
-	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: textSize, DPI: 72})
-	if err != nil {
-		return fmt.Errorf("reading the font of the headings: %w", err)
-	}
-	defer face.Close()
-	d := font.Drawer{Dst: s.picture, Src: image.NewUniform(ink), Face: face, Dot: fixed.P(s.place(0, column).Min.X, baseline+row*line)}
+// write writes a word above a column, in the first or the second line of the heading.
+func (s *sheet) write(column, row int, word string) {
+	d := font.Drawer{Dst: s.picture, Src: image.NewUniform(ink), Face: s.face, Dot: fixed.P(s.place(0, column).Min.X, baseline+row*line)}
 	d.DrawString(word)
-	return nil
 }
 
 // encode makes the file, in the best quality whose bytes are no more than most.

@@ -74,16 +74,18 @@ type PicturedDepth struct {
 // Components are the first three principal components of the tokens of all pictured images.
 type Components struct {
 	Shares  []float64 `json:"variance"` // share of the tokens' variance, 0 to 1
-	Follows []string  `json:"follows"`  // the field by which the sign is set, see below; empty: none
-	R       []float64 `json:"r"`        // correlation with that field, not below 0
+	Follows []string  `json:"follows"`  // the field that each follows most, see below; empty: none
+	R       []float64 `json:"r"`        // correlation with that field; below 0 only where the sign is that of the next deeper depth
 }
 
-// The fields of the images that set the signs of components: brightness of a patch, nearness to
-// the centre of the image, nearness to its upper edge.
+// The fields of the images that set the signs of components.
 const (
-	Brightness = "brightness"
-	Centre     = "centre"
-	Height     = "height"
+	Brightness = "brightness" // of a patch
+	Midtones   = "midtones"   // nearness of its brightness to the middle between black and white
+	Contrast   = "contrast"   // of the pixels of a patch
+	Warmth     = "warmth"     // red less blue
+	Centre     = "centre"     // nearness to the centre of the image
+	Height     = "height"     // nearness to its upper edge
 )
 
 // String says how much of the variance the components hold and what each follows.
@@ -115,8 +117,9 @@ func (c Components) words() (shares, follows string) {
 func (*Pictures) ComponentsNote() string { return componentsNote }
 
 const componentsNote = "Red, green and blue are the first three principal components of the patch tokens, taken over all images of a depth together, " +
-	"each from its 1st to its 99th percentile. A component's sign is the one by which it rises with brightness, towards the centre or towards the top, " +
-	"whichever it follows most (r)."
+	"each from its 1st to its 99th percentile. A component has no sign of its own: at the deepest depth it rises with what it follows most (r) of brightness, " +
+	"midtones, contrast, warmth, and nearness to the centre and to the top of the image; at another depth it rises with that of the next deeper one if both mark " +
+	"the same patches."
 
 // ComponentsAlt says what the sheet of components shows, for those who do not see it.
 func (p *Pictures) ComponentsAlt() string {

@@ -59,6 +59,7 @@ type Metrics struct {
 	GainError     *float64       `json:"gain_standard_error,omitempty"`     // of Top1 - UntrainedTop1, paired by image; nil: of an older program
 	KNNGainError  *float64       `json:"knn_gain_standard_error,omitempty"` // of KNNTop1 - UntrainedKNN, likewise
 	Verdict       string         `json:"verdict,omitempty"`                 // of Judge; empty in a result of an older program too
+	Ridge         *Ridge         `json:"ridge,omitempty"`                   // nil: only whitened probes of small images have it
 	Depths        []DepthMetrics `json:"depths"`
 	Loss          *float64       `json:"loss"`  // of the last update; the target moves, so it ranks nothing
 	Table         [][]*float64   `json:"table"` // last seen MSE, [source depth][target depth]
@@ -90,6 +91,15 @@ func (m Metrics) MarshalJSON() ([]byte, error) {
 		UntrainedKNN  absent `json:"untrained_knn_top1,omitempty"`
 		Depths        absent `json:"depths,omitempty"`
 	}{all: all(m)})
+}
+
+// Ridge holds top-1 of ridge regression, a linear classifier in closed form, on the images of the
+// kNN: of features of the deepest depth, and of what an encoder starts from.
+type Ridge struct {
+	Top1          float64 `json:"top1"`
+	UntrainedTop1 float64 `json:"untrained_top1"`
+	PatchesTop1   float64 `json:"patches_top1"` // raw patches, averaged over their places as tokens are
+	PixelsTop1    float64 `json:"pixels_top1"`  // raw grey values in place
 }
 
 // DepthMetrics is the probe of one collected depth.

@@ -37,14 +37,14 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		return minus(fmt.Sprintf("%+.2f", *v))
 	},
 	"lost": lost, "variable": record.Variable,
+	"seedsNote": func() string { return seedsNote },
 	"unbroken": func(sentence string) string { // a figure stays with its error and its percent sign
 		return strings.NewReplacer(" %", "\u00a0%", " ± ", "\u00a0±\u00a0").Replace(sentence)
 	},
 	"breakable": func(variable string) template.HTML { // may go to another line behind an underscore
 		return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(variable), "_", "_<wbr>"))
 	},
-	"seedsNote": func() string { return seedsNote },
-	"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
+	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") },
 	"depths": func(a record.Alarm) string {
 		switch {
 		case a.Depth != nil && a.To != nil:

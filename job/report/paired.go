@@ -22,7 +22,7 @@ var pairedText string
 func (of *recipe) answers() (g paired.Group) {
 	first := of.runs[0].Answers
 	for _, run := range of.runs {
-		if run.Answers == nil || !sameImages(run.Answers, first) {
+		if run.Answers == nil || !onSameImages(run.Answers, first) {
 			return nil
 		}
 		g = append(g, run.Answers.Right)
@@ -30,14 +30,14 @@ func (of *recipe) answers() (g paired.Group) {
 	return g
 }
 
-func sameImages(a, b *history.Answers) bool {
+func onSameImages(a, b *history.Answers) bool {
 	return a.Labels == b.Labels && len(a.Right) == len(b.Right)
 }
 
 // comparable returns the answers of two recipes if they are for the same images.
 func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
 	first, second = a.answers(), b.answers()
-	return first, second, first != nil && second != nil && sameImages(a.runs[0].Answers, b.runs[0].Answers)
+	return first, second, first != nil && second != nil && onSameImages(a.runs[0].Answers, b.runs[0].Answers)
 }
 
 // pairedContrast says how much one recipe is above another by what both say of the same images; empty
@@ -173,7 +173,7 @@ func (r *Report) pairs(most int) (first []Pair, more int) {
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			switch {
-			case a.data != b.data || !sameImages(a.Answers, b.Answers):
+			case a.data != b.data || !onSameImages(a.Answers, b.Answers):
 			case len(first) == most:
 				more++
 			default:

@@ -5,8 +5,7 @@
 //	report.go      the runs, the post's runs, and the command that hands a teacher on
 //	answer.go      the best run, and what it has gained over its untrained self
 //	compare.go     our runs against the post's, and the settings in which runs differ
-//	contrast.go    our recipes against each other
-//	seeds.go       recipes and their seeds
+//	contrast.go    our recipes, their seeds, and each against the best
 //	paired.go      runs and recipes by what they say of the same images (paired.html.tmpl)
 //	transfer.go    teachers on other data, or with few labels
 //	linecharts.go  charts of one run and of all

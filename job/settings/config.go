@@ -64,6 +64,7 @@ type Recipe struct {
 	ProbeBatch       int      `desc:"Images of an update of the probe." of:"method"`
 	ProbeLR          float64  `desc:"Learning rate of the probe's first update; it falls to 0." of:"method"`
 	ProbeCropScale   Range    `desc:"Area of a crop in probe training, as a share of the image." of:"method"`
+	ProbeWhiten      bool     `json:",omitempty" desc:"Whiten features, by a sample of training images, before the linear probe, which then needs fewer updates. Ridge stands beside it then." of:"method"`
 	ProbeShare       float64  `desc:"Share of the labels from which probe and kNN learn, the same number of every class, by seed; 0: all." of:"method"`
 	KNNK             int      `desc:"Neighbours of the cosine kNN that stands beside the probe; 0: none." of:"method"`
 	KNNBank          int      `desc:"Training images that the kNN compares with, from the start of the split; 0: all." of:"method"`

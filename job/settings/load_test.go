@@ -107,7 +107,7 @@ func TestDepthsFollowDepth(t *testing.T) {
 	t.Setenv("CIJEPA_BUCKET", "mem://")
 	for _, c := range []struct{ preset, depth, want string }{
 		{"R-A05-B08", "24", "1-23"}, {"R-A05-B08", "12", "1-11"}, {"R-A05-B08", "4", "1-3"}, {"R-A05-B08-12", "24", "0-23"},
-		{"L200", "24", "23"}, {"demo", "6", "0-5"}, {"demo", "3", "0-2"},
+		{"L200", "24", "23"}, {"demo", "6", "1-5"}, {"demo", "3", "1-2"},
 	} {
 		t.Setenv("CIJEPA_PRESET", c.preset)
 		t.Setenv("CIJEPA_DEPTH", c.depth)

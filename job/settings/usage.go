@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -37,7 +38,8 @@ func Usage() string {
 	var also []string
 	defaults := fields(reflect.ValueOf(&c).Elem())
 	for i, s := range fields(reflect.ValueOf(&demo).Elem()) {
-		if value := fmt.Sprint(s.value); value != fmt.Sprint(defaults[i].value) && s.field.Name != "Depths" && s.field.Name != "Epochs" {
+		if value := fmt.Sprint(s.value); value != fmt.Sprint(defaults[i].value) &&
+			!slices.Contains([]string{"Depths", "Epochs", "IntermediateRows"}, s.field.Name) { // these are columns
 			also = append(also, code(s.variable+"="+value))
 		}
 	}

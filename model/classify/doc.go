@@ -6,5 +6,6 @@
 //	neighbours.go  k nearest neighbours under cosine similarity
 //	nearest.go     which samples are the nearest
 //	ridge.go       ridge regression in closed form
+//	whitening.go   a linear map that makes features uncorrelated
 //	spread.go      standard deviation and effective rank
 package classify

@@ -25,8 +25,6 @@ func Ridge(train []float32, labels []int32, test []float32, width, classes int) 
 	x := dense(train, width)
 	mean, scale := columns(x)
 	standardise(x, mean, scale)
-	gram := mat.NewSymDense(width, nil) // x'x / n
-	gram.SymOuterK(1/float64(n), x.T())
 	// The columns of x have mean 0, so the intercept of a class is its share of the samples.
 	share := make([]float64, classes)
 	for _, label := range labels {
@@ -38,11 +36,8 @@ func Ridge(train []float32, labels []int32, test []float32, width, classes int) 
 			moments.Set(f, int(label), moments.At(f, int(label))+v/float64(n))
 		}
 	}
-	for f := range width {
-		gram.SetSym(f, f, gram.At(f, f)+ridgePenalty)
-	}
 	var factor mat.Cholesky
-	if !factor.Factorize(gram) {
+	if !factor.Factorize(correlations(x, n)) {
 		return predictions
 	}
 	var weights, scores mat.Dense
@@ -60,6 +55,17 @@ func Ridge(train []float32, labels []int32, test []float32, width, classes int) 
 		}
 	}
 	return predictions
+}
+
+// correlations are x'x / n of standardised features, with the ridge penalty on the diagonal.
+func correlations(x *mat.Dense, n int) *mat.SymDense {
+	_, width := x.Dims()
+	gram := mat.NewSymDense(width, nil)
+	gram.SymOuterK(1/float64(n), x.T())
+	for f := range width {
+		gram.SetSym(f, f, gram.At(f, f)+ridgePenalty)
+	}
+	return gram
 }
 
 // dense is features [n, width] as a matrix.

@@ -5,11 +5,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
-	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
@@ -37,8 +35,7 @@ func (h HoldOut) apply(items []Item, classes []string, labels []int32) error {
 	places := map[int32][]int{}
 	for i := range items {
 		if items[i].Split != trainSplit {
-			return fmt.Errorf("%w: val is to be held out of train, but %s is of split %s",
-				storage.ErrUnfit, items[i].Name, items[i].Split)
+			return unfit("val is to be held out of train, but %s is of split %s", items[i].Name, items[i].Split)
 		}
 		if labels[i] != notChosen {
 			places[labels[i]] = append(places[labels[i]], i)

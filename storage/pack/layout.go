@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // treeSource makes a listing of a tree: images in class folders, or samples of WebDataset shards.
@@ -54,7 +51,7 @@ func (s *treeSource) listRejects() error {
 		r.Split, _ = splitOf(first)
 		packed := packedError{}
 		if errors.As(r.Err, &packed) && (r.Split == trainSplit || r.Split == valSplit) && !strings.Contains(below, "/") {
-			return fmt.Errorf("%w: %s is %s", storage.ErrUnfit, r.Name, packed.what)
+			return unfit("%s is %s", r.Name, packed.what)
 		}
 		if r.Split != "" && cut {
 			r.Name = below
@@ -84,7 +81,7 @@ func (s *treeSource) nothing() error {
 	} else if len(s.listing.Rejects) > 0 {
 		what = "; left out is " + s.listing.Rejects[0].String()
 	}
-	return fmt.Errorf("%w: %s has no image%s: expected %s", storage.ErrUnfit, s.root, what, layout)
+	return unfit("%s has no image%s: expected %s", s.root, what, layout)
 }
 
 // expand parts the folders of images from the shards. A tar file without labels is a shard as well
@@ -180,8 +177,8 @@ func (s *treeSource) listImages(images []*located) error {
 			case shardLike.MatchString(item.Class) && s.options.Unlabelled:
 				item.Class = ""
 			case shardLike.MatchString(item.Class) && len(l.members) > 0:
-				return fmt.Errorf("%w: %s looks like a shard of WebDataset without labels, not like the archive of a "+
-					"class: unpack it into folders of classes, or pack it with -unlabelled", storage.ErrUnfit, pathOf(l.parts))
+				return unfit("%s looks like a shard of WebDataset without labels, not like the archive of a class: unpack it into folders of classes, or pack it with "+
+					"-unlabelled", pathOf(l.parts))
 			}
 		}
 		dir := ""
@@ -204,8 +201,8 @@ func (s *treeSource) listImages(images []*located) error {
 				s.listing.Rejects = append(s.listing.Rejects, Reject{Split: l.split, Name: item.Name, Err: errors.New("it lies in no class folder, but beside them")})
 				continue
 			case item.Class == "":
-				item.Unlabelled = fmt.Errorf("%w; give each class a folder, or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's development kit)",
-					errNoFolder, strings.Join(labelFiles[:2], ", "))
+				item.Unlabelled = fmt.Errorf("%w; give each class a folder, or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's development "+
+					"kit)", errNoFolder, strings.Join(labelFiles[:2], ", "))
 			}
 			s.add(item, m.at, l.disk)
 		}
@@ -264,19 +261,6 @@ func (s *treeSource) Read(i int, buf []byte) ([]byte, error) {
 	if s.paths[i] == "" {
 		return s.extents.Read(i, buf)
 	}
-	file, err := os.Open(s.paths[i])
-	if err != nil {
-		return buf, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return buf, err
-	}
-	start := len(buf)
-	buf = slices.Grow(buf, int(info.Size()))[:start+int(info.Size())]
-	if _, err := io.ReadFull(file, buf[start:]); err != nil {
-		return buf[:start], fmt.Errorf("%s: %w", s.paths[i], err)
-	}
-	return buf, nil
+	image, err := os.ReadFile(s.paths[i])
+	return append(buf, image...), err
 }

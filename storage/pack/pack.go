@@ -9,31 +9,28 @@
 //	rules.go       what names, first bytes and labels mean, for all readers alike
 //	source.go      Source, Listing and Item; OpenSource finds out what lies at a path
 //	tree.go        folders and tar files as one tree, without a look at what names mean
-//	layout.go      split and class of each image of a tree
+//	tar.go         a tar file read from its first byte to its last, and as a part of a tree
+//	splits.go      the split of folders, shards and other files
+//	layout.go      the class of each image of a tree
 //	labelfile.go   classes of val in a file of their own, and ILSVRC's development kit
-//	samples.go     the members of a WebDataset shard gathered into samples
+//	samples.go     the members of WebDataset shards gathered into samples
 //	parquet.go     parquet files
 //	idx.go         the MNIST family's files, as PNG files
 //	settle.go      classes and labels, and what no run could use
 //	holdout.go     val as a part of train
 //	looks.go       what the bytes of the images say: kind, size, duplicates
-//	pack.go        Pack: order, shards, index; upload.go stores a shard
+//	pack.go        Pack: order, shards, index; shardfile.go writes and stores a shard
 //	reindex.go     Reindex; shardlist.go finds the shards and reads other tools' lists
-//	tar.go         a tar file read from its first byte to its last, and a shard written
 package pack
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -193,8 +190,7 @@ func (p *packer) stillComplete(splits map[string][]shards.Shard) error {
 		if len(splits[split]) == 0 {
 			slices.SortFunc(p.rejects, compareRejects)
 			last := slices.IndexFunc(p.rejects, func(r Reject) bool { return r.Split == split }) // there is one: settle has seen images
-			return fmt.Errorf("%w: all images of split %s were left out, such as %s",
-				storage.ErrUnfit, split, p.rejects[last])
+			return unfit("all images of split %s were left out, such as %s", split, p.rejects[last])
 		}
 	}
 	return nil
@@ -278,74 +274,4 @@ func (p *packer) shuffle(split string, places []int) []int {
 		order[i] = hashes[i].place
 	}
 	return order
-}
-
-// writeShard puts one shard together in a temporary file and uploads it if it is not there yet.
-// first is the place of its first image in the split's order: keys count from it, and the key of a
-// refused image stays unused.
-func (p *packer) writeShard(ctx context.Context, name string, places []int, first int) (shards.Shard, error) {
-	file, err := os.CreateTemp(p.options.TempDir, "cijepa-pack-*.tar")
-	if err != nil {
-		return shards.Shard{}, spooling(fmt.Errorf("making room for %s: %w", name, err))
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-
-	buffered := bufio.NewWriterSize(file, 1<<20)
-	out := newTarShard(buffered)
-	var image []byte
-	for i, place := range places {
-		if err := ctx.Err(); err != nil {
-			return shards.Shard{}, err
-		}
-		item := &p.items[place]
-		image, err = p.src.Read(place, image[:0])
-		refused := err
-		switch {
-		case err == nil:
-			item.Ext, refused = p.looks.at(place, item.Ext, image)
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
-			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
-		}
-		p.report(item, refused)
-		if refused != nil {
-			continue
-		}
-		label := p.labels[place]
-		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
-			return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
-		}
-	}
-	if out.samples.Len() == 0 {
-		return shards.Shard{}, nil
-	}
-	shard, err := out.close(name)
-	if err == nil {
-		err = buffered.Flush()
-	}
-	if err != nil {
-		return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
-	}
-	return shard, p.upload(ctx, shard, file)
-}
-
-// spooling says what to do about a temporary folder without space.
-func spooling(err error) error {
-	if storage.IsDiskFull(err) {
-		return fmt.Errorf("%w; a shard for each processor lies there while it is made: free space, or "+
-			"choose another folder with -temp", err)
-	}
-	return err
-}
-
-func (p *packer) report(item *Item, refused error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
-	if refused != nil {
-		p.rejects = append(p.rejects, Reject{Split: item.Split, Name: item.Name, Err: refused})
-	}
-	if p.options.Progress != nil {
-		p.options.Progress(p.done, p.total)
-	}
 }

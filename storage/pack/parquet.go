@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // parquetSource reads parquet files as image data sets are published in them: a column of images,
@@ -27,16 +24,14 @@ type parquetSource struct {
 	*tree
 	options SourceOptions
 	inputs  []parquetInput
-	rows    []parquetRow // by place in the listing
 }
 
 type parquetInput struct {
 	name    string // below the source
 	columns parquetColumns
+	first   int // place of its first row in the listing; the others follow
+	rows    int
 }
-
-// parquetRow says where an image of the listing comes from.
-type parquetRow struct{ input, row int }
 
 // parquetColumns are the places of the columns that matter.
 type parquetColumns struct {
@@ -87,7 +82,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 			return Listing{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	s.places = make([]extent, len(s.rows))
+	s.places = make([]extent, len(listing.Items))
 	return listing, nil
 }
 
@@ -96,7 +91,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 func (s *parquetSource) open(name string, read func(*parquet.File) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: damaged parquet file: %v", storage.ErrCorrupt, r)
+			err = corrupt("damaged parquet file: %v", r)
 		}
 	}()
 	place := s.root
@@ -117,11 +112,11 @@ func (s *parquetSource) open(name string, read func(*parquet.File) error) (err e
 		return err
 	}
 	if kind := kindOf(head); kind != "parquet" {
-		return fmt.Errorf("%w: not a parquet file but %s", storage.ErrCorrupt, kind)
+		return corrupt("not a parquet file but %s", kind)
 	}
 	file, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return fmt.Errorf("%w: it was cut, download it again: %w", storage.ErrCorrupt, err)
+		return corrupt("it was cut, download it again: %w", err)
 	}
 	return read(file)
 }
@@ -137,34 +132,35 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 	}
 	if columns.names != nil {
 		if listing.Classes != nil && !slices.Equal(listing.Classes, columns.names) {
-			return fmt.Errorf("%w: its class names differ from those of the files before it", storage.ErrUnfit)
+			return unfit("its class names differ from those of the files before it")
 		}
 		listing.Classes = columns.names
 	}
-	s.inputs = append(s.inputs, parquetInput{name, columns})
 	first := len(listing.Items)
+	s.inputs = append(s.inputs, parquetInput{name, columns, first, int(file.NumRows())})
 	for i := range file.NumRows() {
 		listing.Items = append(listing.Items, Item{Split: split, Name: base + "/" + strconv.FormatInt(i, 10)})
-		s.rows = append(s.rows, parquetRow{len(s.inputs) - 1, int(i)})
 	}
-	items := listing.Items[first:]
-	if columns.label < 0 {
-		// Unlabelled: nothing is missed.
-	} else if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
-		items[row].Class, items[row].Unlabelled = columns.labelOf(value)
-		return nil
-	}); err != nil {
-		return err
-	}
-	if columns.path < 0 {
-		return nil
-	}
-	return readColumn(ctx, file, columns.path, func(row int, value parquet.Value) error {
-		if !value.IsNull() {
-			items[row].File = path.Base(string(value.ByteArray()))
+	for _, c := range []struct {
+		column int
+		take   func(item *Item, value parquet.Value)
+	}{
+		{columns.label, func(item *Item, value parquet.Value) { item.Class, item.Unlabelled = columns.labelOf(value) }},
+		{columns.path, func(item *Item, value parquet.Value) {
+			if !value.IsNull() {
+				item.File = path.Base(value.String())
+			}
+		}},
+	} {
+		take := func(row int, value parquet.Value) error { c.take(&listing.Items[first+row], value); return nil }
+		if c.column < 0 {
+			continue
 		}
-		return nil
-	})
+		if err := readColumn(ctx, file, c.column, take); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Fetch copies the chosen images into the temporary file.
@@ -174,32 +170,26 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 		return err
 	}
 	s.files = append(s.files, spool)
-	byInput := make([]map[int]int, len(s.inputs)) // places by row
+	chosen := make([]bool, len(s.places))
 	for _, place := range places {
-		row := s.rows[place]
-		if byInput[row.input] == nil {
-			byInput[row.input] = map[int]int{}
-		}
-		byInput[row.input][row.row] = place
+		chosen[place] = true
 	}
 	end := int64(0)
-	for i, input := range s.inputs {
-		if len(byInput[i]) == 0 {
+	for _, input := range s.inputs {
+		if !slices.Contains(chosen[input.first:input.first+input.rows], true) {
 			continue
 		}
 		err := s.open(input.name, func(file *parquet.File) error {
 			return readColumn(ctx, file, input.columns.image, func(row int, value parquet.Value) error {
-				place, ok := byInput[i][row]
-				if !ok || value.IsNull() {
+				if !chosen[input.first+row] || value.IsNull() {
 					return nil
 				}
 				n, err := spool.WriteAt(value.ByteArray(), end)
 				if err != nil {
-					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: "+
-						"free some, or choose another folder with -temp",
+					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: free some, or choose another folder with -temp",
 						err, filepath.Dir(spool.Name()))
 				}
-				s.places[place] = extent{0, end, int64(n)}
+				s.places[input.first+row] = extent{0, end, int64(n)}
 				end += int64(n)
 				return nil
 			})
@@ -216,72 +206,44 @@ func (s *parquetSource) Read(i int, buf []byte) ([]byte, error) { return s.exten
 
 // readColumn reads a column that has one value in each row.
 func readColumn(ctx context.Context, file *parquet.File, column int, value func(row int, value parquet.Value) error) error {
-	row := 0
-	for _, group := range file.RowGroups() {
-		if err := ctx.Err(); err != nil {
-			return err
+	row, values := 0, make([]parquet.Value, 64)
+	read := func(chunk parquet.ColumnChunk) error {
+		reader := parquet.NewColumnChunkValueReader(chunk)
+		defer reader.Close()
+		for {
+			n, err := reader.ReadValues(values)
+			for _, v := range values[:n] {
+				if err := value(row, v); err != nil {
+					return err
+				}
+				row++
+			}
+			if err == io.EOF {
+				return nil
+			} else if err != nil {
+				return corrupt("%w", err)
+			}
 		}
-		if err := readPages(group.ColumnChunks()[column], &row, value); err != nil {
+	}
+	for _, group := range file.RowGroups() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := read(group.ColumnChunks()[column]); err != nil {
 			return err
 		}
 	}
 	if n := int(file.NumRows()); row != n {
-		return fmt.Errorf("%w: a column has %d values in %d rows", storage.ErrCorrupt, row, n)
+		return corrupt("a column has %d values in %d rows", row, n)
 	}
 	return nil
 }
 
-func readPages(chunk parquet.ColumnChunk, row *int, value func(row int, value parquet.Value) error) error {
-	pages := chunk.Pages()
-	defer pages.Close()
-	values := make([]parquet.Value, 64)
-	for {
-		page, err := pages.ReadPage()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
-		}
-		for reader := page.Values(); ; {
-			n, err := reader.ReadValues(values)
-			for _, v := range values[:n] {
-				if verr := value(*row, v); verr != nil {
-					parquet.Release(page)
-					return verr
-				}
-				*row++
-			}
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				parquet.Release(page)
-				return fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
-			}
-		}
-		parquet.Release(page)
-	}
-}
-
-// labelOf reads a label. A null marks a sample without one, as -1 does.
+// labelOf reads a label. A null or NaN marks a sample without one, as -1 does.
 func (c *parquetColumns) labelOf(value parquet.Value) (string, error) {
-	text := ""
-	switch {
-	case value.IsNull():
+	text := value.String()
+	if value.IsNull() || text == "NaN" && value.Kind() != parquet.ByteArray {
 		return "", nil
-	case value.Kind() == parquet.Int32:
-		text = strconv.Itoa(int(value.Int32()))
-	case value.Kind() == parquet.Int64:
-		text = strconv.FormatInt(value.Int64(), 10)
-	case value.Kind() == parquet.Float, value.Kind() == parquet.Double:
-		if v := floatOf(value); math.IsNaN(v) {
-			return "", nil
-		} else if text = strconv.FormatFloat(v, 'f', -1, 64); v != math.Trunc(v) {
-			return "", fmt.Errorf("the label %s is no whole number", text)
-		}
-	default:
-		text = string(value.ByteArray())
 	}
 	class, err := label(text)
 	if err != nil || class == "" || c.names == nil {
@@ -294,32 +256,26 @@ func (c *parquetColumns) labelOf(value parquet.Value) (string, error) {
 	return c.names[number], nil
 }
 
-func floatOf(value parquet.Value) float64 {
-	if value.Kind() == parquet.Float {
-		return float64(value.Float())
-	}
-	return value.Double()
-}
-
 // findColumns looks for the columns by the names in use, or for the label by the one that is asked
 // for.
 func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	schema := file.Schema()
 	columns := parquetColumns{image: -1, path: -1, label: -1}
+	bytesAt := func(leaf ...string) int {
+		found, ok := schema.Lookup(leaf...)
+		if !ok || found.MaxRepetitionLevel > 0 || found.Node.Type().Kind() != parquet.ByteArray {
+			return -1
+		}
+		return found.ColumnIndex
+	}
 	for _, name := range imageColumns {
-		for _, leaf := range [][]string{{name, "bytes"}, {name}} {
-			if found, ok := schema.Lookup(leaf...); ok && found.MaxRepetitionLevel == 0 && found.Node.Type().Kind() == parquet.ByteArray && columns.image < 0 {
-				columns.image = found.ColumnIndex
-				if path, ok := schema.Lookup(name, "path"); ok && path.MaxRepetitionLevel == 0 && path.Node.Type().Kind() == parquet.ByteArray {
-					columns.path = path.ColumnIndex
-				}
-			}
+		if columns.image < 0 {
+			columns.image, columns.path = max(bytesAt(name, "bytes"), bytesAt(name)), bytesAt(name, "path")
 		}
 	}
 	all := fmt.Sprintf("the columns are %s", someOf(described(schema)))
 	if columns.image < 0 {
-		return columns, fmt.Errorf("%w: no column has images (%s); %s",
-			storage.ErrUnfit, strings.Join(imageColumns, ", "), all)
+		return columns, unfit("no column has images (%s); %s", strings.Join(imageColumns, ", "), all)
 	}
 	known := labelColumns
 	if label != "" {
@@ -333,16 +289,13 @@ func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 	}
 	switch {
 	case len(there) == 0:
-		return columns, fmt.Errorf("%w: there is no column %s of labels; %s: -label COLUMN says which one "+
-			"has them", storage.ErrUnfit, strings.Join(known, ", "), all)
+		return columns, unfit("there is no column %s of labels; %s: -label COLUMN says which one has them", strings.Join(known, ", "), all)
 	case len(there) > 1:
-		return columns, fmt.Errorf("%w: the columns %s may all be labels: -label COLUMN says which one it "+
-			"is", storage.ErrUnfit, strings.Join(there, ", "))
+		return columns, unfit("the columns %s may all be labels: -label COLUMN says which one it is", strings.Join(there, ", "))
 	}
 	found, ok := schema.Lookup(there[0])
 	if !ok || found.MaxRepetitionLevel > 0 || !slices.Contains([]parquet.Kind{parquet.Int32, parquet.Int64, parquet.Float, parquet.Double, parquet.ByteArray}, found.Node.Type().Kind()) {
-		return columns, fmt.Errorf("%w: the label column %s is neither a number nor a name a row; %s",
-			storage.ErrUnfit, there[0], all)
+		return columns, unfit("the label column %s is neither a number nor a name a row; %s", there[0], all)
 	}
 	columns.label = found.ColumnIndex
 	// {"info": {"features": {"label": {"names": [...], "_type": "ClassLabel"}, ...}}}

@@ -125,8 +125,7 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 		return scanned{}, fmt.Errorf("shard %s: %w", stated.name, err)
 	}
 	if stated.samples >= 0 && seen != stated.samples {
-		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w",
-			stated.name, seen, stated.samples, storage.ErrCorrupt)
+		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w", stated.name, seen, stated.samples, storage.ErrCorrupt)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,10 +141,9 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 	in, sum := bufio.NewReaderSize(stream, 1<<20), sha256.New()
 	if head, err := in.Peek(headLength); len(head) > 0 { // a shorter one is told below
 		if kind := kindOf(head); kind == "gzip" {
-			return found, 0, fmt.Errorf("%w: it is compressed, and training reads shards where they lie: "+
-				"unpack it with gunzip", storage.ErrUnfit)
+			return found, 0, unfit("it is compressed, and training reads shards where they lie: unpack it with gunzip")
 		} else if err == nil && kind != "tar" && len(bytes.TrimRight(head, "\x00")) > 0 && strings.HasPrefix(kind, "a ") {
-			return found, 0, fmt.Errorf("%w: it is not a tar file but %s", storage.ErrCorrupt, kind)
+			return found, 0, corrupt("it is not a tar file but %s", kind)
 		}
 	}
 	sampler := newSampler(r.options.LabelKey, func(s sample) {
@@ -204,7 +202,7 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 		}
 	}
 	if len(items) == 0 {
-		return ix, fmt.Errorf("%w: no shard has a sample with an image", storage.ErrUnfit)
+		return ix, unfit("no shard has a sample with an image")
 	}
 	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, HoldOut{})
 	if err != nil {

@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // largestLabel bounds what is read of a member that may hold a label.
@@ -97,20 +95,15 @@ func (s *sampler) add(name string, at picture, text []byte) error {
 		}
 		s.begun, s.key = true, key
 		sum := maphash.String(s.hash, key)
-		if _, again := s.keys[sum]; again {
-			if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; twice {
-				return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them "+
-					"again with keys of their own", storage.ErrUnfit, name)
-			}
-			return fmt.Errorf("%w: the members of sample %s do not stand side by side: sort the names (tar "+
-				"--sort=name) and pack them again", storage.ErrUnfit, key)
+		_, again := s.keys[sum]
+		if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; again && !twice {
+			return unfit("the members of sample %s do not stand side by side: sort the names (tar --sort=name) and pack them again", key)
 		}
 		s.keys[sum] = struct{}{}
 	}
 	sum := maphash.String(s.hash, key+"."+ending)
 	if _, twice := s.names[sum]; twice {
-		return fmt.Errorf("%w: the member %s comes twice: two samples have one key; pack them again with "+
-			"keys of their own", storage.ErrUnfit, name)
+		return unfit("the member %s comes twice: two samples have one key; pack them again with keys of their own", name)
 	}
 	s.names[sum] = struct{}{}
 	s.endings = append(s.endings, ending)
@@ -165,8 +158,7 @@ func (s *sampler) end() error {
 	bare := slices.DeleteFunc(slices.Clone(s.pictures), func(p picture) bool { return strings.Contains(p.ending, ".") })
 	switch {
 	case len(bare) > 1:
-		return fmt.Errorf("%w: sample %s has %d images, .%s and .%s: only one can be the sample's",
-			storage.ErrUnfit, s.key, len(bare), bare[0].ending, bare[1].ending)
+		return unfit("sample %s has %d images, .%s and .%s: only one can be the sample's", s.key, len(bare), bare[0].ending, bare[1].ending)
 	case len(bare) == 1:
 		s.image = bare[0]
 		for _, p := range s.pictures {
@@ -177,9 +169,8 @@ func (s *sampler) end() error {
 	case len(s.pictures) == 1:
 		s.image = s.pictures[0]
 	case len(s.pictures) > 1:
-		return fmt.Errorf("%w: the %d members .%s all have the key %s, because a key of WebDataset ends at "+
-			"the first dot of a file name, and none is the image .jpg, .png or .webp: "+
-			"pack them again with names that have one dot", storage.ErrUnfit, len(s.endings), someOf(s.endings), s.key)
+		return unfit("the %d members .%s all have the key %s, because a key of WebDataset ends at the first dot of a file name, and none is the image .jpg, .png or "+
+			".webp: pack them again with names that have one dot", len(s.endings), someOf(s.endings), s.key)
 	default:
 		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", someOf(s.endings))
 	}
@@ -236,7 +227,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 	stated := map[string]statedShard{}
 	for _, shard := range listed {
 		if stated[shard.name] = shard; byName[shard.name] == nil {
-			return fmt.Errorf("%w: the shard %s is listed but not there", storage.ErrCorrupt, shard.name)
+			return corrupt("the shard %s is listed but not there", shard.name)
 		}
 	}
 	splits, gaps, err := splitShards(names, stated, s.options.Train, s.options.Val)
@@ -259,7 +250,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 		}
 		seen, err := s.listShard(f, split, name)
 		if of, ok := stated[name]; err == nil && ok && of.samples >= 0 && seen != of.samples {
-			err = fmt.Errorf("%w: it has %d samples, its list says %d", storage.ErrCorrupt, seen, of.samples)
+			err = corrupt("it has %d samples, its list says %d", seen, of.samples)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -275,7 +266,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 }
 
 func sameShards(a, b string) error {
-	return fmt.Errorf("%w: the shards %s and %s have the same bytes: take one of them away", storage.ErrUnfit, a, b)
+	return unfit("the shards %s and %s have the same bytes: take one of them away", a, b)
 }
 
 // listShard takes the samples of one shard, and tells how many there are, rejected ones too.

@@ -52,9 +52,8 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		}
 	}
 	if len(zipped) > 0 {
-		return nil, fmt.Errorf("%w: %d shards are compressed, and training reads shards where they lie: "+
-			"unpack %s with gunzip, or make shards of them with cijepa pack",
-			storage.ErrUnfit, len(zipped), someOf(zipped))
+		return nil, unfit("%d shards are compressed, and training reads shards where they lie: unpack %s with gunzip, or make shards of them with cijepa pack",
+			len(zipped), someOf(zipped))
 	}
 	splits, gaps, err := splitShards(names, byName, r.options.Train, r.options.Val)
 	if err != nil {
@@ -71,11 +70,9 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		size, ok := r.sizes[name]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("shard %s is listed but not there: %w: %w",
-				name, storage.ErrCorrupt, storage.ErrNotFound)
+			return nil, fmt.Errorf("shard %s is listed but not there: %w: %w", name, storage.ErrCorrupt, storage.ErrNotFound)
 		case shard.size >= 0 && shard.size != size:
-			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w",
-				name, size, shard.size, storage.ErrCorrupt)
+			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w", name, size, shard.size, storage.ErrCorrupt)
 		case shard.split != trainSplit && shard.split != valSplit:
 			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: passedOver(shard.split)})
 			continue
@@ -84,8 +81,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		r.total += size
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%w: there is no .tar object below %q: %w",
-			storage.ErrUnfit, r.prefix, storage.ErrNotFound)
+		return nil, unfit("there is no .tar object below %q: %w", r.prefix, storage.ErrNotFound)
 	}
 	return stated, r.bothSplits(stated, names)
 }
@@ -100,9 +96,8 @@ func (r *reindexer) bothSplits(stated []statedShard, names []string) error {
 		if len(r.rejects) > 0 {
 			example = r.rejects[0].Name
 		}
-		return fmt.Errorf("%w: no shard is of split %s: a word of its name or of a folder says it (train, "+
-			"val, valid, validation), or an option: -%s PATTERN takes shards as %s, "+
-			"such as -%s '%s'; there is %s", storage.ErrUnfit, split, split, split, split, example, someOf(names))
+		return unfit("no shard is of split %s: a word of its name or of a folder says it (train, val, valid, validation), or an option: -%s PATTERN takes shards as "+
+			"%s, such as -%s '%s'; there is %s", split, split, split, split, example, someOf(names))
 	}
 	return nil
 }
@@ -143,10 +138,8 @@ func foreignIndex(data []byte) string {
 // foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and
 // nothing is lost by a copy.
 func foreignIndexError(prefix, tool string) error {
-	return fmt.Errorf("%w: %s%s is the index of %s, which needs it, and the index of this program has the "+
-		"same name: copy or link the shards into a folder of their own, or choose another prefix "+
-		"with -data",
-		storage.ErrUnfit, shards.KeyPrefix(prefix), shards.IndexName, tool)
+	return unfit("%s%s is the index of %s, which needs it, and the index of this program has the same name: copy or link the shards into a folder of their own, or "+
+		"choose another prefix with -data", shards.KeyPrefix(prefix), shards.IndexName, tool)
 }
 
 // shardLists reads timm's list of shards, else those of webdataset, among files that are known by
@@ -199,8 +192,7 @@ func fromInfo(name string, data []byte) ([]statedShard, error) {
 	for _, of := range sortedKeys(info.Splits) {
 		split := info.Splits[of]
 		if len(split.ShardLengths) > 0 && len(split.ShardLengths) != len(split.Filenames) {
-			return nil, fmt.Errorf("%s: %w: split %s has %d file names and %d lengths",
-				name, storage.ErrUnfit, of, len(split.Filenames), len(split.ShardLengths))
+			return nil, fmt.Errorf("%s: %w: split %s has %d file names and %d lengths", name, storage.ErrUnfit, of, len(split.Filenames), len(split.ShardLengths))
 		}
 		ours, _ := splitOf(of)
 		for i, file := range split.Filenames {

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // Source is a set of labelled images that Pack reads. A listing comes first, without a look at the
@@ -133,8 +131,7 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 	})
 	both := func(kind string) error {
 		t.Close()
-		return fmt.Errorf("%w: %s holds both %s files and images or tar files: give the folder that has "+
-			"one kind", storage.ErrUnfit, path, kind)
+		return unfit("%s holds both %s files and images or tar files: give the folder that has one kind", path, kind)
 	}
 	t.dropTables()
 	switch {

@@ -2,15 +2,12 @@ package pack
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // located is a folder whose split is known. unit is the path of what names the split, last its last
@@ -43,8 +40,7 @@ func passedOver(split string) error {
 }
 
 func twoUnits(split, a, b string) error {
-	return fmt.Errorf("%w: both %s and %s are split %s by their names: say which one is with -%s PATTERN",
-		storage.ErrUnfit, a, b, split, split)
+	return unfit("both %s and %s are split %s by their names: say which one is with -%s PATTERN", a, b, split, split)
 }
 
 // locate finds the split of a folder: what a pattern says, else the outermost word.
@@ -158,8 +154,7 @@ func splitOfPath(name string) (split, like string, err error) {
 		case of == "" || of == split:
 			continue
 		case split != "":
-			return "", "", fmt.Errorf("%w: the name of %s has words of two splits: say which are "+
-				"which with -train PATTERN and -val PATTERN", storage.ErrUnfit, name)
+			return "", "", unfit("the name of %s has words of two splits: say which are which with -train PATTERN and -val PATTERN", name)
 		}
 		if split = of; i < len(parts)-1 {
 			word = part

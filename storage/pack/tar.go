@@ -3,19 +3,17 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
-	"strconv"
+	"os"
+	"path"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/cijepa/cijepa/storage"
-	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // endMark is how many zeros end a tar file.
@@ -59,14 +57,13 @@ func scanTar(r io.Reader, visit func(header *tar.Header, at int64, content io.Re
 		header, err := reader.Next()
 		switch {
 		case err == io.EOF && in.zeros < endMark:
-			return 0, fmt.Errorf("%w: after %d members it ends without the zeros that end a tar file: it was cut, "+
-				"or its writer never closed it; download or make it again", storage.ErrCorrupt, members)
+			return 0, corrupt("after %d members it ends without the zeros that end a tar file: it was cut, or its writer never closed it; download or make it again",
+				members)
 		case err == io.EOF:
 			at = in.n
 			rest, err := io.Copy(io.Discard, in)
 			if err == nil && in.zeros < endMark+rest {
-				err = fmt.Errorf("%w: something follows its end at byte %d, as when two tar files are joined with "+
-					"cat: join them with tar --concatenate", storage.ErrUnfit, at)
+				err = unfit("something follows its end at byte %d, as when two tar files are joined with cat: join them with tar --concatenate", at)
 			}
 			return in.n, err
 		case err == nil:
@@ -84,11 +81,9 @@ func scanTar(r io.Reader, visit func(header *tar.Header, at int64, content io.Re
 func damagedAt(err error, at int64) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: it ends within the member behind byte %d: the download was cut, fetch it "+
-			"again", storage.ErrCorrupt, at)
+		return corrupt("it ends within the member behind byte %d: the download was cut, fetch it again", at)
 	case errors.Is(err, tar.ErrHeader):
-		return fmt.Errorf("%w: a header behind byte %d is none of a tar file: fetch it again (%w)",
-			storage.ErrCorrupt, at, err)
+		return corrupt("a header behind byte %d is none of a tar file: fetch it again (%w)", at, err)
 	}
 	return err
 }
@@ -104,72 +99,147 @@ func plainMember(header *tar.Header) bool {
 	return header.Typeflag == tar.TypeReg
 }
 
-// tarShard writes one WebDataset shard: a USTAR file in which the members of a sample stand side by
-// side, KEY.png, KEY.cls and KEY.json. Owner, mode and time of every member are fixed, so the bytes
-// are a function of the samples alone.
-type tarShard struct {
-	tar     *tar.Writer
-	out     io.Writer
-	sum     hash.Hash
-	size    int64
-	samples shards.Samples
-}
-
-func newTarShard(w io.Writer) *tarShard {
-	s := &tarShard{out: w, sum: sha256.New()}
-	s.tar = tar.NewWriter(s)
-	return s
-}
-
-// Write is where the tar writer's output passes through: it is counted and hashed on the way out.
-func (s *tarShard) Write(p []byte) (int, error) {
-	n, err := s.out.Write(p)
-	s.sum.Write(p[:n])
-	s.size += int64(n)
-	return n, err
-}
-
-// add writes one sample.
-func (s *tarShard) add(key string, item *Item, label int32, image []byte) error {
-	offset, err := s.member(key+"."+item.Ext, image)
+// openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
+// with the process.
+func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped bool) error {
+	file, err := os.Open(place)
 	if err != nil {
 		return err
 	}
-	s.samples.Add(key, offset, int64(len(image)), label)
-	if label != shards.NoLabel {
-		if _, err := s.member(key+".cls", strconv.AppendInt(nil, int64(label), 10)); err != nil {
+	if zipped {
+		spool, err := t.unzip(file)
+		file.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", pathOf(parts), err)
+		}
+		file = spool
+	}
+	t.files = append(t.files, file)
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
+}
+
+// unzip copies the content of a gzip file into a temporary file.
+func (t *tree) unzip(file *os.File) (*os.File, error) {
+	r, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, corrupt("%w", err)
+	}
+	spool, err := tempFile(t.tempDir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(spool, r); err != nil {
+		spool.Close()
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) {
+			return nil, corrupt("its compressed bytes are cut or damaged: download it again: %w", err)
+		}
+		return nil, spooling(err)
+	}
+	return spool, nil
+}
+
+// tempFile is a file that is gone when it is closed, however the process ends.
+func tempFile(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "cijepa-pack-*")
+	if err != nil {
+		return nil, err
+	}
+	return file, os.Remove(file.Name())
+}
+
+// listTar takes up the members of a tar file, which is a piece of an open file, and goes down into
+// tar files within it.
+func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
+	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
+	shard := &folder{parts: parts, shard: true}
+	inner, names := []leaf{}, map[string]bool{}
+	if _, err := scanTar(section, func(header *tar.Header, offset int64, _ io.Reader) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
+		if header.Typeflag == tar.TypeDir || hiddenPath(name) {
+			return nil
+		}
+		if names[name] {
+			return unfit("the member %s comes twice: pack the folder again", header.Name)
+		}
+		names[name] = true
+		m := leaf{name, extent{in.file, in.offset + offset, header.Size}}
+		switch {
+		case !plainMember(header):
+			t.reject(parts, name, errors.New("it is a link or a sparse file"))
+		case stem(name) != name:
+			inner = append(inner, m)
+		default:
+			shard.members = append(shard.members, m)
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("%s: %w", pathOf(parts), err)
+	}
+	t.folders = append(t.folders, shard)
+	for _, m := range inner {
+		parts := slices.Clone(parts)
+		dir, base := path.Split(m.name)
+		for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
+			parts = append(parts, folderPart(name))
+		}
+		parts = append(parts, archivePart(base))
+		zipped := make([]byte, 2)
+		if _, err := t.files[m.at.file].ReadAt(zipped, m.at.offset); err == nil && string(zipped) == "\x1f\x8b" {
+			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one", pathOf(parts), storage.ErrUnfit)
+		}
+		if err := t.listTar(ctx, m.at, parts); err != nil {
 			return err
 		}
 	}
-	if item.File == "" {
-		return nil
-	}
-	description, err := json.Marshal(struct {
-		Class string `json:"class,omitempty"`
-		File  string `json:"file"`
-	}{item.Class, item.File})
-	if err != nil {
-		return err
-	}
-	_, err = s.member(key+".json", description)
-	return err
+	return nil
 }
 
-// member writes one file and returns the offset of its first byte.
-func (s *tarShard) member(name string, data []byte) (int64, error) {
-	header := tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(data)), Mode: 0o644, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
-	if err := s.tar.WriteHeader(&header); err != nil {
-		return 0, err
+// samples tells whether the members of a tar file are WebDataset samples: a label stands beside an
+// image under its key.
+func (f *folder) samples() bool {
+	images := map[string]bool{}
+	for _, m := range f.members {
+		key, ending, _ := cutKey(m.name)
+		switch {
+		case ending == "cls" || strings.HasSuffix(ending, ".cls"):
+			return true
+		case imageExt(m.name) != "":
+			images[key] = true
+		}
 	}
-	offset := s.size
-	_, err := s.tar.Write(data)
-	return offset, err
+	return slices.ContainsFunc(f.members, func(m leaf) bool {
+		key, ending, _ := cutKey(m.name)
+		return ending == "json" && images[key]
+	})
 }
 
-// close writes the end of the tar file and returns its entry for the index.
-func (s *tarShard) close(name string) (shards.Shard, error) {
-	if err := s.tar.Close(); err != nil {
-		return shards.Shard{}, err
+// split makes folders of a tar file that has no samples.
+func (f *folder) split(reject func(in []part, name string, err error)) []*folder {
+	byDir := map[string]*folder{}
+	var folders []*folder
+	for _, m := range f.members {
+		dir, base := path.Split(m.name)
+		if imageExt(base) == "" {
+			reject(f.parts, m.name, errors.New("the name does not end in .jpg, .jpeg, .png or .webp"))
+			continue
+		}
+		to := byDir[dir]
+		if to == nil {
+			to = &folder{parts: slices.Clone(f.parts)}
+			for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
+				to.parts = append(to.parts, folderPart(name))
+			}
+			byDir[dir] = to
+			folders = append(folders, to)
+		}
+		to.members = append(to.members, leaf{base, m.at})
 	}
-	return shards.Shard{Name: name, Size: s.size, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Samples: s.samples}, nil
+	return folders
 }

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"archive/tar"
 	"bytes"
 	"cmp"
 	"compress/gzip"
@@ -148,8 +147,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		case link && belowClass(parts):
 			t.reject(parts, name, errors.New("a link to a folder within a class"))
 		case link && t.leadsOut(place):
-			return fmt.Errorf("%w: %s is a link to a folder out of the source: -follow takes it, or give a source without it",
-				storage.ErrUnfit, place)
+			return unfit("%s is a link to a folder out of the source: -follow takes it, or give a source without it", place)
 		case slices.ContainsFunc(above, func(f fs.FileInfo) bool { return os.SameFile(f, info) }):
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:
@@ -280,151 +278,4 @@ func unzipped(head []byte) []byte {
 	out := make([]byte, headLength)
 	n, _ := io.ReadFull(r, out) // it ends early
 	return out[:n]
-}
-
-// openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
-// with the process.
-func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped bool) error {
-	file, err := os.Open(place)
-	if err != nil {
-		return err
-	}
-	if zipped {
-		spool, err := t.unzip(file)
-		file.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", pathOf(parts), err)
-		}
-		file = spool
-	}
-	t.files = append(t.files, file)
-	size, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
-}
-
-// unzip copies the content of a gzip file into a temporary file.
-func (t *tree) unzip(file *os.File) (*os.File, error) {
-	r, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", storage.ErrCorrupt, err)
-	}
-	spool, err := tempFile(t.tempDir)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(spool, r); err != nil {
-		spool.Close()
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) {
-			return nil, fmt.Errorf("%w: its compressed bytes are cut or damaged: download it again: %w",
-				storage.ErrCorrupt, err)
-		}
-		return nil, spooling(err)
-	}
-	return spool, nil
-}
-
-// tempFile is a file that is gone when it is closed, however the process ends.
-func tempFile(dir string) (*os.File, error) {
-	file, err := os.CreateTemp(dir, "cijepa-pack-*")
-	if err != nil {
-		return nil, err
-	}
-	return file, os.Remove(file.Name())
-}
-
-// listTar takes up the members of a tar file, which is a piece of an open file, and goes down into
-// tar files within it.
-func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
-	section := io.NewSectionReader(t.files[in.file], in.offset, in.length)
-	shard := &folder{parts: parts, shard: true}
-	inner, names := []leaf{}, map[string]bool{}
-	if _, err := scanTar(section, func(header *tar.Header, offset int64, _ io.Reader) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
-		if header.Typeflag == tar.TypeDir || hiddenPath(name) {
-			return nil
-		}
-		if names[name] {
-			return fmt.Errorf("%w: the member %s comes twice: pack the folder again", storage.ErrUnfit, header.Name)
-		}
-		names[name] = true
-		m := leaf{name, extent{in.file, in.offset + offset, header.Size}}
-		switch {
-		case !plainMember(header):
-			t.reject(parts, name, errors.New("it is a link or a sparse file"))
-		case stem(name) != name:
-			inner = append(inner, m)
-		default:
-			shard.members = append(shard.members, m)
-		}
-		return nil
-	}); err != nil {
-		return fmt.Errorf("%s: %w", pathOf(parts), err)
-	}
-	t.folders = append(t.folders, shard)
-	for _, m := range inner {
-		parts := slices.Clone(parts)
-		dir, base := path.Split(m.name)
-		for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
-			parts = append(parts, folderPart(name))
-		}
-		parts = append(parts, archivePart(base))
-		zipped := make([]byte, 2)
-		if _, err := t.files[m.at.file].ReadAt(zipped, m.at.offset); err == nil && string(zipped) == "\x1f\x8b" {
-			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one",
-				pathOf(parts), storage.ErrUnfit)
-		}
-		if err := t.listTar(ctx, m.at, parts); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// samples tells whether the members of a tar file are WebDataset samples: a label stands beside an
-// image under its key.
-func (f *folder) samples() bool {
-	images := map[string]bool{}
-	for _, m := range f.members {
-		key, ending, _ := cutKey(m.name)
-		switch {
-		case ending == "cls" || strings.HasSuffix(ending, ".cls"):
-			return true
-		case imageExt(m.name) != "":
-			images[key] = true
-		}
-	}
-	return slices.ContainsFunc(f.members, func(m leaf) bool {
-		key, ending, _ := cutKey(m.name)
-		return ending == "json" && images[key]
-	})
-}
-
-// split makes folders of a tar file that has no samples.
-func (f *folder) split(reject func(in []part, name string, err error)) []*folder {
-	byDir := map[string]*folder{}
-	var folders []*folder
-	for _, m := range f.members {
-		dir, base := path.Split(m.name)
-		if imageExt(base) == "" {
-			reject(f.parts, m.name, errors.New("the name does not end in .jpg, .jpeg, .png or .webp"))
-			continue
-		}
-		to := byDir[dir]
-		if to == nil {
-			to = &folder{parts: slices.Clone(f.parts)}
-			for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
-				to.parts = append(to.parts, folderPart(name))
-			}
-			byDir[dir] = to
-			folders = append(folders, to)
-		}
-		to.members = append(to.members, leaf{base, m.at})
-	}
-	return folders
 }

@@ -165,7 +165,7 @@ func TestIntervalsCoverTheDifference(t *testing.T) {
 		t.Skip("only with CIJEPA_TEST_SLOW=1")
 	}
 	const trials, images = 300, 600
-	for _, seeds := range [][2]int{{2, 2}, {3, 3}, {5, 5}, {3, 1}, {4, 2}} {
+	for _, seeds := range [][2]int{{3, 3}, {3, 1}, {4, 2}} {
 		r := rand.New(rand.NewPCG(7, uint64(10*seeds[0]+seeds[1])))
 		covered, width, unpaired := 0, 0.0, 0.0
 		for range trials {
