@@ -383,7 +383,7 @@ func TestProbeIsTheImagesProgram(t *testing.T) {
 	if len(c) != 2 || !strings.Contains(string(dockerfile), fmt.Sprintf("ENTRYPOINT [%q]", c[0])) || !strings.Contains(usage, "cijepa "+c[1]+" ") {
 		t.Errorf("the probe is %q", c)
 	}
-	if probe.Timeout < 10 {
+	if probe.Timeout < 20 {
 		t.Errorf("the probe may take %d s, and the program waits 8 s for an answer", probe.Timeout)
 	}
 }

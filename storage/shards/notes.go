@@ -74,7 +74,11 @@ func PutNotes(ctx context.Context, dst *storage.Bucket, prefix string, ix Index,
 	return err
 }
 
-// Notes reads the notes of the dataset; those of another index are none.
+// maxNotes is the size of notes in bytes, above what packing writes. A run puts them into its result.
+const maxNotes = 256 << 10
+
+// Notes reads the notes of the dataset; those of another index are none, and those that are too large
+// are an error.
 func (d *Dataset) Notes(ctx context.Context) (Notes, error) {
 	key := KeyPrefix(d.prefix) + NotesName
 	data, err := d.bucket.Get(ctx, key)
@@ -82,6 +86,9 @@ func (d *Dataset) Notes(ctx context.Context) (Notes, error) {
 		return Notes{}, nil
 	}
 	var n Notes
+	if len(data) > maxNotes {
+		err = fmt.Errorf("it has %d bytes, and packing writes less than %d", len(data), maxNotes)
+	}
 	if err == nil {
 		err = json.Unmarshal(data, &n)
 	}
