@@ -167,8 +167,8 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 		j.log.Warn("the attempts could not be counted", "error", err)
 	}
 	if !index.Unlabelled() {
-		score(&r.Metrics, s.Predictions)
 		r.Metrics.Ridge = s.ridge
+		score(&r.Metrics, s.Predictions)
 	}
 	return r
 }

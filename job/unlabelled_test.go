@@ -60,6 +60,9 @@ func TestUnlabelledDataIsPretrainedOn(t *testing.T) {
 	if got.Metrics.Scored() || !want.Metrics.Scored() || got.Data.Classes != 0 || got.Stats.ProbeSeconds != 0 {
 		t.Errorf("scores: %+v of data %+v", got.Metrics, got.Data)
 	}
+	if got.Predictions != nil || want.Predictions == nil {
+		t.Errorf("predictions %+v, and with labels %+v", got.Predictions, want.Predictions)
+	}
 	if n := len(linesOf[record.Eval](t, bucket, record.Evals)); n > 0 {
 		t.Errorf("%d evaluations", n)
 	}

@@ -153,6 +153,10 @@ func (b *Board) Finish(m record.Metrics) {
 		add("result/untrained_probe_top1", &m.UntrainedTop1)
 		add("result/knn_top1", m.KNNTop1)
 		add("result/untrained_knn_top1", m.UntrainedKNN)
+		if m.Ridge != nil {
+			add("result/ridge_top1", &m.Ridge.Top1)
+			add("result/untrained_ridge_top1", &m.Ridge.UntrainedTop1)
+		}
 	}
 	for _, d := range m.Depths {
 		add := b.scalars(root, now, int64(d.Depth))

@@ -186,6 +186,9 @@ func checkMetrics(m record.Metrics) error {
 		return fmt.Errorf("it has scores of %d depths", n)
 	}
 	percent := []*float64{&m.Top1, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN}
+	if r := m.Ridge; r != nil {
+		percent = append(percent, &r.Top1, &r.UntrainedTop1, &r.PatchesTop1, &r.PixelsTop1)
+	}
 	for i := range m.Depths {
 		d := &m.Depths[i]
 		percent = append(percent, &d.Top1, &d.Top5, &d.UntrainedTop1)

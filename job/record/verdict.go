@@ -9,7 +9,7 @@ import (
 // Gain is how the teacher compares with the encoder before its first update, by one measure on the
 // same validation images.
 type Gain struct {
-	Measure            string  // "linear probe" at the deepest depth, or "kNN"
+	Measure            string  // "linear probe", "kNN" or "ridge regression", at the deepest depth
 	Teacher, Untrained float64 // top-1, percent
 	// Error is the standard error of the difference, points: paired by image where the run has
 	// compared the answers, else that of two independent shares. The latter is mostly too large,
@@ -23,7 +23,7 @@ func (g Gain) Points() float64 { return g.Teacher - g.Untrained }
 // Beyond reports whether the teacher is better by more than two standard errors.
 func (g Gain) Beyond() bool { return g.Points() > 2*g.Error }
 
-// Gains are the gains by the linear probe and, if the run has one, by kNN. images is the number of
+// Gains are the gains by the linear probe and, if the run has them, by kNN and ridge regression. images is the number of
 // validation images; without any there is no gain.
 func (m Metrics) Gains(images int) []Gain {
 	if images < 1 {
@@ -42,6 +42,9 @@ func (m Metrics) Gains(images int) []Gain {
 	all := []Gain{gain("linear probe", m.Top1, m.UntrainedTop1, m.GainError)}
 	if m.KNNTop1 != nil && m.UntrainedKNN != nil {
 		all = append(all, gain("kNN", *m.KNNTop1, *m.UntrainedKNN, m.KNNGainError))
+	}
+	if m.Ridge != nil {
+		all = append(all, gain("ridge regression", m.Ridge.Top1, m.Ridge.UntrainedTop1, nil))
 	}
 	return all
 }
@@ -62,15 +65,24 @@ func (m Metrics) Judge(images int) string {
 	}
 	var parts []string
 	if len(nothing) > 0 {
-		parts = append(parts, "gained nothing beyond noise "+strings.Join(nothing, " and "))
+		parts = append(parts, "gained nothing beyond noise "+listed(nothing))
 	}
 	if len(lost) > 0 {
-		parts = append(parts, "lost "+strings.Join(lost, " and "))
+		parts = append(parts, "lost "+listed(lost))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	return "Against the untrained encoder, pretraining " + strings.Join(parts, " and ") + "."
+}
+
+// listed joins words as a sentence does.
+func listed(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // PairedError is the standard error, in percent of the images, of the difference between two

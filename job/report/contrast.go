@@ -159,15 +159,10 @@ const seedsNote = "Spread: the standard deviation s of top-1 over seeds. For 1 p
 	"each need to tell a difference of one point at a level of 5 % with a power of 80 %, ⌈2s² / ((1/2.80)² − t²/n)⌉. s² is the mean of all recipes on the data; " +
 	"t² is the variance over the n images of the difference that many seeds would have, as far as these runs tell it."
 
-// Seeds lists the recipes of the runs with scores, by data set in the order of the runs. One run alone
-// has no table.
+// Seeds lists the recipes of the runs with scores, by data set in the order of the runs.
 func (r *Report) Seeds() []Seeds {
 	var all []Seeds
-	recipes := r.recipes()
-	if len(recipes) == 1 && len(recipes[0].runs) == 1 {
-		return nil
-	}
-	for _, recipes := range byData(recipes) {
+	for _, recipes := range byData(r.recipes()) {
 		needed := seedsForOnePoint(recipes)
 		for _, of := range recipes {
 			all = append(all, of.seeds(needed[of]))

@@ -26,6 +26,10 @@ var columns = []struct {
 	{"untrained_top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
 	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
 	{"untrained_knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.UntrainedKNN) })},
+	{"ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.Top1 })},
+	{"untrained_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.UntrainedTop1 })},
+	{"patches_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.PatchesTop1 })},
+	{"pixels_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.PixelsTop1 })},
 	{"verdict", (*history.Run).Judge},
 	{"post_top1", ofResult(func(r *history.Run) string { return number(r.Result.PostTop1) })},
 	{"updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Updates) })},
@@ -58,6 +62,17 @@ func ofResult(value func(*history.Run) string) func(*history.Run) string {
 		}
 		return value(r)
 	}
+}
+
+// ofRidge leaves a column empty for a run without ridge regression.
+func ofRidge(value func(record.Ridge) float64) func(*history.Run) string {
+	return ofScores(func(r *history.Run) string {
+		if r.Result.Metrics.Ridge == nil {
+			return ""
+		}
+		v := value(*r.Result.Metrics.Ridge)
+		return number(&v)
+	})
 }
 
 // ofScores leaves a column empty for a run without scores.

@@ -69,40 +69,34 @@ func FromIDX(classes []string, splits ...IDX) (Source, error) {
 
 // fromIDXFolder reads the IDX files of a folder: for each split one of images and one of labels
 // with the same name but for these words, such as train-images-idx3-ubyte and
-// train-labels-idx1-ubyte, plain or gzipped. What the MNIST family calls t10k is the split "val".
+// train-labels-idx1-ubyte, plain or gzipped.
 func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	named := map[string]string{} // files by their names without .gz
-	rejects := t.rejects
+	rejects, images := t.rejects, []string{}
 	for _, name := range slices.Sorted(slices.Values(t.idx)) { // the plain file comes first
 		plain := strings.TrimSuffix(name, ".gz")
 		if first := named[plain]; first != "" {
 			rejects = append(rejects, Reject{Split: otherSplit, Name: name, Err: fmt.Errorf("it lies beside %s", first)})
 			continue
 		}
-		named[plain] = name
+		if named[plain] = name; strings.Contains(path.Base(plain), "images") {
+			images = append(images, plain)
+		}
+	}
+	of, _, err := splitShards(images, nil, o.Train, o.Val)
+	if err != nil {
+		return nil, err
 	}
 	pairs := map[string]string{} // file of images by split
-	for _, plain := range sortedKeys(named) {
-		if !strings.Contains(path.Base(plain), "images") {
-			continue
-		}
-		split, _ := splitOf(path.Base(plain))
-		switch {
-		case matches(o.Val, plain):
-			split = valSplit
-		case matches(o.Train, plain):
-			split = trainSplit
-		case split == "" && strings.HasPrefix(path.Base(plain), "t10k"):
-			split = valSplit
-		}
-		if split == valSplit && len(o.Val) > 0 && !matches(o.Val, plain) || split != valSplit && split != trainSplit {
+	for _, plain := range images {
+		switch split := of[plain]; {
+		case split != valSplit && split != trainSplit:
 			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: passedOver(split)})
-			continue
+		case pairs[split] != "":
+			return nil, twoUnits(split, pairs[split], plain)
+		default:
+			pairs[split] = plain
 		}
-		if first := pairs[split]; first != "" {
-			return nil, twoUnits(split, first, plain)
-		}
-		pairs[split] = plain
 	}
 	if len(pairs) == 0 {
 		return nil, unfit("%s has IDX files, but none whose name says images and a split: expected %s", t.root, layout)

@@ -15,10 +15,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // groundTruth is the file of ILSVRC's development kit: line i has the class number of image i.
@@ -80,63 +79,62 @@ func readLabelFile(name string, isImage func(stem string) bool) (map[string]stri
 	return classes, nil
 }
 
-// openKit reads the files of a development kit that matter, from a folder, an archive, or beside
-// the named file.
+// kitFiles are the files of a development kit that matter.
+var kitFiles = []string{groundTruth, "meta.mat", "map_clsloc.txt"}
+
+// openKit reads the files of a development kit from a folder, an archive, or beside the named file,
+// which is then in the place of the ground truth.
 func openKit(name string) (map[string][]byte, error) {
-	kit := map[string][]byte{}
-	wanted := map[string]bool{groundTruth: true, "meta.mat": true, "map_clsloc.txt": true}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	if stem(name) != name {
-		return kit, readArchive(name, wanted, kit)
+		return readArchive(name)
 	}
-	dir := name
+	kit, dir, wanted := map[string][]byte{}, name, kitFiles
 	if !info.IsDir() {
-		dir = filepath.Dir(name)
-		delete(wanted, groundTruth)
+		dir, wanted = filepath.Dir(name), kitFiles[1:]
 	}
-	return kit, filepath.WalkDir(dir, func(place string, entry fs.DirEntry, err error) error {
-		if err != nil || !wanted[entry.Name()] || !entry.Type().IsRegular() {
-			if below, rerr := filepath.Rel(dir, place); rerr == nil && err == nil && entry.IsDir() && strings.Count(below, string(filepath.Separator)) > 1 {
-				return fs.SkipDir
+	for _, file := range wanted {
+		for _, above := range []string{"", "*/", "*/*/"} {
+			found, err := fs.Glob(os.DirFS(dir), above+file)
+			if err != nil {
+				return nil, err
 			}
-			return err
+			for _, at := range found {
+				if kit[file], err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(at))); err != nil {
+					return nil, err
+				}
+			}
 		}
-		kit[entry.Name()], err = os.ReadFile(place)
-		return err
-	})
+	}
+	return kit, nil
 }
 
-// readArchive takes files out of a tar file, which may be compressed.
-func readArchive(name string, wanted map[string]bool, into map[string][]byte) error {
+// readArchive takes the files of a kit out of a tar file, which may be compressed.
+func readArchive(name string) (map[string][]byte, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
 	var in io.Reader = file
 	if head, err := readHead(name); err == nil && kindOf(head) == "gzip" {
 		if in, err = gzip.NewReader(file); err != nil {
-			return fmt.Errorf("%s: %w: %w", name, storage.ErrCorrupt, err)
+			return nil, corrupt("%s: %w", name, err)
 		}
 	}
-	reader := tar.NewReader(in)
-	for {
-		header, err := reader.Next()
-		if err == io.EOF {
-			return nil
+	kit := map[string][]byte{}
+	if _, err := scanTar(in, func(header *tar.Header, _ int64, content io.Reader) (err error) {
+		if base := path.Base(header.Name); slices.Contains(kitFiles, base) {
+			kit[base], err = io.ReadAll(content)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w: %w", name, storage.ErrCorrupt, err)
-		}
-		if base := path.Base(header.Name); wanted[base] {
-			if into[base], err = io.ReadAll(reader); err != nil {
-				return fmt.Errorf("%s: %s: %w: %w", name, header.Name, storage.ErrCorrupt, err)
-			}
-		}
+		return err
+	}); err != nil {
+		return nil, corrupt("%s: %w", name, err)
 	}
+	return kit, nil
 }
 
 var errNotNumbers = errors.New("not a class number a line")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -262,19 +261,6 @@ func (s *treeSource) Read(i int, buf []byte) ([]byte, error) {
 	if s.paths[i] == "" {
 		return s.extents.Read(i, buf)
 	}
-	file, err := os.Open(s.paths[i])
-	if err != nil {
-		return buf, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return buf, err
-	}
-	start := len(buf)
-	buf = slices.Grow(buf, int(info.Size()))[:start+int(info.Size())]
-	if _, err := io.ReadFull(file, buf[start:]); err != nil {
-		return buf[:start], fmt.Errorf("%s: %w", s.paths[i], err)
-	}
-	return buf, nil
+	image, err := os.ReadFile(s.paths[i])
+	return append(buf, image...), err
 }

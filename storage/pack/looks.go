@@ -65,7 +65,7 @@ func (l *looks) small() int {
 func (l *looks) warnings(items []Item) (warnings []string) {
 	first := map[uint64]int32{} // place of the first image with these bytes; those of train come first
 	for _, split := range []string{trainSplit, valSplit} {
-		both, twice, pair, example := 0, 0, "", ""
+		var both, twice []string
 		for i := range items {
 			sum := l.sums[i]
 			if sum == 0 || items[i].Split != split {
@@ -76,22 +76,16 @@ func (l *looks) warnings(items []Item) (warnings []string) {
 			case !again:
 				first[sum] = int32(i)
 			case items[j].Split != split:
-				if both++; both == 1 {
-					pair = fmt.Sprintf("%s is %s", items[i].Name, items[j].Name)
-				}
+				both = append(both, items[i].Name+" is "+items[j].Name)
 			default:
-				if twice++; twice == 1 {
-					example = fmt.Sprintf("%s is %s", items[i].Name, items[j].Name)
-				}
+				twice = append(twice, items[i].Name+" is "+items[j].Name)
 			}
 		}
-		if both > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte "+
-				"by byte: %s", both, pair))
+		if len(both) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte by byte: %s", len(both), both[0]))
 		}
-		if twice > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s",
-				twice, split, example))
+		if len(twice) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s", len(twice), split, twice[0]))
 		}
 	}
 	return warnings

@@ -9,17 +9,18 @@
 //	rules.go       what names, first bytes and labels mean, for all readers alike
 //	source.go      Source, Listing and Item; OpenSource finds out what lies at a path
 //	tree.go        folders and tar files as one tree, without a look at what names mean
-//	layout.go      split and class of each image of a tree
+//	tar.go         a tar file read from its first byte to its last, and as a part of a tree
+//	splits.go      the split of folders, shards and other files
+//	layout.go      the class of each image of a tree
 //	labelfile.go   classes of val in a file of their own, and ILSVRC's development kit
-//	samples.go     the members of a WebDataset shard gathered into samples
+//	samples.go     the members of WebDataset shards gathered into samples
 //	parquet.go     parquet files
 //	idx.go         the MNIST family's files, as PNG files
 //	settle.go      classes and labels, and what no run could use
 //	holdout.go     val as a part of train
 //	looks.go       what the bytes of the images say: kind, size, duplicates
-//	pack.go        Pack: order, shards, index; upload.go stores a shard
+//	pack.go        Pack: order, shards, index; shardfile.go writes and stores a shard
 //	reindex.go     Reindex; shardlist.go finds the shards and reads other tools' lists
-//	tar.go         a tar file read from its first byte to its last, and a shard written
 package pack
 
 import (

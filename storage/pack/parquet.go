@@ -24,16 +24,14 @@ type parquetSource struct {
 	*tree
 	options SourceOptions
 	inputs  []parquetInput
-	rows    []parquetRow // by place in the listing
 }
 
 type parquetInput struct {
 	name    string // below the source
 	columns parquetColumns
+	first   int // place of its first row in the listing; the others follow
+	rows    int
 }
-
-// parquetRow says where an image of the listing comes from.
-type parquetRow struct{ input, row int }
 
 // parquetColumns are the places of the columns that matter.
 type parquetColumns struct {
@@ -84,7 +82,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 			return Listing{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	s.places = make([]extent, len(s.rows))
+	s.places = make([]extent, len(listing.Items))
 	return listing, nil
 }
 
@@ -138,30 +136,31 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 		}
 		listing.Classes = columns.names
 	}
-	s.inputs = append(s.inputs, parquetInput{name, columns})
 	first := len(listing.Items)
+	s.inputs = append(s.inputs, parquetInput{name, columns, first, int(file.NumRows())})
 	for i := range file.NumRows() {
 		listing.Items = append(listing.Items, Item{Split: split, Name: base + "/" + strconv.FormatInt(i, 10)})
-		s.rows = append(s.rows, parquetRow{len(s.inputs) - 1, int(i)})
 	}
-	items := listing.Items[first:]
-	if columns.label < 0 {
-		// Unlabelled: nothing is missed.
-	} else if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
-		items[row].Class, items[row].Unlabelled = columns.labelOf(value)
-		return nil
-	}); err != nil {
-		return err
-	}
-	if columns.path < 0 {
-		return nil
-	}
-	return readColumn(ctx, file, columns.path, func(row int, value parquet.Value) error {
-		if !value.IsNull() {
-			items[row].File = path.Base(string(value.ByteArray()))
+	for _, c := range []struct {
+		column int
+		take   func(item *Item, value parquet.Value)
+	}{
+		{columns.label, func(item *Item, value parquet.Value) { item.Class, item.Unlabelled = columns.labelOf(value) }},
+		{columns.path, func(item *Item, value parquet.Value) {
+			if !value.IsNull() {
+				item.File = path.Base(value.String())
+			}
+		}},
+	} {
+		take := func(row int, value parquet.Value) error { c.take(&listing.Items[first+row], value); return nil }
+		if c.column < 0 {
+			continue
 		}
-		return nil
-	})
+		if err := readColumn(ctx, file, c.column, take); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Fetch copies the chosen images into the temporary file.
@@ -171,23 +170,18 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 		return err
 	}
 	s.files = append(s.files, spool)
-	byInput := make([]map[int]int, len(s.inputs)) // places by row
+	chosen := make([]bool, len(s.places))
 	for _, place := range places {
-		row := s.rows[place]
-		if byInput[row.input] == nil {
-			byInput[row.input] = map[int]int{}
-		}
-		byInput[row.input][row.row] = place
+		chosen[place] = true
 	}
 	end := int64(0)
-	for i, input := range s.inputs {
-		if len(byInput[i]) == 0 {
+	for _, input := range s.inputs {
+		if !slices.Contains(chosen[input.first:input.first+input.rows], true) {
 			continue
 		}
 		err := s.open(input.name, func(file *parquet.File) error {
 			return readColumn(ctx, file, input.columns.image, func(row int, value parquet.Value) error {
-				place, ok := byInput[i][row]
-				if !ok || value.IsNull() {
+				if !chosen[input.first+row] || value.IsNull() {
 					return nil
 				}
 				n, err := spool.WriteAt(value.ByteArray(), end)
@@ -195,7 +189,7 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: free some, or choose another folder with -temp",
 						err, filepath.Dir(spool.Name()))
 				}
-				s.places[place] = extent{0, end, int64(n)}
+				s.places[input.first+row] = extent{0, end, int64(n)}
 				end += int64(n)
 				return nil
 			})

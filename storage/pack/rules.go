@@ -34,9 +34,13 @@ var splitOfWord = map[string]string{
 
 // splitOf finds the word that names a split among the words of one file or folder name. Digits and
 // signs part words: val0000 names a split, trainval does not. A name with words of two splits names
-// none.
+// none. t10k- is the val of the MNIST family.
 func splitOf(name string) (split, word string) {
-	for _, w := range strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return !unicode.IsLetter(c) }) {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "t10k-") {
+		return valSplit, "t10k"
+	}
+	for _, w := range strings.FieldsFunc(name, func(c rune) bool { return !unicode.IsLetter(c) }) {
 		of := splitOfWord[w]
 		switch {
 		case of == "":
@@ -263,7 +267,7 @@ func isNumber(class string) bool {
 }
 
 var (
-	numberedOf   = regexp.MustCompile(`^(.*?)([0-9]+)(-of-)([0-9]+)`)
+	numberedOf   = regexp.MustCompile(`^(.*?)([0-9]+)-of-([0-9]+)`)
 	lastOfDigits = regexp.MustCompile(`^(.*?)([0-9]+)([^0-9]*)$`)
 )
 
@@ -271,54 +275,45 @@ var (
 // must be whole, and have each number once. In other rows gaps are the numbers between the first
 // and the last that are not there.
 func checkRows(names []string) (gaps []string, err error) {
-	var lost, twice []string
-	type row struct{ before, after string }
-	rows := map[row]map[int]int{} // digits of each number
-	ends := map[row]int{}
+	type row struct {
+		before, after string
+		length        int // as stated; -1: it is not
+	}
+	rows, width := map[row][]int{}, map[row]int{}
 	for _, name := range names {
 		r, digits := row{}, ""
 		if m := numberedOf.FindStringSubmatch(name); m != nil {
-			r, digits = row{m[1], m[3] + m[4]}, m[2]
-			ends[r], _ = strconv.Atoi(m[4])
+			length, _ := strconv.Atoi(m[3])
+			r, digits = row{m[1], "-of-" + m[3], min(length, largestNumber)}, m[2]
 		} else if m := lastOfDigits.FindStringSubmatch(name); m != nil {
-			r, digits = row{m[1], m[3]}, m[2]
+			r, digits = row{m[1], m[3], -1}, m[2]
 		}
-		n, err := strconv.Atoi(digits)
-		if err != nil {
-			continue
+		if n, err := strconv.Atoi(digits); err == nil {
+			rows[r], width[r] = append(rows[r], n), max(width[r], len(digits))
 		}
-		if rows[r] == nil {
-			rows[r] = map[int]int{}
-		}
-		if rows[r][n] > 0 && ends[r] > 0 {
-			twice = append(twice, name)
-		}
-		rows[r][n] = len(digits)
 	}
-	for r, numbers := range rows {
-		first, last, width := 1<<62, 0, 0
-		for n, digits := range numbers {
-			first, last, width = min(first, n), max(last, n), max(width, digits)
-		}
-		end, states := ends[r]
-		if states {
-			if _, zero := numbers[0]; zero || len(numbers) < end {
+	var lost, twice []string
+	for r, all := range rows {
+		name := func(n int) string { return fmt.Sprintf("%s%0*d%s", r.before, width[r], n, r.after) }
+		slices.Sort(all)
+		numbers := slices.Compact(slices.Clone(all))
+		first, last, missing := numbers[0], numbers[len(numbers)-1], &gaps
+		if r.length >= 0 {
+			for i, n := range all[1:] {
+				if n == all[i] {
+					twice = append(twice, name(n))
+				}
+			}
+			if len(numbers) < r.length {
 				first = 0
 			}
-			last = first + end - 1
-		}
-		if !states && last-first >= 2*len(numbers) { // not a row, but numbers of another kind
-			continue
+			last, missing = first+r.length-1, &lost
+		} else if last-first >= 2*len(numbers) {
+			continue // not a row, but numbers of another kind
 		}
 		for n := first; n <= last; n++ {
-			if _, ok := numbers[n]; ok {
-				continue
-			}
-			name := fmt.Sprintf("%s%0*d%s", r.before, width, n, r.after)
-			if states {
-				lost = append(lost, name)
-			} else {
-				gaps = append(gaps, name)
+			if _, ok := slices.BinarySearch(numbers, n); !ok {
+				*missing = append(*missing, name(n))
 			}
 		}
 	}

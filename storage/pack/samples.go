@@ -95,10 +95,8 @@ func (s *sampler) add(name string, at picture, text []byte) error {
 		}
 		s.begun, s.key = true, key
 		sum := maphash.String(s.hash, key)
-		if _, again := s.keys[sum]; again {
-			if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; twice {
-				return unfit("the member %s comes twice: two samples have one key; pack them again with keys of their own", name)
-			}
+		_, again := s.keys[sum]
+		if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; again && !twice {
 			return unfit("the members of sample %s do not stand side by side: sort the names (tar --sort=name) and pack them again", key)
 		}
 		s.keys[sum] = struct{}{}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -47,128 +46,113 @@ const notChosen = shards.NoLabel - 1
 // settle decides, before anything is copied, which item has which label. It refuses what no run
 // could use: a split without images, classes of val that train has not, samples without a label.
 // The items get the names of their classes, and those that are held out get the split val.
-func (l Labels) settle(listing Listing, held HoldOut) (settled, error) {
+func (l Labels) settle(listing Listing, held HoldOut) (s settled, err error) {
 	items := listing.Items
-	s := settled{labels: make([]int32, len(items))}
+	s.labels = make([]int32, len(items))
 	if l.Unlabelled {
-		err := l.dropLabels(&s, listing, held)
+		s.dropLabels(items)
+	} else if err = s.label(l, listing); err != nil {
 		return s, err
 	}
-	if err := s.leaveOutUnlabelled(items, l.AllowUnlabelled); err != nil {
+	if err = held.apply(items, s.classes, s.labels); err != nil {
 		return s, err
 	}
-	classes, err := l.nameClasses(items, listing.Classes, listing.Numbered, func(warning string) { s.warnings = append(s.warnings, warning) })
-	if err != nil {
-		return s, err
-	}
-	s.classes = classes
-	places := make(map[string]int32, len(classes))
-	for i, class := range classes {
-		if err := className(class); err != nil {
-			return s, unfit("%w", err)
-		}
-		places[class] = int32(i)
-	}
-	left := map[string]int{}
-	for i := range items {
-		item := &items[i]
+	counts := map[string]map[string]int{} // by split and class
+	for i, item := range items {
 		if s.labels[i] == notChosen {
 			continue
 		}
-		place, ok := places[item.Class]
-		if !ok {
-			left[item.Class]++
-			place = notChosen
+		if counts[item.Split] == nil {
+			counts[item.Split] = map[string]int{}
 		}
-		s.labels[i] = place
-	}
-	if err := held.apply(items, classes, s.labels); err != nil {
-		return s, err
-	}
-	counts := s.count(items)
-	if len(left) > 0 {
-		sum := 0
-		for _, n := range left {
-			sum += n
-		}
-		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in "+
-			"the class list: %s", len(left), sum, shards.Abbreviate(sortedKeys(left))))
+		counts[item.Split][item.Class]++
 	}
 	return s, l.refuse(counts, append(s.rejects, listing.Rejects...))
 }
 
-// count counts the images to pack by split and class.
-func (s *settled) count(items []Item) map[string]map[string]int {
-	counts := map[string]map[string]int{}
-	for i := range items {
-		if s.labels[i] == notChosen {
+// label gives each item its place among the classes.
+func (s *settled) label(l Labels, listing Listing) (err error) {
+	items := listing.Items
+	if err := s.leaveOutUnlabelled(items, l.AllowUnlabelled); err != nil {
+		return err
+	}
+	if s.classes, err = l.nameClasses(items, listing.Classes, listing.Numbered, func(warning string) { s.warnings = append(s.warnings, warning) }); err != nil {
+		return err
+	}
+	places := make(map[string]int32, len(s.classes))
+	for i, class := range s.classes {
+		if err := className(class); err != nil {
+			return unfit("%w", err)
+		}
+		places[class] = int32(i)
+	}
+	left, images := map[string]int{}, 0
+	for i, item := range items {
+		if place, ok := places[item.Class]; ok && s.labels[i] != notChosen {
+			s.labels[i] = place
 			continue
 		}
-		if counts[items[i].Split] == nil {
-			counts[items[i].Split] = map[string]int{}
-		}
-		counts[items[i].Split][items[i].Class]++
-	}
-	return counts
-}
-
-// dropLabels settles images without labels.
-func (l Labels) dropLabels(s *settled, listing Listing, held HoldOut) error {
-	s.classes = []string{}
-	dropped, images := map[string]bool{}, 0
-	for i := range listing.Items {
-		item := &listing.Items[i]
-		s.labels[i] = shards.NoLabel
-		if item.Class != "" {
-			dropped[item.Class] = true
+		if s.labels[i] != notChosen {
+			left[item.Class]++
 			images++
 		}
-		item.Class = ""
+		s.labels[i] = notChosen
+	}
+	if len(left) > 0 {
+		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s",
+			len(left), images, shards.Abbreviate(sortedKeys(left))))
+	}
+	return nil
+}
+
+// dropLabels takes the labels of all items away.
+func (s *settled) dropLabels(items []Item) {
+	s.classes = []string{}
+	dropped, images := map[string]bool{}, 0
+	for i := range items {
+		if class := items[i].Class; class != "" {
+			dropped[class] = true
+			images++
+		}
+		s.labels[i], items[i].Class = shards.NoLabel, ""
 	}
 	if images > 0 {
 		s.warnings = append(s.warnings, fmt.Sprintf("the labels of %d images in %d classes are dropped: %s",
 			images, len(dropped), shards.Abbreviate(sortedKeys(dropped))))
 	}
-	if err := held.apply(listing.Items, nil, s.labels); err != nil {
-		return err
-	}
-	return l.refuse(s.count(listing.Items), listing.Rejects)
 }
 
 // leaveOutUnlabelled marks the items without a label, which are rejects.
 func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
-	missing, first := 0, -1
-	for i := range items {
-		item := &items[i]
-		if item.Class != "" && item.Unlabelled == nil {
-			continue
-		}
-		s.labels[i] = notChosen
+	missing, first := 0, Item{}
+	for i, item := range items {
 		reason := item.Unlabelled
 		switch {
+		case item.Class != "" && reason == nil:
+			continue
 		case reason == nil:
 			reason = errors.New("its label is negative or null: it has none")
 		case !errors.Is(reason, errNoLabel):
 			return unfit("%s of split %s: %w", item.Name, item.Split, reason)
 		default:
-			if missing++; first < 0 {
-				first = i
+			if missing++; missing == 1 {
+				first = item
 			}
 		}
+		s.labels[i] = notChosen
 		s.rejects = append(s.rejects, Reject{Split: item.Split, Name: item.Name, Err: reason})
 	}
-	if missing == len(items) && missing > 0 {
-		what := "none has a label"
-		if errors.Is(items[first].Unlabelled, errNoFolder) {
-			what = "not in class folders"
-		}
-		return unfit("%d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
-			missing, what, items[first].Name, items[first].Unlabelled)
+	what := "none has a label"
+	if errors.Is(first.Unlabelled, errNoFolder) {
+		what = "not in class folders"
 	}
-	if missing > allowed {
-		item := &items[first]
+	switch {
+	case missing > 0 && missing == len(items):
+		return unfit("%d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
+			missing, what, first.Name, first.Unlabelled)
+	case missing > allowed:
 		return unfit("%d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d leaves them out",
-			missing, item.Name, item.Split, item.Unlabelled, missing)
+			missing, first.Name, first.Split, first.Unlabelled, missing)
 	}
 	return nil
 }
@@ -176,73 +160,74 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 // nameClasses gives the classes in label order and renames those of the items as far as the lists
 // say.
 func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func(string)) ([]string, error) {
-	images := map[string]int{}
-	numbers, last := numbered, -1
-	for i := range items {
-		class := items[i].Class
-		if class == "" {
-			continue
-		}
-		if images[class]++; images[class] == 1 && numbers {
-			n, err := strconv.Atoi(class)
-			numbers, last = isNumber(class) && err == nil, max(last, n)
+	classes := classesOf(items)
+	numbers := numbered && !slices.ContainsFunc(classes, func(class string) bool { return !isNumber(class) })
+	last := -1 // of the numbers
+	for _, class := range classes {
+		if n, err := strconv.Atoi(class); numbers && err == nil {
+			last = max(last, n)
 		}
 	}
 	if some := slices.IndexFunc(items, func(item Item) bool { return isNumber(item.Class) }); numbered && !numbers && some >= 0 && own == nil {
-		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part",
-			items[some].Class, items[some].Name))
+		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part", items[some].Class, items[some].Name))
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", someOf(sortedKeys(images)))
+		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", someOf(classes))
 	case len(l.Names) > 0:
-		if err := rename(items, images, l.Names); err != nil {
+		if err := rename(items, l.Names); err != nil {
 			return nil, err
 		}
-		own, numbers = l.Names, false
-	case numbers && len(l.Classes) > 0 && !containsAll(images, l.Classes):
-		if name := classlist.Recognise(l.Classes); name != "" || last >= len(l.Classes) {
+		own = l.Names
+	case numbers && len(l.Classes) > 0 && !containsAll(classes, l.Classes):
+		if classlist.Recognise(l.Classes) != "" || last >= len(l.Classes) {
 			return nil, unfit("the labels of the source are the numbers up to %d, and only the names of all of them, in their order, tell which classes the %d listed "+
 				"ones are: give them with -names FILE (-names imagenet-1k for the 1,000 synsets in sorted order)", last, len(l.Classes))
 		}
-		return l.Classes, rename(items, images, l.Classes)
+		return l.Classes, rename(items, l.Classes)
 	case numbers && len(l.Classes) == 0:
-		classes := []string{}
+		own = []string{}
 		for n := range last + 1 {
-			classes = append(classes, strconv.Itoa(n))
+			own = append(own, strconv.Itoa(n))
 		}
+	}
+	switch {
+	case len(l.Classes) == 0 && own != nil:
+		return own, nil
+	case len(l.Classes) == 0:
 		return classes, nil
 	}
-	if len(l.Classes) == 0 {
-		if own != nil {
-			return own, nil
-		}
-		return append([]string{}, sortedKeys(images)...), nil
-	}
-	if !slices.ContainsFunc(l.Classes, func(class string) bool { return images[class] > 0 }) {
-		renamed, err := classesOfFiles(items, l.Classes)
-		if err != nil {
+	if classes = classesOf(items); !slices.ContainsFunc(l.Classes, func(class string) bool { return containsAll(classes, []string{class}) }) {
+		if err := nameByFiles(items, l.Classes); err != nil {
 			return nil, err
 		}
-		images = renamed
+		classes = classesOf(items)
 	}
 	for _, class := range l.Classes {
-		if images[class] == 0 {
-			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, someOf(sortedKeys(images)))
+		if !containsAll(classes, []string{class}) {
+			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, someOf(classes))
 		}
 	}
 	return l.Classes, nil
 }
 
-// containsAll tells whether all names are among the classes.
-func containsAll(images map[string]int, names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return images[name] == 0 })
+// classesOf are the classes of items, sorted.
+func classesOf(items []Item) []string {
+	images := map[string]bool{}
+	for i := range items {
+		images[items[i].Class] = true
+	}
+	delete(images, "")
+	return append([]string{}, sortedKeys(images)...)
+}
+
+// containsAll tells whether all names are among the sorted classes.
+func containsAll(classes, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { _, ok := slices.BinarySearch(classes, name); return !ok })
 }
 
 // rename gives names to class numbers.
-func rename(items []Item, images map[string]int, names []string) error {
-	counts := maps.Clone(images)
-	clear(images)
+func rename(items []Item, names []string) error {
 	for i := range items {
 		class := &items[i].Class
 		if *class == "" {
@@ -252,48 +237,40 @@ func rename(items []Item, images map[string]int, names []string) error {
 		if err != nil || n >= len(names) {
 			return unfit("%s has the label %s, and there are %d names", items[i].Name, *class, len(names))
 		}
-		images[names[n]] = counts[*class]
 		*class = names[n]
 	}
 	return nil
 }
 
-// classesOfFiles takes the class of each image from the name of its file, one of whose parts
-// between underscores is a listed class, as in n01440764_10026.JPEG. All images with one label must
-// have one class.
-func classesOfFiles(items []Item, classes []string) (map[string]int, error) {
-	listed := map[string]bool{}
-	for _, class := range classes {
-		listed[class] = true
+// nameByFiles takes the class of each image from the name of its file, one of whose parts between
+// underscores is a listed class, as in n01440764_10026.JPEG. All images with one label must have one
+// class.
+func nameByFiles(items []Item, listed []string) error {
+	isListed := map[string]bool{}
+	for _, class := range listed {
+		isListed[class] = true
 	}
 	class, of := map[string]string{}, map[string]string{} // by label, and the other way round
-	for i := range items {
-		label := items[i].Class
+	for _, item := range items {
+		label := item.Class
 		if label == "" {
 			continue
 		}
-		base := items[i].File
-		for part := range strings.SplitSeq(strings.TrimSuffix(base, path.Ext(base)), "_") {
-			if !listed[part] {
+		for part := range strings.SplitSeq(strings.TrimSuffix(item.File, path.Ext(item.File)), "_") {
+			if !isListed[part] {
 				continue
 			}
 			if cmp.Or(class[label], part) != part || cmp.Or(of[part], label) != label {
-				return nil, unfit("the class list names none of the source's classes, and by the names of the files label %q is both %s and %s",
+				return unfit("the class list names none of the source's classes, and by the names of the files label %q is both %s and %s",
 					label, class[label], part)
 			}
 			class[label], of[part] = part, label
 		}
 	}
-	images := map[string]int{}
 	for i := range items {
-		if to := class[items[i].Class]; to != "" {
-			items[i].Class = to
-		}
-		if items[i].Class != "" {
-			images[items[i].Class]++
-		}
+		items[i].Class = cmp.Or(class[items[i].Class], items[i].Class)
 	}
-	return images, nil
+	return nil
 }
 
 // refuse says what no run could use, and by which option what is there could be used.
