@@ -18,9 +18,9 @@ import (
 	"github.com/cijepa/cijepa/model/classify"
 )
 
-// writePictures draws a few images as the encoders see them, and stores the drawings. They
-// are a function of both encoders and the data, so every attempt that gets there draws the same. A
-// run does not fail for its pictures: after an error it has none.
+// writePictures draws a few images as the encoders see them, and stores the drawings. They are a
+// function of both encoders and the data, so every attempt that gets there draws the same. A run
+// does not fail for its pictures: after an error it has none.
 func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.Neighbour) *record.Pictures {
 	begin := time.Now()
 	j.live.Doing("drawing pictures")
@@ -44,19 +44,18 @@ func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.
 	return said
 }
 
-// drawPictures makes the pictures. A panic of a library becomes an error.
-func (j *Job) drawPictures(ctx context.Context, teacher *model.Encoder, near [][]classify.Neighbour) (*record.Pictures, []pictures.Drawing, error) {
+// drawPictures makes the pictures.
+func (j *Job) drawPictures(ctx context.Context, teacher *model.Encoder, near [][]classify.Neighbour) (
+	_ *record.Pictures, _ []pictures.Drawing, err error,
+) {
+	defer panicked(&err)
 	images, said, err := j.picturedImages(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	var drawn []pictures.Drawing
 	err = machine.Interruptible(ctx, func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("drawing the components: %v", p)
-			}
-		}()
+		defer panicked(&err)
 		depths, err := j.components(teacher, images)
 		if err != nil {
 			return err
@@ -78,6 +77,14 @@ func (j *Job) drawPictures(ctx context.Context, teacher *model.Encoder, near [][
 	}
 	d, err := j.drawNeighbours(ctx, images, near, said)
 	return said, append(drawn, d), err
+}
+
+// panicked makes an error of a panic. Every goroutine that draws defers it: libraries of mathematics
+// panic, and a run that has finished must not be lost for its pictures.
+func panicked(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("drawing: %v", p)
+	}
 }
 
 // picturedImages reads the images that are shown: of the validation split, or of data without one
@@ -146,6 +153,7 @@ func (j *Job) components(teacher *model.Encoder, images pictures.Images) ([]pict
 				to = &depths[i].Untrained
 			}
 			group.Go(func() (err error) {
+				defer panicked(&err)
 				*to, err = pictures.Project(tokens[i*each:(i+1)*each], j.cfg.Width, fields)
 				j.live.Moved()
 				return err

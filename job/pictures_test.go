@@ -16,6 +16,7 @@ import (
 	"github.com/cijepa/cijepa/job/pictures"
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/settings"
+	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/model/classify"
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/checkpoint"
@@ -98,6 +99,22 @@ func TestPicturesAreTheSameWhoeverDrawsThem(t *testing.T) {
 	if p := j.writePictures(t.Context(), at, [][]classify.Neighbour{{{Sample: 1 << 30}}}); p != nil || !strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("pictures of a sample that is not there: %+v\n%s", p, &log)
 	}
+	log.Reset()
+	at.probes.teacher = &model.Encoder{}
+	if p := j.writePictures(t.Context(), at, nil); p != nil || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("pictures of a teacher without weights: %+v\n%s", p, &log)
+	}
+	at.probes = nil
+	func() {
+		var err error
+		defer func() {
+			if err == nil {
+				t.Error("a panic is no error")
+			}
+		}()
+		defer panicked(&err)
+		_ = at.probes.teacher
+	}()
 }
 
 // object reads an object of the run.

@@ -2,6 +2,7 @@ package pictures
 
 import (
 	"bytes"
+	"image"
 	"image/jpeg"
 	"testing"
 
@@ -75,12 +76,16 @@ func TestTilesLieWhereTheSheetSays(t *testing.T) {
 	flat := func(n, side int, shade byte) Images {
 		return Images{Side: side, Pixels: bytes.Repeat([]byte{shade, 0, 255 - shade}, n*side*side)}
 	}
-	check := func(d Drawing, row, column, dx, dy int, want [3]int) {
+	decode := func(d Drawing) image.Image {
 		t.Helper()
 		picture, err := jpeg.Decode(bytes.NewReader(d.JPEG))
 		if err != nil {
 			t.Fatal(err)
 		}
+		return picture
+	}
+	check := func(d Drawing, picture image.Image, row, column, dx, dy int, want [3]int) {
+		t.Helper()
 		x, y := d.At(row, column)
 		r, g, b, _ := picture.At(x+dx, y+dy).RGBA()
 		for i, v := range []uint32{r, g, b} {
@@ -97,17 +102,19 @@ func TestTilesLieWhereTheSheetSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		picture := decode(d)
 		for column := range 5 {
 			shade := 10 + 50*column
-			check(d, 1, column, d.Tile-3, d.Tile/2, [3]int{shade, 0, 255 - shade})
+			check(d, picture, 1, column, d.Tile-3, d.Tile/2, [3]int{shade, 0, 255 - shade})
 		}
 	}
 	d, err := Neighbours(flat(2, 28, 10), flat(6, 28, 60), []Mark{Agrees, Differs, Unknown, Unknown, Agrees, Differs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(d, 1, 3, 30, 30, [3]int{60, 0, 195})
-	check(d, 1, 2, -2, 30, [3]int{0x00, 0x72, 0xb2})
-	check(d, 1, 3, -2, 30, [3]int{0xd5, 0x5e, 0x00})
-	check(d, 1, 1, -2, 30, [3]int{255, 255, 255})
+	picture := decode(d)
+	check(d, picture, 1, 3, 30, 30, [3]int{60, 0, 195})
+	check(d, picture, 1, 2, -2, 30, [3]int{0x00, 0x72, 0xb2})
+	check(d, picture, 1, 3, -2, 30, [3]int{0xd5, 0x5e, 0x00})
+	check(d, picture, 1, 1, -2, 30, [3]int{255, 255, 255})
 }

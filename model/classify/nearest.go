@@ -11,12 +11,7 @@ type Neighbour struct {
 // Neighbours returns the k nearest of the training samples [n, width] for each test sample [m,
 // width], the nearest first: those that vote in NearestNeighbours. There are fewer if n is below k.
 func Neighbours(train, test []float32, width, k int) [][]Neighbour {
-	scale := make([]float32, len(train)/width)
-	for i := range scale {
-		if norm := norm(train[i*width:][:width]); norm > 0 {
-			scale[i] = float32(1 / norm)
-		}
-	}
+	scale := inverseNorms(train, width)
 	all := make([][]Neighbour, len(test)/width)
 	var near [rowsAtOnce]nearest
 	for i := range near {
@@ -46,4 +41,16 @@ func norm(feature []float32) float64 {
 		square += float64(x) * float64(x)
 	}
 	return math.Sqrt(square)
+}
+
+// inverseNorms is 1 over the norm of each training sample, and 0 for features of zeros. The norm of a
+// test sample does not change the order of its neighbours.
+func inverseNorms(train []float32, width int) []float32 {
+	scale := make([]float32, len(train)/width)
+	for i := range scale {
+		if of := norm(train[i*width : (i+1)*width]); of > 0 {
+			scale[i] = float32(1 / of)
+		}
+	}
+	return scale
 }

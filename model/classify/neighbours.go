@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,19 +20,8 @@ func NearestNeighbours(train []float32, trainLabels []int32, test []float32, wid
 // RankNeighbours is NearestNeighbours with the rank of the m classes of testLabels in the same
 // order. Without testLabels there are no ranks.
 func RankNeighbours(train []float32, trainLabels []int32, test []float32, testLabels []int32, width, k, classes int) Answers {
-	n, m := len(trainLabels), len(test)/width
-	// 1 over the norm of each training sample. The norm of a test sample does not change the order
-	// of its neighbours.
-	scale := make([]float32, n)
-	for i := range scale {
-		var square float64
-		for _, x := range train[i*width : (i+1)*width] {
-			square += float64(x) * float64(x)
-		}
-		if square > 0 {
-			scale[i] = float32(1 / math.Sqrt(square))
-		}
-	}
+	m := len(test) / width
+	scale := inverseNorms(train, width)
 	answers := Answers{Classes: make([]int32, m), Ranks: make([]int32, len(testLabels))}
 	var wait sync.WaitGroup
 	blocks := make(chan int)
