@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -266,66 +267,14 @@ func isNumber(class string) bool {
 	return err == nil
 }
 
-var (
-	numberedOf   = regexp.MustCompile(`^(.*?)([0-9]+)-of-([0-9]+)`)
-	lastOfDigits = regexp.MustCompile(`^(.*?)([0-9]+)([^0-9]*)$`)
-)
-
-// checkRows looks at rows of numbered files. A row that states its length, as x-00000-of-00002,
-// must be whole, and have each number once. In other rows gaps are the numbers between the first
-// and the last that are not there.
-func checkRows(names []string) (gaps []string, err error) {
-	type row struct {
-		before, after string
-		length        int // as stated; -1: it is not
+// someOf lists a few names.
+func someOf(names []string) string {
+	const few = 6
+	text := strings.Join(names[:min(len(names), few)], ", ")
+	if len(names) > few {
+		text += fmt.Sprintf(" and %d more", len(names)-few)
 	}
-	rows, width := map[row][]int{}, map[row]int{}
-	for _, name := range names {
-		r, digits := row{}, ""
-		if m := numberedOf.FindStringSubmatch(name); m != nil {
-			length, _ := strconv.Atoi(m[3])
-			r, digits = row{m[1], "-of-" + m[3], min(length, largestNumber)}, m[2]
-		} else if m := lastOfDigits.FindStringSubmatch(name); m != nil {
-			r, digits = row{m[1], m[3], -1}, m[2]
-		}
-		if n, err := strconv.Atoi(digits); err == nil {
-			rows[r], width[r] = append(rows[r], n), max(width[r], len(digits))
-		}
-	}
-	var lost, twice []string
-	for r, all := range rows {
-		name := func(n int) string { return fmt.Sprintf("%s%0*d%s", r.before, width[r], n, r.after) }
-		slices.Sort(all)
-		numbers := slices.Compact(slices.Clone(all))
-		first, last, missing := numbers[0], numbers[len(numbers)-1], &gaps
-		if r.length >= 0 {
-			for i, n := range all[1:] {
-				if n == all[i] {
-					twice = append(twice, name(n))
-				}
-			}
-			if len(numbers) < r.length {
-				first = 0
-			}
-			last, missing = first+r.length-1, &lost
-		} else if last-first >= 2*len(numbers) {
-			continue // not a row, but numbers of another kind
-		}
-		for n := first; n <= last; n++ {
-			if _, ok := slices.BinarySearch(numbers, n); !ok {
-				*missing = append(*missing, name(n))
-			}
-		}
-	}
-	slices.Sort(lost)
-	slices.Sort(gaps)
-	switch {
-	case len(lost) > 0:
-		return nil, unfit("of a numbered row of files %s is not there: download it", someOf(lost))
-	case len(twice) > 0:
-		return nil, unfit("in a numbered row of files one number comes twice: %s", someOf(twice))
-	case len(gaps) > 0:
-		gaps = []string{"numbers are missing in the row of files: " + someOf(gaps)}
-	}
-	return gaps, nil
+	return text
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -322,15 +321,3 @@ func (s *treeSource) sameBytes(a, b *folder) bool {
 	}
 	return true
 }
-
-// someOf lists a few names.
-func someOf(names []string) string {
-	const few = 6
-	text := strings.Join(names[:min(len(names), few)], ", ")
-	if len(names) > few {
-		text += fmt.Sprintf(" and %d more", len(names)-few)
-	}
-	return text
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
