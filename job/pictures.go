@@ -22,6 +22,9 @@ import (
 // function of both encoders and the data, so every attempt that gets there draws the same. A run
 // does not fail for its pictures: after an error it has none.
 func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.Neighbour) *record.Pictures {
+	if !j.cfg.Pictures {
+		return nil
+	}
 	begin := time.Now()
 	j.live.Doing("drawing pictures")
 	said, drawn, err := j.drawPictures(ctx, at.probes.teacher, near)

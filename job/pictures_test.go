@@ -24,7 +24,8 @@ import (
 
 // TestPicturesAreTheSameWhoeverDrawsThem: a run has the pictures that its result names, of the samples
 // and classes that it says, and an attempt that gets to them again draws the same files. Without a kNN
-// there are no neighbours, and pictures that cannot be drawn are none, with a warning.
+// there are no neighbours, and pictures that cannot be drawn are none, with a warning. With
+// CIJEPA_PICTURES=false there are none.
 func TestPicturesAreTheSameWhoeverDrawsThem(t *testing.T) {
 	t.Parallel()
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {
@@ -65,6 +66,11 @@ func TestPicturesAreTheSameWhoeverDrawsThem(t *testing.T) {
 				classes[split] = append(classes[split], j.class(label))
 			}
 		}
+	}
+	off := cfg
+	off.Pictures = false
+	if p := (&Job{cfg: off}).writePictures(t.Context(), position{}, nil); p != nil {
+		t.Errorf("with CIJEPA_PICTURES=false there are pictures: %+v", p)
 	}
 	chosen := pictures.Choose(64)
 	for i, image := range first.Images {

@@ -92,6 +92,7 @@ type Config struct {
 	RetryTimeout time.Duration `desc:"Time that one storage operation is retried before the run gives up with exit code 74."`
 	LogEvery     int           `desc:"Steps between log lines and metrics."`
 	EvalEvery    int           `desc:"Epochs between online evaluations: a linear classifier and a kNN on the teacher's deepest features of 1,000 held-out images; 0: none."`
+	Pictures     bool          `desc:"Draw, at the end of a run, what the encoders make of a few images; false where small copies of images may not leave the data bucket."`
 	Listen       string        `desc:"Address, such as :9090, on which the run shows itself: /metrics for Prometheus, /healthz, / for people; empty: none."`
 	Log          string        `desc:"Form of the log: text or json; empty: text on a terminal, elsewhere json."`
 	Node         string        `desc:"Name of the machine, for the log and the record of attempts; Kubernetes gives it."`
@@ -119,7 +120,7 @@ func Defaults() Config {
 		},
 		Backend: "go:parallelism=64", BadLimit: 0.001,
 		SaveEvery: 5 * time.Minute, KeepEvery: 50, StopGrace: 15 * time.Second,
-		RetryTimeout: 10 * time.Minute, LogEvery: 50, EvalEvery: 5,
+		RetryTimeout: 10 * time.Minute, LogEvery: 50, EvalEvery: 5, Pictures: true,
 	}
 }
 
