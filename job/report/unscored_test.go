@@ -36,8 +36,8 @@ func TestRunWithoutScoresHasNoFigure(t *testing.T) {
 	if plain := r.Runs[slices.IndexFunc(r.Runs, func(run *history.Run) bool { return run.Name == "plain" })]; plain.Judge() != "" {
 		t.Errorf("it is judged: %s", plain.Judge())
 	}
-	if len(r.Seeds()) > 0 || len(r.Contrasts()) > 0 || r.alphaBeta() != nil {
-		t.Errorf("compared: %v, %v", r.Seeds(), r.Contrasts())
+	if s := r.Seeds(); len(s) != 1 || s[0].Runs != 1 || len(r.Contrasts()) > 0 || r.alphaBeta() != nil {
+		t.Errorf("compared: %v, %v", s, r.Contrasts())
 	}
 	files, err := r.Files()
 	if err != nil {
