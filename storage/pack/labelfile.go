@@ -196,7 +196,8 @@ const (
 var errMat = corrupt("meta.mat is not the file of ILSVRC's development kit")
 
 // matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data,
-// and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data.
+// and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data. A compressed
+// element is the one that it holds.
 func matElement(in []byte) (kind int, data, rest []byte, err error) {
 	if len(in) < 8 {
 		return 0, nil, nil, errMat
@@ -212,11 +213,20 @@ func matElement(in []byte) (kind int, data, rest []byte, err error) {
 	if length > len(in)-8 {
 		return 0, nil, nil, errMat
 	}
-	end := 8 + length
+	data = in[8 : 8+length]
 	if head != matCompressed {
-		end = min(8+(length+7)/8*8, len(in))
+		return int(head), data, in[min(8+(length+7)/8*8, len(in)):], nil
 	}
-	return int(head), in[8 : 8+length], in[end:], nil
+	plain := []byte(nil)
+	r, err := zlib.NewReader(bytes.NewReader(data))
+	if err == nil {
+		plain, err = io.ReadAll(io.LimitReader(r, 64<<20))
+	}
+	if err != nil || len(plain) >= 4 && binary.LittleEndian.Uint32(plain) == matCompressed {
+		return 0, nil, nil, errMat
+	}
+	kind, data, _, err = matElement(plain)
+	return kind, data, in[8+length:], err
 }
 
 // matParts parts a matrix into its elements.
@@ -242,21 +252,7 @@ func matSynsets(file []byte) (map[int]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		rest = after
-		if kind == matCompressed {
-			r, err := zlib.NewReader(bytes.NewReader(data))
-			if err != nil {
-				return nil, errMat
-			}
-			plain, err := io.ReadAll(io.LimitReader(r, 64<<20))
-			if err != nil {
-				return nil, errMat
-			}
-			if kind, data, _, err = matElement(plain); err != nil {
-				return nil, err
-			}
-		}
-		if kind != matMatrix {
+		if rest = after; kind != matMatrix {
 			continue
 		}
 		parts, err := matParts(data)
