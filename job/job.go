@@ -7,14 +7,12 @@
 //	job.go         Run and attempt: the flow on one screen
 //	begin.go       run.json: begin a run, or join the one that is there
 //	checkpoint.go  position: where a run stands, and its way into a checkpoint and back
-//	pretrain.go    the first phase
+//	pretrain.go    the first phase, and the health of the teacher's features at the end of an epoch
 //	probe.go       the second phase: linear probes of the teacher and of the untrained encoder; the
 //	               same alone, for cijepa probe
 //	loop.go        what both phases do after each update, and the pace
-//	health.go      statistics of the teacher's features at the end of an epoch
 //	evaluator.go   the online evaluation: a linear classifier and a kNN every few epochs
-//	score.go       probes and kNN on the validation split
-//	floors.go      ridge regression on features, and on what an encoder starts from
+//	score.go       probes, kNN and ridge regression on the validation split
 //	pictures.go    what the teacher makes of a few validation images
 //	result.go      teacher, card and result.json
 //	saver.go       when to save, the end of a phase, and the goroutine that uploads
