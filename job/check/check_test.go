@@ -67,7 +67,7 @@ func smallRun(t *testing.T) (settings.Config, *storage.Bucket) {
 	url := "file://" + filepath.ToSlash(t.TempDir())
 	cfg, err := settings.Load(settings.Demo, func(c *settings.Config) {
 		c.Bucket, c.Run, c.Data, c.Backend = url, "r", "noise", "go:ops_sequential"
-		c.Width, c.Heads, c.PredictorWidth, c.PredictorHeads, c.Batch = 16, 2, 8, 1, 16
+		c.Width, c.Heads, c.PredictorWidth, c.PredictorHeads, c.Batch, c.Epochs = 16, 2, 8, 1, 16, 4
 		c.RetryTimeout, c.CacheDir = 300*time.Millisecond, filepath.Join(t.TempDir(), "cache")
 	})
 	if err != nil {
