@@ -99,6 +99,6 @@ func (c *Config) demo() {
 	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 6, 32, 7e-4, 0.95, 0.3
 	c.CropScale = Range{1, 1} // so short a run learns more from whole images
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeLR, c.ProbeCropScale, c.ProbeWhiten = 1, 64, 0.03, Range{0.5, 1}, true
-	c.KNNBank = 1000
+	c.KNNBank = 3000
 	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 50, 3
 }
