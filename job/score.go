@@ -240,11 +240,24 @@ func (j *Job) ridges(ctx context.Context, s *scores) (trained, untrained func(ba
 		func(bank, validation []float32) { s.ridge.UntrainedTop1 = top1(bank, validation) }, nil
 }
 
-// rawFeatures are features of images without an encoder.
+// rawFeatures are features of images without an encoder. They are sums in place of means: ridge
+// regression sees no difference.
 type rawFeatures struct {
-	patches []float32 // [n, 3 patch patch]: the mean of all patches
-	pixels  []float32 // [n, S S]: the mean of the channels, in place
+	patches []float32 // [n, patch, patch, 3]: the sum of all patches
+	pixels  []float32 // [n, S, S]: the sum of the channels, in place
 	labels  []int32
+}
+
+// add appends an image [S, S, 3].
+func (r *rawFeatures) add(image []byte, label int32, side, patch int) {
+	patches, pixels := make([]float32, patch*patch*3), make([]float32, side*side)
+	for i, value := range image {
+		pixel, channel := i/3, i%3
+		row, column := pixel/side%patch, pixel%side%patch
+		patches[(row*patch+column)*3+channel] += float32(value)
+		pixels[pixel] += float32(value)
+	}
+	r.patches, r.pixels, r.labels = append(r.patches, patches...), append(r.pixels, pixels...), append(r.labels, label)
 }
 
 // rawFeatures reads the same images as features.
@@ -253,7 +266,7 @@ func (j *Job) rawFeatures(ctx context.Context, split string, n int) (all rawFeat
 	if err != nil {
 		return all, err
 	}
-	side, patch := j.cfg.Image, j.cfg.Patch
+	size := j.cfg.Image * j.cfg.Image * 3
 	for batch, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
 		if err != nil {
 			return all, err
@@ -262,15 +275,7 @@ func (j *Job) rawFeatures(ctx context.Context, split string, n int) (all rawFeat
 			if n > 0 && len(all.labels) == n {
 				return all, nil
 			}
-			mean, grey := make([]float32, 3*patch*patch), make([]float32, side*side)
-			for at, value := range batch.Images[i*side*side*3 : (i+1)*side*side*3] {
-				pixel, channel := at/3, at%3
-				row, column := pixel/side%patch, pixel%side%patch
-				mean[(row*patch+column)*3+channel] += float32(value)
-				grey[pixel] += float32(value)
-			}
-			all.patches, all.pixels = append(all.patches, mean...), append(all.pixels, grey...)
-			all.labels = append(all.labels, batch.Labels[i])
+			all.add(batch.Images[i*size:(i+1)*size], batch.Labels[i], j.cfg.Image, j.cfg.Patch)
 		}
 		j.live.Moved()
 	}

@@ -145,9 +145,8 @@ func newFrozenEncoder(d *Device, c Config, batch int) (*frozenEncoder, error) {
 	if batch < 1 || batch > maxBatch {
 		return nil, fieldError("Batch", batch, "must lie in 1..%d", maxBatch)
 	}
-	c.Remat = false
+	c.Remat = false // there is no backward pass
 	f := &frozenEncoder{network: newNetwork(c, d), device: d, batch: batch}
-	f.frozen = true
 	program, err := NewExec(d.backend, f.poolGraph)
 	if err != nil {
 		return nil, fmt.Errorf("making the program features: %w", err)
@@ -173,17 +172,13 @@ func (f *frozenEncoder) poolGraph(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	images := in.one()
 	encoder := newParams(f.encoderArrays(), in.take(len(f.encoderArrays())))
-	var means, squares []*Node // of each lane
-	for _, part := range f.inLanes(images) {
-		hidden := f.encode(encoder, f.patches(part), nil) // [B, N, D] of every depth
-		var mean, square []*Node
-		for _, depth := range f.Depths {
-			mean = append(mean, ReduceMean(hidden[depth], 1))
-			square = append(square, ReduceMean(Square(hidden[depth]), 1, 2))
-		}
-		means, squares = append(means, Stack(mean, 1)), append(squares, Stack(square, 1))
+	hidden := f.encode(encoder, f.patches(images), nil) // [B, N, D] of every depth
+	var means, squares []*Node
+	for _, depth := range f.Depths {
+		means = append(means, ReduceMean(hidden[depth], 1))
+		squares = append(squares, ReduceMean(Square(hidden[depth]), 1, 2))
 	}
-	return []*Node{Concatenate(means, 0), Concatenate(squares, 0)}
+	return []*Node{Stack(means, 1), Stack(squares, 1)}
 }
 
 // imageCount is the number n of images in bytes [n, S, S, 3], which must lie in 1..batch.

@@ -20,24 +20,6 @@ type rowInputs struct {
 func (n network) objective(
 	in batch[*Node], r rowInputs, student, teacher params, predictors []params,
 ) (table, loss *Node) {
-	images, context, targets := n.inLanes(in.images), n.inLanes(in.context), n.inLanes(in.targets)
-	for i := range images {
-		part := n.table(batch[*Node]{images[i], context[i], targets[i]}, student, teacher, predictors, r)
-		if i == 0 {
-			table = part
-		} else {
-			table = Add(table, part)
-		}
-	}
-	if len(images) > 1 {
-		table = DivScalar(table, float64(len(images)))
-	}
-	loss = DivScalar(ReduceAllSum(Mul(table, r.lossWeights)), float64(len(predictors)))
-	return table, loss
-}
-
-// table builds the table of MSE [R, L] over the images of a lane.
-func (n network) table(in batch[*Node], student, teacher params, predictors []params, r rowInputs) *Node {
 	patches := n.patches(in.images)
 	y := n.targetFeatures(teacher, patches, in.targets)                        // [BMK, LD]
 	hidden := n.encode(student, gatherTokens(patches, in.context), in.context) // [B, C, D] of every depth
@@ -48,7 +30,9 @@ func (n network) table(in batch[*Node], student, teacher params, predictors []pa
 		errors := ReduceMean(Square(Sub(prediction, y)), 0)                         // [LD]
 		rows = append(rows, ReduceMean(Reshape(errors, len(n.Depths), n.Width), 1)) // [L]
 	}
-	return Stack(rows, 0) // [R, L]
+	table = Stack(rows, 0) // [R, L]
+	loss = DivScalar(ReduceAllSum(Mul(table, r.lossWeights)), float64(len(predictors)))
+	return table, loss
 }
 
 // targetFeatures are the teacher's hidden states at the collected depths, at the cells of the
@@ -59,7 +43,7 @@ func (n network) table(in batch[*Node], student, teacher params, predictors []pa
 // separate depth axis XLA picks a strided layout.
 func (n network) targetFeatures(teacher params, patches, targets *Node) *Node {
 	b, m, k := targets.Shape().Dim(0), targets.Shape().Dim(1), targets.Shape().Dim(2)
-	n.Remat, n.frozen = false, true           // there is no backward pass to keep anything for
+	n.Remat = false                           // there is no backward pass to keep anything for
 	hidden := n.encode(teacher, patches, nil) // [B, N, D] of every depth
 	features := make([]*Node, len(n.Depths))
 	for i, depth := range n.Depths {

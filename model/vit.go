@@ -2,13 +2,11 @@ package model
 
 import (
 	"math"
-	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/layers/attention"
 	"github.com/gomlx/gomlx/ml/nn"
 )
@@ -43,32 +41,14 @@ type network struct {
 	Config
 	matmulDType dtypes.DType // of the operands of matrix products
 	flash       bool         // attention is one call of the device's own
-	lanes       int          // parts of a batch whose graphs stand side by side
-	fusedGELU   bool         // a product, its bias and the GELU behind it are one operation of the device
-	frozen      bool         // there is no backward pass
 }
 
-// goLanes is the number of lanes on the Go backend. It runs most operations on one core, but
-// independent ones side by side. With more lanes its products become too small for their fast form.
-const goLanes = 2
-
 func newNetwork(c Config, d *Device) network {
-	n := network{Config: c, matmulDType: dtypes.Float32, flash: c.Fused(d.name), lanes: 1}
-	if strings.HasPrefix(d.name, "go:") {
-		n.lanes, n.fusedGELU = goLanes, true
-	}
+	n := network{Config: c, matmulDType: dtypes.Float32, flash: c.Fused(d.name)}
 	if c.Precision == BFloat16 {
 		n.matmulDType = dtypes.BFloat16
 	}
 	return n
-}
-
-// inLanes cuts a batch along its first axis into lanes of one size; into one if it has no such parts.
-func (n network) inLanes(x *Node) []*Node {
-	if x.Shape().Dim(0)%n.lanes != 0 {
-		return []*Node{x}
-	}
-	return Split(x, 0, n.lanes)
 }
 
 // patches cuts images into tokens [B, N, 3 patch patch], in the order of the kernel's weights:
@@ -115,8 +95,8 @@ func (n network) encode(w params, patches, positions *Node) []*Node {
 func (n network) block(w params, x, qkv *Node, heads int, rope ropeCosSin, from int) *Node {
 	x = n.roundGradient(Add(tokensFrom(x, from), n.attention(w.in("attn"), qkv, heads, rope, from)))
 	weight, bias := folded(w.in("norm2"), w.in("mlp.fc1"))
-	h := n.affineGELU(layerNorm(x), weight, bias) // [B, T, 4D]
-	return n.roundGradient(Add(x, n.linear(w.in("mlp.fc2"), h)))
+	h := n.affine(layerNorm(x), weight, bias) // [B, T, 4D]
+	return n.roundGradient(Add(x, n.linear(w.in("mlp.fc2"), gelu(h))))
 }
 
 // roundGradient is the identity on the residual stream. It rounds the stream's gradient to
@@ -214,15 +194,6 @@ func (n network) affine(x, w, b *Node) *Node {
 	}
 	y := dot(ConvertDType(x, n.matmulDType), ConvertDType(w, n.matmulDType), []int{2}, nil, []int{1}, nil)
 	return Add(ConvertDType(y, dtypes.Float32), Reshape(b, 1, 1, -1))
-}
-
-// affineGELU is the exact GELU of affine. The fused form keeps nothing for a backward pass, which
-// would compute the product again.
-func (n network) affineGELU(x, w, b *Node) *Node {
-	if n.frozen && n.fusedGELU && n.matmulDType == dtypes.Float32 {
-		return nn.Dense(x, w, b, compute.DenseLayoutOutputsInput, activation.TypeGelu)
-	}
-	return gelu(n.affine(x, w, b))
 }
 
 // dot is a general product without the accumulator type that GoMLX sets for bfloat16, which would

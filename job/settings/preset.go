@@ -90,15 +90,15 @@ func (c Config) CheckUnlabelled() error {
 }
 
 // demo sets the sizes of the demonstration: images of 28 pixels on a grid of 7x7, four narrow
-// blocks, a fast teacher. So short a run learns most with a low learning rate and a long warm-up.
+// blocks, a fast teacher. So short a run learns most from small batches and after a long warm-up.
 func (c *Config) demo() {
 	c.Data = "fashion-mnist"
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.IntermediateRows, c.Precision = span(1, 3), 1, "float32"
-	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 8, 64, 1e-3, 0.95, 0.3
-	c.CropScale = Range{0.7, 1} // at 0.3 a crop of 28 pixels has little detail
+	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 6, 32, 7e-4, 0.95, 0.3
+	c.CropScale = Range{1, 1} // so short a run learns more from whole images
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeLR, c.ProbeCropScale, c.ProbeWhiten = 1, 64, 0.03, Range{0.5, 1}, true
-	c.KNNBank = 1000
-	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 20, 4
+	c.KNNBank = 3000
+	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 50, 3
 }
