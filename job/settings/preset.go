@@ -96,9 +96,9 @@ func (c *Config) demo() {
 	c.Image, c.Patch, c.Width, c.Depth, c.Heads = 28, 4, 64, 4, 4
 	c.PredictorWidth, c.PredictorDepth, c.PredictorHeads = 32, 1, 2
 	c.Depths, c.IntermediateRows, c.Precision = span(1, 3), 1, "float32"
-	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 6, 32, 7e-4, 0.95, 0.3
+	c.Epochs, c.Batch, c.PeakLR, c.EMAMomentum, c.Warmup = 8, 32, 7e-4, 0.95, 0.3
 	c.CropScale = Range{1, 1} // so short a run learns more from whole images
 	c.ProbeEpochs, c.ProbeBatch, c.ProbeLR, c.ProbeCropScale, c.ProbeWhiten = 1, 64, 0.03, Range{0.5, 1}, true
 	c.KNNBank = 3000
-	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 50, 3
+	c.SaveEvery, c.KeepEvery, c.LogEvery, c.EvalEvery = 20*time.Second, 1, 50, 4
 }

@@ -18,7 +18,7 @@ def read(folder):
 
     Raises AssertionError if the predictions are not those that the result names, or give other figures.
     """
-    result = json.loads((folder / "result.json").read_text())
+    result = read_result(folder)
     data = (folder / "predictions.npz").read_bytes()
     assert hashlib.sha256(data).hexdigest() == result["predictions"]["sha256"], f"{folder}: other predictions"
     p, m = np.load(folder / "predictions.npz"), result["metrics"]
@@ -27,6 +27,20 @@ def read(folder):
     knn = p["knn_class"][-1] == p["labels"]
     assert abs(100 * knn.mean() - m["knn_top1"]) < 1e-9, f"{folder}: kNN"
     return m, p["probe_class"][-1] == p["labels"], knn
+
+
+def read_result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def search():
+    """The table of the search: its runs have the seeds 100 and up."""
+    lines = ["| trial | top-1 on held-out images, deepest probe | kNN |", "|---|---|---|"]
+    for folder in sorted((HERE / "runs").iterdir(), key=lambda f: (f.name[0] != "L", f.name)):
+        if int(folder.name.rsplit("-s", 1)[1]) >= 100:
+            m = read_result(folder)["metrics"]
+            lines.append(f"| {folder.name} | {m['top1']:.2f} | {m['knn_top1']:.2f} |")
+    return lines
 
 
 def interval(a, b):
@@ -57,8 +71,10 @@ def tables():
     probe = {g: np.array([r[1] for r in runs], dtype=float) for g, runs in groups.items()}
     knn = {g: np.array([r[2] for r in runs], dtype=float) for g, runs in groups.items()}
     order = sorted(groups, key=lambda g: (g[0] != "L", g != METHOD, g))
-    lines = ["| recipe | seeds | top-1, deepest probe | s.d. over seeds | untrained | kNN | untrained kNN | probe against L5 | kNN against L5 |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    if not groups:
+        return "\n".join(search()) + "\n"
+    lines = search() + ["", "| recipe | seeds | top-1, deepest probe | s.d. over seeds | untrained | kNN | untrained kNN | probe against L5 | kNN against L5 |",
+                        "|---|---|---|---|---|---|---|---|---|"]
     for g in order:
         m = [r[0] for r in groups[g]]
         mean = lambda key: f"{np.mean([x[key] for x in m]):.2f}"
