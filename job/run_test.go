@@ -49,7 +49,7 @@ func fashionRun(t *testing.T, adjust func(*settings.Config)) (settings.Config, *
 		c.SaveEvery, c.CacheDir, c.KNNBank = time.Hour, filepath.Join(t.TempDir(), "cache"), 64
 		// Not the demonstration's, which may change: the bounds of alarms are tried with these.
 		c.Depths, c.IntermediateRows, c.PeakLR, c.EMAMomentum, c.Warmup = settings.DepthSet{0, 1, 2, 3}, 2, 4e-3, 0.97, 0.05
-		c.EvalEvery = 1
+		c.EvalEvery, c.CropScale = 1, settings.Range{0.7, 1}
 		adjust(c)
 	})
 	if err != nil {
