@@ -107,6 +107,9 @@ func (l runList) print(out io.Writer, r *report.Report, page string) error {
 		fmt.Fprintf(&text, "could not be read: %s: %s\n", record.Printable(u.Run), record.Printable(u.Why))
 	}
 	handOn := ""
+	if answers := r.Answers(); len(answers) > 0 {
+		handOn = r.HandOn(answers[0].Best)
+	}
 	for _, run := range r.Runs {
 		handOn = cmp.Or(handOn, r.HandOn(run))
 		for _, problem := range run.Problems {
