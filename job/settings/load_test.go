@@ -133,3 +133,12 @@ func TestLogFormatIsReadByItself(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherNamesOfSettingsAreKnown: what the field calls a setting is answered with its variable.
+func TestOtherNamesOfSettingsAreKnown(t *testing.T) {
+	for name, field := range otherNames {
+		if got, want := suggestion(Prefix+"_"+name, map[string]bool{Variable("Data"): true, Variable("Batch"): true}), "did you mean "+Variable(field)+"?"; got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

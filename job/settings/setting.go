@@ -57,12 +57,26 @@ func Variable(field string) string {
 	return record.Variable(field)
 }
 
+// otherNames are what the field and METHOD.md call a setting that has another name here.
+var otherNames = map[string]string{
+	"ALPHA": "AllToLastWeight", "BETA": "LastToLastWeight", "ROWS": "IntermediateRows", "LR": "PeakLR", "BATCH_SIZE": "Batch", "MOMENTUM": "EMAMomentum",
+}
+
 // suggestion names the known variable that a misspelt one probably means.
 func suggestion(v string, known map[string]bool) string {
-	if best := Nearest(v, slices.Sorted(maps.Keys(known)), 6); best != "" {
-		return "did you mean " + best + "?"
+	words := slices.Sorted(maps.Keys(known))
+	for name := range otherNames {
+		words = append(words, Prefix+"_"+name)
 	}
-	return "cijepa config lists them"
+	slices.Sort(words)
+	best := Nearest(v, words, 6)
+	if field, ok := otherNames[strings.TrimPrefix(best, Prefix+"_")]; ok {
+		best = Variable(field)
+	}
+	if best == "" {
+		return "cijepa config lists them"
+	}
+	return "did you mean " + best + "?"
 }
 
 // Nearest returns the first of the known words with the least edit distance to a misspelt one, case
