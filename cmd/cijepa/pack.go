@@ -24,6 +24,9 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
+// defaultData is where the presets look for their data.
+const defaultData = "imagenet-100"
+
 // listedRejects bounds what is printed of images that were left out.
 const listedRejects = 20
 
@@ -62,7 +65,7 @@ func (p *patterns) Set(value string) error {
 
 func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {
 	p := &packing{flags: newFlags(name, synopsis), out: out, bars: bars, log: log}
-	p.flags.StringVar(&p.data, "data", "imagenet-100", "`PREFIX` of the shards in the bucket: the CIJEPA_DATA of runs on them")
+	p.flags.StringVar(&p.data, "data", defaultData, "`PREFIX` of the shards in the bucket: the CIJEPA_DATA of runs on them")
 	p.flags.StringVar(&p.classes, "classes", "", "the classes to take, in label order: a `LIST`, that is a file with one name a line, or one of "+strings.Join(classlist.Names(), ", ")+
 		". Where labels are numbers without names, it gives each number a name")
 	p.flags.StringVar(&p.names, "names", "", "the names of the class numbers of the source, in their order, of which -classes takes some: a `LIST` as for -classes")
@@ -227,6 +230,9 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		classes = "no labels, so that runs on it pretrain and nothing more"
 	}
 	fmt.Fprintf(&text, "%s, %d images left out; run on it with CIJEPA_DATA=%s\n", classes, left, p.data)
+	if classlist.Recognise(index.Classes) == "" && p.data == defaultData {
+		fmt.Fprintf(&text, "warning: these are no classes of a known list, and lie below %s, which is what pack takes without -data\n", defaultData)
+	}
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", record.Printable(warning))
 	}
