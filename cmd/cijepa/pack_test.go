@@ -159,3 +159,15 @@ func TestRejectsCanBeHadWhole(t *testing.T) {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
 	}
 }
+
+// TestPackWarnsOfTheDefaultFolder: classes of no known list below imagenet-100 are told.
+func TestPackWarnsOfTheDefaultFolder(t *testing.T) {
+	source := folderOf(t, "train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/4.jpg")
+	const warning = "warning: these are no classes of a known list"
+	for data, warns := range map[string]bool{defaultData: true, "photos": false} {
+		said, _, err := packed(t, t.TempDir(), source, "-data", data)
+		if err != nil || strings.Contains(said, warning) != warns {
+			t.Errorf("-data %s: %v\n%s", data, err, said)
+		}
+	}
+}
