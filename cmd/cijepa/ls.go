@@ -25,19 +25,11 @@ those of the untrained encoder in percent, hours, alarms.`
 func listRuns(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
 	flags := newFlags("ls", lsUsage)
 	asked := newRunList(flags)
-	rest, err := parse(flags, args, 1, out)
-	if err != nil {
-		return err
-	}
-	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: log, MustExist: true})
+	bucket, r, err := asked.open(ctx, flags, args, out, log)
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
-	r, err := asked.read(ctx, bucket, rest[0])
-	if err != nil {
-		return err
-	}
 	return asked.print(out, r, "")
 }
 
@@ -52,6 +44,25 @@ func newRunList(flags *flag.FlagSet) runList {
 		runs:   flags.String("runs", "*", "only runs whose name matches `GLOB`, such as 'demo-*'"),
 		asJSON: flags.Bool("json", false, "print the list as one line of JSON"),
 	}
+}
+
+// open parses the arguments of a command, and reads the runs that they ask for of the bucket that
+// they name. The caller closes the bucket.
+func (l runList) open(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer, log *slog.Logger) (*storage.Bucket, *report.Report, error) {
+	rest, err := parse(flags, args, 1, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: log, MustExist: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := l.read(ctx, bucket, rest[0])
+	if err != nil {
+		bucket.Close()
+		return nil, nil, err
+	}
+	return bucket, r, nil
 }
 
 // read reads the runs of a bucket that were asked for.

@@ -28,19 +28,11 @@ func collect(ctx context.Context, args []string, out io.Writer, log *slog.Logger
 	asked := newRunList(flags)
 	folder := flags.String("out", "cijepa-report", "`DIR` to write report.html, report.md, runs.csv, pairs.csv and the charts to")
 	upload := flags.Bool("upload", false, "also put them beside the runs, below "+reportPrefix)
-	rest, err := parse(flags, args, 1, out)
-	if err != nil {
-		return err
-	}
-	bucket, err := openBucket(ctx, rest[0], storage.Options{Log: log, MustExist: true})
+	bucket, r, err := asked.open(ctx, flags, args, out, log)
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
-	r, err := asked.read(ctx, bucket, rest[0])
-	if err != nil {
-		return err
-	}
 	files, err := r.Files()
 	if err != nil {
 		return err
