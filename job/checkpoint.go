@@ -113,8 +113,8 @@ func (j *Job) load(at *position, c checkpoint.Checkpoint) error {
 	return fmt.Errorf("%w: unknown phase %q: this run was written by another version of cijepa", storage.ErrCorrupt, at.phase)
 }
 
-// checkStep refuses a position beyond the end of its phase: no run of these settings has been there,
-// whatever the manifest says.
+// checkStep refuses a position beyond the end of its phase: no run of these settings has been
+// there, whatever the manifest says.
 func checkStep(at position, total int64) error {
 	if at.step <= total {
 		return nil

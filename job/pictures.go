@@ -82,8 +82,8 @@ func (j *Job) drawPictures(ctx context.Context, teacher *model.Encoder, near [][
 	return said, append(drawn, d), err
 }
 
-// panicked makes an error of a panic. Every goroutine that draws defers it: libraries of mathematics
-// panic, and a run that has finished must not be lost for its pictures.
+// panicked makes an error of a panic. Every goroutine that draws defers it: libraries of
+// mathematics panic, and a run that has finished must not be lost for its pictures.
 func panicked(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("drawing: %v", p)
@@ -185,7 +185,8 @@ func (j *Job) nearest(bank, validation []float32) [][]classify.Neighbour {
 	return classify.Neighbours(bank, queries, j.cfg.Width, pictures.Nearest)
 }
 
-// drawNeighbours draws the images beside their neighbours, whose samples are numbered as in the bank.
+// drawNeighbours draws the images beside their neighbours, whose samples are numbered as in the
+// bank.
 func (j *Job) drawNeighbours(ctx context.Context, images pictures.Images, near [][]classify.Neighbour, said *record.Pictures) (pictures.Drawing, error) {
 	loader, share, err := j.pictureLoader(machine.TrainSplit)
 	if err != nil {

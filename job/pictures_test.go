@@ -22,10 +22,10 @@ import (
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
-// TestPicturesAreTheSameWhoeverDrawsThem: a run has the pictures that its result names, of the samples
-// and classes that it says, and an attempt that gets to them again draws the same files. Without a kNN
-// there are no neighbours, and pictures that cannot be drawn are none, with a warning. With
-// CIJEPA_PICTURES=false there are none.
+// TestPicturesAreTheSameWhoeverDrawsThem: a run has the pictures that its result names, of the
+// samples and classes that it says, and an attempt that gets to them again draws the same files.
+// Without a kNN there are no neighbours, and pictures that cannot be drawn are none, with a
+// warning. With CIJEPA_PICTURES=false there are none.
 func TestPicturesAreTheSameWhoeverDrawsThem(t *testing.T) {
 	t.Parallel()
 	cfg, bucket := fashionRun(t, func(c *settings.Config) {

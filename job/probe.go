@@ -265,8 +265,8 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 	}, nil
 }
 
-// whitenImages is the number of training images, rounded up to whole batches, by whose features both
-// encoders' are whitened.
+// whitenImages is the number of training images, rounded up to whole batches, by whose features
+// both encoders' are whitened.
 const whitenImages = 1000
 
 // whiten whitens the features of both probes by those of the first training images that they may

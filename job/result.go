@@ -101,8 +101,8 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 	return nil
 }
 
-// writePredictions writes what the classifiers said of every validation image, and fills its checksum
-// in.
+// writePredictions writes what the classifiers said of every validation image, and fills its
+// checksum in.
 func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result) error {
 	if len(s.Labels) == 0 {
 		return nil // data without labels
@@ -210,8 +210,8 @@ func pairedError(a, b classify.Answers) *float64 {
 	return record.Finite(record.PairedError(won, lost, len(a.Ranks)))
 }
 
-// postFigure is the post's top-1 of a preset if the data has the classes and the counts of the post's
-// ImageNet-100.
+// postFigure is the post's top-1 of a preset if the data has the classes and the counts of the
+// post's ImageNet-100.
 func postFigure(preset string, classes []string, train, validation int) *float64 {
 	if classlist.Recognise(classes) != classlist.Post || train != 126689 || validation != 5000 {
 		return nil

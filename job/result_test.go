@@ -10,7 +10,8 @@ import (
 	"github.com/cijepa/cijepa/storage/classlist"
 )
 
-// TestThePostsFigureNeedsThePostsClasses: a hundred other classes of the same counts are other data.
+// TestThePostsFigureNeedsThePostsClasses: a hundred other classes of the same counts are other
+// data.
 func TestThePostsFigureNeedsThePostsClasses(t *testing.T) {
 	for _, c := range []struct {
 		list              string

@@ -86,8 +86,8 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return loader, err
 }
 
-// neighbours are the answers of the kNN for the validation split, at the deepest depth. It hands the
-// features of both splits to seen.
+// neighbours are the answers of the kNN for the validation split, at the deepest depth. It hands
+// the features of both splits to seen.
 func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, validation []float32)) ([]classify.Answers, error) {
 	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
@@ -207,8 +207,8 @@ func (j *Job) source(split string) (*shards.Split, error) {
 // on: it solves for a weight of every pixel.
 const maxFloorImage = 64
 
-// ridges tries ridge regression where a probe is whitened and images are small, on the images of the
-// kNN: at once on what an encoder starts from, and on the features of both encoders in the two
+// ridges tries ridge regression where a probe is whitened and images are small, on the images of
+// the kNN: at once on what an encoder starts from, and on the features of both encoders in the two
 // functions that it returns. Both take features of the bank and of the validation split. What there
 // is to compare with is s.Labels.
 func (j *Job) ridges(ctx context.Context, s *scores) (trained, untrained func(bank, validation []float32), err error) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRawFeaturesOfAnImage of 4 x 4 pixels and patches of 2 x 2: the patches add up place by place and
-// channel by channel, and every pixel keeps its place.
+// TestRawFeaturesOfAnImage of 4 x 4 pixels and patches of 2 x 2: the patches add up place by place
+// and channel by channel, and every pixel keeps its place.
 func TestRawFeaturesOfAnImage(t *testing.T) {
 	image := make([]byte, 4*4*3)
 	var patches [2 * 2 * 3]float32

@@ -21,9 +21,10 @@ const silentWork = 10 * time.Minute
 // follow each other at the end of a run, for metrics and for the result, so both are allowed for.
 func stall(c settings.Config) time.Duration { return 2*c.RetryTimeout + silentWork }
 
-// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that costs
-// money. Without an address nothing is bound. A run does not end for its page: an address that
-// cannot be bound, such as a port that is taken, is a warning. The returned function ends the page.
+// listen serves the page, /metrics and /healthz of the run on Config.Listen, before anything that
+// costs money. Without an address nothing is bound. A run does not end for its page: an address
+// that cannot be bound, such as a port that is taken, is a warning. The returned function ends the
+// page.
 func (j *Job) listen() (closePage func()) {
 	j.journal.follow(j.live.Line)
 	if j.cfg.Listen == "" {

@@ -83,8 +83,9 @@ func goesOn(options string) bool {
 }
 
 // Open opens a backend by its GoMLX name. The binary must import the backend; nothing is ever
-// downloaded; a plugin that is not there is also fs.ErrNotExist. A plain "go" is rejected, because the default pool of the Go backend can deadlock
-// under large products. A plugin reads XLA_FLAGS, with those wanted flags added that it knows.
+// downloaded; a plugin that is not there is also fs.ErrNotExist. A plain "go" is rejected, because
+// the default pool of the Go backend can deadlock under large products. A plugin reads XLA_FLAGS,
+// with those wanted flags added that it knows.
 func (o DeviceOptions) Open(name string) (d *Device, err error) {
 	defer recovered(&err, "opening device "+name)
 	kind, options, _ := strings.Cut(name, ":")

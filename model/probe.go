@@ -96,8 +96,8 @@ func (p *Probe) newHeads(seed uint64) (*paramGroup, error) {
 	})
 }
 
-// Whiten lets the heads see whitened features from now on, by those of a sample of images, [n, L, D]
-// as Features returns them (classify.Whitening). The map is linear, so the probe stays one. But
+// Whiten lets the heads see whitened features from now on, by those of a sample of images, [n, L,
+// D] as Features returns them (classify.Whitening). The map is linear, so the probe stays one. But
 // features that are small or much alike no longer need many more updates than others.
 func (p *Probe) Whiten(sample []float32) (err error) {
 	defer recovered(&err, "whitening")
@@ -271,8 +271,8 @@ func (p *Probe) trainHeads(nodes []*Node) []*Node {
 }
 
 // evalHeads ranks the classes. Inputs: classes [B], those of features, the heads' params. Outputs,
-// as float32: the class that ranks first [L, B], K if a logit is NaN, and the number of classes that
-// rank before the label's [L, B].
+// as float32: the class that ranks first [L, B], K if a logit is NaN, and the number of classes
+// that rank before the label's [L, B].
 func (p *Probe) evalHeads(nodes []*Node) []*Node {
 	in := inputs{nodes}
 	classes, features := in.one(), p.features(&in)

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestTokensAreThoseThatTheProbePools: their means over an image are the probe's features, by depth.
+// TestTokensAreThoseThatTheProbePools: their means over an image are the probe's features, by
+// depth.
 func TestTokensAreThoseThatTheProbePools(t *testing.T) {
 	cfg := probeConfig(0, 2, 3)
 	cfg.IntermediateRows = 2

@@ -100,9 +100,9 @@ func (n network) block(w params, x, qkv *Node, heads int, rope ropeCosSin, from 
 }
 
 // roundGradient is the identity on the residual stream. It rounds the stream's gradient to
-// matmulDType, in which the matrix products of the backward pass take it anyway. Without the barrier
-// XLA drops the rounding and writes the gradient in float32. Three more passes then read that: for a
-// bf16 copy, for the gradient of a bias, and for the norm.
+// matmulDType, in which the matrix products of the backward pass take it anyway. Without the
+// barrier XLA drops the rounding and writes the gradient in float32. Three more passes then read
+// that: for a bf16 copy, for the gradient of a bias, and for the norm.
 func (n network) roundGradient(x *Node) *Node {
 	if n.matmulDType == dtypes.Float32 {
 		return x

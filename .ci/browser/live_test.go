@@ -14,7 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// demonstration starts the demonstration of the program that CIJEPA_PROGRAM names, and gives the address that it shows itself on.
+// demonstration starts the demonstration of the program that CIJEPA_PROGRAM names, and gives the
+// address that it shows itself on.
 func demonstration(t *testing.T) (address string, stop func()) {
 	t.Helper()
 	program := os.Getenv("CIJEPA_PROGRAM")
@@ -56,8 +57,8 @@ func demonstration(t *testing.T) (address string, stop func()) {
 	return "", nil
 }
 
-// TestLive watches a run: its page has charts, renews itself without being loaded again, leaves what its reader has opened as it is,
-// fits a phone, and keeps the last state when the run is gone.
+// TestLive watches a run: its page has charts, renews itself without being loaded again, leaves
+// what its reader has opened as it is, fits a phone, and keeps the last state when the run is gone.
 func TestLive(t *testing.T) {
 	address, stop := demonstration(t)
 	gone := func(complaint string) bool { return strings.Contains(complaint, "ERR_CONNECTION") } // the run, in the end

@@ -29,8 +29,8 @@ func page(t *testing.T, width, height int64, dark bool) context.Context {
 	return open(t, "file://"+path, width, height, dark, nil)
 }
 
-// open opens a page in Chromium. What the browser complains of, unless it is forgiven, and what it asks of others than the page's own
-// address, fails the test at its end.
+// open opens a page in Chromium. What the browser complains of, unless it is forgiven, and what it
+// asks of others than the page's own address, fails the test at its end.
 func open(t *testing.T, address string, width, height int64, dark bool, forgiven func(complaint string) bool) context.Context {
 	t.Helper()
 	browser, err := exec.LookPath("chromium")
@@ -145,7 +145,8 @@ func TestSort(t *testing.T) {
 	}
 }
 
-// TestSwitchRun shows one run at a time: at first the best, then by the list, by a link, by the address.
+// TestSwitchRun shows one run at a time: at first the best, then by the list, by a link, by the
+// address.
 func TestSwitchRun(t *testing.T) {
 	ctx := page(t, 1280, 900, false)
 	shown := func() []string {
@@ -194,7 +195,8 @@ func TestSlider(t *testing.T) {
 	}
 }
 
-// TestNarrow: on a phone nothing sticks out, in light and dark, of no run and whatever long words a device, a name or an error has.
+// TestNarrow: on a phone nothing sticks out, in light and dark, of no run and whatever long words a
+// device, a name or an error has.
 func TestNarrow(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		ctx := page(t, 390, 844, dark)
@@ -215,8 +217,8 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
-// TestLabelsAreWhole: no text of a chart sticks out of its picture, in the fonts of the page or in a wide one.
-// (The empty part of a line of upright letters may, by 3 pixels.)
+// TestLabelsAreWhole: no text of a chart sticks out of its picture, in the fonts of the page or in
+// a wide one. (The empty part of a line of upright letters may, by 3 pixels.)
 func TestLabelsAreWhole(t *testing.T) {
 	for _, font := range []string{"", "DejaVu Sans"} {
 		ctx := page(t, 1280, 900, false)
@@ -235,7 +237,8 @@ func TestLabelsAreWhole(t *testing.T) {
 	}
 }
 
-// TestAccessible: axe-core finds nothing on the page, in light and dark, on a screen and on a phone.
+// TestAccessible: axe-core finds nothing on the page, in light and dark, on a screen and on a
+// phone.
 func TestAccessible(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int64{1280, 390} {

@@ -24,7 +24,8 @@ func TestTiles(t *testing.T) {
 		if len(bad) > 0 {
 			t.Errorf("at %d: %d tiles are no squares of a picture with a text, the first %s", width, len(bad), bad[0])
 		}
-		// The size of a sheet in tiles, as the style has it, is the size of the file that is decoded.
+		// The size of a sheet in tiles, as the style has it, is the size of the file that is
+		// decoded.
 		eval[bool](t, ctx, `(() => {
 			window.wrong = null;
 			const sheets = new Map([...document.querySelectorAll(".tile")].map(e => [e.className.split(" ")[1], getComputedStyle(e)]));

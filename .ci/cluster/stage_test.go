@@ -250,8 +250,8 @@ func (s *stage) submit(t *testing.T, u submission) {
 	t.Cleanup(func() { _, _ = s.plane.kubectl("delete", "job", u.name, "--wait=false") })
 }
 
-// patience is how long a trial waits for what must come. It takes seconds; a machine under load takes
-// minutes.
+// patience is how long a trial waits for what must come. It takes seconds; a machine under load
+// takes minutes.
 const patience = 12 * time.Minute
 
 // until waits until a Job has a condition, and gives it.

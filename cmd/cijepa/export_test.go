@@ -47,8 +47,8 @@ func TestExportOfTeacherAndStudent(t *testing.T) {
 	}
 }
 
-// TestExportTakesThePicturesAlong: those that the card of the teacher shows. A picture that is damaged is
-// left out of folder and card, and the weights are exported all the same.
+// TestExportTakesThePicturesAlong: those that the card of the teacher shows. A picture that is
+// damaged is left out of folder and card, and the weights are exported all the same.
 func TestExportTakesThePicturesAlong(t *testing.T) {
 	r, bucket := alone(t)
 	if r.Pictures == nil || r.Pictures.Neighbours == nil {

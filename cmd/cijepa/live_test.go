@@ -92,8 +92,8 @@ func scrape(ctx context.Context, url string) (last string) {
 	return last
 }
 
-// TestListenFaults: what is no address is a fault of the settings. One that cannot be bound, such as a port that is taken or an
-// unknown host, is a warning, and the run goes on without its page.
+// TestListenFaults: what is no address is a fault of the settings. One that cannot be bound, such
+// as a port that is taken or an unknown host, is a warning, and the run goes on without its page.
 func TestListenFaults(t *testing.T) {
 	t.Parallel()
 	slow(t)

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// TestListOfRuns: the runs of a bucket, those whose names were asked for, and the same for a program.
+// TestListOfRuns: the runs of a bucket, those whose names were asked for, and the same for a
+// program.
 func TestListOfRuns(t *testing.T) {
 	bucket := t.TempDir()
 	for _, name := range []string{"demo-s0", "demo-s1", "plain"} {

@@ -176,8 +176,8 @@ func listing(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// TestProbeOfAShareGoesOnAfterAStop: a probe of a quarter of the labels that SIGTERM stops ends with
-// 143, and started again with the figures of one that was left alone.
+// TestProbeOfAShareGoesOnAfterAStop: a probe of a quarter of the labels that SIGTERM stops ends
+// with 143, and started again with the figures of one that was left alone.
 func TestProbeOfAShareGoesOnAfterAStop(t *testing.T) {
 	t.Parallel()
 	slow(t)
@@ -220,7 +220,8 @@ func TestProbeOfAShareGoesOnAfterAStop(t *testing.T) {
 	}
 }
 
-// TestProbeOfWhatIsNotThere: each fault is one of the settings, exit code 64, and names the variable.
+// TestProbeOfWhatIsNotThere: each fault is one of the settings, exit code 64, and names the
+// variable.
 func TestProbeOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	slow(t)

@@ -33,7 +33,8 @@ import (
 // build of their own.
 const asProgram = "TEST_AS_CIJEPA"
 
-// asked holds the variables that ask for slow tests, and the interpreter of some. The program would refuse them as settings.
+// asked holds the variables that ask for slow tests, and the interpreter of some. The program would
+// refuse them as settings.
 var asked = map[string]string{}
 
 func TestMain(m *testing.M) {

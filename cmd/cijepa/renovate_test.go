@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRenovateFindsTheWheels and leaves GoMLX alone: what its patterns miss would grow old without a
-// word. CONTRIBUTING.md says how its own validator is run.
+// TestRenovateFindsTheWheels and leaves GoMLX alone: what its patterns miss would grow old without
+// a word. CONTRIBUTING.md says how its own validator is run.
 func TestRenovateFindsTheWheels(t *testing.T) {
 	text, err := os.ReadFile("../../.github/renovate.json")
 	if err != nil {

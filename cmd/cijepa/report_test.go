@@ -127,7 +127,8 @@ func putRun(t *testing.T, bucket, name, preset string, recipe map[string]any) {
 	}
 }
 
-// TestReportReplacesWhatItWroteBefore and nothing else: files of others, and its own that somebody has changed, stay.
+// TestReportReplacesWhatItWroteBefore and nothing else: files of others, and its own that somebody
+// has changed, stay.
 func TestReportReplacesWhatItWroteBefore(t *testing.T) {
 	bucket, out := t.TempDir(), t.TempDir()
 	putRun(t, bucket, "a", "R-U", nil)

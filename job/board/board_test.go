@@ -203,7 +203,8 @@ func TestEveryKnownNumberHasItsTag(t *testing.T) {
 	}
 }
 
-// TestLossAndEvaluationComeFirst of the groups that TensorBoard sorts by name, and the machine last.
+// TestLossAndEvaluationComeFirst of the groups that TensorBoard sorts by name, and the machine
+// last.
 func TestLossAndEvaluationComeFirst(t *testing.T) {
 	b := &Board{}
 	b.Line(record.Step{Phase: record.Pretraining, Step: 1, Loss: at(2), Bad: 3, Skipped: 1, MFU: at(.3), Cost: at(2), DeviceMemory: at(1e9), Table: [][]*float64{{at(.5)}}})

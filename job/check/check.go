@@ -37,8 +37,8 @@ const (
 
 // Run tries what a run with these settings would need, before money is spent. It writes a line a
 // finding to out as it goes: rights in the bucket, where the run stands, the data, the cache's
-// space, the device, its memory, the time that the run would take, and what a preemption would cost.
-// It does not begin the run, and it deletes what it writes below the run's prefix.
+// space, the device, its memory, the time that the run would take, and what a preemption would
+// cost. It does not begin the run, and it deletes what it writes below the run's prefix.
 //
 // If there are faults, the error says how many: out and the report say which. It wraps a
 // *settings.Error of what can never work, and what is damaged or out of reach now.

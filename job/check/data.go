@@ -80,8 +80,8 @@ func (c *check) checkShards(ctx context.Context) {
 	}
 }
 
-// checkDoubts reports which known list the classes are, and what pack and index have warned of. Data
-// on which a run would be worthless is a fault.
+// checkDoubts reports which known list the classes are, and what pack and index have warned of.
+// Data on which a run would be worthless is a fault.
 func (c *check) checkDoubts(ctx context.Context) {
 	index := c.data.Index
 	if list := classlist.Describe(index.Classes); list != "" {

@@ -67,8 +67,8 @@ func (c *check) checkMemory(ctx context.Context) {
 	c.checkHost(ctx, need.Total())
 }
 
-// checkHost compares an estimate in bytes with the memory of the machine, where that is the device's
-// as well.
+// checkHost compares an estimate in bytes with the memory of the machine, where that is the
+// device's as well.
 func (c *check) checkHost(ctx context.Context, estimate int64) {
 	onHost := isGo(c.cfg) || c.device != nil && c.device.Memory() == nil && machine.FirstCard(ctx, c.smi) == nil
 	have := c.host()

@@ -15,7 +15,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// Answers are what the linear probe on the deepest depth of a teacher says of the validation images.
+// Answers are what the linear probe on the deepest depth of a teacher says of the validation
+// images.
 type Answers struct {
 	Right  []bool   // by image, in the order of the split
 	Labels [32]byte // checksum of the labels: another one means other images
@@ -31,9 +32,9 @@ type source struct {
 }
 
 // ReadAnswers fills in the answers of finished runs and probes, where two of them have the same
-// data: else there is nothing to compare. Predictions that cannot be read are a problem of their run,
-// or for a probe one of those returned, and nothing else of it is lost. The error is of the bucket as
-// a whole.
+// data: else there is nothing to compare. Predictions that cannot be read are a problem of their
+// run, or for a probe one of those returned, and nothing else of it is lost. The error is of the
+// bucket as a whole.
 func ReadAnswers(ctx context.Context, bucket *storage.Bucket, runs []*Run, probes []Probe) (problems []Unreadable, err error) {
 	var ofRuns, ofProbes []*source
 	for _, r := range runs {

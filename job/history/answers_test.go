@@ -23,8 +23,8 @@ func rightOn(images, n int) []bool {
 	return right
 }
 
-// TestBrokenPredictionsAreToldAndHideNoRun: whatever is wrong with the predictions of one run, it is a
-// problem of that run, and the run and the others' answers are read.
+// TestBrokenPredictionsAreToldAndHideNoRun: whatever is wrong with the predictions of one run, it
+// is a problem of that run, and the run and the others' answers are read.
 func TestBrokenPredictionsAreToldAndHideNoRun(t *testing.T) {
 	const object = "runs/b/" + predictions.File
 	for _, c := range []struct {
@@ -89,8 +89,8 @@ func TestBrokenPredictionsAreToldAndHideNoRun(t *testing.T) {
 	}
 }
 
-// TestAnswersAreReadWhereThereIsSomethingToCompare: not of a run that is alone on its data, and not of
-// one in progress or of an older program; but of a probe on the data of a run.
+// TestAnswersAreReadWhereThereIsSomethingToCompare: not of a run that is alone on its data, and not
+// of one in progress or of an older program; but of a probe on the data of a run.
 func TestAnswersAreReadWhereThereIsSomethingToCompare(t *testing.T) {
 	f := historytest.New(t)
 	f.PutAnswered("alone", "demo", 0, rightOn(120, 3))

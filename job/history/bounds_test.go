@@ -97,8 +97,8 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 	}
 }
 
-// TestMoreThanARunWritesIsLeftOut and reported: objects, alarms, records and results without end. The
-// others of the bucket are read.
+// TestMoreThanARunWritesIsLeftOut and reported: objects, alarms, records and results without end.
+// The others of the bucket are read.
 func TestMoreThanARunWritesIsLeftOut(t *testing.T) {
 	f := historytest.New(t)
 	f.PutFinished("good", "L200", 0, 50)

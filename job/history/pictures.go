@@ -19,8 +19,8 @@ type Pictures struct {
 	ComponentsJPEG, NeighboursJPEG []byte // the files; of neighbours nil without them
 }
 
-// readPictures reads the pictures that the result names. What of them is damaged or gone is added to
-// the run's problems, and the run is shown without them.
+// readPictures reads the pictures that the result names. What of them is damaged or gone is added
+// to the run's problems, and the run is shown without them.
 func (r *Run) readPictures(ctx context.Context, f folder) error {
 	if r.Result == nil || r.Result.Pictures == nil {
 		return nil

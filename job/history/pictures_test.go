@@ -9,8 +9,8 @@ import (
 	"github.com/cijepa/cijepa/job/record"
 )
 
-// TestDamagedPicturesHideNoRun: a sheet that is gone, cut, changed or too large, and pictures that no
-// run writes, are problems of a run that is read all the same, and of no other one.
+// TestDamagedPicturesHideNoRun: a sheet that is gone, cut, changed or too large, and pictures that
+// no run writes, are problems of a run that is read all the same, and of no other one.
 func TestDamagedPicturesHideNoRun(t *testing.T) {
 	f := historytest.New(t)
 	edit := func(run string, edit func(p *record.Pictures)) {

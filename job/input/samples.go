@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Samples makes the images [n, Size, Size, 3] of single samples, by their numbers in the source, and
-// their labels. An image is the one that Batches makes of the sample in the first epoch.
+// Samples makes the images [n, Size, Size, 3] of single samples, by their numbers in the source,
+// and their labels. An image is the one that Batches makes of the sample in the first epoch.
 func (l *Loader) Samples(ctx context.Context, numbers []int) (images []byte, labels []int32, err error) {
 	var shards []int
 	for _, n := range numbers {

@@ -49,8 +49,8 @@ func OpenCache(c settings.Config, data *shards.Dataset, log *slog.Logger) (*shar
 // it. Other users cannot write there. It is CacheDir if that is this user's alone, else a folder of
 // this user's in it: a cluster mounts volumes that everybody may write to.
 //
-// What stands where everybody may make files, such as /tmp, may have been put there by anybody. So a
-// folder or a link of another user is an error there.
+// What stands where everybody may make files, such as /tmp, may have been put there by anybody. So
+// a folder or a link of another user is an error there.
 func CacheFolder(c settings.Config) (string, error) {
 	folder := c.CacheDir
 	if err := os.MkdirAll(folder, 0o700); err != nil {

@@ -25,8 +25,9 @@ func (e *DeviceError) Unwrap() error { return e.Err }
 const PluginSource = "for NVIDIA cards, in a checkout, pip install --no-deps --target DIR $(sed 's/ .*//' .image/cuda/*.txt) makes " +
 	"DIR/jax_plugins/xla_cuda13/xla_cuda_plugin.so"
 
-// OpenDevice opens the device. A backend that this program does not know, and a plugin that is not there,
-// is a *settings.Error, any other failure a *DeviceError. Compiled programs go to programs, unless it is nil.
+// OpenDevice opens the device. A backend that this program does not know, and a plugin that is not
+// there, is a *settings.Error, any other failure a *DeviceError. Compiled programs go to programs,
+// unless it is nil.
 func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*model.Device, error) {
 	options := model.DeviceOptions{Flags: settings.XLAFlags(), Log: log}
 	if programs != nil { // a nil pointer would be an interface that is not nil

@@ -14,8 +14,8 @@ import (
 	"github.com/cijepa/cijepa/job/settings"
 )
 
-// TestMissingPluginIsAFaultOfTheSettings, which no other attempt mends; the message says how to come
-// by one.
+// TestMissingPluginIsAFaultOfTheSettings, which no other attempt mends; the message says how to
+// come by one.
 func TestMissingPluginIsAFaultOfTheSettings(t *testing.T) {
 	cfg := settings.Defaults()
 	path := filepath.Join(t.TempDir(), "plugin.so")

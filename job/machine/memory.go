@@ -30,8 +30,8 @@ func HostMemory() Memory {
 }
 
 // groupLimit returns the least memory limit of the control group of this process and of those above
-// it, of version 1 or 2, in a file system that is mounted at root; 0 if there is none. In a container
-// the path of the group may be the host's: then only the root of the tree is there.
+// it, of version 1 or 2, in a file system that is mounted at root; 0 if there is none. In a
+// container the path of the group may be the host's: then only the root of the tree is there.
 func groupLimit(root string) (least int64) {
 	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {

@@ -75,7 +75,8 @@ func Project(tokens []float32, width int, fields Fields) (Maps, error) {
 	return maps, nil
 }
 
-// normalise gives a token mean 0 and variance 1 over its features. It is false if one is not finite.
+// normalise gives a token mean 0 and variance 1 over its features. It is false if one is not
+// finite.
 func normalise(to []float64, token []float32) bool {
 	for i, v := range token {
 		to[i] = float64(v)
@@ -105,12 +106,12 @@ func (f Fields) orient(scores []float64) (name string, r float64) {
 	return name, math.Abs(r)
 }
 
-// sameComponent is the correlation from which on components of two depths are taken for the same one:
-// they share half of their variance.
+// sameComponent is the correlation from which on components of two depths are taken for the same
+// one: they share half of their variance.
 const sameComponent = 0.7
 
-// Align gives the components of an encoder's depths, in ascending order, the signs of the deepest: a
-// component that falls where that of the next deeper depth rises is turned.
+// Align gives the components of an encoder's depths, in ascending order, the signs of the deepest:
+// a component that falls where that of the next deeper depth rises is turned.
 func Align(depths []*Maps) {
 	for i := len(depths) - 2; i >= 0; i-- {
 		m, deeper := depths[i], depths[i+1]

@@ -100,8 +100,8 @@ func TestComponentsFollowTheirFields(t *testing.T) {
 	}
 }
 
-// TestDepthsHaveTheSignsOfTheDeepest: a component that marks the same patches as that of the next deeper
-// depth has its sign, whatever field it follows, and one that marks others keeps its own.
+// TestDepthsHaveTheSignsOfTheDeepest: a component that marks the same patches as that of the next
+// deeper depth has its sign, whatever field it follows, and one that marks others keeps its own.
 func TestDepthsHaveTheSignsOfTheDeepest(t *testing.T) {
 	f := NewFields(shades(8), 4)
 	project := func(strength [3]float64) *Maps {
@@ -131,7 +131,8 @@ func TestDepthsHaveTheSignsOfTheDeepest(t *testing.T) {
 	Align(nil)
 }
 
-// TestColoursDoNotDependOnTheOrderOfFeatures: an encoder whose features are permuted has the same maps.
+// TestColoursDoNotDependOnTheOrderOfFeatures: an encoder whose features are permuted has the same
+// maps.
 func TestColoursDoNotDependOnTheOrderOfFeatures(t *testing.T) {
 	f := NewFields(shades(8), 4)
 	s := draw.New(2, "tokens")
@@ -174,7 +175,8 @@ func TestFewTokensDoNotSetTheRange(t *testing.T) {
 	}
 }
 
-// TestWhatHasNoComponentsIsGrey: one feature, tokens that are all alike; and what is no token is refused.
+// TestWhatHasNoComponentsIsGrey: one feature, tokens that are all alike; and what is no token is
+// refused.
 func TestWhatHasNoComponentsIsGrey(t *testing.T) {
 	f := NewFields(shades(2), 4)
 	alike := make([]float32, 2*16*6)

@@ -1,6 +1,6 @@
-// Package pictures draws what an encoder makes of a few images: the first three principal components
-// of its tokens as colours, by depth, and the images that it finds nearest. It turns arrays into
-// JPEG files. It knows no bucket, no graph and no data set.
+// Package pictures draws what an encoder makes of a few images: the first three principal
+// components of its tokens as colours, by depth, and the images that it finds nearest. It turns
+// arrays into JPEG files. It knows no bucket, no graph and no data set.
 //
 //	pictures.go    which images and which depths are shown
 //	components.go  principal components of tokens as colours
@@ -35,8 +35,8 @@ func (i Images) Of(n int) []byte {
 }
 
 // Choose returns the numbers of the images that are shown of a split of n: the middles of Shown
-// equal parts, or all if there are no more. They depend on n alone, so runs on one data set show the
-// same images.
+// equal parts, or all if there are no more. They depend on n alone, so runs on one data set show
+// the same images.
 func Choose(n int) []int {
 	shown := min(n, Shown)
 	numbers := make([]int, shown)
@@ -46,8 +46,8 @@ func Choose(n int) []int {
 	return numbers
 }
 
-// Depths returns the depths that are shown: all, or a few that are spread evenly, with the first and
-// the last.
+// Depths returns the depths that are shown: all, or a few that are spread evenly, with the first
+// and the last.
 func Depths(all []int) []int {
 	if len(all) <= mostDepths {
 		return all

@@ -11,8 +11,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// TestTheSameImagesAreChosen: the middles of eight equal parts of a split, or all images; and depths
-// with the first and the last.
+// TestTheSameImagesAreChosen: the middles of eight equal parts of a split, or all images; and
+// depths with the first and the last.
 func TestTheSameImagesAreChosen(t *testing.T) {
 	for n, want := range map[int][]int{0: {}, 3: {0, 1, 2}, 8: {0, 1, 2, 3, 4, 5, 6, 7}, 1500: {93, 281, 468, 656, 843, 1031, 1218, 1406}} {
 		if d := cmp.Diff(want, Choose(n)); d != "" {
@@ -37,7 +37,8 @@ func noise(n, side int) Images {
 }
 
 // TestSheetsAreBoundedAndDeterministic: the worst images at the most depths make files below 200 kB
-// together, so that a run stays below 400 kB with TensorBoard's copy; drawn again they are the same.
+// together, so that a run stays below 400 kB with TensorBoard's copy; drawn again they are the
+// same.
 func TestSheetsAreBoundedAndDeterministic(t *testing.T) {
 	images := noise(Shown, 224)
 	var depths []Depth

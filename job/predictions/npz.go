@@ -165,7 +165,8 @@ func depthField(name string, depths []int) field {
 }
 
 // answerField is an array [depth, image] in Fortran's order: the answers of all depths for an image
-// stand together, where they are often the same, which packs well. Higher values are written as most.
+// stand together, where they are often the same, which packs well. Higher values are written as
+// most.
 func answerField(a array, most int, answers []classify.Answers, of func(classify.Answers) []int32) field {
 	depths, images := a.dims[0], a.dims[1]
 	get := func() []int32 {

@@ -84,8 +84,8 @@ func clipped(p *Predictions) *Predictions {
 
 func shapeOf(p *Predictions) Shape { return Shape{p.Classes, len(p.Labels), p.Depths} }
 
-// TestObjectOfFullSizeIsSmall: 5,000 images of 100 classes, twelve depths, top-1 from 16 to 65 %, and
-// untrained probes at 6 %.
+// TestObjectOfFullSizeIsSmall: 5,000 images of 100 classes, twelve depths, top-1 from 16 to 65 %,
+// and untrained probes at 6 %.
 func TestObjectOfFullSizeIsSmall(t *testing.T) {
 	t.Parallel()
 	p := simulated(5000, 100, 12)
@@ -112,7 +112,8 @@ func TestObjectOfFullSizeIsSmall(t *testing.T) {
 	}
 }
 
-// TestArraysOfEverySize: classes of one, two and four bytes, no kNN, and answers that name no class.
+// TestArraysOfEverySize: classes of one, two and four bytes, no kNN, and answers that name no
+// class.
 func TestArraysOfEverySize(t *testing.T) {
 	for _, classes := range []int{1, 10, 255, 256, 65535, 65536} {
 		p := &Predictions{Classes: classes, Labels: []int32{0, int32(classes - 1), 0}, Depths: []int{3, 300}}

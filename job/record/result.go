@@ -47,8 +47,8 @@ type Data struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Metrics are the scores of a run, in percent where not said otherwise. A run on data without labels
-// has none: see Scored.
+// Metrics are the scores of a run, in percent where not said otherwise. A run on data without
+// labels has none: see Scored.
 type Metrics struct {
 	Top1          float64        `json:"top1"` // linear probe on the deepest depth of the frozen teacher
 	Top5          float64        `json:"top5"`

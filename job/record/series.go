@@ -12,8 +12,8 @@ type Series[L, V any] struct {
 	Probe bool // lines of the probe have it too
 
 	// Tag is the name in TensorBoard, followed by /depth_DD if it is by depth; empty: not shown.
-	// TensorBoard groups tags by their first word and sorts the groups: what says how the run learns
-	// comes first, and how the machine does last.
+	// TensorBoard groups tags by their first word and sorts the groups: what says how the run
+	// learns comes first, and how the machine does last.
 	Tag string
 
 	// Metric is the name in Prometheus after cijepa_; empty: not exported. A gauge that the probe

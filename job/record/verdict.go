@@ -23,8 +23,8 @@ func (g Gain) Points() float64 { return g.Teacher - g.Untrained }
 // Beyond reports whether the teacher is better by more than two standard errors.
 func (g Gain) Beyond() bool { return g.Points() > 2*g.Error }
 
-// Gains are the gains by the linear probe and, if the run has them, by kNN and ridge regression. images is the number of
-// validation images; without any there is no gain.
+// Gains are the gains by the linear probe and, if the run has them, by kNN and ridge regression.
+// images is the number of validation images; without any there is no gain.
 func (m Metrics) Gains(images int) []Gain {
 	if images < 1 {
 		return nil

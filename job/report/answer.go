@@ -7,7 +7,8 @@ import (
 	"github.com/cijepa/cijepa/job/history"
 )
 
-// Answer is what the finished runs with scores on one data set say, in sentences for the head of a report.
+// Answer is what the finished runs with scores on one data set say, in sentences for the head of a
+// report.
 type Answer struct {
 	Best      *history.Run // the one with the highest top-1
 	Headline  string       // to follow its name: that it is the best, of how many, with its figure and its error

@@ -20,8 +20,8 @@ type recipe struct {
 	runs []*history.Run
 }
 
-// top1 is, of finished runs, the mean in percent and its standard error. Seeds share their validation images, so more
-// seeds do not lessen the error that the choice of images makes.
+// top1 is, of finished runs, the mean in percent and its standard error. Seeds share their
+// validation images, so more seeds do not lessen the error that the choice of images makes.
 func (r recipe) top1() (mean, noise float64) {
 	var tops []float64
 	images := math.Inf(1)
@@ -48,8 +48,8 @@ func (r *Report) recipes() []*recipe {
 	return groupByRecipe(runs)
 }
 
-// groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after its
-// preset, or after its first run, without the seed, if several recipes start from that preset.
+// groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after
+// its preset, or after its first run, without the seed, if several recipes start from that preset.
 func groupByRecipe(runs []*history.Run) []*recipe {
 	var all []*recipe
 	byKey, ofPreset := map[string]*recipe{}, map[string]int{}

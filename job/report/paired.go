@@ -40,8 +40,8 @@ func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
 	return first, second, first != nil && second != nil && onSameImages(a.runs[0].Answers, b.runs[0].Answers)
 }
 
-// pairedContrast says how much one recipe is above another by what both say of the same images; empty
-// if that is not known.
+// pairedContrast says how much one recipe is above another by what both say of the same images;
+// empty if that is not known.
 func pairedContrast(best, other *recipe) string {
 	a, b, ok := comparable(best, other)
 	if !ok {

@@ -36,8 +36,8 @@ func textOf(t *testing.T, r *Report, heading string) string {
 	return part
 }
 
-// TestTwoRunsOnTheSameImagesAreComparedByThem: two runs at 70 % and 70.9 % that disagree on a fifth of
-// 5,000 images. The error of their difference is 0.63 points, and not 0.91.
+// TestTwoRunsOnTheSameImagesAreComparedByThem: two runs at 70 % and 70.9 % that disagree on a fifth
+// of 5,000 images. The error of their difference is 0.63 points, and not 0.91.
 func TestTwoRunsOnTheSameImagesAreComparedByThem(t *testing.T) {
 	f := historytest.New(t)
 	answered(f, "a", "L200", 0, func(i int) bool { return i < 3000 || i >= 4455 })                  // 3,000 and 545
@@ -100,8 +100,8 @@ func TestTwoRunsOnTheSameImagesAreComparedByThem(t *testing.T) {
 	}
 }
 
-// TestRecipesAreComparedOverSeedsAndImages: recipes of three seeds, two and one. The table says how many
-// seeds a recipe has, and how many it needs.
+// TestRecipesAreComparedOverSeedsAndImages: recipes of three seeds, two and one. The table says how
+// many seeds a recipe has, and how many it needs.
 func TestRecipesAreComparedOverSeedsAndImages(t *testing.T) {
 	f := historytest.New(t)
 	r := rand.New(rand.NewPCG(3, 4))

@@ -77,8 +77,8 @@ func (r *Report) shownPictures() map[*history.Run]int {
 	return shown
 }
 
-// PictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet is
-// in the page once, however often its tiles are.
+// PictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet
+// is in the page once, however often its tiles are.
 func (r *Report) PictureStyle() template.CSS {
 	var b strings.Builder
 	b.WriteString(picturesStyle)

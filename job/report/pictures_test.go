@@ -11,9 +11,9 @@ import (
 	"github.com/cijepa/cijepa/job/history/historytest"
 )
 
-// TestPicturesOfRuns: every tile of a run's pictures is on its part of the page with a text of what it
-// shows, the deepest tiles of runs on one data set stand below each other, and a sheet is in the page
-// once.
+// TestPicturesOfRuns: every tile of a run's pictures is on its part of the page with a text of what
+// it shows, the deepest tiles of runs on one data set stand below each other, and a sheet is in the
+// page once.
 func TestPicturesOfRuns(t *testing.T) {
 	f := historytest.New(t)
 	f.PutPictured("a", "L200", 0, 50)
@@ -83,8 +83,8 @@ func TestOtherImagesStandApart(t *testing.T) {
 	}
 }
 
-// TestPicturesLeaveRoom: a page holds the pictures of many runs up to a size, and says whose it leaves
-// out.
+// TestPicturesLeaveRoom: a page holds the pictures of many runs up to a size, and says whose it
+// leaves out.
 func TestPicturesLeaveRoom(t *testing.T) {
 	f := historytest.New(t)
 	const runs = 12

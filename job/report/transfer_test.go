@@ -23,8 +23,8 @@ func putProbe(f historytest.Bucket, run, name string, teacher record.Teacher, da
 }
 
 // TestTransferIsTeachersByData: rows are teachers, a checkpoint and a file among them, columns data
-// sets and shares; seeds of one cell are averaged; a folder that holds probes alone is no run, and a
-// damaged probe is named.
+// sets and shares; seeds of one cell are averaged; a folder that holds probes alone is no run, and
+// a damaged probe is named.
 func TestTransferIsTeachersByData(t *testing.T) {
 	f := historytest.New(t)
 	f.PutFinished("a", "L200", 0, 50)

@@ -70,8 +70,8 @@ func (c *Config) applyPreset() error {
 	return fmt.Errorf("%sone of %s, or %s", guess, strings.Join(names, ", "), Demo)
 }
 
-// CheckUnlabelled returns an *Error with every setting of probe and kNN that is not the preset's: on
-// data without labels it could have no effect. KNN_K=0, which asks for no kNN, is none.
+// CheckUnlabelled returns an *Error with every setting of probe and kNN that is not the preset's:
+// on data without labels it could have no effect. KNN_K=0, which asks for no kNN, is none.
 func (c Config) CheckUnlabelled() error {
 	plain, faults := Defaults(), &Error{}
 	plain.Preset = c.Preset

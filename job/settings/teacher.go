@@ -64,10 +64,10 @@ func (n TeacherName) Place() string {
 	return place
 }
 
-// LoadProbe is Load for a probe of a teacher. Of a teacher that is a run, stored reads run.json: its
-// recipe and preset take the place of CIJEPA_PRESET, and the environment is read over them. Run, the
-// folder that the probe is kept in, is the teacher's unless it is set. name is that of the probe:
-// the data, and what of it is not the teacher's.
+// LoadProbe is Load for a probe of a teacher. Of a teacher that is a run, stored reads run.json:
+// its recipe and preset take the place of CIJEPA_PRESET, and the environment is read over them.
+// Run, the folder that the probe is kept in, is the teacher's unless it is set. name is that of the
+// probe: the data, and what of it is not the teacher's.
 func LoadProbe(stored func(Config) (RunRecord, error)) (c Config, name string, err error) {
 	c, err = Load("", func(c *Config) { c.frozen = true })
 	for _, field := range []string{"Bucket", "Run", "Teacher"} { // other faults may be of settings that the run gives

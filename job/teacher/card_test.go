@@ -85,8 +85,8 @@ func TestCardOfACheckpointHasNoFigures(t *testing.T) {
 	}
 }
 
-// TestCardShowsThePicturesOfItsRun, with what they show in words, whatever the names of classes, and
-// no pictures where there are none.
+// TestCardShowsThePicturesOfItsRun, with what they show in words, whatever the names of classes,
+// and no pictures where there are none.
 func TestCardShowsThePicturesOfItsRun(t *testing.T) {
 	r := testResult()
 	of := record.Components{Shares: []float64{0.5, 0.2, 0.1}, Follows: []string{record.Centre, record.Centre, ""}, R: []float64{0.8, 0.3, 0}}

@@ -126,8 +126,8 @@ func Open(ctx context.Context, bucket *storage.Bucket, name settings.TeacherName
 	return e, said, err
 }
 
-// openURL reads a file of another bucket. The last part of a file:// URL's path is the file, and the
-// whole path of any other.
+// openURL reads a file of another bucket. The last part of a file:// URL's path is the file, and
+// the whole path of any other.
 func openURL(ctx context.Context, file string, c model.Config, o storage.Options) (*model.Encoder, string, error) {
 	u, err := url.Parse(file)
 	if err != nil {
@@ -149,8 +149,8 @@ func openURL(ctx context.Context, file string, c model.Config, o storage.Options
 	return readFile(ctx, bucket, key, c, "")
 }
 
-// readFile reads a file under timm's names and returns its sha256, which must be want unless that is
-// empty.
+// readFile reads a file under timm's names and returns its sha256, which must be want unless that
+// is empty.
 func readFile(ctx context.Context, bucket *storage.Bucket, key string, c model.Config, want string) (*model.Encoder, string, error) {
 	file, err := bucket.OpenAt(ctx, key, 0)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -23,9 +23,9 @@ import (
 )
 
 // TestTimmLoadsTheFolder: timm's create_model loads the folder, from a disk and from the hub, and
-// after its own preprocessing of images of several shapes computes our features, at every depth. The
-// code on the card gives what the probe sees, also where blocks behind the deepest depth were not
-// trained.
+// after its own preprocessing of images of several shapes computes our features, at every depth.
+// The code on the card gives what the probe sees, also where blocks behind the deepest depth were
+// not trained.
 func TestTimmLoadsTheFolder(t *testing.T) {
 	for _, depths := range []settings.DepthSet{{0, 1, 2}, {0, 1}} {
 		t.Run("depths "+depths.String(), func(t *testing.T) { testTimmLoads(t, depths) })

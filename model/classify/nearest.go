@@ -43,8 +43,8 @@ func norm(feature []float32) float64 {
 	return math.Sqrt(square)
 }
 
-// inverseNorms is 1 over the norm of each training sample, and 0 for features of zeros. The norm of a
-// test sample does not change the order of its neighbours.
+// inverseNorms is 1 over the norm of each training sample, and 0 for features of zeros. The norm of
+// a test sample does not change the order of its neighbours.
 func inverseNorms(train []float32, width int) []float32 {
 	scale := make([]float32, len(train)/width)
 	for i := range scale {

@@ -6,13 +6,13 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Whitening is a linear map after which features are uncorrelated, of mean 0 and variance 1, but for
-// the ridge penalty, which keeps directions in which they hardly vary from being blown up. It is
-// the inverse of a Cholesky factor of their correlations.
+// Whitening is a linear map after which features are uncorrelated, of mean 0 and variance 1, but
+// for the ridge penalty, which keeps directions in which they hardly vary from being blown up. It
+// is the inverse of a Cholesky factor of their correlations.
 //
 // train is [n, width]. The feature f of a sample x becomes the sum over i of matrix[f, i] (x[i] -
-// mean[i]), with matrix [width, width]. A constant feature counts as 0. Features that are not finite
-// are an error.
+// mean[i]), with matrix [width, width]. A constant feature counts as 0. Features that are not
+// finite are an error.
 func Whitening(train []float32, width int) (mean, matrix []float32, err error) {
 	x := dense(train, width)
 	n, _ := x.Dims()

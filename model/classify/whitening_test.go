@@ -7,8 +7,8 @@ import (
 	"github.com/cijepa/cijepa/model/draw"
 )
 
-// TestWhitenedFeaturesAreUncorrelated: features that are alike, of other sizes and offsets, have mean
-// 0, variance 1 and no correlation behind the map, but for the penalty; a constant one changes
+// TestWhitenedFeaturesAreUncorrelated: features that are alike, of other sizes and offsets, have
+// mean 0, variance 1 and no correlation behind the map, but for the penalty; a constant one changes
 // nothing.
 func TestWhitenedFeaturesAreUncorrelated(t *testing.T) {
 	const n, width = 4000, 5

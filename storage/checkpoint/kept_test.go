@@ -10,8 +10,8 @@ import (
 	"github.com/cijepa/cijepa/storage/storagetest"
 )
 
-// TestAnyKeptCheckpointLoads for a reader, and it says which there are; the run goes on as if nobody
-// had read.
+// TestAnyKeptCheckpointLoads for a reader, and it says which there are; the run goes on as if
+// nobody had read.
 func TestAnyKeptCheckpointLoads(t *testing.T) {
 	storagetest.EachKind(t, func(t *testing.T, b *storage.Bucket) {
 		writer, _ := mustRestore(t, b, "pod-a")

@@ -45,8 +45,8 @@ func OpenRun(b *storage.Bucket, name, attempt string, log *slog.Logger) *Run {
 	return open(b, root, root+"result.json", attempt, log)
 }
 
-// OpenProbe is OpenRun for a probe of a run's teacher. Everything below runs/<run>/probes/<name>/ is
-// the probe's as a run's folder is the run's, but for its result, which is
+// OpenProbe is OpenRun for a probe of a run's teacher. Everything below runs/<run>/probes/<name>/
+// is the probe's as a run's folder is the run's, but for its result, which is
 // runs/<run>/probes/<name>.json. Nothing of the run is written.
 func OpenProbe(b *storage.Bucket, run, name, attempt string, log *slog.Logger) *Run {
 	root := "runs/" + run + "/probes/" + name
@@ -138,7 +138,8 @@ func (r *Run) Append(ctx context.Context, name string, data []byte) error {
 // Put stores one of the run's results, such as teacher.safetensors. Every attempt that gets there
 // before the run has finished replaces it; after that Put fails with [storage.ErrOvertaken].
 func (r *Run) Put(ctx context.Context, name string, size int64, write func(io.Writer) error) (storage.Object, error) {
-	// A missing result is asked for once: if it is there all the same, the Finish that follows fails.
+	// A missing result is asked for once: if it is there all the same, the Finish that follows
+	// fails.
 	switch _, err := r.bucket.Get(ctx, r.result); {
 	case err == nil:
 		return storage.Object{}, fmt.Errorf("writing %s%s: %w: the run has finished", r.root, name, storage.ErrOvertaken)

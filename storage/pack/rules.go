@@ -54,7 +54,8 @@ func splitOf(name string) (split, word string) {
 	return split, word
 }
 
-// unfit is the error of what no data set can be made of as it is, and corrupt that of damaged bytes.
+// unfit is the error of what no data set can be made of as it is, and corrupt that of damaged
+// bytes.
 func unfit(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", storage.ErrUnfit, fmt.Errorf(format, args...))
 }

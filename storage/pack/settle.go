@@ -243,8 +243,8 @@ func rename(items []Item, names []string) error {
 }
 
 // nameByFiles takes the class of each image from the name of its file, one of whose parts between
-// underscores is a listed class, as in n01440764_10026.JPEG. All images with one label must have one
-// class.
+// underscores is a listed class, as in n01440764_10026.JPEG. All images with one label must have
+// one class.
 func nameByFiles(items []Item, listed []string) error {
 	isListed := map[string]bool{}
 	for _, class := range listed {

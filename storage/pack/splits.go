@@ -29,7 +29,8 @@ type located struct {
 	rest        []part
 }
 
-// wanted are the splits that words name: where patterns say what a split is, its words do not count.
+// wanted are the splits that words name: where patterns say what a split is, its words do not
+// count.
 func wanted(train, val []string) map[string]bool {
 	return map[string]bool{trainSplit: len(train) == 0, valSplit: len(val) == 0, otherSplit: true}
 }

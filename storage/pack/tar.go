@@ -19,8 +19,8 @@ import (
 // endMark is how many zeros end a tar file.
 const endMark = 1024
 
-// tarBytes passes the bytes of a tar file on. It counts them, and knows how many zeros the last ones
-// were.
+// tarBytes passes the bytes of a tar file on. It counts them, and knows how many zeros the last
+// ones were.
 type tarBytes struct {
 	r        io.Reader
 	n, zeros int64
@@ -47,8 +47,8 @@ func (b *tarBytes) Seek(offset int64, whence int) (int64, error) {
 	return n, err
 }
 
-// scanTar reads a tar file from its first byte to its last and calls visit for each member, with the
-// place of its first byte and its content. A file that was cut is ErrCorrupt, also between two
+// scanTar reads a tar file from its first byte to its last and calls visit for each member, with
+// the place of its first byte and its content. A file that was cut is ErrCorrupt, also between two
 // members, and one with something behind its end is ErrUnfit. size is that of the whole file.
 func scanTar(r io.Reader, visit func(header *tar.Header, at int64, content io.Reader) error) (size int64, err error) {
 	in := &tarBytes{r: r}

@@ -74,11 +74,12 @@ func PutNotes(ctx context.Context, dst *storage.Bucket, prefix string, ix Index,
 	return err
 }
 
-// maxNotes is the size of notes in bytes, above what packing writes. A run puts them into its result.
+// maxNotes is the size of notes in bytes, above what packing writes. A run puts them into its
+// result.
 const maxNotes = 256 << 10
 
-// Notes reads the notes of the dataset; those of another index are none, and those that are too large
-// are an error.
+// Notes reads the notes of the dataset; those of another index are none, and those that are too
+// large are an error.
 func (d *Dataset) Notes(ctx context.Context) (Notes, error) {
 	key := KeyPrefix(d.prefix) + NotesName
 	data, err := d.bucket.Get(ctx, key)

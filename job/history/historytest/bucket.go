@@ -174,8 +174,8 @@ func (b Bucket) PutAnswered(name, preset string, seed int, right []bool) {
 	b.Put("runs/"+name+"/"+predictions.File, object)
 }
 
-// PutPictured is PutFinished with pictures of two validation images, a shirt and one without a label,
-// at two depths, with two neighbours each. Their tiles have one colour each.
+// PutPictured is PutFinished with pictures of two validation images, a shirt and one without a
+// label, at two depths, with two neighbours each. Their tiles have one colour each.
 func (b Bucket) PutPictured(name, preset string, seed int, top1 float64) {
 	b.t.Helper()
 	b.PutFinished(name, preset, seed, top1)

@@ -181,8 +181,8 @@ var cividis = []color.RGBA{
 	{0x8a, 0x86, 0x78, 255}, {0xa5, 0x9c, 0x74, 255}, {0xc3, 0xb3, 0x69, 255}, {0xe1, 0xcc, 0x55, 255}, {0xfe, 0xe8, 0x38, 255},
 }
 
-// darkLetters is the share above which black letters stand out more than white ones. There both have
-// a contrast of 4.5 to 1, as WCAG asks for.
+// darkLetters is the share above which black letters stand out more than white ones. There both
+// have a contrast of 4.5 to 1, as WCAG asks for.
 const darkLetters = 0.465
 
 // shade is the colour of a share from 0 to 1, and whether letters on it are dark.

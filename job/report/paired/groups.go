@@ -57,8 +57,8 @@ func (g Group) Residual() float64 {
 	return sum / (float64(len(seeds)-1) * float64(len(images)-1))
 }
 
-// Comparison is the difference of two groups: the mean accuracy of the first less that of the second,
-// over seeds and images.
+// Comparison is the difference of two groups: the mean accuracy of the first less that of the
+// second, over seeds and images.
 type Comparison struct {
 	Difference float64
 	Low, High  float64 // its 95 % interval
@@ -73,8 +73,8 @@ const resamples = 4000
 
 // Compare compares two groups on the same images, of which one at least has several seeds, by a
 // bootstrap: every resample draws images and seeds with replacement. It is a function of its
-// arguments. Three corrections make the variance of the resamples that of the two-way model in which
-// seeds and images are both random (Davison and Hinkley, Bootstrap Methods, 3.8):
+// arguments. Three corrections make the variance of the resamples that of the two-way model in
+// which seeds and images are both random (Davison and Hinkley, Bootstrap Methods, 3.8):
 //
 //   - Differences by image are scaled to what they vary by beyond the noise of the seeds, which the
 //     seeds bring in themselves.
@@ -111,7 +111,8 @@ func Compare(a, b Group) Comparison {
 	return c
 }
 
-// histogram is values and how often each occurs. Of the differences of few seeds only few are unlike.
+// histogram is values and how often each occurs. Of the differences of few seeds only few are
+// unlike.
 type histogram struct{ values, counts []float64 }
 
 func newHistogram(values []float64) (h histogram) {
@@ -149,8 +150,8 @@ func differences(a, b Group) []float64 {
 	return all
 }
 
-// imageVariance is the variance over images of the difference that infinitely many seeds would have:
-// that of the differences, less what the residuals of the seeds add to it.
+// imageVariance is the variance over images of the difference that infinitely many seeds would
+// have: that of the differences, less what the residuals of the seeds add to it.
 func imageVariance(a, b Group, residualA, residualB float64) float64 {
 	variance := stat.Variance(differences(a, b), nil)
 	return max(0, variance-residualA/float64(len(a))-residualB/float64(len(b)))

@@ -93,8 +93,8 @@ func groupOf(rows []string) (g Group) {
 	return g
 }
 
-// TestGroupsAreComparedAsByScipy: residuals and standard errors to nine digits, and the intervals of
-// two bootstraps with other random numbers to 4 % of their width.
+// TestGroupsAreComparedAsByScipy: residuals and standard errors to nine digits, and the intervals
+// of two bootstraps with other random numbers to 4 % of their width.
 func TestGroupsAreComparedAsByScipy(t *testing.T) {
 	for i, c := range readGolden(t).Groups {
 		a, b := groupOf(c.First), groupOf(c.Second)
@@ -128,7 +128,8 @@ func TestGroupsAreComparedAsByScipy(t *testing.T) {
 // TestSeedsNeededAreThoseOfStatsmodels.
 func TestSeedsNeededAreThoseOfStatsmodels(t *testing.T) {
 	for _, c := range readGolden(t).Needed {
-		// Two groups without residuals whose differences have the wanted variance: ±d, with n/(n-1).
+		// Two groups without residuals whose differences have the wanted variance: ±d, with
+		// n/(n-1).
 		a, b := Group{make([]bool, c.Images)}, Group{make([]bool, c.Images)}
 		unlike := int(math.Round(c.ImageVariance * float64(c.Images-1) / 2))
 		for i := range unlike {
@@ -144,8 +145,8 @@ func TestSeedsNeededAreThoseOfStatsmodels(t *testing.T) {
 	}
 }
 
-// madeGroup makes the answers of a recipe's seeds: right if the image's easiness, the seed's luck and
-// noise add up to more than nothing.
+// madeGroup makes the answers of a recipe's seeds: right if the image's easiness, the seed's luck
+// and noise add up to more than nothing.
 func madeGroup(r *rand.Rand, easy []float64, seeds int) (g Group) {
 	for range seeds {
 		luck := 0.05 * r.NormFloat64()
@@ -158,8 +159,8 @@ func madeGroup(r *rand.Rand, easy []float64, seeds int) (g Group) {
 	return g
 }
 
-// TestIntervalsCoverTheDifference: of two recipes that are equally good, 95 % of the intervals hold 0
-// (within three standard errors of 300 trials), whatever the number of seeds.
+// TestIntervalsCoverTheDifference: of two recipes that are equally good, 95 % of the intervals hold
+// 0 (within three standard errors of 300 trials), whatever the number of seeds.
 func TestIntervalsCoverTheDifference(t *testing.T) {
 	if os.Getenv("CIJEPA_TEST_SLOW") == "" {
 		t.Skip("only with CIJEPA_TEST_SLOW=1")

@@ -31,14 +31,14 @@ func NewPool(groups []Group) Pool {
 	return Pool{stat.Mean(variances, freedom), stat.Mean(residuals, freedom)}
 }
 
-// Needed is the number of seeds that each of two groups needs so that a difference of the given size
-// is found, at a level of 5 %, with a power of 80 %:
+// Needed is the number of seeds that each of two groups needs so that a difference of the given
+// size is found, at a level of 5 %, with a power of 80 %:
 //
 //	k = ceil(2 s² / ((size / z)² - t²/n)),  z = z(0.975) + z(0.8) = 2.80
 //
 // s² is the variance of the accuracy of one seed and t² the variance over the n images of the
-// difference that infinitely many seeds would have. It is 0 if no number of seeds is enough, because
-// the choice of images alone makes as much noise; ok is false if no seed was repeated.
+// difference that infinitely many seeds would have. It is 0 if no number of seeds is enough,
+// because the choice of images alone makes as much noise; ok is false if no seed was repeated.
 func (p Pool) Needed(a, b Group, size float64) (seeds int, ok bool) {
 	if math.IsNaN(p.SeedVariance) {
 		return 0, false
