@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Memory is what this process may take of the host's memory.
@@ -18,11 +16,7 @@ type Memory struct {
 // HostMemory returns the memory of this machine or, if that is less, the limit of the control group
 // that this process runs in: a container's.
 func HostMemory() Memory {
-	m := Memory{Of: "this machine"}
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil {
-		m.Bytes = int64(info.Totalram) * int64(info.Unit)
-	}
+	m := Memory{physicalMemory(), "this machine"}
 	if limit := groupLimit("/"); limit > 0 && (m.Bytes == 0 || limit < m.Bytes) {
 		m = Memory{limit, "this control group (memory limit of the container or the service)"}
 	}
