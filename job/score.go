@@ -58,19 +58,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 		return s, errors.New("the validation split is empty")
 	}
 	if j.cfg.KNNK > 0 {
-		s.KNNDepths = s.Depths[len(s.Depths)-1:]
-		of, untrained, err := j.ridges(ctx, &s)
-		if err != nil {
-			return s, err
-		}
-		shown := func(bank, validation []float32) {
-			s.nearest = j.nearest(bank, validation)
-			of(bank, validation)
-		}
-		if s.KNN, err = j.neighbours(ctx, p.trained, shown); err != nil {
-			return s, err
-		}
-		if s.UntrainedKNN, err = j.neighbours(ctx, p.untrained, untrained); err != nil {
+		if err := j.scoreFeatures(ctx, p, &s); err != nil {
 			return s, err
 		}
 	}
@@ -86,26 +74,63 @@ func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
 	return loader, err
 }
 
-// neighbours are the answers of the kNN for the validation split, at the deepest depth. It hands
-// the features of both splits to seen.
-func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, validation []float32)) ([]classify.Answers, error) {
-	bank, bankLabels, err := j.features(ctx, p, machine.TrainSplit, j.cfg.KNNBank)
+// features are those of the images that the kNN compares, [n, width] each.
+type features struct {
+	bank, validation []float32
+	labels           []int32 // of the bank
+}
+
+// scoreFeatures asks the kNN, and ridge regression where it is wanted, at the deepest depth. It takes
+// one encoder after the other, as the features of both may not fit into memory.
+func (j *Job) scoreFeatures(ctx context.Context, p *probes, s *scores) error {
+	s.KNNDepths = s.Depths[len(s.Depths)-1:]
+	if j.cfg.ProbeWhiten && j.cfg.Image <= maxFloorImage {
+		var err error
+		if s.ridge, err = j.ridgeOfImages(ctx, s.Labels); err != nil {
+			return err
+		}
+	}
+	f, err := j.deepestFeatures(ctx, p.trained)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	queries, labels, err := j.features(ctx, p, machine.ValidationSplit, 0)
-	if err != nil {
-		return nil, err
+	s.nearest = j.nearest(f.bank, f.validation)
+	if s.KNN, err = j.neighbours(ctx, f, s.Labels); err != nil {
+		return err
 	}
-	if seen != nil {
-		seen(bank, queries)
+	if s.ridge != nil {
+		s.ridge.Top1 = j.ridge(f, s.Labels)
 	}
+	if f, err = j.deepestFeatures(ctx, p.untrained); err != nil {
+		return err
+	}
+	if s.UntrainedKNN, err = j.neighbours(ctx, f, s.Labels); err != nil {
+		return err
+	}
+	if s.ridge != nil {
+		s.ridge.UntrainedTop1 = j.ridge(f, s.Labels)
+	}
+	return nil
+}
+
+// deepestFeatures computes the pooled features of the deepest depth.
+func (j *Job) deepestFeatures(ctx context.Context, p *model.Probe) (f features, err error) {
+	if f.bank, f.labels, err = j.splitFeatures(ctx, p, machine.TrainSplit, j.cfg.KNNBank); err != nil {
+		return f, err
+	}
+	f.validation, _, err = j.splitFeatures(ctx, p, machine.ValidationSplit, 0)
+	return f, err
+}
+
+// neighbours are the answers of the kNN for the validation split, whose labels it is given.
+func (j *Job) neighbours(ctx context.Context, f features, labels []int32) ([]classify.Answers, error) {
 	var all classify.Answers
 	j.live.Doing("comparing neighbours")
-	err = machine.Interruptible(ctx, func() error {
+	err := machine.Interruptible(ctx, func() error {
+		queries := f.validation
 		for len(labels) > 0 { // in slices: on few cores all queries take longer than the watchdog allows
 			n := min(knnSlice, len(labels))
-			all.Append(classify.RankNeighbours(bank, bankLabels, queries[:n*j.cfg.Width], labels[:n], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)))
+			all.Append(classify.RankNeighbours(f.bank, f.labels, queries[:n*j.cfg.Width], labels[:n], j.cfg.Width, j.cfg.KNNK, len(j.data.Index.Classes)))
 			queries, labels = queries[n*j.cfg.Width:], labels[n:]
 			j.live.Moved()
 		}
@@ -120,9 +145,9 @@ func (j *Job) neighbours(ctx context.Context, p *model.Probe, seen func(bank, va
 // knnSlice is the number of queries between two signs of progress.
 const knnSlice = 1000
 
-// features returns the pooled features of the deepest depth, [n, D], and the labels of the first n
+// splitFeatures returns the pooled features of the deepest depth, [n, D], and the labels of the first n
 // samples of a split; n = 0 means all.
-func (j *Job) features(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
+func (j *Job) splitFeatures(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
 	loader, err := j.evaluationLoader(split)
 	if err != nil {
 		return nil, nil, err
@@ -207,37 +232,33 @@ func (j *Job) source(split string) (*shards.Split, error) {
 // on: it solves for a weight of every pixel.
 const maxFloorImage = 64
 
-// ridges tries ridge regression where a probe is whitened and images are small, on the images of
-// the kNN: at once on what an encoder starts from, and on the features of both encoders in the two
-// functions that it returns. Both take features of the bank and of the validation split. What there
-// is to compare with is s.Labels.
-func (j *Job) ridges(ctx context.Context, s *scores) (trained, untrained func(bank, validation []float32), err error) {
-	if !j.cfg.ProbeWhiten || j.cfg.Image > maxFloorImage {
-		ignore := func(_, _ []float32) {}
-		return ignore, ignore, nil
-	}
+// ridgeOfImages tries ridge regression on what an encoder starts from, on the images of the kNN.
+// The labels are those of the validation split.
+func (j *Job) ridgeOfImages(ctx context.Context, labels []int32) (*record.Ridge, error) {
 	bank, err := j.rawFeatures(ctx, machine.TrainSplit, j.cfg.KNNBank)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	validation, err := j.rawFeatures(ctx, machine.ValidationSplit, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	top1 := func(train, test []float32) float64 {
-		right := 0
-		for i, class := range classify.Ridge(train, bank.labels, test, len(train)/len(bank.labels), len(j.data.Index.Classes)) {
-			if class == s.Labels[i] {
-				right++
-			}
+	return &record.Ridge{
+		PatchesTop1: j.ridge(features{bank.patches, validation.patches, bank.labels}, labels),
+		PixelsTop1:  j.ridge(features{bank.pixels, validation.pixels, bank.labels}, labels),
+	}, nil
+}
+
+// ridge is the top-1, in percent, of ridge regression for the validation split, whose labels it is
+// given.
+func (j *Job) ridge(f features, labels []int32) float64 {
+	right := 0
+	for i, class := range classify.Ridge(f.bank, f.labels, f.validation, len(f.bank)/len(f.labels), len(j.data.Index.Classes)) {
+		if class == labels[i] {
+			right++
 		}
-		return 100 * float64(right) / float64(len(s.Labels))
 	}
-	s.ridge = &record.Ridge{
-		PatchesTop1: top1(bank.patches, validation.patches), PixelsTop1: top1(bank.pixels, validation.pixels),
-	}
-	return func(bank, validation []float32) { s.ridge.Top1 = top1(bank, validation) },
-		func(bank, validation []float32) { s.ridge.UntrainedTop1 = top1(bank, validation) }, nil
+	return 100 * float64(right) / float64(len(labels))
 }
 
 // rawFeatures are features of images without an encoder. They are sums in place of means: ridge
@@ -260,7 +281,7 @@ func (r *rawFeatures) add(image []byte, label int32, side, patch int) {
 	r.patches, r.pixels, r.labels = append(r.patches, patches...), append(r.pixels, pixels...), append(r.labels, label)
 }
 
-// rawFeatures reads the same images as features.
+// rawFeatures reads the same images as splitFeatures.
 func (j *Job) rawFeatures(ctx context.Context, split string, n int) (all rawFeatures, err error) {
 	loader, err := j.evaluationLoader(split)
 	if err != nil {
