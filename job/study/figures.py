@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Recomputes every figure that README.md publishes from runs/*/result.json and runs/*/predictions.npz.
+"""Recomputes every figure that RESULTS.md publishes from runs/*/result.json and runs/*/predictions.npz.
 
-Prints the tables; with --check compares them with those of README.md, and exits with 1 if they
+Prints the tables; with --check compares them with those of RESULTS.md, and exits with 1 if they
 differ; with --write puts them there. Needs numpy. A run is named RECIPE-sSEED.
 """
 import hashlib, json, pathlib, sys
@@ -34,12 +34,21 @@ def read_result(folder):
 
 
 def search():
-    """The table of the search: its runs have the seeds 100 and up."""
-    lines = ["| trial | top-1 on held-out images, deepest probe | kNN |", "|---|---|---|"]
-    for folder in sorted((HERE / "runs").iterdir(), key=lambda f: (f.name[0] != "L", f.name)):
-        if int(folder.name.rsplit("-s", 1)[1]) >= 100:
-            m = read_result(folder)["metrics"]
-            lines.append(f"| {folder.name} | {m['top1']:.2f} | {m['knn_top1']:.2f} |")
+    """The table of the search, whose runs are named RECIPE-lrRATE-emaMOMENTUM-sSEED, with seeds from 100 up."""
+    trials, recipes = {}, ["L", "C"]
+    for folder in (HERE / "runs").iterdir():
+        recipe, *settings, seed = folder.name.rsplit("-", 3)
+        if int(seed[1:]) >= 100:
+            trials[recipe, *settings] = read(folder)[0]
+    best = {recipe: max(t["top1"] for (of, *_), t in trials.items() if of == recipe) for recipe in recipes}
+    lines = ["| peak rate | EMA | L: top-1 | L: kNN | C: top-1 | C: kNN |", "|---|---|---|---|---|---|"]
+    for rate, momentum in sorted({key[1:] for key in trials}, key=lambda key: (key[0], float(key[1][3:]))):
+        cells = []
+        for recipe in recipes:
+            t = trials.get((recipe, rate, momentum))
+            mark = "**" if t and t["top1"] == best[recipe] else ""
+            cells += [f"{mark}{t['top1']:.2f}{mark}", f"{t['knn_top1']:.2f}"] if t else ["", ""]
+        lines.append(f"| {rate[2:]} | {momentum[3:]} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -89,14 +98,14 @@ def tables():
 
 
 def main():
-    page = HERE / "README.md"
+    page = HERE / "RESULTS.md"
     text, made = page.read_text(), tables()
     if sys.argv[1:] == ["--write"]:
         before, rest = text.split(BEGIN)
         page.write_text(before + BEGIN + made + END + rest.split(END)[1])
     elif sys.argv[1:] == ["--check"]:
         if text.split(BEGIN)[1].split(END)[0] != made:
-            sys.exit("README.md has other figures than the results:\n" + made)
+            sys.exit("RESULTS.md has other figures than the results:\n" + made)
         print(f"the figures are those of {len(list((HERE / 'runs').iterdir()))} results")
     else:
         print(made, end="")
