@@ -114,7 +114,7 @@ func TestTimmLoadsARun(t *testing.T) {
 	_, bucket := alone(t)
 	folder := t.TempDir()
 	exported(t, bucket, folder)
-	picture := filepath.Join("..", "..", "job", "report", "report.png")
+	picture := filepath.Join("..", "..", "job", "input", "pixels", "testdata", "golden", "photo420.jpg")
 	var said []string
 	for _, of := range []string{folder, strings.TrimPrefix(bucket, "file://") + "/runs/tiny"} {
 		out, err := exec.Command(interpreter, filepath.Join("..", "..", "job", "teacher", "testdata", "timm_loads.py"), of, picture).CombinedOutput()

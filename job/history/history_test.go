@@ -157,6 +157,35 @@ func TestResultStandsInForAMissingRecord(t *testing.T) {
 	}
 }
 
+// TestCopyOfTheRecordsAloneKeepsItsCounts: run.json and result.json, as they are published without
+// metrics, still tell how often the run was started and killed, and what it lost.
+func TestCopyOfTheRecordsAloneKeepsItsCounts(t *testing.T) {
+	f := historytest.New(t)
+	f.PutFinished("a", "L200", 0, 50)
+	key := "runs/a/result.json"
+	text, err := os.ReadFile(f.Path(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result record.Result[map[string]any]
+	if err := record.Unseal(text, &result); err != nil {
+		t.Fatal(err)
+	}
+	result.Stats.Attempts, result.Stats.UpdatesLost, result.Stats.Killed = 4, 30, 2
+	f.PutRecord(key, result)
+	if err := os.RemoveAll(f.Path("runs/a/metrics")); err != nil {
+		t.Fatal(err)
+	}
+	run, err := Read(t.Context(), f.Open(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Attempts) != 0 || run.Starts() != 4 || run.Lost() != 30 || run.Killed() != 2 || len(run.Problems) > 0 {
+		t.Errorf("%d attempts on record, %d counted, %d updates lost, %d killed, problems %q",
+			len(run.Attempts), run.Starts(), run.Lost(), run.Killed(), run.Problems)
+	}
+}
+
 // TestSettingsAreWrittenAsTyped, whatever their type.
 func TestSettingsAreWrittenAsTyped(t *testing.T) {
 	f := historytest.New(t)

@@ -60,12 +60,18 @@ func TestDamagedPicturesHideNoRun(t *testing.T) {
 	}
 	f.PutPictured("whole", "L200", 0, 50)
 	f.PutFinished("without", "L200", 0, 50)
+	f.PutPictured("copy", "L200", 0, 50)
+	for _, name := range []string{record.ComponentsFile, record.NeighboursFile} {
+		if err := os.Remove(f.Path("runs/copy/" + name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, c := range cases {
 		f.PutPictured(name, "L200", 0, 50)
 		c.damage(name)
 	}
 	runs, unreadable, err := ReadAll(t.Context(), f.Open())
-	if err != nil || len(unreadable) > 0 || len(runs) != len(cases)+2 {
+	if err != nil || len(unreadable) > 0 || len(runs) != len(cases)+3 {
 		t.Fatalf("%d runs, unreadable %v: %v", len(runs), unreadable, err)
 	}
 	for _, r := range runs {

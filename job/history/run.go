@@ -236,6 +236,14 @@ func (r *Run) DataWait() *float64 {
 	return &percent
 }
 
+// Starts counts the attempts. A copy of the result alone has none on record, but their number.
+func (r *Run) Starts() int {
+	if len(r.Attempts) == 0 && r.Result != nil {
+		return r.Result.Stats.Attempts
+	}
+	return len(r.Attempts)
+}
+
 // Lost counts the updates that were computed and not committed, as far as the lines tell: at least
 // so many if an attempt was killed.
 func (r *Run) Lost() int64 {
@@ -247,7 +255,12 @@ func (r *Run) Lost() int64 {
 
 // Killed counts the attempts that wrote no end. Of what they computed, Lost knows only what their
 // lines tell.
-func (r *Run) Killed() int { return KilledOf(r.Attempts) }
+func (r *Run) Killed() int {
+	if len(r.Attempts) == 0 && r.Result != nil {
+		return r.Result.Stats.Killed
+	}
+	return KilledOf(r.Attempts)
+}
 
 // Judge is a sentence on a run with scores whose teacher does not beat its untrained self by all
 // measures; empty for any other: see record.Metrics.

@@ -38,7 +38,7 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 		}
 		writeRow(&b, run.Name, run.Preset, run.Setting("Seed"), run.State(), plusMinus(top1, standardError),
 			fixed(top5, 2), fixed(untrained, 2), fixed(knn, 2), fixed(untrainedKNN, 2), fixed(run.ImagesPerSecond(), 0), fixed(run.DataWait(), 1),
-			strconv.Itoa(len(run.Attempts)), lost(run), strconv.Itoa(len(run.Alarms)))
+			strconv.Itoa(run.Starts()), lost(run), strconv.Itoa(len(run.Alarms)))
 	}
 
 	if differences := r.Differences(); len(differences) > 0 && len(r.Runs) > 1 {

@@ -41,7 +41,7 @@ var columns = []struct {
 	{"device_memory_bytes", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.DeviceMemory) })},
 	{"machine_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.MachineSeconds) })},
 	{"cost", ofResult(func(r *history.Run) string { return number(r.Result.Stats.Cost) })},
-	{"attempts", func(r *history.Run) string { return strconv.Itoa(len(r.Attempts)) }},
+	{"attempts", func(r *history.Run) string { return strconv.Itoa(r.Starts()) }},
 	{"updates_lost", func(r *history.Run) string { return whole(r.Lost()) }},
 	{"killed_attempts", func(r *history.Run) string { return strconv.Itoa(r.Killed()) }},
 	{"skipped_updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Skipped) })},
