@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Recomputes every figure that RESULTS.md publishes from runs/*/result.json and runs/*/predictions.npz.
+"""Recomputes what RESULTS.md and the README of the project publish, from runs/*/result.json and runs/*/predictions.npz.
 
 Prints the tables; with --check compares them with those of RESULTS.md, and exits with 1 if they
-differ; with --write puts them there. Needs numpy. A run is named RECIPE-sSEED.
+differ; with --write puts them there. Needs numpy and scipy. A run is named RECIPE-sSEED.
 """
 import hashlib, json, pathlib, sys
 
 import numpy as np
+from scipy import stats
 
 HERE = pathlib.Path(__file__).parent
 BEGIN, END = "<!-- figures.py writes this -->\n", "<!-- to here -->\n"
-BASELINE, METHOD, RESAMPLES = "L5", "R-A05-B08", 10_000
+BASELINE, EQUAL_FLOPS, METHOD, RESAMPLES = "L5", "L6", "R-A05-B08", 10_000
 
 
 def read(folder):
@@ -66,49 +67,87 @@ def interval(a, b):
     return np.percentile(differences, [2.5, 97.5])
 
 
+def corrected(a, b):
+    """The interval with the corrections for few seeds of the report: see job/report/paired/groups.go."""
+    rng, n = np.random.default_rng(0), a.shape[1]
+    by_image = a.mean(0) - b.mean(0)
+    residual = lambda g: ((g - g.mean(1, keepdims=True) - g.mean(0) + g.mean()) ** 2).sum() / (len(g) - 1) / (n - 1)
+    scale = np.sqrt(max(0, by_image.var(ddof=1) - residual(a) / len(a) - residual(b) / len(b)) / by_image.var(ddof=1))
+    u, v = (g.mean(1).var(ddof=1) / len(g) for g in (a, b))
+    freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
+    wide = stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    seeds = [wide * np.sqrt(len(g) / (len(g) - 1)) * (g.mean(1) - g.mean()) for g in (a, b)]
+    differences = np.empty(RESAMPLES)
+    for i in range(RESAMPLES):
+        images = by_image[rng.integers(n, size=n)].mean() - by_image.mean()
+        of = [s[rng.integers(len(s), size=len(s))].mean() for s in seeds]
+        differences[i] = 100 * (by_image.mean() + scale * images + of[0] - of[1])
+    return np.percentile(differences, [2.5, 97.5])
+
+
 def difference(a, b):
     low, high = interval(a, b)
     return f"{100 * (a.mean() - b.mean()):+.2f} ({low:+.2f} to {high:+.2f})"
 
 
-def tables():
-    groups = {}
+def groups():
+    """The runs of each recipe with the seeds below 100: what read returns of each, by seed."""
+    of = {}
     for folder in sorted((HERE / "runs").iterdir()):
         recipe, seed = folder.name.rsplit("-s", 1)
         if int(seed) < 100:
-            groups.setdefault(recipe, []).append(read(folder))
-    probe = {g: np.array([r[1] for r in runs], dtype=float) for g, runs in groups.items()}
-    knn = {g: np.array([r[2] for r in runs], dtype=float) for g, runs in groups.items()}
-    order = sorted(groups, key=lambda g: (g[0] != "L", g != METHOD, g))
-    if not groups:
-        return "\n".join(search()) + "\n"
-    lines = search() + ["", "| recipe | seeds | top-1, deepest probe | s.d. over seeds | untrained | kNN | untrained kNN | probe against L5 | kNN against L5 |",
-                        "|---|---|---|---|---|---|---|---|---|"]
-    for g in order:
-        m = [r[0] for r in groups[g]]
+            of.setdefault(recipe, []).append(read(folder))
+    return of
+
+
+def right(runs, measure):
+    """[seed, image]: 1 where a run has an image right, by probe (1) or kNN (2)."""
+    return np.array([r[measure] for r in runs], dtype=float)
+
+
+def final(of):
+    """The table of the final runs."""
+    lines = ["| recipe | seeds | top-1, deepest probe | s.d. over seeds | untrained | kNN | untrained kNN | probe against L5 | kNN against L5 |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for g in sorted(of, key=lambda g: (g[0] != "L", g != METHOD, g)):
+        m = [r[0] for r in of[g]]
         mean = lambda key: f"{np.mean([x[key] for x in m]):.2f}"
-        against = ["", ""] if g == BASELINE else [difference(probe[g], probe[BASELINE]), difference(knn[g], knn[BASELINE])]
+        against = [""] * 2 if g == BASELINE else [difference(right(of[g], by), right(of[BASELINE], by)) for by in (1, 2)]
         deviation = f"{np.std([x['top1'] for x in m], ddof=1):.2f}" if len(m) > 1 else ""
         lines.append(f"| {g} | {len(m)} | {mean('top1')} | {deviation} | {mean('untrained_top1')} | {mean('knn_top1')} | "
                      f"{mean('untrained_knn_top1')} | {against[0]} | {against[1]} |")
-    if METHOD in groups and "L6" in groups:
-        lines += ["", f"{METHOD} against L6, at equal FLOPs: probe {difference(probe[METHOD], probe['L6'])}, "
-                      f"kNN {difference(knn[METHOD], knn['L6'])} points."]
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def answer(of):
+    """The answer to the question, which the README of the project has, too."""
+    probe = {g: right(of[g], 1) for g in (BASELINE, EQUAL_FLOPS, METHOD)}
+    top1 = {g: f"{100 * p.mean():.2f} %" for g, p in probe.items()}
+    plain = [difference(probe[METHOD], probe[g]) for g in (BASELINE, EQUAL_FLOPS)]
+    careful = ["{:+.1f} to {:+.1f}".format(*corrected(probe[METHOD], probe[g])) for g in (BASELINE, EQUAL_FLOPS)]
+    return (f"Deepest probe, {len(of[METHOD])} seeds: I-JEPA {top1[BASELINE]}, with a sixth epoch for equal FLOPs {top1[EQUAL_FLOPS]}, "
+            f"cI-JEPA {top1[METHOD]}. The difference is {plain[0]} points, at equal FLOPs {plain[1]}; "
+            f"with the report's correction for few seeds the intervals are {careful[0]} and {careful[1]}.")
+
+
+def made(of):
+    return "\n".join([answer(of), "", *final(of), "", *search()]) + "\n"
 
 
 def main():
-    page = HERE / "RESULTS.md"
-    text, made = page.read_text(), tables()
+    of, page, front = groups(), HERE / "RESULTS.md", HERE.parent.parent / "README.md"
+    text, new = page.read_text(), made(of)
     if sys.argv[1:] == ["--write"]:
         before, rest = text.split(BEGIN)
-        page.write_text(before + BEGIN + made + END + rest.split(END)[1])
+        page.write_text(before + BEGIN + new + END + rest.split(END)[1])
     elif sys.argv[1:] == ["--check"]:
-        if text.split(BEGIN)[1].split(END)[0] != made:
-            sys.exit("RESULTS.md has other figures than the results:\n" + made)
+        if text.split(BEGIN)[1].split(END)[0] != new:
+            sys.exit("RESULTS.md has other figures than the results:\n" + new)
+        if answer(of) not in " ".join(front.read_text().split()):
+            sys.exit("README.md lacks the answer:\n" + answer(of))
         print(f"the figures are those of {len(list((HERE / 'runs').iterdir()))} results")
     else:
-        print(made, end="")
+        print(new, end="")
 
 
 main()
