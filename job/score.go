@@ -80,8 +80,8 @@ type features struct {
 	labels           []int32 // of the bank
 }
 
-// scoreFeatures asks the kNN, and ridge regression where it is wanted, at the deepest depth. It takes
-// one encoder after the other, as the features of both may not fit into memory.
+// scoreFeatures asks the kNN, and ridge regression where it is wanted, at the deepest depth. It
+// takes one encoder after the other, as the features of both may not fit into memory.
 func (j *Job) scoreFeatures(ctx context.Context, p *probes, s *scores) error {
 	s.KNNDepths = s.Depths[len(s.Depths)-1:]
 	if j.cfg.ProbeWhiten && j.cfg.Image <= maxFloorImage {
@@ -145,8 +145,8 @@ func (j *Job) neighbours(ctx context.Context, f features, labels []int32) ([]cla
 // knnSlice is the number of queries between two signs of progress.
 const knnSlice = 1000
 
-// splitFeatures returns the pooled features of the deepest depth, [n, D], and the labels of the first n
-// samples of a split; n = 0 means all.
+// splitFeatures returns the pooled features of the deepest depth, [n, D], and the labels of the
+// first n samples of a split; n = 0 means all.
 func (j *Job) splitFeatures(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
 	loader, err := j.evaluationLoader(split)
 	if err != nil {

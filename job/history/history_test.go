@@ -157,12 +157,10 @@ func TestResultStandsInForAMissingRecord(t *testing.T) {
 	}
 }
 
-// TestCopyOfTheRecordsAloneKeepsItsCounts: run.json and result.json, as they are published without
-// metrics, still tell how often the run was started and killed, and what it lost.
-func TestCopyOfTheRecordsAloneKeepsItsCounts(t *testing.T) {
-	f := historytest.New(t)
-	f.PutFinished("a", "L200", 0, 50)
-	key := "runs/a/result.json"
+// editResult changes the result of a run.
+func editResult(t *testing.T, f historytest.Bucket, run string, edit func(r *record.Result[map[string]any])) {
+	t.Helper()
+	key := "runs/" + run + "/result.json"
 	text, err := os.ReadFile(f.Path(key))
 	if err != nil {
 		t.Fatal(err)
@@ -171,10 +169,22 @@ func TestCopyOfTheRecordsAloneKeepsItsCounts(t *testing.T) {
 	if err := record.Unseal(text, &result); err != nil {
 		t.Fatal(err)
 	}
-	result.Stats.Attempts, result.Stats.UpdatesLost, result.Stats.Killed = 4, 30, 2
+	edit(&result)
 	f.PutRecord(key, result)
-	if err := os.RemoveAll(f.Path("runs/a/metrics")); err != nil {
-		t.Fatal(err)
+}
+
+// TestCopyOfTheRecordsAloneKeepsItsCounts: run.json and result.json, as they are published without
+// metrics and pictures, still tell how often the run was started and killed, and what it lost.
+func TestCopyOfTheRecordsAloneKeepsItsCounts(t *testing.T) {
+	f := historytest.New(t)
+	f.PutPictured("a", "L200", 0, 50)
+	editResult(t, f, "a", func(r *record.Result[map[string]any]) {
+		r.Stats.Attempts, r.Stats.UpdatesLost, r.Stats.Killed = 4, 30, 2
+	})
+	for _, name := range []string{"metrics", record.ComponentsFile, record.NeighboursFile} {
+		if err := os.RemoveAll(f.Path("runs/a/" + name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run, err := Read(t.Context(), f.Open(), "a")
 	if err != nil {

@@ -19,11 +19,10 @@ type Pictures struct {
 	ComponentsJPEG, NeighboursJPEG []byte // the files; of neighbours nil without them
 }
 
-// readPictures reads the pictures that the result names. What of them is damaged, or gone while the
-// other is there, is added to the run's problems, and the run is shown without them. A folder
-// without any is a copy of the figures alone, and no problem.
+// readPictures reads the pictures that the result names. What of them is damaged or gone is added
+// to the run's problems, and the run is shown without them. A copy of the records alone has none.
 func (r *Run) readPictures(ctx context.Context, f folder) error {
-	if r.Result == nil || r.Result.Pictures == nil || !f.has(record.ComponentsFile) && !f.has(record.NeighboursFile) {
+	if r.Result == nil || r.Result.Pictures == nil || f.recordsAlone() {
 		return nil
 	}
 	p := Pictures{Pictures: *r.Result.Pictures}
