@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path"
 	"slices"
 	"strings"
 
@@ -35,15 +34,14 @@ func listRuns(ctx context.Context, args []string, out io.Writer, log *slog.Logge
 
 // runList is what cijepa ls and cijepa report have in common: the runs, and their list.
 type runList struct {
-	runs   *string
+	runs   *patterns
 	asJSON *bool
 }
 
 func newRunList(flags *flag.FlagSet) runList {
-	return runList{
-		runs:   flags.String("runs", "*", "only runs whose name matches `GLOB`, such as 'demo-*'"),
-		asJSON: flags.Bool("json", false, "print the list as one line of JSON"),
-	}
+	l := runList{runs: new(patterns), asJSON: flags.Bool("json", false, "print the list as one line of JSON")}
+	flags.Var(l.runs, "runs", "only runs whose name matches `GLOB`, such as 'demo-*'; can be given again, to lay some beside others")
+	return l
 }
 
 // open parses the arguments of a command, and reads the runs that they ask for of the bucket that
@@ -67,9 +65,6 @@ func (l runList) open(ctx context.Context, flags *flag.FlagSet, args []string, o
 
 // read reads the runs of a bucket that were asked for.
 func (l runList) read(ctx context.Context, bucket *storage.Bucket, url string) (*report.Report, error) {
-	if _, err := path.Match(*l.runs, ""); err != nil {
-		return nil, &usageError{fmt.Errorf("-runs %s: %w", *l.runs, err)}
-	}
 	r, err := report.Read(ctx, bucket, references())
 	if err != nil {
 		return nil, err
@@ -80,14 +75,13 @@ func (l runList) read(ctx context.Context, bucket *storage.Bucket, url string) (
 	}
 	other := func(name string) bool {
 		run, _, _ := strings.Cut(name, "/") // of a probe
-		fits, _ := path.Match(*l.runs, run)
-		return !fits
+		return len(*l.runs) > 0 && !l.runs.match(run)
 	}
 	r.Runs = slices.DeleteFunc(r.Runs, func(run *history.Run) bool { return other(run.Name) })
 	r.Probes = slices.DeleteFunc(r.Probes, func(p history.Probe) bool { return other(p.Run) })
 	r.Unreadable = slices.DeleteFunc(r.Unreadable, func(u history.Unreadable) bool { return other(u.Run) })
 	if len(r.Runs)+len(r.Unreadable) == 0 {
-		return nil, &usageError{fmt.Errorf("no run in %s has a name like -runs %q: cijepa ls lists them all", r.Bucket, *l.runs)}
+		return nil, &usageError{fmt.Errorf("no run in %s has a name like -runs %q: cijepa ls lists them all", r.Bucket, l.runs)}
 	}
 	return r, nil
 }

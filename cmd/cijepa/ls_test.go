@@ -39,6 +39,9 @@ func TestListOfRuns(t *testing.T) {
 	if some := list("-runs", "p*"); strings.Contains(some, "demo") || !strings.Contains(some, "plain") {
 		t.Errorf("of p*:\n%s", some)
 	}
+	if some := list("-runs", "p*", "-runs", "demo-s1"); !strings.Contains(some, "demo-s1") || strings.Contains(some, "demo-s0") || !strings.Contains(some, "plain") {
+		t.Errorf("of p* and demo-s1:\n%s", some)
+	}
 	var found struct {
 		Runs []struct {
 			Run, Preset, State string

@@ -57,10 +57,18 @@ func (p *patterns) String() string { return strings.Join(*p, " ") }
 // Set implements flag.Value.
 func (p *patterns) Set(value string) error {
 	if _, err := path.Match(value, ""); err != nil || value == "" {
-		return fmt.Errorf("%q is no pattern of file names", value)
+		return fmt.Errorf("%q is no pattern of names", value)
 	}
 	*p = append(*p, value)
 	return nil
+}
+
+// match reports whether a name fits one of the patterns.
+func (p *patterns) match(name string) bool {
+	return slices.ContainsFunc(*p, func(pattern string) bool {
+		fits, _ := path.Match(pattern, name)
+		return fits
+	})
 }
 
 func newPacking(name, synopsis string, out, bars io.Writer, log *slog.Logger) *packing {

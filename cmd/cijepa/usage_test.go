@@ -84,7 +84,7 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"config", "-env", "-json"}, nil, `-env and -json are two forms`},
 		{[]string{"config", "-env", empty, "nosuch"}, nil, `there is no run \"nosuch\" in file:///`},
 		{[]string{"ls", empty}, nil, `there is no run in file:///`},
-		{[]string{"ls", "-runs", "[", empty}, nil, `-runs [: syntax error in pattern`},
+		{[]string{"ls", "-runs", "[", empty}, nil, `ls: invalid value \"[\" for flag -runs: \"[\" is no pattern of names; see cijepa help ls`},
 		{[]string{"version", "all"}, nil, `version takes no argument`},
 		{[]string{"pack", "x"}, nil, `pack takes 2 arguments, not 1; see cijepa help pack"`},
 		{[]string{"report", "x", "y"}, nil, `report takes 1 argument, not 2; see cijepa help report"`},

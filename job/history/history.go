@@ -154,8 +154,7 @@ func list(ctx context.Context, bucket *storage.Bucket, name string) (folder, err
 
 func (f folder) key(name string) string { return "runs/" + f.name + "/" + name }
 
-// recordsAlone reports whether the folder holds neither metrics nor pictures: a copy of run.json and
-// result.json, such as is published.
+// recordsAlone reports whether the folder holds neither metrics nor pictures: see Run.RecordsAlone.
 func (f folder) recordsAlone() bool {
 	return !slices.ContainsFunc(f.keys, func(key string) bool {
 		return strings.HasPrefix(key, "metrics/") || key == record.ComponentsFile || key == record.NeighboursFile

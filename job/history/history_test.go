@@ -190,7 +190,7 @@ func TestCopyOfTheRecordsAloneKeepsItsCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(run.Attempts) != 0 || run.Starts() != 4 || run.Lost() != 30 || run.Killed() != 2 || len(run.Problems) > 0 {
+	if len(run.Attempts) != 0 || run.Starts() != 4 || run.Lost() != 30 || run.Killed() != 2 || len(run.Problems) > 0 || !run.RecordsAlone {
 		t.Errorf("%d attempts on record, %d counted, %d updates lost, %d killed, problems %q",
 			len(run.Attempts), run.Starts(), run.Lost(), run.Killed(), run.Problems)
 	}

@@ -22,7 +22,7 @@ type Pictures struct {
 // readPictures reads the pictures that the result names. What of them is damaged or gone is added
 // to the run's problems, and the run is shown without them. A copy of the records alone has none.
 func (r *Run) readPictures(ctx context.Context, f folder) error {
-	if r.Result == nil || r.Result.Pictures == nil || f.recordsAlone() {
+	if r.Result == nil || r.Result.Pictures == nil || r.RecordsAlone {
 		return nil
 	}
 	p := Pictures{Pictures: *r.Result.Pictures}

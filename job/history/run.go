@@ -27,12 +27,16 @@ type Run struct {
 	Pictures *Pictures              // nil: there are none, or they are damaged
 	Problems []string               // objects and lines that could not be read
 
+	// RecordsAlone: what was read is a copy of run.json and result.json, as is published, with
+	// neither metrics nor pictures. The teacher is elsewhere.
+	RecordsAlone bool
+
 	Answers *Answers // nil: none, or not read (ReadAnswers)
 }
 
 // read reads the run in a folder.
 func (f folder) read(ctx context.Context) (*Run, error) {
-	r := &Run{Name: f.name}
+	r := &Run{Name: f.name, RecordsAlone: f.recordsAlone()}
 	if err := r.readRecord(ctx, f); err != nil {
 		return nil, err
 	}

@@ -121,9 +121,9 @@ func (r *Report) Alarms() int {
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // HandOn is the command that puts the teacher of a finished run on the Hugging Face hub; empty for
-// any other run, and for a folder whose name no run has.
+// any other run, for a copy of its records alone, and for a folder whose name no run has.
 func (r *Report) HandOn(run *history.Run) string {
-	if run.Result == nil || !plainName.MatchString(run.Name) {
+	if run.Result == nil || run.RecordsAlone || !plainName.MatchString(run.Name) {
 		return ""
 	}
 	command := "cijepa export runs/" + run.Name + " && hf upload OWNER/NAME " + run.Name

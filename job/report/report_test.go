@@ -63,6 +63,10 @@ func TestFilesShowEveryRun(t *testing.T) {
 			t.Errorf("%s is handed on with %q", odd.Name, got)
 		}
 	}
+	copied := *r.Runs[0]
+	if copied.RecordsAlone = true; r.HandOn(&copied) != "" {
+		t.Error("the teacher of a run is handed on of which there are only the records")
+	}
 	if got, want := r.HandOn(r.Runs[0]), "cijepa export runs/L200-s0 && hf upload OWNER/NAME L200-s0"; !strings.HasSuffix(got, want) || r.HandOn(r.Runs[4]) != "" {
 		t.Errorf("a finished run is handed on with %q, want %q; one in progress with %q", got, want, r.HandOn(r.Runs[4]))
 	}
