@@ -209,8 +209,8 @@ type packer struct {
 	total  int64   // images to read
 	looks  looks
 
-	indexed map[string]shards.Shard // shards of the index that is there already; nil without one
-	present map[string]int64        // sizes of what lies below prefix, by key
+	indexed map[string]string // SHA-256 of the shards of the index that is there already; nil without one
+	present map[string]int64  // sizes of what lies below prefix, by key
 
 	mu      sync.Mutex // guards what follows: workers share it
 	done    int64
@@ -226,7 +226,8 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
 			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
 		}
-		order := p.shuffle(split, chosen[split])
+		order := chosen[split]
+		sortByHash(order, p.items, p.options.Seed, split)
 		count := (len(order) + p.options.PerShard - 1) / p.options.PerShard
 		written := make([]shards.Shard, count)
 		splits[split] = written
@@ -255,26 +256,24 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 	return splits, p.stillComplete(splits)
 }
 
-// shuffle sorts the places of a split's images by a hash of seed, split and name. The order of the
-// listing plays no part.
-func (p *packer) shuffle(split string, places []int) []int {
+// sortByHash sorts places of items by SHA-256(seed, purpose, name of the item), so that the order
+// of the listing plays no part.
+func sortByHash(places []int, items []Item, seed uint64, purpose string) {
 	type hashed struct {
 		sum   [sha256.Size]byte
 		place int
 	}
+	prefix := append(binary.LittleEndian.AppendUint64(nil, seed), purpose+"\x00"...)
 	hashes := make([]hashed, len(places))
-	prefix := append(binary.LittleEndian.AppendUint64(nil, p.options.Seed), split+"\x00"...)
 	for i, place := range places {
-		hashes[i] = hashed{sha256.Sum256(append(prefix[:len(prefix):len(prefix)], p.items[place].Name...)), place}
+		hashes[i] = hashed{sha256.Sum256(append(prefix[:len(prefix):len(prefix)], items[place].Name...)), place}
 	}
 	slices.SortFunc(hashes, func(a, b hashed) int {
 		return cmp.Or(bytes.Compare(a.sum[:], b.sum[:]), cmp.Compare(a.place, b.place))
 	})
-	order := make([]int, len(places))
 	for i := range hashes {
-		order[i] = hashes[i].place
+		places[i] = hashes[i].place
 	}
-	return order
 }
 
 // looks keeps what the bytes of the images say while they pass by. Several goroutines look at once,
@@ -288,22 +287,19 @@ type looks struct {
 
 var seed = maphash.MakeSeed()
 
-// at looks at the image of item i, whose name ends in ext, and gives the ending of its kind, or
-// says why it is left out.
-func (l *looks) at(i int, ext string, image []byte) (kind string, err error) {
-	kind, seen := l.look(ext, image)
-	if seen.err == nil {
-		l.sums[i] = seen.sum
-		l.count(seen)
-	}
-	return kind, seen.err
+// look is what the bytes of an image say; the zero value where nobody has looked.
+type look struct {
+	kind  string // the ending of its kind
+	err   error  // it is left out
+	sum   uint64
+	small bool // its short side is below shards.ShortSide
 }
 
-// look tells the kind of an image by its bytes.
-func (l *looks) look(ext string, image []byte) (kind string, seen look) {
+// look looks at the bytes of an image whose name ends in ext.
+func (l *looks) look(ext string, image []byte) (seen look) {
 	if l.verify == nil && ext != "" && len(image) > 0 {
-		kind = ext // what is packed without a check is believed to be what its name says
-	} else if kind, seen.err = imageKind(ext, image); seen.err == nil && l.verify != nil {
+		seen.kind = ext // what is packed without a check is believed to be what its name says
+	} else if seen.kind, seen.err = imageKind(ext, image); seen.err == nil && l.verify != nil {
 		var width, height int
 		width, height, seen.err = l.verify(image)
 		seen.small = min(width, height) < shards.ShortSide && width > 0
@@ -311,10 +307,12 @@ func (l *looks) look(ext string, image []byte) (kind string, seen look) {
 	if seen.err == nil {
 		seen.sum = max(maphash.Bytes(seed, image), 1)
 	}
-	return kind, seen
+	return seen
 }
 
-func (l *looks) count(seen look) {
+// take counts item i among the images that are packed.
+func (l *looks) take(i int, seen look) {
+	l.sums[i] = seen.sum
 	l.taken.Add(1)
 	if seen.small && !l.drawn {
 		l.little.Add(1)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -170,7 +169,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 			text, err = io.ReadAll(io.LimitReader(content, largestLabel))
 		case imageExt(header.Name) != "" && header.Size > 0:
 			if image, err = io.ReadAll(content); err == nil {
-				_, member.seen = r.looks.look(imageExt(header.Name), image)
+				member.seen = r.looks.look(imageExt(header.Name), image)
 			}
 		}
 		if err != nil {
@@ -210,21 +209,19 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 	}
 	r.rejects = append(r.rejects, settled.rejects...)
 	ix.Classes = settled.classes
-	first := 0
+	r.looks.sums = make([]uint64, len(items))
+	first := 0 // place of the shard's first item
 	for i := range scans {
 		found, labels := &scans[i], settled.labels[first:first+len(scans[i].items)]
-		first += len(labels)
 		shard := found.Shard
 		shard.Samples = shards.Samples{}
 		for j, label := range labels {
-			sum := uint64(0)
 			if label != notChosen {
-				sum = found.seen[j].sum
-				r.looks.count(found.seen[j])
+				r.looks.take(first+j, found.seen[j])
 				shard.Samples.Add(found.Samples.Keys[j], found.Samples.Offsets[j], found.Samples.Lengths[j], label)
 			}
-			r.looks.sums = append(r.looks.sums, sum)
 		}
+		first += len(labels)
 		if shard.Samples.Len() > 0 {
 			split := stated[i].split
 			ix.Splits[split] = append(ix.Splits[split], shard)
@@ -235,5 +232,3 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 	r.warnings = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
 	return ix, ix.Validate()
 }
-
-var errNotJSON = errors.New("not the JSON that its name promises")

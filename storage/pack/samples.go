@@ -25,13 +25,6 @@ type picture struct {
 	seen           look
 }
 
-// look is what the bytes of an image say; the zero value where nobody has looked.
-type look struct {
-	err   error // it is left out
-	sum   uint64
-	small bool // its short side is below shards.ShortSide
-}
-
 // sample is what stands under one key of a WebDataset shard.
 type sample struct {
 	key    string

@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -110,19 +111,20 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 		}
 		item := &p.items[place]
 		image, err = p.src.Read(place, image[:0])
-		refused := err
+		seen := look{err: err}
 		switch {
 		case err == nil:
-			item.Ext, refused = p.looks.at(place, item.Ext, image)
+			seen = p.looks.look(item.Ext, image)
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
 			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
 		}
-		p.report(item, refused)
-		if refused != nil {
+		p.report(item, seen.err)
+		if seen.err != nil {
 			continue
 		}
-		label := p.labels[place]
-		if err := out.add(fmt.Sprintf("%08d", first+i), item, label, image); err != nil {
+		p.looks.take(place, seen)
+		item.Ext = seen.kind
+		if err := out.add(fmt.Sprintf("%08d", first+i), item, p.labels[place], image); err != nil {
 			return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
 		}
 	}
@@ -180,16 +182,13 @@ func (p *packer) findStored(ctx context.Context) error {
 		return err
 	}
 	ix, err := shards.ParseIndex(data)
-	if tool := foreignIndex(data); err != nil && tool != "" {
-		return foreignIndexError(p.prefix, tool)
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w; delete it to pack again", key, storage.ErrCorrupt, err)
+		return cmp.Or(foreignIndex(p.prefix, data), fmt.Errorf("%s: %w: %w; delete it to pack again", key, storage.ErrCorrupt, err))
 	}
-	p.indexed = map[string]shards.Shard{}
+	p.indexed = map[string]string{}
 	for _, shards := range ix.Splits {
 		for _, shard := range shards {
-			p.indexed[shard.Name] = shard
+			p.indexed[shard.Name] = shard.SHA256
 		}
 	}
 	return nil
@@ -198,7 +197,7 @@ func (p *packer) findStored(ctx context.Context) error {
 // upload stores the shard unless the very same bytes are there already.
 func (p *packer) upload(ctx context.Context, shard shards.Shard, file *os.File) error {
 	object := storage.Object{Key: shards.KeyPrefix(p.prefix) + shard.Name, Size: shard.Size, SHA256: shard.SHA256}
-	if p.indexed != nil && p.indexed[shard.Name].SHA256 != shard.SHA256 {
+	if p.indexed != nil && p.indexed[shard.Name] != shard.SHA256 {
 		return shards.OtherIndexError(p.prefix)
 	}
 	if size, ok := p.present[object.Key]; ok && size == object.Size {

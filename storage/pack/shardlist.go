@@ -28,8 +28,12 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.ownIndex(ctx); err != nil {
-		return nil, err
+	if size, ok := r.sizes[shards.IndexName]; ok && size <= storage.MaxGetSize {
+		if data, err := read(shards.IndexName); err != nil {
+			return nil, err
+		} else if err := foreignIndex(r.prefix, data); err != nil {
+			return nil, err
+		}
 	}
 	var names, zipped []string
 	byName := map[string]statedShard{}
@@ -102,42 +106,24 @@ func (r *reindexer) bothSplits(stated []statedShard, names []string) error {
 	return nil
 }
 
-// ownIndex refuses an index.json that stands in the way, and names that of another tool.
-func (r *reindexer) ownIndex(ctx context.Context) error {
-	if size, ok := r.sizes[shards.IndexName]; !ok || size > storage.MaxGetSize {
-		return nil
-	}
-	data, err := r.bucket.Get(ctx, shards.KeyPrefix(r.prefix)+shards.IndexName)
-	if err != nil {
-		return err
-	}
-	if tool := foreignIndex(data); tool != "" {
-		return foreignIndexError(r.prefix, tool)
-	}
-	return nil
-}
-
-// foreignIndex names the tool whose index.json this is; "" for our own and for what is not known.
-func foreignIndex(data []byte) string {
+// foreignIndex refuses an index.json of another tool, which stands where ours has to be. It is the
+// user's, and nothing is lost by a copy.
+func foreignIndex(prefix string, data []byte) error {
 	var index struct {
-		Kind    string            `json:"__kind__"`
-		Version int               `json:"version"`
-		Shards  []json.RawMessage `json:"shards"`
+		Kind   string            `json:"__kind__"`
+		Shards []json.RawMessage `json:"shards"`
 	}
+	tool := ""
 	switch err := json.Unmarshal(data, &index); {
 	case err != nil:
-		return ""
 	case strings.HasPrefix(index.Kind, "wids"):
-		return "webdataset (wids)"
+		tool = "webdataset (wids)"
 	case index.Shards != nil:
-		return "MosaicML streaming"
+		tool = "MosaicML streaming"
 	}
-	return ""
-}
-
-// foreignIndexError tells whose index.json stands where ours has to be. It is the user's, and
-// nothing is lost by a copy.
-func foreignIndexError(prefix, tool string) error {
+	if tool == "" {
+		return nil
+	}
 	return unfit("%s%s is the index of %s, which needs it, and the index of this program has the same name: copy or link the shards into a folder of their own, or "+
 		"choose another prefix with -data", shards.KeyPrefix(prefix), shards.IndexName, tool)
 }
@@ -186,7 +172,7 @@ func fromInfo(name string, data []byte) ([]statedShard, error) {
 		if path.Base(name) == "info.json" {
 			return nil, nil // of some other tool
 		}
-		return nil, fmt.Errorf("%s: %w: %w: %w", name, storage.ErrCorrupt, errNotJSON, err)
+		return nil, corrupt("%s is not the JSON that its name promises: %w", name, err)
 	}
 	var stated []statedShard
 	for _, of := range sortedKeys(info.Splits) {

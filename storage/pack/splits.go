@@ -1,10 +1,6 @@
 package pack
 
 import (
-	"bytes"
-	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -312,15 +308,7 @@ func (h HoldOut) apply(items []Item, classes []string, labels []int32) error {
 		if label != shards.NoLabel {
 			class = classes[label]
 		}
-		sums := make(map[int][sha256.Size]byte, len(of))
-		prefix := append(binary.LittleEndian.AppendUint64(nil, h.Seed), "held out\x00"+class+"\x00"...)
-		for _, i := range of {
-			sums[i] = sha256.Sum256(append(prefix[:len(prefix):len(prefix)], items[i].Name...))
-		}
-		slices.SortFunc(of, func(a, b int) int {
-			x, y := sums[a], sums[b]
-			return cmp.Or(bytes.Compare(x[:], y[:]), cmp.Compare(a, b))
-		})
+		sortByHash(of, items, h.Seed, "held out\x00"+class)
 		for _, i := range of[:h.images(len(of))] {
 			items[i].Split = valSplit
 		}
