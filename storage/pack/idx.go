@@ -1,18 +1,14 @@
 package pack
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/adler32"
 	"hash/crc32"
 	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,19 +103,15 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		dir, base := path.Split(images)
 		labels := dir + strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(base)
 		pair := IDX{Split: split}
-		for plain, to := range map[string]*io.Reader{images: &pair.Images, labels: &pair.Labels} {
-			if named[plain] == "" && o.Unlabelled {
-				continue
-			}
-			if named[plain] == "" {
-				return nil, unfit("%s, the labels of %s, is not there", plain, images)
-			}
-			file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(named[plain])))
-			if err != nil {
+		if pair.Images, err = t.open(named[images]); err != nil {
+			return nil, err
+		}
+		if name := named[labels]; name != "" {
+			if pair.Labels, err = t.open(name); err != nil {
 				return nil, err
 			}
-			defer file.Close()
-			*to = file
+		} else if !o.Unlabelled {
+			return nil, unfit("%s, the labels of %s, is not there", labels, images)
 		}
 		splits = append(splits, pair)
 	}
@@ -133,11 +125,10 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 
 // countIDX is the number of images of a file that is passed over; 0 where it cannot be read.
 func (t *tree) countIDX(name string) int {
-	file, err := os.Open(filepath.Join(t.root, filepath.FromSlash(name)))
+	file, err := t.open(name)
 	if err != nil {
 		return 0
 	}
-	defer file.Close()
 	images, err := readIDX(file, 3)
 	if err != nil {
 		return 0
@@ -152,12 +143,9 @@ type idxArray struct {
 
 // readIDX reads an array of unsigned bytes with the given number of dimensions.
 func readIDX(r io.Reader, rank int) (idxArray, error) {
-	buffered := bufio.NewReader(r)
-	var plain io.Reader = buffered
-	if magic, err := buffered.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
-		if plain, err = gzip.NewReader(buffered); err != nil {
-			return idxArray{}, err
-		}
+	plain, err := gunzipped(r)
+	if err != nil {
+		return idxArray{}, err
 	}
 	header := make([]byte, 4+4*rank)
 	if _, err := io.ReadFull(plain, header); err != nil {
@@ -166,7 +154,7 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 	if !bytes.Equal(header[:4], []byte{0, 0, 8, byte(rank)}) {
 		return idxArray{}, fmt.Errorf("not an IDX file of bytes with %d dimensions: it begins with %x", rank, header[:4])
 	}
-	array := idxArray{}
+	var dims []int
 	size := int64(1)
 	for i := range rank {
 		dim := binary.BigEndian.Uint32(header[4+4*i:])
@@ -174,7 +162,7 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 			return idxArray{}, fmt.Errorf("IDX dimension %d is %d", i, dim)
 		}
 		size *= int64(dim)
-		array.dims = append(array.dims, int(dim))
+		dims = append(dims, int(dim))
 	}
 	// The header is not believed before the bytes are there: beyond the size of MNIST's files the
 	// buffer grows as they come.
@@ -187,8 +175,7 @@ func readIDX(r io.Reader, rank int) (idxArray, error) {
 	if n != size {
 		return idxArray{}, fmt.Errorf("IDX data ends after %d bytes or goes on after the %d of its header", n, size)
 	}
-	array.data = data.Bytes()
-	return array, nil
+	return idxArray{dims, data.Bytes()}, nil
 }
 
 type idxSplit struct {
@@ -236,31 +223,26 @@ func (s *idxSource) Close() error { return nil }
 // between releases of Go, and with it the checksum of every shard. A 28x28 image takes 880 bytes,
 // two of a tar file's 512-byte blocks.
 func greyPNG(pixels []byte, width, height int) []byte {
-	var rows bytes.Buffer
-	for y := range height {
-		rows.WriteByte(0) // no filter
-		rows.Write(pixels[y*width : (y+1)*width])
+	var raw []byte
+	for row := range slices.Chunk(pixels, width) {
+		raw = append(raw, 0) // no filter
+		raw = append(raw, row...)
 	}
-	raw := rows.Bytes()
-
 	zlib := []byte{0x78, 0x01}
-	for checksum := adler32.Checksum(raw); ; {
-		const largest = 1<<16 - 1 // of a stored block
-		block := raw[:min(len(raw), largest)]
-		raw = raw[len(block):]
+	const largest = 1<<16 - 1 // of a stored block
+	for rest := raw; len(rest) > 0; {
+		block := rest[:min(len(rest), largest)]
+		rest = rest[len(block):]
 		last := byte(0)
-		if len(raw) == 0 {
+		if len(rest) == 0 {
 			last = 1
 		}
 		zlib = append(zlib, last)
 		zlib = binary.LittleEndian.AppendUint16(zlib, uint16(len(block)))
 		zlib = binary.LittleEndian.AppendUint16(zlib, ^uint16(len(block)))
 		zlib = append(zlib, block...)
-		if last == 1 {
-			zlib = binary.BigEndian.AppendUint32(zlib, checksum)
-			break
-		}
 	}
+	zlib = binary.BigEndian.AppendUint32(zlib, adler32.Checksum(raw))
 
 	header := binary.BigEndian.AppendUint32(nil, uint32(width))
 	header = binary.BigEndian.AppendUint32(header, uint32(height))

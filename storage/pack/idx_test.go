@@ -82,6 +82,23 @@ func TestFromIDXFolder(t *testing.T) {
 	}
 }
 
+// One file of images is a source of its own where no labels are asked for.
+func TestASingleIDXFileIsPackedWithoutLabels(t *testing.T) {
+	images, _ := idxFiles(12, 3, 3, 4)
+	name := filepath.Join(t.TempDir(), "train-images-idx3-ubyte")
+	if err := os.WriteFile(name, images, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenSource(t.Context(), name, SourceOptions{Unlabelled: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, _, _ := content(t, src)
+	if len(found) != 12 {
+		t.Errorf("%d images, want 12", len(found))
+	}
+}
+
 func TestFromIDXErrors(t *testing.T) {
 	images, labels := idxFiles(5, 2, 2, 5)
 	for _, test := range []struct {

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
@@ -98,10 +97,7 @@ func openKit(name string) (map[string][]byte, error) {
 	}
 	for _, file := range wanted {
 		for _, above := range []string{"", "*/", "*/*/"} {
-			found, err := fs.Glob(os.DirFS(dir), above+file)
-			if err != nil {
-				return nil, err
-			}
+			found, _ := fs.Glob(os.DirFS(dir), above+file) // only a bad pattern is an error
 			for _, at := range found {
 				if kit[file], err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(at))); err != nil {
 					return nil, err
@@ -119,19 +115,17 @@ func readArchive(name string) (map[string][]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	var in io.Reader = file
-	if head, err := readHead(name); err == nil && kindOf(head) == "gzip" {
-		if in, err = gzip.NewReader(file); err != nil {
-			return nil, corrupt("%s: %w", name, err)
-		}
-	}
 	kit := map[string][]byte{}
-	if _, err := scanTar(in, func(header *tar.Header, _ int64, content io.Reader) (err error) {
-		if base := path.Base(header.Name); slices.Contains(kitFiles, base) {
-			kit[base], err = io.ReadAll(content)
-		}
-		return err
-	}); err != nil {
+	in, err := gunzipped(file)
+	if err == nil {
+		_, err = scanTar(in, func(header *tar.Header, _ int64, content io.Reader) (err error) {
+			if base := path.Base(header.Name); slices.Contains(kitFiles, base) {
+				kit[base], err = io.ReadAll(content)
+			}
+			return err
+		})
+	}
+	if err != nil {
 		return nil, corrupt("%s: %w", name, err)
 	}
 	return kit, nil

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // treeSource makes a listing of a tree: images in class folders, or samples of WebDataset shards.
@@ -77,7 +79,7 @@ func (s *treeSource) nothing() error {
 			kinds = append(kinds, fmt.Sprintf("%d times %s", n, kind))
 		}
 		slices.Sort(kinds)
-		what = "; it holds " + someOf(kinds)
+		what = "; it holds " + shards.Abbreviate(kinds)
 	} else if len(s.listing.Rejects) > 0 {
 		what = "; left out is " + s.listing.Rejects[0].String()
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // parquetSource reads parquet files as image data sets are published in them: a column of images,
@@ -54,13 +56,9 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 		return Listing{}, err
 	}
 	listing.Warnings = gaps
-	bases := map[string]string{} // names without folders, where these tell all apart
+	alike := map[string]int{} // by split and name without folders
 	for _, name := range s.parquet {
-		if key := splits[name] + path.Base(name); bases[key] != "" {
-			bases[key] = "."
-		} else {
-			bases[key] = name
-		}
+		alike[splits[name]+path.Base(name)]++
 	}
 	for _, name := range s.parquet {
 		split := splits[name]
@@ -68,10 +66,10 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 			listing.Warnings = append(listing.Warnings, name+" is a part of the data set by its name")
 		}
 		base := path.Base(name)
-		if bases[split+base] == "." {
+		if alike[split+base] > 1 {
 			base = name
 		}
-		err := s.open(name, func(file *parquet.File) error {
+		err := s.readFile(name, func(file *parquet.File) error {
 			if split != trainSplit && split != valSplit {
 				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: passedOver(split)})
 				return nil
@@ -86,23 +84,19 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	return listing, nil
 }
 
-// open calls what reads a parquet file. A file that is damaged, which can make the decoder panic,
+// readFile opens a parquet file for a function that reads it. A file that is damaged, which can make the decoder panic,
 // is ErrCorrupt.
-func (s *parquetSource) open(name string, read func(*parquet.File) error) (err error) {
+func (s *parquetSource) readFile(name string, read func(*parquet.File) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = corrupt("damaged parquet file: %v", r)
 		}
 	}()
-	place := s.root
-	if info, err := os.Stat(s.root); err == nil && info.IsDir() {
-		place = filepath.Join(s.root, filepath.FromSlash(name))
-	}
-	head, err := readHead(place)
+	head, err := readHead(s.place(name))
 	if err != nil {
 		return err
 	}
-	in, err := os.Open(place)
+	in, err := os.Open(s.place(name))
 	if err != nil {
 		return err
 	}
@@ -141,26 +135,24 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 	for i := range file.NumRows() {
 		listing.Items = append(listing.Items, Item{Split: split, Name: base + "/" + strconv.FormatInt(i, 10)})
 	}
-	for _, c := range []struct {
-		column int
-		take   func(item *Item, value parquet.Value)
-	}{
-		{columns.label, func(item *Item, value parquet.Value) { item.Class, item.Unlabelled = columns.labelOf(value) }},
-		{columns.path, func(item *Item, value parquet.Value) {
-			if !value.IsNull() {
-				item.File = path.Base(value.String())
-			}
-		}},
-	} {
-		take := func(row int, value parquet.Value) error { c.take(&listing.Items[first+row], value); return nil }
-		if c.column < 0 {
-			continue
-		}
-		if err := readColumn(ctx, file, c.column, take); err != nil {
+	if columns.label >= 0 {
+		if err := readColumn(ctx, file, columns.label, func(row int, value parquet.Value) error {
+			item := &listing.Items[first+row]
+			item.Class, item.Unlabelled = columns.labelOf(value)
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
-	return nil
+	if columns.path < 0 {
+		return nil
+	}
+	return readColumn(ctx, file, columns.path, func(row int, value parquet.Value) error {
+		if !value.IsNull() {
+			listing.Items[first+row].File = path.Base(value.String())
+		}
+		return nil
+	})
 }
 
 // Fetch copies the chosen images into the temporary file.
@@ -179,7 +171,7 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 		if !slices.Contains(chosen[input.first:input.first+input.rows], true) {
 			continue
 		}
-		err := s.open(input.name, func(file *parquet.File) error {
+		err := s.readFile(input.name, func(file *parquet.File) error {
 			return readColumn(ctx, file, input.columns.image, func(row int, value parquet.Value) error {
 				if !chosen[input.first+row] || value.IsNull() {
 					return nil
@@ -200,9 +192,6 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 	}
 	return nil
 }
-
-// Read implements Source.
-func (s *parquetSource) Read(i int, buf []byte) ([]byte, error) { return s.extents.Read(i, buf) }
 
 // readColumn reads a column that has one value in each row.
 func readColumn(ctx context.Context, file *parquet.File, column int, value func(row int, value parquet.Value) error) error {
@@ -273,7 +262,7 @@ func findColumns(file *parquet.File, label string) (parquetColumns, error) {
 			columns.image, columns.path = max(bytesAt(name, "bytes"), bytesAt(name)), bytesAt(name, "path")
 		}
 	}
-	all := fmt.Sprintf("the columns are %s", someOf(described(schema)))
+	all := fmt.Sprintf("the columns are %s", shards.Abbreviate(described(schema)))
 	if columns.image < 0 {
 		return columns, unfit("no column has images (%s); %s", strings.Join(imageColumns, ", "), all)
 	}

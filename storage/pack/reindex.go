@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -135,6 +134,12 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 	return found, nil
 }
 
+func (r *reindexer) leaveOut(reject Reject) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rejects = append(r.rejects, reject)
+}
+
 // scanShard takes the samples of a shard, and tells how many there are, rejected ones too.
 func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scanned, seen int, err error) {
 	in, sum := bufio.NewReaderSize(stream, 1<<20), sha256.New()
@@ -145,18 +150,10 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 			return found, 0, corrupt("it is not a tar file but %s", kind)
 		}
 	}
-	sampler := newSampler(r.options.LabelKey, func(s sample) {
-		name := stated.name + "/" + s.key
-		if s.reject != nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.rejects = append(r.rejects, Reject{Split: stated.split, Name: name, Err: s.reject})
-			return
-		}
-		found.Samples.Add(s.key, s.image.offset, s.image.length, shards.NoLabel)
-		found.items = append(found.items, Item{Split: stated.split, Name: name, Class: s.label, Unlabelled: s.err, File: path.Base(s.key)})
-		found.seen = append(found.seen, s.image.seen)
-	})
+	sampler := newSampler(stated.split, stated.name, r.options.LabelKey, func(item Item, key string, image picture) {
+		found.Samples.Add(key, image.offset, image.length, shards.NoLabel)
+		found.items, found.seen = append(found.items, item), append(found.seen, image.seen)
+	}, r.leaveOut)
 	found.Name = stated.name
 	found.Size, err = scanTar(io.TeeReader(in, sum), func(header *tar.Header, at int64, content io.Reader) (err error) {
 		_, ending, ok := cutKey(header.Name)
@@ -180,7 +177,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 	if err == nil {
 		err = sampler.end()
 	}
-	found.SHA256, found.notes = hex.EncodeToString(sum.Sum(nil)), sampler.notes(stated.name)
+	found.SHA256, found.notes = hex.EncodeToString(sum.Sum(nil)), sampler.notes()
 	return found, sampler.seen, err
 }
 

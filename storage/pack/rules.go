@@ -268,14 +268,4 @@ func isNumber(class string) bool {
 	return err == nil
 }
 
-// someOf lists a few names.
-func someOf(names []string) string {
-	const few = 6
-	text := strings.Join(names[:min(len(names), few)], ", ")
-	if len(names) > few {
-		text += fmt.Sprintf(" and %d more", len(names)-few)
-	}
-	return text
-}
-
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

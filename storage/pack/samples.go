@@ -10,9 +10,10 @@ import (
 	"hash/maphash"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cijepa/cijepa/storage/shards"
 )
 
 // largestLabel bounds what is read of a member that may hold a label.
@@ -32,30 +33,34 @@ type sample struct {
 	label  string // as label reads it; "" with err nil: marked as unlabelled
 	err    error  // why there is no label
 	reject error  // why it is left out
+
+	pictures []picture
+	endings  []string
+	labelled bool
 }
 
 // sampler gathers the members of one WebDataset shard, in the order of the file, into samples:
 // those that stand side by side under the same key. What makes a sample ambiguous is an error: two
 // images, a member that comes twice, members of one key in two places.
 type sampler struct {
-	labelKey string // "" = the .cls member
-	found    func(sample)
-	note     map[string]int // what was seen and not used, in words, and how often
+	split, shard string
+	labelKey     string // "" = the .cls member
+	found        func(item Item, key string, image picture)
+	leaveOut     func(Reject)
 
-	keys, names map[uint64]struct{}
+	keys, names map[uint64]bool // hashes of those that have come
 	hash        maphash.Seed
-	seen        int // samples
+	seen        int            // samples, rejected ones too
+	note        map[string]int // what was seen and not used, in words, and how often
+	fields      []string       // of the last .json that was read
 
+	begun bool
 	sample
-	begun    bool
-	pictures []picture
-	endings  []string
-	labelled bool
-	fields   []string // of the last .json that was read
 }
 
-func newSampler(labelKey string, found func(sample)) *sampler {
-	return &sampler{labelKey: labelKey, found: found, note: map[string]int{}, keys: map[uint64]struct{}{}, names: map[uint64]struct{}{}, hash: maphash.MakeSeed()}
+func newSampler(split, shard, labelKey string, found func(item Item, key string, image picture), leaveOut func(Reject)) *sampler {
+	return &sampler{split: split, shard: shard, labelKey: labelKey, found: found, leaveOut: leaveOut,
+		keys: map[uint64]bool{}, names: map[uint64]bool{}, hash: maphash.MakeSeed(), note: map[string]int{}}
 }
 
 // cutKey parts a member's name at the first dot after the last slash; a name without one belongs to
@@ -81,23 +86,22 @@ func (s *sampler) add(name string, at picture, text []byte) error {
 		return nil
 	}
 	at.ending = ending
+	member := maphash.String(s.hash, key+"."+ending)
 	if !s.begun || key != s.key {
 		if err := s.end(); err != nil {
 			return err
 		}
 		s.begun, s.key = true, key
 		sum := maphash.String(s.hash, key)
-		_, again := s.keys[sum]
-		if _, twice := s.names[maphash.String(s.hash, key+"."+ending)]; again && !twice {
+		if s.keys[sum] && !s.names[member] {
 			return unfit("the members of sample %s do not stand side by side: sort the names (tar --sort=name) and pack them again", key)
 		}
-		s.keys[sum] = struct{}{}
+		s.keys[sum] = true
 	}
-	sum := maphash.String(s.hash, key+"."+ending)
-	if _, twice := s.names[sum]; twice {
+	if s.names[member] {
 		return unfit("the member %s comes twice: two samples have one key; pack them again with keys of their own", name)
 	}
-	s.names[sum] = struct{}{}
+	s.names[member] = true
 	s.endings = append(s.endings, ending)
 	switch {
 	case imageExt("."+ending) != "":
@@ -162,33 +166,38 @@ func (s *sampler) end() error {
 		s.image = s.pictures[0]
 	case len(s.pictures) > 1:
 		return unfit("the %d members .%s all have the key %s, because a key of WebDataset ends at the first dot of a file name, and none is the image .jpg, .png or "+
-			".webp: pack them again with names that have one dot", len(s.endings), someOf(s.endings), s.key)
+			".webp: pack them again with names that have one dot", len(s.endings), shards.Abbreviate(s.endings), s.key)
 	default:
-		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", someOf(s.endings))
+		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", shards.Abbreviate(s.endings))
 	}
 	if s.reject == nil && s.image.length == 0 {
 		s.reject = errors.New("the image is empty")
 	}
 	s.reject = cmp.Or(s.reject, s.image.seen.err)
 	if !s.labelled {
-		s.err = fmt.Errorf("%w: its members are .%s", errNoLabel, someOf(s.endings))
+		s.err = fmt.Errorf("%w: its members are .%s", errNoLabel, shards.Abbreviate(s.endings))
 		switch {
 		case len(s.fields) > 0 && s.labelKey == "":
-			s.err = fmt.Errorf("%w; -label KEY takes a field of its .json, which has %s", s.err, someOf(s.fields))
+			s.err = fmt.Errorf("%w; -label KEY takes a field of its .json, which has %s", s.err, shards.Abbreviate(s.fields))
 		case s.labelKey != "":
-			s.err = fmt.Errorf("%w, and its .json has the fields %s but not %s", s.err, someOf(s.fields), s.labelKey)
+			s.err = fmt.Errorf("%w, and its .json has the fields %s but not %s", s.err, shards.Abbreviate(s.fields), s.labelKey)
 		}
 	}
-	s.found(s.sample)
-	s.begun, s.sample, s.pictures, s.endings, s.labelled = false, sample{}, nil, nil, false
+	name, ending := s.shard+"/"+s.key, s.image.ending
+	if s.reject != nil {
+		s.leaveOut(Reject{Split: s.split, Name: name, Err: s.reject})
+	} else {
+		s.found(Item{Split: s.split, Name: name, Class: s.label, Unlabelled: s.err, File: path.Base(s.key) + "." + ending, Ext: imageExt("." + ending)}, s.key, s.image)
+	}
+	s.begun, s.sample = false, sample{}
 	return nil
 }
 
 // notes are what was seen and not used, a line each.
-func (s *sampler) notes(shard string) []string {
+func (s *sampler) notes() []string {
 	var lines []string
 	for what, n := range s.note {
-		lines = append(lines, fmt.Sprintf("%s: %d samples %s", shard, n, what))
+		lines = append(lines, fmt.Sprintf("%s: %d samples %s", s.shard, n, what))
 	}
 	slices.Sort(lines)
 	return lines
@@ -212,7 +221,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 			beside[list] = size
 		}
 	}
-	listed, err := shardLists(beside, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(s.root, filepath.FromSlash(name))) })
+	listed, err := shardLists(beside, func(name string) ([]byte, error) { return os.ReadFile(s.place(name)) })
 	if err != nil {
 		return err
 	}
@@ -263,20 +272,14 @@ func sameShards(a, b string) error {
 
 // listShard takes the samples of one shard, and tells how many there are, rejected ones too.
 func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
-	sampler := newSampler(s.options.Label, func(found sample) {
-		item := Item{Split: split, Name: name + "/" + found.key, Class: found.label, Unlabelled: found.err,
-			File: path.Base(found.key) + "." + found.image.ending, Ext: imageExt("." + found.image.ending)}
-		if found.reject != nil {
-			s.listing.Rejects = append(s.listing.Rejects, Reject{Split: split, Name: item.Name, Err: found.reject})
-			return
-		}
-		s.add(item, extent{f.members[0].at.file, found.image.offset, found.image.length}, "")
-	})
+	sampler := newSampler(split, name, s.options.Label, func(item Item, _ string, image picture) {
+		s.add(item, extent{f.members[0].at.file, image.offset, image.length}, "")
+	}, func(r Reject) { s.listing.Rejects = append(s.listing.Rejects, r) })
 	for _, m := range f.members {
 		var text []byte
 		if _, ending, _ := cutKey(m.name); sampler.labelMember(ending) {
-			text = make([]byte, min(m.at.length, largestLabel))
-			if _, err := s.files[m.at.file].ReadAt(text, m.at.offset); err != nil {
+			var err error
+			if text, err = s.appendAt(nil, extent{m.at.file, m.at.offset, min(m.at.length, largestLabel)}); err != nil {
 				return 0, err
 			}
 		}
@@ -290,27 +293,18 @@ func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
 	if sampler.seen == 0 {
 		s.listing.Warnings = append(s.listing.Warnings, name+" has no sample")
 	}
-	s.listing.Warnings = append(s.listing.Warnings, sampler.notes(name)...)
+	s.listing.Warnings = append(s.listing.Warnings, sampler.notes()...)
 	return sampler.seen, nil
 }
 
 // sameBytes tells whether two shards have the same members.
 func (s *treeSource) sameBytes(a, b *folder) bool {
-	alike := func(m, n leaf) bool { return m.name == n.name && m.at.length == n.at.length }
-	if len(a.members) == 0 || !slices.EqualFunc(a.members, b.members, alike) {
-		return false
-	}
-	for i, m := range a.members {
-		var pieces [2][]byte
-		for k, at := range []extent{m.at, b.members[i].at} {
-			pieces[k] = make([]byte, at.length)
-			if _, err := s.files[at.file].ReadAt(pieces[k], at.offset); err != nil {
-				return false
-			}
-		}
-		if !bytes.Equal(pieces[0], pieces[1]) {
+	return len(a.members) > 0 && slices.EqualFunc(a.members, b.members, func(m, n leaf) bool {
+		if m.name != n.name || m.at.length != n.at.length {
 			return false
 		}
-	}
-	return true
+		one, err := s.appendAt(nil, m.at)
+		other, otherErr := s.appendAt(nil, n.at)
+		return err == nil && otherErr == nil && bytes.Equal(one, other)
+	})
 }

@@ -173,7 +173,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", someOf(classes))
+		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", shards.Abbreviate(classes))
 	case len(l.Names) > 0:
 		if err := rename(items, l.Names); err != nil {
 			return nil, err
@@ -205,7 +205,7 @@ func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func
 	}
 	for _, class := range l.Classes {
 		if !containsAll(classes, []string{class}) {
-			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, someOf(classes))
+			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, shards.Abbreviate(classes))
 		}
 	}
 	return l.Classes, nil
@@ -307,7 +307,7 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 	}
 	if len(strange) > 0 {
 		return unfit("%d of %d classes of split val have no image in split train: %s, beside train's %s; rename them, or pick classes with -classes",
-			len(strange), len(counts[valSplit]), someOf(strange), someOf(sortedKeys(counts[trainSplit])))
+			len(strange), len(counts[valSplit]), shards.Abbreviate(strange), shards.Abbreviate(sortedKeys(counts[trainSplit])))
 	}
 	return nil
 }

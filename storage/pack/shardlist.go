@@ -57,7 +57,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	}
 	if len(zipped) > 0 {
 		return nil, unfit("%d shards are compressed, and training reads shards where they lie: unpack %s with gunzip, or make shards of them with cijepa pack",
-			len(zipped), someOf(zipped))
+			len(zipped), shards.Abbreviate(zipped))
 	}
 	splits, gaps, err := splitShards(names, byName, r.options.Train, r.options.Val)
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *reindexer) bothSplits(stated []statedShard, names []string) error {
 			example = r.rejects[0].Name
 		}
 		return unfit("no shard is of split %s: a word of its name or of a folder says it (train, val, valid, validation), or an option: -%s PATTERN takes shards as "+
-			"%s, such as -%s '%s'; there is %s", split, split, split, split, example, someOf(names))
+			"%s, such as -%s '%s'; there is %s", split, split, split, split, example, shards.Abbreviate(names))
 	}
 	return nil
 }

@@ -121,31 +121,21 @@ func OpenSource(ctx context.Context, path string, o SourceOptions) (Source, erro
 	}
 	t, err := grow(ctx, path, o)
 	if err != nil {
-		if t != nil {
-			t.Close()
-		}
-		return nil, err
-	}
-	images := slices.ContainsFunc(t.folders, func(f *folder) bool {
-		return len(f.members) > 0 && (len(f.parts) > 0 || len(t.parquet)+len(t.idx) == 0)
-	})
-	both := func(kind string) error {
 		t.Close()
-		return unfit("%s holds both %s files and images or tar files: give the folder that has one kind", path, kind)
+		return nil, err
 	}
 	t.dropTables()
 	switch {
-	case len(t.parquet) > 0 && (len(t.idx) > 0 || images && t.splitImages()):
-		return nil, both("parquet")
-	case len(t.parquet) > 0:
-		return &parquetSource{tree: t, options: o}, nil
-	case len(t.idx) > 0 && images && t.splitImages():
-		return nil, both("IDX")
+	case len(t.parquet) == 0 && len(t.idx) == 0:
+		return &treeSource{tree: t, options: o}, nil
+	case len(t.parquet) > 0 && len(t.idx) > 0, t.splitImages():
+		t.Close()
+		return nil, unfit("%s holds more than one of parquet files, IDX files, and images or tar files: give the folder that has one kind", path)
 	case len(t.idx) > 0:
 		defer t.Close()
 		return fromIDXFolder(t, o)
 	}
-	return &treeSource{tree: t, options: o}, nil
+	return &parquetSource{tree: t, options: o}, nil
 }
 
 // dropTables leaves out parquet files that lie beside a tar file of their name: they are its table.
@@ -184,18 +174,20 @@ type extents struct {
 }
 
 // Read implements Source.
-func (e *extents) Read(i int, buf []byte) ([]byte, error) {
-	place := e.places[i]
+func (e *extents) Read(i int, buf []byte) ([]byte, error) { return e.appendAt(buf, e.places[i]) }
+
+// appendAt appends the bytes of one place to buf.
+func (e *extents) appendAt(buf []byte, at extent) ([]byte, error) {
 	start := len(buf)
-	buf = slices.Grow(buf, int(place.length))[:start+int(place.length)]
-	n, err := e.files[place.file].ReadAt(buf[start:], place.offset)
-	if n == int(place.length) {
+	buf = slices.Grow(buf, int(at.length))[:start+int(at.length)]
+	n, err := e.files[at.file].ReadAt(buf[start:], at.offset)
+	if n == int(at.length) {
 		return buf, nil
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return buf[:start], fmt.Errorf("%s: %w", e.files[place.file].Name(), err)
+	return buf[:start], fmt.Errorf("%s: %w", e.files[at.file].Name(), err)
 }
 
 // Close implements Source.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/storagetest"
@@ -288,6 +289,26 @@ func TestOpenSourceErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want %q", test.path, err, test.want)
 		}
+	}
+}
+
+// A pipe, which can be read once and from its front alone, is refused before anything waits for it.
+func TestAPipeIsNoSource(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "train.tar")
+	if err := unix.Mkfifo(pipe, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	keep, err := os.OpenFile(pipe, os.O_RDWR, 0) // without it a reader of the pipe waits for ever
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keep.WriteString(strings.Repeat("x", headLength)); err != nil {
+		t.Fatal(err)
+	}
+	defer keep.Close()
+	_, err = OpenSource(t.Context(), pipe, SourceOptions{})
+	if !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "neither a file nor a folder") {
+		t.Errorf("error %v, want that it is a pipe", err)
 	}
 }
 

@@ -264,11 +264,11 @@ func checkRows(names []string) (gaps []string, err error) {
 	slices.Sort(gaps)
 	switch {
 	case len(lost) > 0:
-		return nil, unfit("of a numbered row of files %s is not there: download it", someOf(lost))
+		return nil, unfit("of a numbered row of files %s is not there: download it", shards.Abbreviate(lost))
 	case len(twice) > 0:
-		return nil, unfit("in a numbered row of files one number comes twice: %s", someOf(twice))
+		return nil, unfit("in a numbered row of files one number comes twice: %s", shards.Abbreviate(twice))
 	case len(gaps) > 0:
-		gaps = []string{"numbers are missing in the row of files: " + someOf(gaps)}
+		gaps = []string{"numbers are missing in the row of files: " + shards.Abbreviate(gaps)}
 	}
 	return gaps, nil
 }

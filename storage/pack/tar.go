@@ -2,6 +2,7 @@ package pack
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -12,8 +13,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // endMark is how many zeros end a tar file.
@@ -122,6 +121,15 @@ func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped b
 	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
 }
 
+// gunzipped reads what a stream holds, which may be compressed with gzip.
+func gunzipped(r io.Reader) (io.Reader, error) {
+	in := bufio.NewReader(r)
+	if head, _ := in.Peek(headLength); kindOf(head) != "gzip" { // what is shorter is told by its reader
+		return in, nil
+	}
+	return gzip.NewReader(in)
+}
+
 // unzip copies the content of a gzip file into a temporary file.
 func (t *tree) unzip(file *os.File) (*os.File, error) {
 	r, err := gzip.NewReader(file)
@@ -184,15 +192,11 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	}
 	t.folders = append(t.folders, shard)
 	for _, m := range inner {
-		parts := slices.Clone(parts)
 		dir, base := path.Split(m.name)
-		for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
-			parts = append(parts, folderPart(name))
-		}
-		parts = append(parts, archivePart(base))
-		zipped := make([]byte, 2)
-		if _, err := t.files[m.at.file].ReadAt(zipped, m.at.offset); err == nil && string(zipped) == "\x1f\x8b" {
-			return fmt.Errorf("%s: %w: a compressed archive within an archive: unpack the outer one", pathOf(parts), storage.ErrUnfit)
+		parts := belowArchive(below(parts, dir), base)
+		head, err := t.appendAt(nil, extent{m.at.file, m.at.offset, min(m.at.length, headLength)})
+		if err == nil && kindOf(head) == "gzip" {
+			return unfit("%s is a compressed archive within an archive: unpack the outer one", pathOf(parts))
 		}
 		if err := t.listTar(ctx, m.at, parts); err != nil {
 			return err
@@ -232,10 +236,7 @@ func (f *folder) split(reject func(in []part, name string, err error)) []*folder
 		}
 		to := byDir[dir]
 		if to == nil {
-			to = &folder{parts: slices.Clone(f.parts)}
-			for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
-				to.parts = append(to.parts, folderPart(name))
-			}
+			to = &folder{parts: below(f.parts, dir)}
 			byDir[dir] = to
 			folders = append(folders, to)
 		}

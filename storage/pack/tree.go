@@ -32,6 +32,7 @@ type tree struct {
 	rejects []Reject          // Split is "" and Name the path below the root
 	foreign map[string]int    // files of other tools, in words
 	root    string
+	dir     string // that the paths are below: root, or the folder of the file that root is
 	inside  string // root without links, out of which no link of a folder may lead; "" if any may
 }
 
@@ -65,9 +66,19 @@ func pathOf(parts []part) string {
 	return path.Join(names...)
 }
 
-// folderPart and archivePart are the last names of a path.
-func folderPart(name string) part  { return part{name: name, file: name} }
-func archivePart(name string) part { return part{name: stem(name), file: name, archive: true} }
+// below adds a path of folders.
+func below(parts []part, dir string) []part {
+	parts = slices.Clone(parts)
+	for _, name := range strings.FieldsFunc(dir, func(c rune) bool { return c == '/' }) {
+		parts = append(parts, part{name: name, file: name})
+	}
+	return parts
+}
+
+// belowArchive adds the name of an archive.
+func belowArchive(parts []part, name string) []part {
+	return append(slices.Clone(parts), part{name: stem(name), file: name, archive: true})
+}
 
 // devkit stands for the archive of ILSVRC's development kit.
 const devkit = "devkit"
@@ -76,26 +87,48 @@ const devkit = "devkit"
 // them.
 var labelFiles = []string{"val_annotations.txt", "LOC_val_solution.csv", groundTruth, devkit}
 
-// grow walks the folder or the single archive at root.
+// grow walks the folder or the single archive at root. The tree is to be closed after an error too.
 func grow(ctx context.Context, root string, o SourceOptions) (*tree, error) {
-	t := &tree{root: root, tempDir: o.TempDir, labels: map[string]string{}, lists: map[string]int64{}, foreign: map[string]int{}}
+	t := &tree{root: root, dir: root, tempDir: o.TempDir, labels: map[string]string{}, lists: map[string]int64{}, foreign: map[string]int{}}
 	info, err := os.Stat(root)
+	if err == nil && !o.Follow {
+		t.inside, err = realPath(root)
+	}
 	if err != nil {
-		return nil, err
+		return t, err
 	}
-	if !o.Follow {
-		if t.inside, err = filepath.EvalSymlinks(root); err == nil {
-			t.inside, err = filepath.Abs(t.inside)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if info.IsDir() {
+	switch mode := info.Mode(); {
+	case mode.IsDir():
 		return t, t.walk(ctx, root, nil, []fs.FileInfo{info})
+	case !mode.IsRegular():
+		return t, unfit("%s is %w", root, errNotAFile)
 	}
+	t.dir = filepath.Dir(root)
 	return t, t.file(ctx, root, nil, filepath.Base(root), &folder{})
 }
+
+var errNotAFile = errors.New("neither a file nor a folder but a pipe, a socket or a device")
+
+// realPath is a path without links, from the root of the disk.
+func realPath(name string) (string, error) {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(name)
+}
+
+// open opens a file of the source, which is closed with the tree.
+func (t *tree) open(name string) (*os.File, error) {
+	file, err := os.Open(t.place(name))
+	if err == nil {
+		t.files = append(t.files, file)
+	}
+	return file, err
+}
+
+// place is where a path below the source lies on the disk.
+func (t *tree) place(name string) string { return filepath.Join(t.dir, filepath.FromSlash(name)) }
 
 // reject notes a file that is left out.
 func (t *tree) reject(in []part, name string, err error) {
@@ -143,7 +176,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		case mode.IsRegular():
 			others = append(others, name)
 		case !mode.IsDir():
-			t.reject(parts, name, errors.New("neither a file nor a folder but a pipe, a socket or a device"))
+			t.reject(parts, name, errNotAFile)
 		case link && belowClass(parts):
 			t.reject(parts, name, errors.New("a link to a folder within a class"))
 		case link && t.leadsOut(place):
@@ -152,7 +185,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:
 			first := len(t.folders)
-			if err := t.walk(ctx, place, slices.Concat(parts, []part{folderPart(name)}), append(above[:len(above):len(above)], info)); err != nil {
+			if err := t.walk(ctx, place, below(parts, name), append(above[:len(above):len(above)], info)); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(t.folders[first:], func(f *folder) bool { return len(f.members) > 0 }) {
@@ -178,10 +211,7 @@ func (t *tree) leadsOut(link string) bool {
 	if t.inside == "" {
 		return false
 	}
-	target, err := filepath.EvalSymlinks(link)
-	if err == nil {
-		target, err = filepath.Abs(target)
-	}
+	target, err := realPath(link)
 	return err != nil || target != t.inside && !strings.HasPrefix(target, t.inside+string(filepath.Separator))
 }
 
@@ -223,7 +253,7 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 	case kind == "parquet", ending == ".parquet":
 		t.parquet = append(t.parquet, below)
 	case kind == "tar", ending == ".tar" && stem(name) != name && len(head) > 0 && len(bytes.TrimRight(head, "\x00")) == 0:
-		return t.openTar(ctx, place, slices.Concat(in, []part{archivePart(name)}), zipped)
+		return t.openTar(ctx, place, belowArchive(in, name), zipped)
 	case stem(name) != name:
 		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
 	case slices.Contains(imageKinds, kind):
