@@ -159,20 +159,13 @@ func (p *packing) openTarget(ctx context.Context, url string, mustExist bool) (*
 	return bucket, nil
 }
 
-// verify is how images are looked at, or nil.
-func (p *packing) verify() func([]byte) (width, height int, err error) {
-	if !p.check {
-		return nil
+// checks look at the images unless that is switched off. Progress counts images, or bytes.
+func (p *packing) checks(bytes bool) pack.Checks {
+	checks := pack.Checks{Warn: p.warn, Progress: p.progress(bytes)}
+	if p.check {
+		checks.Verify, checks.Decoder = pixels.Verify, pixels.DecoderName()
 	}
-	return pixels.Verify
-}
-
-// decoder is the name of what decodes the images, or empty.
-func (p *packing) decoder() string {
-	if !p.check {
-		return ""
-	}
-	return pixels.DecoderName()
+	return checks
 }
 
 // progress is a bar with rate and time left, on a terminal. It counts images, or bytes.
@@ -227,8 +220,8 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		}
 		fmt.Fprintf(&text, "val is held out of train: %v of %s, chosen with seed %d\n", p.held.Share, of, p.held.Seed)
 	}
-	if decoder := p.decoder(); decoder != "" {
-		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", decoder)
+	if p.check {
+		fmt.Fprintf(&text, "every image was decoded, JPEG files with %s\n", pixels.DecoderName())
 	}
 	if list := classlist.Describe(index.Classes); list != "" {
 		fmt.Fprintf(&text, "the classes are those of %s\n", list)
@@ -308,7 +301,7 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, HoldOut: p.held, Seed: *seed, PerShard: *perShard, TempDir: *temp, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(false)})
+		Labels: labels, Checks: p.checks(false), HoldOut: p.held, Seed: *seed, PerShard: *perShard, TempDir: *temp})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}
@@ -338,7 +331,7 @@ func reindex(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 	}
 	defer bucket.Close()
 	index, rejects, err := pack.Reindex(ctx, bucket, p.data, pack.ReindexOptions{
-		Labels: labels, LabelKey: *labelKey, Train: p.train, Val: p.val, Verify: p.verify(), Decoder: p.decoder(), Warn: p.warn, Progress: p.progress(true)})
+		Labels: labels, Checks: p.checks(true), LabelKey: *labelKey, Train: p.train, Val: p.val})
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

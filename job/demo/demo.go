@@ -54,7 +54,7 @@ func Pack(ctx context.Context, bucket *storage.Bucket, prefix string) error {
 		return err
 	}
 	defer source.Close()
-	_, rejects, err := pack.Pack(ctx, source, bucket, prefix, pack.PackOptions{PerShard: perShard, Verify: pixels.Verify})
+	_, rejects, err := pack.Pack(ctx, source, bucket, prefix, pack.PackOptions{PerShard: perShard, Checks: pack.Checks{Verify: pixels.Verify}})
 	if err == nil && len(rejects) > 0 {
 		err = fmt.Errorf("%d images of the demonstration do not decode, the first is %s", len(rejects), rejects[0])
 	}

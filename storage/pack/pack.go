@@ -43,12 +43,29 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
+// Checks say how Pack and Reindex look at images, and who is told. The zero value does neither.
+type Checks struct {
+	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it
+	// refuses is left out and returned as a Reject. It is called by several goroutines at once and
+	// must not keep the bytes.
+	Verify func(image []byte) (width, height int, err error)
+	// Decoder is the name of what Verify decodes with, for the notes; "" is not noted.
+	Decoder string
+	// Progress is told how much is read and how much there is, one call at a time: images in Pack,
+	// bytes in Reindex.
+	Progress func(done, total int64)
+	// Warn is told of what may be a mistake and is packed all the same, when all is stored. See
+	// Index.Warnings for what the index itself tells.
+	Warn func(warning string)
+}
+
 // PackOptions say how Pack cuts and checks a dataset. The zero value is a good packing without
 // image checks.
 type PackOptions struct {
 	// Labels are the classes to pack. What they cannot settle is ErrUnfit before anything is
 	// uploaded.
 	Labels
+	Checks
 	// HoldOut takes val from train; the source is then opened with SourceOptions.HoldOut.
 	HoldOut HoldOut
 	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
@@ -57,22 +74,10 @@ type PackOptions struct {
 	// PerShard is the number of samples a shard holds at most; 0 means 1,000. A split's shards
 	// differ by at most one sample.
 	PerShard int
-	// Verify looks at one image, usually by decoding it whole, and gives its size. An image that it
-	// refuses is left out and returned as a Reject. It is called by several goroutines at once and
-	// must not keep the bytes.
-	Verify func(image []byte) (width, height int, err error)
-	// Decoder is the name of what Verify decodes with, for the notes; "" is not noted.
-	Decoder string
-	// Progress is told the images read so far and those there are, one call at a time.
-	Progress func(done, total int64)
-	// Warn, if not nil, is told of what may be a mistake and is packed all the same, when all is
-	// stored. See Index.Warnings for what the index itself tells.
-	Warn func(warning string)
-	// Workers are the shards in the making at once; 0 means one for each processor. Each takes the
-	// disk space of a shard in TempDir.
-	Workers int
 	// TempDir is where shards are put together; "" means the system's temporary folder.
 	TempDir string
+
+	workers int // shards in the making at once; 0 means one for each processor
 }
 
 // Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and
@@ -81,17 +86,11 @@ type PackOptions struct {
 //
 // Equal input and options give equal bytes, so that Pack can be run again after any failure: what
 // is there already is not uploaded again. A prefix that holds another dataset is refused with
-// ErrExists. One shard for each worker is on the local disk at a time, one image for each worker in
+// ErrExists. One shard for each processor is on the local disk at a time, one image for each in
 // memory.
 func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o PackOptions) (shards.Index, []Reject, error) {
-	if o.PerShard <= 0 {
-		o.PerShard = 1000
-	}
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
-	p := &packer{src: src, dst: dst, prefix: prefix, options: o}
-	p.looks.verify = o.Verify
+	o.PerShard = cmp.Or(o.PerShard, 1000)
+	o.workers = cmp.Or(o.workers, runtime.GOMAXPROCS(0))
 	listing, err := src.List(ctx)
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
@@ -100,8 +99,9 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
-	p.items, p.labels, p.rejects = listing.Items, settled.labels, append(listing.Rejects, settled.rejects...)
-	p.looks.sums, p.looks.drawn = make([]uint64, len(p.items)), listing.Drawn
+	p := &packer{src: src, options: o, items: listing.Items, labels: settled.labels, intake: intake{
+		Checks: o.Checks, bucket: dst, prefix: prefix, rejects: append(listing.Rejects, settled.rejects...),
+		looks: looks{verify: o.Verify, drawn: listing.Drawn, sums: make([]uint64, len(listing.Items))}}}
 	if err := p.findStored(ctx); err != nil {
 		return shards.Index{}, nil, err
 	}
@@ -115,36 +115,77 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
-	ix := shards.Index{Version: shards.IndexVersion, Classes: settled.classes, Counts: map[string]int{}, Splits: splits}
-	for split, written := range splits {
-		for i := range written {
-			ix.Counts[split] += written[i].Samples.Len()
-		}
+	p.warnings = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings)
+	return p.finish(ctx, settled.classes, splits, p.items, o.HoldOut.note())
+}
+
+// intake is what a call of Pack or Reindex gathers on the way to the index.
+type intake struct {
+	Checks
+	bucket   *storage.Bucket
+	prefix   string
+	looks    looks
+	warnings []string
+	total    int64 // images, or bytes, to read
+
+	mu      sync.Mutex // guards what follows: shards are read or written several at once
+	done    int64
+	rejects []Reject
+}
+
+// advance tells of progress.
+func (in *intake) advance(n int64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.done += n
+	if in.Progress != nil {
+		in.Progress(in.done, in.total)
 	}
-	slices.SortFunc(p.rejects, compareRejects)
-	notes := shards.Notes{Small: p.looks.small(), Decoder: o.Decoder, HeldOut: o.HoldOut.note(), Warnings: slices.Concat(
-		listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings, p.looks.warnings(p.items), leftOut(p.rejects))}
-	if err := ix.Validate(); err != nil {
-		return shards.Index{}, p.rejects, fmt.Errorf("nothing to pack: %w", err)
-	}
-	return ix, p.rejects, finish(ctx, dst, prefix, ix, notes, o.Warn)
+}
+
+func (in *intake) leaveOut(r Reject) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.rejects = append(in.rejects, r)
 }
 
 // finish stores the index, which makes the dataset exist, and then the notes, so that those of
 // another dataset stay.
-func finish(ctx context.Context, dst *storage.Bucket, prefix string, ix shards.Index, notes shards.Notes, warn func(string)) error {
-	if err := shards.CreateIndex(ctx, dst, prefix, ix); err != nil {
-		return err
-	}
-	if err := shards.PutNotes(ctx, dst, prefix, ix, notes); err != nil {
-		return err
-	}
-	for _, line := range notes.Lines() {
-		if warn != nil {
-			warn(line)
+func (in *intake) finish(ctx context.Context, classes []string, splits map[string][]shards.Shard, items []Item, held *shards.HeldOut) (shards.Index, []Reject, error) {
+	slices.SortFunc(in.rejects, compareRejects)
+	ix := shards.Index{Version: shards.IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: splits}
+	for split, of := range splits {
+		for i := range of {
+			ix.Counts[split] += of[i].Samples.Len()
 		}
 	}
-	return nil
+	err := ix.Validate()
+	if err != nil {
+		return shards.Index{}, in.rejects, fmt.Errorf("nothing to pack: %w", err)
+	}
+	notes := shards.Notes{Small: in.looks.small(), Decoder: in.Decoder, HeldOut: held,
+		Warnings: slices.Concat(in.warnings, in.looks.warnings(items), leftOut(in.rejects))}
+	if err = shards.CreateIndex(ctx, in.bucket, in.prefix, ix); err == nil {
+		err = shards.PutNotes(ctx, in.bucket, in.prefix, ix, notes)
+	}
+	if err == nil && in.Warn != nil {
+		for _, line := range notes.Lines() {
+			in.Warn(line)
+		}
+	}
+	return ix, in.rejects, err
+}
+
+// packer is one call of Pack.
+type packer struct {
+	intake
+	src     Source
+	options PackOptions
+	items   []Item
+	labels  []int32 // by item
+
+	indexed map[string]string // SHA-256 of the shards of the index that is there already; nil without one
+	present map[string]int64  // sizes of what lies below prefix, by key
 }
 
 // chosen gives the places of the items of each split that have a label.
@@ -184,44 +225,11 @@ func leftOut(rejects []Reject) []string {
 		n, rejects[0].Split, rejects[0].Name)}
 }
 
-// stillComplete looks again when all images have been looked at: those of a whole split may have
-// been refused.
-func (p *packer) stillComplete(splits map[string][]shards.Shard) error {
-	for _, split := range p.options.Splits {
-		if len(splits[split]) == 0 {
-			slices.SortFunc(p.rejects, compareRejects)
-			last := slices.IndexFunc(p.rejects, func(r Reject) bool { return r.Split == split }) // there is one: settle has seen images
-			return unfit("all images of split %s were left out, such as %s", split, p.rejects[last])
-		}
-	}
-	return nil
-}
-
-// packer is one call of Pack.
-type packer struct {
-	src     Source
-	dst     *storage.Bucket
-	prefix  string
-	options PackOptions
-
-	items  []Item
-	labels []int32 // by item
-	total  int64   // images to read
-	looks  looks
-
-	indexed map[string]string // SHA-256 of the shards of the index that is there already; nil without one
-	present map[string]int64  // sizes of what lies below prefix, by key
-
-	mu      sync.Mutex // guards what follows: workers share it
-	done    int64
-	rejects []Reject
-}
-
 // writeSplits orders the images, cuts them into shards and writes these, some at a time.
 func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[string][]shards.Shard, error) {
 	splits := map[string][]shards.Shard{}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.options.Workers)
+	group.SetLimit(p.options.workers)
 	for _, split := range sortedKeys(chosen) {
 		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
 			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
@@ -253,7 +261,14 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 			delete(splits, split)
 		}
 	}
-	return splits, p.stillComplete(splits)
+	for _, split := range p.options.Splits {
+		if len(splits[split]) == 0 {
+			slices.SortFunc(p.rejects, compareRejects)
+			first := slices.IndexFunc(p.rejects, func(r Reject) bool { return r.Split == split }) // there is one: settle has seen images
+			return nil, unfit("all images of split %s were left out, such as %s", split, p.rejects[first])
+		}
+	}
+	return splits, nil
 }
 
 // sortByHash sorts places of items by SHA-256(seed, purpose, name of the item), so that the order

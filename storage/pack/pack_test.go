@@ -82,12 +82,12 @@ func mustPack(t *testing.T, src Source, dst *storage.Bucket, prefix string, o Pa
 func TestPackIDX(t *testing.T) {
 	dst := storagetest.Memory(t)
 	var done, total int64
-	ix, rejects := mustPack(t, idxSourceOf(t, 50), dst, "data/idx", PackOptions{PerShard: 16, Progress: func(d, n int64) {
+	ix, rejects := mustPack(t, idxSourceOf(t, 50), dst, "data/idx", PackOptions{PerShard: 16, Checks: Checks{Progress: func(d, n int64) {
 		if d != done+1 {
 			t.Errorf("progress went from %d to %d", done, d)
 		}
 		done, total = d, n
-	}})
+	}}})
 	if len(rejects) != 0 || done != 60 || total != 60 {
 		t.Errorf("%d rejects, progress %d of %d, want none and 60 of 60", len(rejects), done, total)
 	}
@@ -192,8 +192,8 @@ func checkTar(t *testing.T, data string, shard *shards.Shard) {
 
 func TestPackIsDeterministic(t *testing.T) {
 	first, second, third := storagetest.Memory(t), storagetest.Memory(t), storagetest.Memory(t)
-	mustPack(t, idxSourceOf(t, 40), first, "d", PackOptions{PerShard: 9, Seed: 7, Workers: 1})
-	mustPack(t, idxSourceOf(t, 40), second, "d", PackOptions{PerShard: 9, Seed: 7, Workers: 4})
+	mustPack(t, idxSourceOf(t, 40), first, "d", PackOptions{PerShard: 9, Seed: 7, workers: 1})
+	mustPack(t, idxSourceOf(t, 40), second, "d", PackOptions{PerShard: 9, Seed: 7, workers: 4})
 	mustPack(t, idxSourceOf(t, 40), third, "d", PackOptions{PerShard: 9, Seed: 8})
 	a, b, c := storagetest.Snapshot(t, first), storagetest.Snapshot(t, second), storagetest.Snapshot(t, third)
 	for key := range a {
@@ -217,7 +217,7 @@ func TestPackIsDeterministic(t *testing.T) {
 func TestPackRejects(t *testing.T) {
 	dst := storagetest.Memory(t)
 	bad := errors.New("bad image")
-	ix, rejects := mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Verify: func(data []byte) (int, int, error) {
+	ix, rejects := mustPack(t, idxSourceOf(t, 40), dst, "d", PackOptions{PerShard: 10, Checks: Checks{Verify: func(data []byte) (int, int, error) {
 		decoded, err := png.Decode(bytes.NewReader(data))
 		if err != nil {
 			return 0, 0, err
@@ -226,7 +226,7 @@ func TestPackRejects(t *testing.T) {
 			return 0, 0, bad
 		}
 		return 0, 0, nil
-	}})
+	}}})
 	if ix.Counts["train"] != 38 || ix.Counts["val"] != 7 {
 		t.Errorf("counts %v, want two images of train and one of val left out", ix.Counts)
 	}
@@ -246,12 +246,12 @@ func TestPackRejects(t *testing.T) {
 // data set.
 func TestPackRejectsASplit(t *testing.T) {
 	dst := storagetest.Memory(t)
-	o := PackOptions{Labels: Labels{Splits: []string{"train", "val"}}, TempDir: t.TempDir(), Verify: func(data []byte) (int, int, error) {
+	o := PackOptions{Labels: Labels{Splits: []string{"train", "val"}}, TempDir: t.TempDir(), Checks: Checks{Verify: func(data []byte) (int, int, error) {
 		if decoded, err := png.Decode(bytes.NewReader(data)); err != nil || decoded.(*image.Gray).Pix[0] == idxPixel(0, 0) {
 			return 0, 0, errors.New("bad image")
 		}
 		return 0, 0, nil
-	}}
+	}}}
 	_, _, err := Pack(t.Context(), idxSourceOf(t, 5), dst, "d", o) // val has one image, which is the first of train
 	if !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "all images of split val were left out, such as val/0: bad image") {
 		t.Errorf("got %v", err)
@@ -354,12 +354,12 @@ func TestPackIsCancelled(t *testing.T) {
 	dst := storagetest.Memory(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, _, err := Pack(ctx, idxSourceOf(t, 400), dst, "d", PackOptions{PerShard: 10, Workers: 1, TempDir: t.TempDir(),
-		Progress: func(done, total int64) {
+	_, _, err := Pack(ctx, idxSourceOf(t, 400), dst, "d", PackOptions{PerShard: 10, workers: 1, TempDir: t.TempDir(),
+		Checks: Checks{Progress: func(done, total int64) {
 			if done == 35 {
 				cancel()
 			}
-		}})
+		}}})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want context.Canceled", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,19 +24,12 @@ type ReindexOptions struct {
 	// Labels are as in PackOptions. A list of classes leaves the samples of others out of the
 	// index.
 	Labels
+	Checks
 	// Train and Val are patterns of the shards of a split, as in SourceOptions.
 	Train, Val []string
 	// LabelKey is the field of a sample's .json member that has its label, a number or a name; ""
 	// means the .cls member.
 	LabelKey string
-	// Verify looks at each image, as in PackOptions. An image that it refuses is left out of the
-	// index and returned as a Reject.
-	Verify func(image []byte) (width, height int, err error)
-	// Decoder and Warn are as in PackOptions.
-	Decoder string
-	Warn    func(warning string)
-	// Progress is told the bytes read so far and those there are, one call at a time.
-	Progress func(done, total int64)
 }
 
 // reindexers is how many shards are read at once.
@@ -54,8 +46,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the shards: %w", err)
 	}
-	r := &reindexer{bucket: b, prefix: prefix, options: o, sizes: map[string]int64{}}
-	r.looks.verify = o.Verify
+	r := &reindexer{options: o, sizes: map[string]int64{}, intake: intake{Checks: o.Checks, bucket: b, prefix: prefix, looks: looks{verify: o.Verify}}}
 	for _, entry := range entries {
 		r.sizes[strings.TrimPrefix(entry.Key, shards.KeyPrefix(prefix))] = entry.Size
 	}
@@ -67,31 +58,20 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, nil, err
 	}
-	ix, err := r.index(stated, scans)
-	slices.SortFunc(r.rejects, compareRejects)
-	if err != nil {
-		return shards.Index{}, r.rejects, err
-	}
-	return ix, r.rejects, finish(ctx, b, prefix, ix, shards.Notes{Small: r.looks.small(), Decoder: o.Decoder, Warnings: r.warnings}, o.Warn)
+	return r.index(ctx, scans)
 }
 
+// reindexer is one call of Reindex.
 type reindexer struct {
-	bucket   *storage.Bucket
-	prefix   string
-	options  ReindexOptions
-	sizes    map[string]int64 // by name below prefix
-	total    int64            // bytes of all shards
-	looks    looks
-	warnings []string
-
-	mu      sync.Mutex // guards what follows
-	done    int64
-	rejects []Reject
+	intake
+	options ReindexOptions
+	sizes   map[string]int64 // by name below prefix
 }
 
 // scanned is a shard as it was found. Labels are text until all shards are known.
 type scanned struct {
 	shards.Shard
+	split string
 	items []Item
 	seen  []look
 	notes []string
@@ -125,19 +105,8 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 	if stated.samples >= 0 && seen != stated.samples {
 		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w", stated.name, seen, stated.samples, storage.ErrCorrupt)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done += found.Size
-	if r.options.Progress != nil {
-		r.options.Progress(r.done, r.total)
-	}
+	r.advance(found.Size)
 	return found, nil
-}
-
-func (r *reindexer) leaveOut(reject Reject) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rejects = append(r.rejects, reject)
 }
 
 // scanShard takes the samples of a shard, and tells how many there are, rejected ones too.
@@ -154,7 +123,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		found.Samples.Add(key, image.offset, image.length, shards.NoLabel)
 		found.items, found.seen = append(found.items, item), append(found.seen, image.seen)
 	}, r.leaveOut)
-	found.Name = stated.name
+	found.Name, found.split = stated.name, stated.split
 	found.Size, err = scanTar(io.TeeReader(in, sum), func(header *tar.Header, at int64, content io.Reader) (err error) {
 		_, ending, ok := cutKey(header.Name)
 		if !ok || !plainMember(header) || hiddenPath(header.Name) {
@@ -182,13 +151,12 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 }
 
 // index settles the classes and puts everything together.
-func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, error) {
-	ix := shards.Index{Version: shards.IndexVersion, Counts: map[string]int{}, Splits: map[string][]shards.Shard{}}
+func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, []Reject, error) {
 	var items []Item
 	bySum := map[string]string{}
 	for i := range scans {
 		if other := bySum[scans[i].SHA256]; other != "" && len(scans[i].items) > 0 {
-			return ix, sameShards(other, scans[i].Name)
+			return shards.Index{}, r.rejects, sameShards(other, scans[i].Name)
 		}
 		bySum[scans[i].SHA256] = scans[i].Name
 		items = append(items, scans[i].items...)
@@ -197,35 +165,31 @@ func (r *reindexer) index(stated []statedShard, scans []scanned) (shards.Index, 
 			r.warnings = append(r.warnings, "shard "+scans[i].Name+" has no sample that can be used")
 		}
 	}
+	slices.SortFunc(r.rejects, compareRejects)
 	if len(items) == 0 {
-		return ix, unfit("no shard has a sample with an image")
+		return shards.Index{}, r.rejects, unfit("no shard has a sample with an image")
 	}
 	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, HoldOut{})
 	if err != nil {
-		return ix, err
+		return shards.Index{}, r.rejects, err
 	}
-	r.rejects = append(r.rejects, settled.rejects...)
-	ix.Classes = settled.classes
+	r.rejects, r.warnings = append(r.rejects, settled.rejects...), append(r.warnings, settled.warnings...)
 	r.looks.sums = make([]uint64, len(items))
+	splits := map[string][]shards.Shard{}
 	first := 0 // place of the shard's first item
-	for i := range scans {
-		found, labels := &scans[i], settled.labels[first:first+len(scans[i].items)]
+	for _, found := range scans {
 		shard := found.Shard
 		shard.Samples = shards.Samples{}
-		for j, label := range labels {
+		for j, label := range settled.labels[first : first+len(found.items)] {
 			if label != notChosen {
 				r.looks.take(first+j, found.seen[j])
 				shard.Samples.Add(found.Samples.Keys[j], found.Samples.Offsets[j], found.Samples.Lengths[j], label)
 			}
 		}
-		first += len(labels)
+		first += len(found.items)
 		if shard.Samples.Len() > 0 {
-			split := stated[i].split
-			ix.Splits[split] = append(ix.Splits[split], shard)
-			ix.Counts[split] += shard.Samples.Len()
+			splits[found.split] = append(splits[found.split], shard)
 		}
 	}
-	slices.SortFunc(r.rejects, compareRejects)
-	r.warnings = slices.Concat(r.warnings, settled.warnings, r.looks.warnings(items), leftOut(r.rejects))
-	return ix, ix.Validate()
+	return r.finish(ctx, settled.classes, splits, items, nil)
 }

@@ -84,7 +84,7 @@ func TestReindex(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := foreignSet(t, test.more)
 			var done, total int64
-			ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Progress: func(d, n int64) { done, total = d, n }})
+			ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Checks: Checks{Progress: func(d, n int64) { done, total = d, n }}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,12 +174,12 @@ func TestReindexOddSamples(t *testing.T) {
 			member{strings.Repeat("long/", 18) + "6.jpg", "\xff\xd8\xffsix"}, member{strings.Repeat("long/", 18) + "6.cls", "1"},
 			member{"7.jpg", "\xff\xd8\xffseven"}, member{"7.depth.png", "of the same sample"}, member{"7.cls", "1"}))})
 		refused := errors.New("refused")
-		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Train: []string{"a.tar"}, Labels: Labels{AllowUnlabelled: 1}, Verify: func(image []byte) (int, int, error) {
+		ix, rejects, err := Reindex(t.Context(), b, "f", ReindexOptions{Train: []string{"a.tar"}, Labels: Labels{AllowUnlabelled: 1}, Checks: Checks{Verify: func(image []byte) (int, int, error) {
 			if strings.HasSuffix(string(image), "refused") {
 				return 0, 0, refused
 			}
 			return 0, 0, nil
-		}})
+		}}})
 		if err != nil {
 			t.Fatal(err)
 		}

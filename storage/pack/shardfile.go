@@ -118,8 +118,9 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
 			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
 		}
-		p.report(item, seen.err)
+		p.advance(1)
 		if seen.err != nil {
+			p.leaveOut(Reject{Split: item.Split, Name: item.Name, Err: seen.err})
 			continue
 		}
 		p.looks.take(place, seen)
@@ -149,21 +150,9 @@ func spooling(err error) error {
 	return err
 }
 
-func (p *packer) report(item *Item, refused error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
-	if refused != nil {
-		p.rejects = append(p.rejects, Reject{Split: item.Split, Name: item.Name, Err: refused})
-	}
-	if p.options.Progress != nil {
-		p.options.Progress(p.done, p.total)
-	}
-}
-
 // findStored reads what an earlier call has left at the destination.
 func (p *packer) findStored(ctx context.Context) error {
-	entries, err := p.dst.ListEntries(ctx, shards.KeyPrefix(p.prefix))
+	entries, err := p.bucket.ListEntries(ctx, shards.KeyPrefix(p.prefix))
 	if err != nil {
 		return fmt.Errorf("listing the destination: %w", err)
 	}
@@ -174,7 +163,7 @@ func (p *packer) findStored(ctx context.Context) error {
 	// The index is asked for by its name: were it missing from a listing that lags behind, the
 	// shards of a whole dataset would be replaced.
 	key := shards.KeyPrefix(p.prefix) + shards.IndexName
-	data, err := p.dst.GetTwice(ctx, key)
+	data, err := p.bucket.GetTwice(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -209,7 +198,7 @@ func (p *packer) upload(ctx context.Context, shard shards.Shard, file *os.File) 
 			return err
 		}
 	}
-	stored, err := p.dst.Put(ctx, object.Key, shard.Size, func(w io.Writer) error {
+	stored, err := p.bucket.Put(ctx, object.Key, shard.Size, func(w io.Writer) error {
 		_, err := io.Copy(w, io.NewSectionReader(file, 0, shard.Size))
 		return err
 	})
@@ -226,7 +215,7 @@ func (p *packer) upload(ctx context.Context, shard shards.Shard, file *os.File) 
 // an index nothing is known of it: an interrupted call may have left it behind, perhaps one with
 // another seed.
 func (p *packer) stored(ctx context.Context, object storage.Object) (bool, error) {
-	reader, err := p.dst.Read(ctx, object)
+	reader, err := p.bucket.Read(ctx, object)
 	if err == nil {
 		_, err = io.Copy(io.Discard, reader)
 		err = errors.Join(err, reader.Close())
