@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 type treeSource struct {
 	*tree
 	options SourceOptions
-	paths   []string // by place in the listing; "" for an image in a tar file
 	listing Listing
 }
 
@@ -206,7 +203,7 @@ func (s *treeSource) listImages(images []*located) error {
 				item.Unlabelled = fmt.Errorf("%w; give each class a folder, or, for val, the file of its labels with -val-labels FILE (%s, or ILSVRC's development "+
 					"kit)", errNoFolder, strings.Join(labelFiles[:2], ", "))
 			}
-			s.add(item, m.at, l.disk)
+			s.add(item, m.at)
 		}
 	}
 	for _, class := range sortedKeys(counts) {
@@ -220,14 +217,10 @@ func (s *treeSource) listImages(images []*located) error {
 // shardLike matches the names of shards that could pass for classes.
 var shardLike = regexp.MustCompile(`^0[0-9]+$|^(shard|part|chunk)[-_0-9]`)
 
-// add puts an item on the listing. dir is the folder that it lies in; "" in a tar file.
-func (s *treeSource) add(item Item, at extent, dir string) {
-	if dir != "" {
-		dir = filepath.Join(dir, item.File)
-	}
+// add puts an item on the listing.
+func (s *treeSource) add(item Item, at extent) {
 	s.listing.Items = append(s.listing.Items, item)
 	s.places = append(s.places, at)
-	s.paths = append(s.paths, dir)
 }
 
 // valLabels reads the file of val's labels: the one that is named, or one of the known names in the
@@ -256,13 +249,4 @@ func (s *treeSource) valLabels(images []*located) (map[string]string, error) {
 		return nil, fmt.Errorf("the labels of val: %w", err)
 	}
 	return labels, nil
-}
-
-// Read implements Source.
-func (s *treeSource) Read(i int, buf []byte) ([]byte, error) {
-	if s.paths[i] == "" {
-		return s.extents.Read(i, buf)
-	}
-	image, err := os.ReadFile(s.paths[i])
-	return append(buf, image...), err
 }

@@ -181,7 +181,7 @@ func (s *parquetSource) Fetch(ctx context.Context, places []int) error {
 					return fmt.Errorf("copying the images: %w; %s needs as much free space as they take: free some, or choose another folder with -temp",
 						err, filepath.Dir(spool.Name()))
 				}
-				s.places[input.first+row] = extent{0, end, int64(n)}
+				s.places[input.first+row] = extent{offset: end, length: int64(n)}
 				end += int64(n)
 				return nil
 			})

@@ -273,13 +273,14 @@ func sameShards(a, b string) error {
 // listShard takes the samples of one shard, and tells how many there are, rejected ones too.
 func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
 	sampler := newSampler(split, name, s.options.Label, func(item Item, _ string, image picture) {
-		s.add(item, extent{f.members[0].at.file, image.offset, image.length}, "")
+		s.add(item, extent{file: f.members[0].at.file, offset: image.offset, length: image.length})
 	}, func(r Reject) { s.listing.Rejects = append(s.listing.Rejects, r) })
 	for _, m := range f.members {
 		var text []byte
 		if _, ending, _ := cutKey(m.name); sampler.labelMember(ending) {
-			var err error
-			if text, err = s.appendAt(nil, extent{m.at.file, m.at.offset, min(m.at.length, largestLabel)}); err != nil {
+			label, err := m.at, error(nil)
+			label.length = min(label.length, largestLabel)
+			if text, err = s.appendAt(nil, label); err != nil {
 				return 0, err
 			}
 		}

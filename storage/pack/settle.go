@@ -71,12 +71,12 @@ func (l Labels) settle(listing Listing, held HoldOut) (s settled, err error) {
 }
 
 // label gives each item its place among the classes.
-func (s *settled) label(l Labels, listing Listing) (err error) {
+func (s *settled) label(l Labels, listing Listing) error {
 	items := listing.Items
 	if err := s.leaveOutUnlabelled(items, l.AllowUnlabelled); err != nil {
 		return err
 	}
-	if s.classes, err = l.nameClasses(items, listing.Classes, listing.Numbered, func(warning string) { s.warnings = append(s.warnings, warning) }); err != nil {
+	if err := s.nameClasses(l, listing); err != nil {
 		return err
 	}
 	places := make(map[string]int32, len(s.classes))
@@ -86,17 +86,17 @@ func (s *settled) label(l Labels, listing Listing) (err error) {
 		}
 		places[class] = int32(i)
 	}
-	left, images := map[string]int{}, 0
+	left, images := map[string]bool{}, 0
 	for i, item := range items {
-		if place, ok := places[item.Class]; ok && s.labels[i] != notChosen {
-			s.labels[i] = place
+		if s.labels[i] == notChosen {
 			continue
 		}
-		if s.labels[i] != notChosen {
-			left[item.Class]++
+		place, ok := places[item.Class]
+		if !ok {
+			place, left[item.Class] = notChosen, true
 			images++
 		}
-		s.labels[i] = notChosen
+		s.labels[i] = place
 	}
 	if len(left) > 0 {
 		s.warnings = append(s.warnings, fmt.Sprintf("%d classes of the source, with %d images, are not in the class list: %s",
@@ -157,58 +157,61 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 	return nil
 }
 
-// nameClasses gives the classes in label order and renames those of the items as far as the lists
+// nameClasses finds the classes in label order and renames those of the items as far as the lists
 // say.
-func (l Labels) nameClasses(items []Item, own []string, numbered bool, warn func(string)) ([]string, error) {
+func (s *settled) nameClasses(l Labels, listing Listing) (err error) {
+	items, own := listing.Items, listing.Classes
 	classes := classesOf(items)
-	numbers := numbered && !slices.ContainsFunc(classes, func(class string) bool { return !isNumber(class) })
-	last := -1 // of the numbers
+	numbers, last := listing.Numbered, -1 // last of the numbers
 	for _, class := range classes {
-		if n, err := strconv.Atoi(class); numbers && err == nil {
-			last = max(last, n)
-		}
+		n, _ := strconv.Atoi(class)
+		numbers, last = numbers && isNumber(class), max(last, n)
 	}
-	if some := slices.IndexFunc(items, func(item Item) bool { return isNumber(item.Class) }); numbered && !numbers && some >= 0 && own == nil {
-		warn(fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part", items[some].Class, items[some].Name))
+	missing := func() []string { // listed classes that no item has
+		classes := classesOf(items)
+		return slices.DeleteFunc(slices.Clone(l.Classes), func(class string) bool { return slices.Contains(classes, class) })
+	}
+	if some := slices.IndexFunc(items, func(item Item) bool { return isNumber(item.Class) }); listing.Numbered && !numbers && some >= 0 && own == nil {
+		s.warnings = append(s.warnings, fmt.Sprintf("the labels are numbers in part, such as %s of %s, and names in part", items[some].Class, items[some].Name))
 	}
 	switch {
 	case len(l.Names) > 0 && !numbers:
-		return nil, unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", shards.Abbreviate(classes))
+		return unfit("-names gives names to class numbers, but the labels of the source are not all numbers, such as %s", shards.Abbreviate(classes))
 	case len(l.Names) > 0:
-		if err := rename(items, l.Names); err != nil {
-			return nil, err
-		}
-		own = l.Names
-	case numbers && len(l.Classes) > 0 && !containsAll(classes, l.Classes):
+		own, err = l.Names, rename(items, l.Names)
+	case numbers && len(missing()) > 0:
 		if classlist.Recognise(l.Classes) != "" || last >= len(l.Classes) {
-			return nil, unfit("the labels of the source are the numbers up to %d, and only the names of all of them, in their order, tell which classes the %d listed "+
+			return unfit("the labels of the source are the numbers up to %d, and only the names of all of them, in their order, tell which classes the %d listed "+
 				"ones are: give them with -names FILE (-names imagenet-1k for the 1,000 synsets in sorted order)", last, len(l.Classes))
 		}
-		return l.Classes, rename(items, l.Classes)
+		s.classes = l.Classes
+		return rename(items, l.Classes)
 	case numbers && len(l.Classes) == 0:
 		own = []string{}
 		for n := range last + 1 {
 			own = append(own, strconv.Itoa(n))
 		}
 	}
-	switch {
-	case len(l.Classes) == 0 && own != nil:
-		return own, nil
-	case len(l.Classes) == 0:
-		return classes, nil
+	if err != nil {
+		return err
 	}
-	if classes = classesOf(items); !slices.ContainsFunc(l.Classes, func(class string) bool { return containsAll(classes, []string{class}) }) {
+	if len(l.Classes) == 0 {
+		s.classes = own
+		if own == nil {
+			s.classes = classes
+		}
+		return nil
+	}
+	if len(missing()) == len(l.Classes) {
 		if err := nameByFiles(items, l.Classes); err != nil {
-			return nil, err
-		}
-		classes = classesOf(items)
-	}
-	for _, class := range l.Classes {
-		if !containsAll(classes, []string{class}) {
-			return nil, unfit("class %q is listed, but the source has no image of it; it has %s", class, shards.Abbreviate(classes))
+			return err
 		}
 	}
-	return l.Classes, nil
+	if missing := missing(); len(missing) > 0 {
+		return unfit("class %q is listed, but the source has no image of it; it has %s", missing[0], shards.Abbreviate(classesOf(items)))
+	}
+	s.classes = l.Classes
+	return nil
 }
 
 // classesOf are the classes of items, sorted.
@@ -219,11 +222,6 @@ func classesOf(items []Item) []string {
 	}
 	delete(images, "")
 	return append([]string{}, sortedKeys(images)...)
-}
-
-// containsAll tells whether all names are among the sorted classes.
-func containsAll(classes, names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { _, ok := slices.BinarySearch(classes, name); return !ok })
 }
 
 // rename gives names to class numbers.

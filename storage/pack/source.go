@@ -161,13 +161,14 @@ func (t *tree) splitImages() bool {
 	})
 }
 
-// extent is where an image lies.
+// extent is where an image lies: in a piece of an open file, or in a file of its own.
 type extent struct {
-	file           int
+	path           string // of its own file; "" in an open one
+	file           int    // place among the open files
 	offset, length int64
 }
 
-// extents reads images that lie in large files, each in one piece.
+// extents reads images that lie at known places.
 type extents struct {
 	files  []*os.File
 	places []extent // by the image's place in the listing
@@ -178,6 +179,10 @@ func (e *extents) Read(i int, buf []byte) ([]byte, error) { return e.appendAt(bu
 
 // appendAt appends the bytes of one place to buf.
 func (e *extents) appendAt(buf []byte, at extent) ([]byte, error) {
+	if at.path != "" {
+		image, err := os.ReadFile(at.path)
+		return append(buf, image...), err
+	}
 	start := len(buf)
 	buf = slices.Grow(buf, int(at.length))[:start+int(at.length)]
 	n, err := e.files[at.file].ReadAt(buf[start:], at.offset)

@@ -98,7 +98,7 @@ func (s *treeSource) settleUnits(images []*located, shards bool) ([]*located, er
 		switch {
 		case l.split == "" && rest:
 			l.split = trainSplit
-		case n == 0 && !(l.disk != "" && l.split != "" && len(l.rest) == 1): // an empty class is told
+		case n == 0 && !(l.disk && l.split != "" && len(l.rest) == 1): // an empty class is told
 			continue
 		case l.split == "":
 			first, _, _ := strings.Cut(pathOf(l.parts)+"/", "/")

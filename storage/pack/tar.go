@@ -118,7 +118,7 @@ func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped b
 	if err != nil {
 		return err
 	}
-	return t.listTar(ctx, extent{len(t.files) - 1, 0, size}, parts)
+	return t.listTar(ctx, extent{file: len(t.files) - 1, length: size}, parts)
 }
 
 // gunzipped reads what a stream holds, which may be compressed with gzip.
@@ -177,7 +177,7 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 			return unfit("the member %s comes twice: pack the folder again", header.Name)
 		}
 		names[name] = true
-		m := leaf{name, extent{in.file, in.offset + offset, header.Size}}
+		m := leaf{name, extent{file: in.file, offset: in.offset + offset, length: header.Size}}
 		switch {
 		case !plainMember(header):
 			t.reject(parts, name, errors.New("it is a link or a sparse file"))
@@ -194,7 +194,7 @@ func (t *tree) listTar(ctx context.Context, in extent, parts []part) error {
 	for _, m := range inner {
 		dir, base := path.Split(m.name)
 		parts := belowArchive(below(parts, dir), base)
-		head, err := t.appendAt(nil, extent{m.at.file, m.at.offset, min(m.at.length, headLength)})
+		head, err := t.appendAt(nil, extent{file: in.file, offset: m.at.offset, length: min(m.at.length, headLength)})
 		if err == nil && kindOf(head) == "gzip" {
 			return unfit("%s is a compressed archive within an archive: unpack the outer one", pathOf(parts))
 		}

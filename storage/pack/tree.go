@@ -39,7 +39,7 @@ type tree struct {
 // folder is a folder with images in it, or a whole shard of WebDataset samples.
 type folder struct {
 	parts   []part
-	disk    string // where it lies; "" in a tar file
+	disk    bool // not in a tar file
 	members []leaf
 	shard   bool // members are all of a tar file, in its order, with their whole names
 }
@@ -153,7 +153,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		t.reject(parts[:len(parts)-1], parts[len(parts)-1].file, err)
 		return nil
 	}
-	here := &folder{parts: parts, disk: dir}
+	here := &folder{parts: parts, disk: true}
 	t.folders = append(t.folders, here)
 	stems, others := map[string]string{}, []string{} // what archives may have been made of; files that are no images by their names
 	for _, entry := range entries {
@@ -172,7 +172,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 		}
 		switch {
 		case mode.IsRegular() && imageExt(name) != "":
-			here.members = append(here.members, leaf{name, extent{file: -1}})
+			here.members = append(here.members, leaf{name, extent{path: place}})
 		case mode.IsRegular():
 			others = append(others, name)
 		case !mode.IsDir():
@@ -257,7 +257,7 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 	case stem(name) != name:
 		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
 	case slices.Contains(imageKinds, kind):
-		here.members = append(here.members, leaf{name, extent{file: -1}})
+		here.members = append(here.members, leaf{name, extent{path: place}})
 	case slices.Contains(labelFiles, name):
 		t.labels[name] = place
 	default:
