@@ -45,7 +45,7 @@ type packing struct {
 	bars       io.Writer
 	log        *slog.Logger
 
-	held     pack.HoldOut
+	held     shards.HeldOut
 	warnings []string // of what may be a mistake
 }
 
@@ -300,8 +300,11 @@ func runPack(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 		return err
 	}
 	defer bucket.Close()
-	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, pack.PackOptions{
-		Labels: labels, Checks: p.checks(false), HoldOut: p.held, Seed: *seed, PerShard: *perShard, TempDir: *temp})
+	options := pack.PackOptions{Labels: labels, Checks: p.checks(false), Seed: *seed, PerShard: *perShard, TempDir: *temp}
+	if o.HoldOut {
+		options.HoldOut = held
+	}
+	index, rejects, err := pack.Pack(ctx, source, bucket, p.data, options)
 	if err != nil {
 		return errors.Join(mistake(err), p.writeRejects(rejects))
 	}

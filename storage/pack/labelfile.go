@@ -41,14 +41,13 @@ func readLabelFile(name string, isImage func(stem string) bool) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	if text, ok := kit[groundTruth]; ok {
-		return kitLabels(text, kit)
+	text, isKit := kit[groundTruth]
+	if !isKit {
+		if text, err = os.ReadFile(name); err != nil {
+			return nil, err
+		}
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	if labels, err := kitLabels(text, kit); err == nil || !errors.Is(err, errNotNumbers) {
+	if labels, err := kitLabels(text, kit); isKit || !errors.Is(err, errNotNumbers) {
 		return labels, err
 	}
 	classes := map[string]string{}

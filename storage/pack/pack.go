@@ -66,8 +66,9 @@ type PackOptions struct {
 	// uploaded.
 	Labels
 	Checks
-	// HoldOut takes val from train; the source is then opened with SourceOptions.HoldOut.
-	HoldOut HoldOut
+	// HoldOut takes a share of each class of train, above 0 and below 1, as val; nil takes none. The
+	// source is then opened with SourceOptions.HoldOut.
+	HoldOut *shards.HeldOut
 	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
 	// generator is part of the format.
 	Seed uint64
@@ -116,7 +117,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		return shards.Index{}, nil, err
 	}
 	p.warnings = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings)
-	return p.finish(ctx, settled.classes, splits, p.items, o.HoldOut.note())
+	return p.finish(ctx, settled.classes, splits, p.items, o.HoldOut)
 }
 
 // intake is what a call of Pack or Reindex gathers on the way to the index.

@@ -99,11 +99,11 @@ func (r *reindexer) scan(ctx context.Context, stated statedShard) (scanned, erro
 	}
 	defer stream.Close()
 	found, seen, err := r.scanShard(stream, stated)
+	if err == nil {
+		err = stated.check(seen)
+	}
 	if err != nil {
 		return scanned{}, fmt.Errorf("shard %s: %w", stated.name, err)
-	}
-	if stated.samples >= 0 && seen != stated.samples {
-		return scanned{}, fmt.Errorf("shard %s has %d samples, its list says %d: %w", stated.name, seen, stated.samples, storage.ErrCorrupt)
 	}
 	r.advance(found.Size)
 	return found, nil
@@ -120,7 +120,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		}
 	}
 	sampler := newSampler(stated.split, stated.name, r.options.LabelKey, func(item Item, key string, image picture) {
-		found.Samples.Add(key, image.offset, image.length, shards.NoLabel)
+		found.Samples.Add(key, image.at.offset, image.at.length, shards.NoLabel)
 		found.items, found.seen = append(found.items, item), append(found.seen, image.seen)
 	}, r.leaveOut)
 	found.Name, found.split = stated.name, stated.split
@@ -129,7 +129,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 		if !ok || !plainMember(header) || hiddenPath(header.Name) {
 			return nil
 		}
-		member, text, image := picture{offset: at, length: header.Size}, []byte(nil), []byte(nil)
+		member, text, image := picture{at: extent{offset: at, length: header.Size}}, []byte(nil), []byte(nil)
 		switch {
 		case sampler.labelMember(ending):
 			text, err = io.ReadAll(io.LimitReader(content, largestLabel))
@@ -169,7 +169,7 @@ func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, [
 	if len(items) == 0 {
 		return shards.Index{}, r.rejects, unfit("no shard has a sample with an image")
 	}
-	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, HoldOut{})
+	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, nil)
 	if err != nil {
 		return shards.Index{}, r.rejects, err
 	}

@@ -21,9 +21,9 @@ const largestLabel = 1 << 20
 
 // picture is a member of a sample that may be its image.
 type picture struct {
-	ending         string // all after the key's dot, in small letters
-	offset, length int64
-	seen           look
+	ending string // all after the key's dot, in small letters
+	at     extent
+	seen   look
 }
 
 // sample is what stands under one key of a WebDataset shard.
@@ -80,12 +80,12 @@ func (s *sampler) labelMember(ending string) bool {
 }
 
 // add takes up a member. text is its content where labelMember wants it.
-func (s *sampler) add(name string, at picture, text []byte) error {
+func (s *sampler) add(name string, content picture, text []byte) error {
 	key, ending, ok := cutKey(name)
 	if !ok {
 		return nil
 	}
-	at.ending = ending
+	content.ending = ending
 	member := maphash.String(s.hash, key+"."+ending)
 	if !s.begun || key != s.key {
 		if err := s.end(); err != nil {
@@ -105,7 +105,7 @@ func (s *sampler) add(name string, at picture, text []byte) error {
 	s.endings = append(s.endings, ending)
 	switch {
 	case imageExt("."+ending) != "":
-		s.pictures = append(s.pictures, at)
+		s.pictures = append(s.pictures, content)
 	case ending == "cls" && s.labelKey == "":
 		s.labelled = true
 		s.label, s.err = label(string(text))
@@ -170,7 +170,7 @@ func (s *sampler) end() error {
 	default:
 		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", shards.Abbreviate(s.endings))
 	}
-	if s.reject == nil && s.image.length == 0 {
+	if s.reject == nil && s.image.at.length == 0 {
 		s.reject = errors.New("the image is empty")
 	}
 	s.reject = cmp.Or(s.reject, s.image.seen.err)
@@ -250,8 +250,8 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 			continue
 		}
 		seen, err := s.listShard(f, split, name)
-		if of, ok := stated[name]; err == nil && ok && of.samples >= 0 && seen != of.samples {
-			err = corrupt("it has %d samples, its list says %d", seen, of.samples)
+		if err == nil {
+			err = stated[name].check(seen)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -273,7 +273,7 @@ func sameShards(a, b string) error {
 // listShard takes the samples of one shard, and tells how many there are, rejected ones too.
 func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
 	sampler := newSampler(split, name, s.options.Label, func(item Item, _ string, image picture) {
-		s.add(item, extent{file: f.members[0].at.file, offset: image.offset, length: image.length})
+		s.add(item, image.at)
 	}, func(r Reject) { s.listing.Rejects = append(s.listing.Rejects, r) })
 	for _, m := range f.members {
 		var text []byte
@@ -284,7 +284,7 @@ func (s *treeSource) listShard(f *folder, split, name string) (int, error) {
 				return 0, err
 			}
 		}
-		if err := sampler.add(m.name, picture{offset: m.at.offset, length: m.at.length}, text); err != nil {
+		if err := sampler.add(m.name, picture{at: m.at}, text); err != nil {
 			return 0, err
 		}
 	}

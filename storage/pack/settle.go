@@ -46,7 +46,7 @@ const notChosen = shards.NoLabel - 1
 // settle decides, before anything is copied, which item has which label. It refuses what no run
 // could use: a split without images, classes of val that train has not, samples without a label.
 // The items get the names of their classes, and those that are held out get the split val.
-func (l Labels) settle(listing Listing, held HoldOut) (s settled, err error) {
+func (l Labels) settle(listing Listing, held *shards.HeldOut) (s settled, err error) {
 	items := listing.Items
 	s.labels = make([]int32, len(items))
 	if l.Unlabelled {
@@ -54,8 +54,10 @@ func (l Labels) settle(listing Listing, held HoldOut) (s settled, err error) {
 	} else if err = s.label(l, listing); err != nil {
 		return s, err
 	}
-	if err = held.apply(items, s.classes, s.labels); err != nil {
-		return s, err
+	if held != nil {
+		if err = holdOut(*held, items, s.classes, s.labels); err != nil {
+			return s, err
+		}
 	}
 	counts := map[string]map[string]int{} // by split and class
 	for i, item := range items {

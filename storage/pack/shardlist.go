@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"path"
 	"slices"
@@ -13,11 +12,19 @@ import (
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
-// statedShard is what another tool's index says of a shard.
+// statedShard is what another tool's index says of a shard; nil is not said.
 type statedShard struct {
 	split, name string
-	samples     int   // -1 where it is not said
-	size        int64 // -1 where it is not said
+	samples     *int
+	size        *int64
+}
+
+// check refuses another number of samples.
+func (s statedShard) check(samples int) error {
+	if s.samples != nil && samples != *s.samples {
+		return corrupt("it has %d samples, its list says %d", samples, *s.samples)
+	}
+	return nil
 }
 
 // findShards finds out which shards there are and of which split. What is no shard of train or val
@@ -66,17 +73,14 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 	r.warnings = append(r.warnings, gaps...)
 	var stated []statedShard
 	for _, name := range names {
-		shard, ok := byName[name]
-		if !ok {
-			shard = statedShard{name: name, samples: -1, size: -1}
-		}
-		shard.split = splits[name]
+		shard := byName[name]
+		shard.name, shard.split = name, splits[name]
 		size, ok := r.sizes[name]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("shard %s is listed but not there: %w: %w", name, storage.ErrCorrupt, storage.ErrNotFound)
-		case shard.size >= 0 && shard.size != size:
-			return nil, fmt.Errorf("shard %s has %d bytes, its list says %d: %w", name, size, shard.size, storage.ErrCorrupt)
+			return nil, corrupt("the shard %s is listed but not there: %w", name, storage.ErrNotFound)
+		case shard.size != nil && *shard.size != size:
+			return nil, corrupt("the shard %s has %d bytes, its list says %d", name, size, *shard.size)
 		case shard.split != trainSplit && shard.split != valSplit:
 			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: passedOver(shard.split)})
 			continue
@@ -178,13 +182,13 @@ func fromInfo(name string, data []byte) ([]statedShard, error) {
 	for _, of := range sortedKeys(info.Splits) {
 		split := info.Splits[of]
 		if len(split.ShardLengths) > 0 && len(split.ShardLengths) != len(split.Filenames) {
-			return nil, fmt.Errorf("%s: %w: split %s has %d file names and %d lengths", name, storage.ErrUnfit, of, len(split.Filenames), len(split.ShardLengths))
+			return nil, unfit("%s: split %s has %d file names and %d lengths", name, of, len(split.Filenames), len(split.ShardLengths))
 		}
 		ours, _ := splitOf(of)
 		for i, file := range split.Filenames {
-			shard := statedShard{ours, path.Join(path.Dir(name), file), -1, -1}
+			shard := statedShard{split: ours, name: path.Join(path.Dir(name), file)}
 			if len(split.ShardLengths) > 0 {
-				shard.samples = split.ShardLengths[i]
+				shard.samples = &split.ShardLengths[i]
 			}
 			stated = append(stated, shard)
 		}
@@ -212,18 +216,12 @@ func fromWids(name string, data []byte) ([]statedShard, error) {
 		if u, err := url.Parse(place); err == nil && u.Scheme != "" {
 			place = path.Base(u.Path) // where the shards lay once: they lie beside the list now
 		}
-		found := statedShard{of, path.Join(path.Dir(name), place), -1, -1}
+		found := statedShard{of, path.Join(path.Dir(name), place), shard.Samples, shard.Size}
 		if found.split == "" {
 			var err error
 			if found.split, _, err = splitOfPath(found.name); err != nil {
 				return nil, err
 			}
-		}
-		if shard.Samples != nil {
-			found.samples = *shard.Samples
-		}
-		if shard.Size != nil {
-			found.size = *shard.Size
 		}
 		stated = append(stated, found)
 	}

@@ -3,6 +3,7 @@ package pack
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path"
 	"path/filepath"
@@ -222,7 +223,7 @@ func checkRows(names []string) (gaps []string, err error) {
 		before, after string
 		length        int // as stated; -1: it is not
 	}
-	rows, width := map[row][]int{}, map[row]int{}
+	rows, width := map[row]map[int]int{}, map[row]int{} // how often each number comes; digits of the longest
 	for _, name := range names {
 		r, digits := row{}, ""
 		if m := numberedOf.FindStringSubmatch(name); m != nil {
@@ -232,36 +233,38 @@ func checkRows(names []string) (gaps []string, err error) {
 			r, digits = row{m[1], m[3], -1}, m[2]
 		}
 		if n, err := strconv.Atoi(digits); err == nil {
-			rows[r], width[r] = append(rows[r], n), max(width[r], len(digits))
+			if rows[r] == nil {
+				rows[r] = map[int]int{}
+			}
+			rows[r][n]++
+			width[r] = max(width[r], len(digits))
 		}
 	}
 	var lost, twice []string
-	for r, all := range rows {
+	for r, times := range rows {
 		name := func(n int) string { return fmt.Sprintf("%s%0*d%s", r.before, width[r], n, r.after) }
-		slices.Sort(all)
-		numbers := slices.Compact(slices.Clone(all))
+		numbers := slices.Sorted(maps.Keys(times))
 		first, last, missing := numbers[0], numbers[len(numbers)-1], &gaps
-		if r.length >= 0 {
-			for i, n := range all[1:] {
-				if n == all[i] {
-					twice = append(twice, name(n))
-				}
-			}
+		switch {
+		case r.length < 0 && last-first >= 2*len(numbers):
+			continue // not a row, but numbers of another kind
+		case r.length >= 0:
 			if len(numbers) < r.length {
 				first = 0
 			}
 			last, missing = first+r.length-1, &lost
-		} else if last-first >= 2*len(numbers) {
-			continue // not a row, but numbers of another kind
 		}
 		for n := first; n <= last; n++ {
-			if _, ok := slices.BinarySearch(numbers, n); !ok {
+			if times[n] == 0 {
 				*missing = append(*missing, name(n))
+			} else if times[n] > 1 && r.length >= 0 {
+				twice = append(twice, name(n))
 			}
 		}
 	}
 	slices.Sort(lost)
 	slices.Sort(gaps)
+	slices.Sort(twice)
 	switch {
 	case len(lost) > 0:
 		return nil, unfit("of a numbered row of files %s is not there: download it", shards.Abbreviate(lost))
@@ -273,27 +276,16 @@ func checkRows(names []string) (gaps []string, err error) {
 	return gaps, nil
 }
 
-// HoldOut takes a part of train as val. The zero value takes none.
-type HoldOut struct {
-	// Share is the part of the images of each class, above 0 and below 1. The number is rounded to
-	// the nearest whole one, but at least one image of a class is held out, and one stays.
-	Share float64
-	// Seed chooses the images: of a class those whose SHA-256(seed, class, name) is smallest, so
-	// that the order in which a source is read plays no part.
-	Seed uint64
+// heldOutOf is the number held out of n images of one class: the nearest whole one, but at least
+// one, and one stays.
+func heldOutOf(n int, share float64) int {
+	return min(max(int(math.Round(share*float64(n))), 1), n-1)
 }
 
-// images is the number held out of n images of one class.
-func (h HoldOut) images(n int) int {
-	return min(max(int(math.Round(h.Share*float64(n))), 1), n-1)
-}
-
-// apply moves the chosen items from train to val. labels are those of the items; the whole listing
-// is known by then, so that the counts of the classes are exact.
-func (h HoldOut) apply(items []Item, classes []string, labels []int32) error {
-	if h.Share == 0 {
-		return nil
-	}
+// holdOut moves the chosen items from train to val: of each class those whose SHA-256(seed, class,
+// name) is smallest, so that the order in which a source is read plays no part. labels are those of
+// the items; the whole listing is known by then, so that the counts of the classes are exact.
+func holdOut(h shards.HeldOut, items []Item, classes []string, labels []int32) error {
 	places := map[int32][]int{}
 	for i := range items {
 		if items[i].Split != trainSplit {
@@ -309,17 +301,9 @@ func (h HoldOut) apply(items []Item, classes []string, labels []int32) error {
 			class = classes[label]
 		}
 		sortByHash(of, items, h.Seed, "held out\x00"+class)
-		for _, i := range of[:h.images(len(of))] {
+		for _, i := range of[:heldOutOf(len(of), h.Share)] {
 			items[i].Split = valSplit
 		}
 	}
 	return nil
-}
-
-// note is what the dataset's notes keep of it; nil where nothing is held out.
-func (h HoldOut) note() *shards.HeldOut {
-	if h.Share == 0 {
-		return nil
-	}
-	return &shards.HeldOut{Share: h.Share, Seed: h.Seed}
 }
