@@ -79,13 +79,13 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 			images = append(images, plain)
 		}
 	}
-	of, _, err := splitShards(images, nil, o.Train, o.Val)
+	files, _, err := splitShards(images, nil, o.Train, o.Val)
 	if err != nil {
 		return nil, err
 	}
 	pairs := map[string]string{} // file of images by split
-	for _, plain := range images {
-		switch split := of[plain]; {
+	for _, file := range files {
+		switch plain, split := file.name, file.split; {
 		case split != valSplit && split != trainSplit:
 			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: passedOver(split)})
 		case pairs[split] != "":

@@ -51,17 +51,17 @@ var (
 func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	listing := Listing{Numbered: true}
 	slices.Sort(s.parquet)
-	splits, gaps, err := splitShards(s.parquet, nil, s.options.Train, s.options.Val)
+	files, gaps, err := splitShards(s.parquet, nil, s.options.Train, s.options.Val)
 	if err != nil {
 		return Listing{}, err
 	}
 	listing.Warnings = gaps
 	alike := map[string]int{} // by split and name without folders
-	for _, name := range s.parquet {
-		alike[splits[name]+path.Base(name)]++
+	for _, file := range files {
+		alike[file.split+path.Base(file.name)]++
 	}
-	for _, name := range s.parquet {
-		split := splits[name]
+	for _, file := range files {
+		name, split := file.name, file.split
 		if strings.Contains(name, "partial") {
 			listing.Warnings = append(listing.Warnings, name+" is a part of the data set by its name")
 		}

@@ -78,7 +78,7 @@ func TestReindex(t *testing.T) {
 		more map[string]string
 	}{
 		{"plain names", nil},
-		{"timm's list", map[string]string{"f/_info.json": infoJSON, "f/set-train-0002.tar": "not in the list"}},
+		{"timm's list", map[string]string{"f/_info.json": infoJSON}},
 		{"webdataset's lists", map[string]string{"f/train.json": widsTrain, "f/val.json": widsVal, "f/classes.json": `["a"]`, "f/note.json": `{"kind": 1}`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -121,6 +121,19 @@ func TestReindex(t *testing.T) {
 }
 
 // openTrainSplit is the training split of a dataset, in a cache of its own.
+// A shard that is in none of the lists is left out by its name, and taken where a pattern names it.
+func TestAShardInNoListIsLeftOutOrAskedFor(t *testing.T) {
+	more := map[string]string{"f/_info.json": infoJSON, "f/set-train-0002.tar": string(foreignShard(t, 9, 12))}
+	ix, rejects, err := Reindex(t.Context(), foreignSet(t, more), "f", ReindexOptions{})
+	if err != nil || ix.Counts["train"] != 9 || len(rejects) != 1 || rejects[0].Name != "set-train-0002.tar" || !strings.Contains(rejects[0].Err.Error(), "none of the lists") {
+		t.Errorf("counts %v, rejects %v, error %v", ix.Counts, rejects, err)
+	}
+	ix, rejects, err = Reindex(t.Context(), foreignSet(t, more), "f", ReindexOptions{Train: []string{"set-train-*"}})
+	if err != nil || ix.Counts["train"] != 12 || ix.Counts["val"] != 3 || len(rejects) != 0 {
+		t.Errorf("asked for: counts %v, rejects %v, error %v", ix.Counts, rejects, err)
+	}
+}
+
 func openTrainSplit(t *testing.T, d *shards.Dataset) *shards.Split {
 	t.Helper()
 	c, err := shards.NewCache(d, t.TempDir(), 0, nil)

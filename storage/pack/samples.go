@@ -225,20 +225,14 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 	if err != nil {
 		return err
 	}
-	stated := map[string]statedShard{}
-	for _, shard := range listed {
-		if stated[shard.name] = shard; byName[shard.name] == nil {
-			return corrupt("the shard %s is listed but not there", shard.name)
-		}
-	}
-	splits, gaps, err := splitShards(names, stated, s.options.Train, s.options.Val)
+	all, gaps, err := splitShards(names, listed, s.options.Train, s.options.Val)
 	if err != nil {
 		return err
 	}
 	s.listing.Warnings = append(s.listing.Warnings, gaps...)
 	var taken []string
-	for _, name := range names {
-		split, f := splits[name], byName[name]
+	for _, shard := range all {
+		name, split, f := shard.name, shard.split, byName[shard.name]
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -251,7 +245,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 		}
 		seen, err := s.listShard(f, split, name)
 		if err == nil {
-			err = stated[name].check(seen)
+			err = shard.check(seen)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -42,56 +42,47 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 			return nil, err
 		}
 	}
-	var names, zipped []string
-	byName := map[string]statedShard{}
-	for _, shard := range listed {
-		names, byName[shard.name] = append(names, shard.name), shard
-	}
+	var there, zipped []string
 	for _, name := range sortedKeys(r.sizes) {
 		base := path.Base(name)
-		_, isListed := byName[name]
 		switch {
-		case hidden(base), isListed, stem(base) == base && !unfinished(base):
+		case slices.ContainsFunc(listed, func(s statedShard) bool { return s.name == name }):
+			there = append(there, name)
+		case hidden(base):
 		case unfinished(base):
 			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: errUnfinished})
-		case !strings.HasSuffix(strings.ToLower(base), ".tar"):
+		case strings.EqualFold(path.Ext(base), ".tar"):
+			there = append(there, name)
+		case stem(base) != base:
 			zipped = append(zipped, name)
-		case len(listed) > 0:
-			r.warnings = append(r.warnings, "shard "+name+" is in none of the lists, and is passed over")
-		default:
-			names = append(names, name)
 		}
 	}
 	if len(zipped) > 0 {
 		return nil, unfit("%d shards are compressed, and training reads shards where they lie: unpack %s with gunzip, or make shards of them with cijepa pack",
 			len(zipped), shards.Abbreviate(zipped))
 	}
-	splits, gaps, err := splitShards(names, byName, r.options.Train, r.options.Val)
+	all, gaps, err := splitShards(there, listed, r.options.Train, r.options.Val)
 	if err != nil {
 		return nil, err
 	}
+	if len(all) == 0 {
+		return nil, unfit("there is no .tar object below %q: %w", r.prefix, storage.ErrNotFound)
+	}
 	r.warnings = append(r.warnings, gaps...)
 	var stated []statedShard
-	for _, name := range names {
-		shard := byName[name]
-		shard.name, shard.split = name, splits[name]
-		size, ok := r.sizes[name]
+	for _, shard := range all {
+		size := r.sizes[shard.name]
 		switch {
-		case !ok:
-			return nil, corrupt("the shard %s is listed but not there: %w", name, storage.ErrNotFound)
 		case shard.size != nil && *shard.size != size:
-			return nil, corrupt("the shard %s has %d bytes, its list says %d", name, size, *shard.size)
+			return nil, corrupt("the shard %s has %d bytes, its list says %d", shard.name, size, *shard.size)
 		case shard.split != trainSplit && shard.split != valSplit:
-			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: name, Err: passedOver(shard.split)})
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: shard.name, Err: passedOver(shard.split)})
 			continue
 		}
 		stated = append(stated, shard)
 		r.total += size
 	}
-	if len(names) == 0 {
-		return nil, unfit("there is no .tar object below %q: %w", r.prefix, storage.ErrNotFound)
-	}
-	return stated, r.bothSplits(stated, names)
+	return stated, r.bothSplits(stated, there)
 }
 
 // bothSplits refuses a set that lacks shards of a split, and says how to name them.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/cijepa/cijepa/storage"
 	"github.com/cijepa/cijepa/storage/shards"
 )
 
@@ -40,8 +41,11 @@ func restIsTrain(known map[string]bool, val []string) bool {
 
 // passedOver says why a shard is.
 func passedOver(split string) error {
-	if split == "" {
+	switch split {
+	case "":
 		return errors.New("no word of its path names a split: -val or -train PATTERN takes it")
+	case unlisted:
+		return errors.New("it is in none of the lists of shards: -val or -train PATTERN takes it")
 	}
 	return errors.New("another split, which is passed over: -val PATTERN takes it as val")
 }
@@ -171,43 +175,63 @@ func splitOfPath(name string) (split, like string, err error) {
 	return split, like, nil
 }
 
+// unlisted is in the place of the split of a shard that another tool's lists do not name.
+const unlisted = "unlisted"
+
 // splitShards gives the split of each file of samples: what a pattern says, else another tool's
-// list, else the words of its path. It looks at the numbers of their names as well.
-func splitShards(names []string, stated map[string]statedShard, train, val []string) (splits map[string]string, gaps []string, err error) {
-	splits = map[string]string{}
+// list, else the words of its path. The listed ones come first, in the order of the lists. It looks
+// at the numbers of their names as well.
+func splitShards(there []string, listed []statedShard, train, val []string) (all []statedShard, gaps []string, err error) {
+	all = slices.Clone(listed)
+	inList := map[string]bool{}
+	for _, shard := range listed {
+		if inList[shard.name] = true; !slices.Contains(there, shard.name) {
+			return nil, nil, corrupt("the shard %s is listed but not there: %w", shard.name, storage.ErrNotFound)
+		}
+	}
+	for _, name := range there {
+		if !inList[name] {
+			all = append(all, statedShard{name: name})
+		}
+	}
 	likes, known, wanted := map[string]string{}, map[string]bool{}, wanted(train, val)
-	for _, name := range names {
-		split := stated[name].split
+	for i := range all {
+		shard := &all[i]
 		switch {
-		case matches(val, name):
-			split = valSplit
-		case matches(train, name):
-			split = trainSplit
+		case matches(val, shard.name):
+			shard.split = valSplit
+		case matches(train, shard.name):
+			shard.split = trainSplit
+		case len(listed) > 0 && !inList[shard.name]:
+			shard.split = unlisted
 		default:
-			if len(stated) == 0 {
+			if len(listed) == 0 {
 				like := ""
-				if split, like, err = splitOfPath(name); err != nil {
+				if shard.split, like, err = splitOfPath(shard.name); err != nil {
 					return nil, nil, err
 				}
-				if first, ok := likes[split]; ok && first != like && split != otherSplit && wanted[split] {
-					return nil, nil, twoUnits(split, strings.TrimPrefix(first, "/"), strings.TrimPrefix(like, "/"))
+				if first, ok := likes[shard.split]; ok && first != like && shard.split != otherSplit && wanted[shard.split] {
+					return nil, nil, twoUnits(shard.split, strings.TrimPrefix(first, "/"), strings.TrimPrefix(like, "/"))
 				}
-				likes[split] = like
+				likes[shard.split] = like
 			}
-			if split != "" && !wanted[split] {
-				split = otherSplit
+			if shard.split != "" && !wanted[shard.split] {
+				shard.split = otherSplit
 			}
 		}
-		splits[name] = split
-		known[split] = true
+		known[shard.split] = true
 	}
-	for name, split := range splits {
-		if split == "" && len(stated) == 0 && restIsTrain(known, val) {
-			splits[name] = trainSplit
+	var names []string // of rows
+	for i := range all {
+		if all[i].split == "" && len(listed) == 0 && restIsTrain(known, val) {
+			all[i].split = trainSplit
+		}
+		if all[i].split != unlisted {
+			names = append(names, all[i].name)
 		}
 	}
 	gaps, err = checkRows(names)
-	return splits, gaps, err
+	return all, gaps, err
 }
 
 var (
