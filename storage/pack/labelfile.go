@@ -188,67 +188,66 @@ const (
 
 var errMat = corrupt("meta.mat is not the file of ILSVRC's development kit")
 
-// matElement cuts the first data element off a MATLAB file: 4 bytes of type, 4 of length, the data,
-// and zeros up to a multiple of 8; or both in 2 bytes each and up to 4 bytes of data. A compressed
-// element is the one that it holds.
-func matElement(in []byte) (kind int, data, rest []byte, err error) {
-	if len(in) < 8 {
-		return 0, nil, nil, errMat
-	}
-	head := binary.LittleEndian.Uint32(in)
-	if small := head >> 16; small > 0 {
-		if small > 4 {
-			return 0, nil, nil, errMat
-		}
-		return int(head & 0xffff), in[4 : 4+small], in[8:], nil
-	}
-	length := int(binary.LittleEndian.Uint32(in[4:]))
-	if length > len(in)-8 {
-		return 0, nil, nil, errMat
-	}
-	data = in[8 : 8+length]
-	if head != matCompressed {
-		return int(head), data, in[min(8+(length+7)/8*8, len(in)):], nil
-	}
-	plain := []byte(nil)
-	r, err := zlib.NewReader(bytes.NewReader(data))
-	if err == nil {
-		plain, err = io.ReadAll(io.LimitReader(r, 64<<20))
-	}
-	if err != nil || len(plain) >= 4 && binary.LittleEndian.Uint32(plain) == matCompressed {
-		return 0, nil, nil, errMat
-	}
-	kind, data, _, err = matElement(plain)
-	return kind, data, in[8+length:], err
+// matElement is a data element of a MATLAB file.
+type matElement struct {
+	kind int
+	data []byte
 }
 
-// matParts parts a matrix into its elements.
-func matParts(in []byte) (parts [][]byte, err error) {
+// matElements reads elements: 4 bytes of type, 4 of length, the data, and zeros up to a multiple of
+// 8; or both in 2 bytes each and up to 4 bytes of data. Behind a compressed element are no zeros.
+func matElements(in []byte) (elements []matElement, err error) {
 	for len(in) >= 8 {
-		var data []byte
-		if _, data, in, err = matElement(in); err != nil {
-			return nil, err
+		kind, length := int(binary.LittleEndian.Uint32(in)), int(binary.LittleEndian.Uint32(in[4:]))
+		start, next := 8, 8+(length+7)/8*8
+		if short := kind >> 16; short > 0 {
+			kind, length, start, next = kind&0xffff, short, 4, 8
+		} else if kind == matCompressed {
+			next = start + length
 		}
-		parts = append(parts, data)
+		if length > min(next, len(in))-start {
+			return nil, errMat
+		}
+		elements = append(elements, matElement{kind, in[start : start+length]})
+		in = in[min(next, len(in)):]
 	}
-	return parts, nil
+	return elements, nil
+}
+
+// inflated reads the element that a compressed one holds.
+func inflated(compressed []byte) (matElement, error) {
+	r, err := zlib.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		return matElement{}, errMat
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, 64<<20))
+	if err != nil {
+		return matElement{}, errMat
+	}
+	elements, err := matElements(plain)
+	if err != nil || len(elements) == 0 {
+		return matElement{}, errMat
+	}
+	return elements[0], nil
 }
 
 // matSynsets reads the array of structs with the fields ILSVRC2012_ID and WNID.
 func matSynsets(file []byte) (map[int]string, error) {
 	const header = 128
-	if len(file) < header {
-		return nil, errMat
+	elements, err := matElements(file[min(header, len(file)):])
+	if err != nil {
+		return nil, err
 	}
-	for rest := file[header:]; len(rest) > 0; {
-		kind, data, after, err := matElement(rest)
-		if err != nil {
-			return nil, err
+	for _, element := range elements {
+		if element.kind == matCompressed {
+			if element, err = inflated(element.data); err != nil {
+				return nil, err
+			}
 		}
-		if rest = after; kind != matMatrix {
+		if element.kind != matMatrix {
 			continue
 		}
-		parts, err := matParts(data)
+		parts, err := matElements(element.data)
 		if err != nil {
 			return nil, err
 		}
@@ -261,27 +260,27 @@ func matSynsets(file []byte) (map[int]string, error) {
 
 // structSynsets takes the parts of a struct matrix: flags, dimensions, name, length of a field's
 // name, the names, and then the values of each struct.
-func structSynsets(parts [][]byte) map[int]string {
+func structSynsets(parts []matElement) map[int]string {
 	const values = 5
-	if len(parts) < values || len(parts[0]) < 1 || parts[0][0] != matStruct || len(parts[3]) < 4 {
+	if len(parts) < values || len(parts[0].data) < 1 || parts[0].data[0] != matStruct || len(parts[3].data) < 4 {
 		return nil
 	}
-	length := int(binary.LittleEndian.Uint32(parts[3]))
+	length := int(binary.LittleEndian.Uint32(parts[3].data))
 	if length < 1 {
 		return nil
 	}
 	var fields []string
-	for names := parts[4]; len(names) >= length; names = names[length:] {
+	for names := parts[4].data; len(names) >= length; names = names[length:] {
 		fields = append(fields, string(bytes.TrimRight(names[:length], "\x00")))
 	}
 	synsets := map[int]string{}
 	id := 0
 	for i, value := range parts[values:] {
-		inner, err := matParts(value)
+		inner, err := matElements(value.data)
 		if err != nil || len(inner) < 4 || len(fields) == 0 {
 			return nil
 		}
-		switch last := inner[3]; fields[i%len(fields)] {
+		switch last := inner[3].data; fields[i%len(fields)] {
 		case "ILSVRC2012_ID":
 			id = matNumber(last)
 		case "WNID":

@@ -237,10 +237,10 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case split != trainSplit && split != valSplit:
-			s.pass(otherSplit, name, passedOver(split).Error(), len(f.members))
+			s.pass(otherSplit, name, passedOver(split), len(f.members))
 			continue
 		case folders[split]:
-			s.pass(split, name, "a shard beside the folder of its split", len(f.members))
+			s.pass(split, name, errors.New("a shard beside the folder of its split"), len(f.members))
 			continue
 		}
 		seen, err := s.listShard(f, split, name)

@@ -107,13 +107,13 @@ func (s *treeSource) settleUnits(images []*located, shards bool) ([]*located, er
 			continue
 		case l.split == "":
 			first, _, _ := strings.Cut(pathOf(l.parts)+"/", "/")
-			s.pass(otherSplit, path.Join(first, "."), passedOver("").Error(), n)
+			s.pass(otherSplit, path.Join(first, "."), passedOver(""), n)
 			continue
 		case l.split == otherSplit:
-			s.pass(otherSplit, l.unit, "another split, which is passed over: -val "+l.last.name+" takes it as val", n)
+			s.pass(otherSplit, l.unit, fmt.Errorf("another split, which is passed over: -val %s takes it as val", l.last.name), n)
 			continue
 		case l.last.archive && folders[l.split]:
-			s.pass(l.split, l.unit, "an archive beside the folder of its split", n)
+			s.pass(l.split, l.unit, errors.New("an archive beside the folder of its split"), n)
 			continue
 		}
 		kept = append(kept, l)
@@ -127,13 +127,12 @@ func (s *treeSource) settleUnits(images []*located, shards bool) ([]*located, er
 }
 
 // pass leaves many images out at once.
-func (s *treeSource) pass(split, name, why string, images int) {
-	r := Reject{Split: split, Name: name, Images: images, Err: errors.New(why)}
+func (s *treeSource) pass(split, name string, why error, images int) {
 	same := func(q Reject) bool { return q.Images > 0 && q.Split == split && q.Name == name }
 	if i := slices.IndexFunc(s.listing.Rejects, same); i >= 0 {
 		s.listing.Rejects[i].Images += images
 	} else if images > 0 {
-		s.listing.Rejects = append(s.listing.Rejects, r)
+		s.listing.Rejects = append(s.listing.Rejects, Reject{Split: split, Name: name, Images: images, Err: why})
 	}
 }
 
