@@ -10,14 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"golang.org/x/term"
 	"k8s.io/klog/v2"
 
 	"github.com/cijepa/cijepa/job/record"
 )
 
 // newLogger writes JSON lines, or text. On a terminal the text goes around a progress bar.
-func newLogger(w io.Writer, asJSON, terminal bool) *slog.Logger {
+func newLogger(w io.Writer, asJSON, onTerminal bool) *slog.Logger {
 	if asJSON {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: rounded}))
 	}
@@ -27,8 +29,8 @@ func newLogger(w io.Writer, asJSON, terminal bool) *slog.Logger {
 		}
 		return rounded(groups, a)
 	}
-	if terminal {
-		w = clearLine{w}
+	if onTerminal {
+		w = terminal{w}
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: short}))
 }
@@ -70,7 +72,7 @@ func logPrinted(log *slog.Logger) (*os.File, error) {
 }
 
 // logEnd writes how a command ended: a line of the log or, where people read, plain words.
-func logEnd(w io.Writer, asJSON, terminal bool, log *slog.Logger, err error, code int) {
+func logEnd(w io.Writer, asJSON, onTerminal bool, log *slog.Logger, err error, code int) {
 	stopped := code == exitStopped // no error
 	switch {
 	case code == exitDone:
@@ -79,8 +81,8 @@ func logEnd(w io.Writer, asJSON, terminal bool, log *slog.Logger, err error, cod
 	case asJSON:
 		log.Error("ended", "error", err.Error(), "exit", code)
 	default:
-		if terminal {
-			w = clearLine{w}
+		if onTerminal {
+			w = terminal{w}
 		}
 		lines := strings.Split(err.Error(), "\n") // printable each: they hold names of a bucket
 		for i := range lines {
@@ -111,12 +113,58 @@ func rounded(_ []string, a slog.Attr) slog.Attr {
 	return slog.Float64(a.Key, v)
 }
 
-// clearLine erases the progress bar before a log line. The bar draws itself again.
-type clearLine struct{ w io.Writer }
+// terminal is where people read: it erases the progress bar, which draws itself again, and breaks
+// the lines that are too long.
+type terminal struct{ w io.Writer }
 
-func (c clearLine) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(c.w, "\r\x1b[K"+string(p)); err != nil {
+func (t terminal) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(t.w, "\r\x1b[K"+broken(string(p), columnsOf(t.w))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// columnsOf is the width of a terminal; 0 for any other writer.
+func columnsOf(w io.Writer) int {
+	file, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+// broken breaks the lines of a text that are too long for so many columns, of which it leaves the
+// last one free: behind each clause that ends with a semicolon, and between words. 0 breaks none.
+func broken(text string, columns int) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSuffix(line, "\n"); columns == 0 || utf8.RuneCountInString(line) < columns {
+			fmt.Fprintln(&out, line)
+			continue
+		}
+		content := strings.TrimLeft(line, " ")
+		indent := strings.Repeat(" ", len(line)-len(content))
+		at, between := 0, indent // columns that are written; what stands before the next word
+		for word := range strings.SplitSeq(content, " ") {
+			width := utf8.RuneCountInString(word)
+			if between == " " && at+1+width >= columns {
+				between = "\n" + indent + "    "
+			}
+			if between != " " {
+				at = 0
+			}
+			at += len(strings.TrimPrefix(between, "\n")) + width
+			out.WriteString(between + word)
+			between = " "
+			if strings.HasSuffix(word, ";") {
+				between = "\n" + indent + "  "
+			}
+		}
+		fmt.Fprintln(&out)
+	}
+	return out.String()
 }

@@ -237,7 +237,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	for _, warning := range append(index.Warnings(), p.warnings...) {
 		fmt.Fprintf(&text, "warning: %s\n", record.Printable(warning))
 	}
-	_, err := io.WriteString(p.out, text.String())
+	_, err := io.WriteString(p.out, broken(text.String(), columnsOf(p.out)))
 	return errors.Join(err, p.writeRejects(rejects))
 }
 

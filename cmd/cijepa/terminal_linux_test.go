@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,7 +71,7 @@ func TestErrorsOnATerminalArePlain(t *testing.T) {
 		{[]string{"CIJEPA_BUCKET=mem://", "CIJEPA_EPOCHS=x", "CIJEPA_SEED=-1"}, nil,
 			"\r\x1b[KError: 2 settings cannot work:\n  CIJEPA_SEED=\"-1\": a whole number, 0 or more\n  CIJEPA_EPOCHS=\"x\": a whole number\n"},
 		{[]string{"CIJEPA_BUCKET=mem://", "CIJEPA_RUN=a\x1b[2Jb"}, nil,
-			"\r\x1b[KError: 1 setting cannot work:\n  CIJEPA_RUN=a\\x1b[2Jb: letters, digits, dots, dashes and underscores, 100 at most\n"},
+			"\r\x1b[KError: 1 setting cannot work:\n  CIJEPA_RUN=a\\x1b[2Jb: letters, digits, dots, dashes and underscores, 100 at\n      most\n"},
 		{[]string{"CIJEPA_LOG=json"}, []string{"chek"}, `"level":"ERROR","msg":"ended","error":"there is no command \"chek\"; did you mean check?","exit":64}` + "\n"},
 	} {
 		if code, shown := onTerminal(t, 80, c.settings, c.args...); code != exitSettings || !strings.HasSuffix(shown, c.want) || strings.Contains(shown, "msg=") {
@@ -79,6 +80,41 @@ func TestErrorsOnATerminalArePlain(t *testing.T) {
 	}
 	if _, _, log := typed(t, []string{"CIJEPA_LOG=text"}, "chek"); log != "Error: there is no command \"chek\"; did you mean check?\n" {
 		t.Errorf("text without a terminal: %q", log)
+	}
+}
+
+// TestLongErrorsAreBrokenBetweenWords: at a terminal, a message that is wider than it has a line for
+// each clause, and no word is cut; a program reads one line of JSON.
+func TestLongErrorsAreBrokenBetweenWords(t *testing.T) {
+	t.Parallel()
+	images := t.TempDir()
+	for _, name := range []string{"train/cat/1.jpg", "train/dog/2.jpg", "val/1.jpg", "val/2.jpg"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(images, name)), 0o777), os.WriteFile(filepath.Join(images, name), []byte(name), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := []string{"pack", "-data", "d", images, "mem://"}
+	for _, columns := range []int{60, 100} {
+		code, shown := onTerminal(t, columns, nil, command...)
+		shown = strings.ReplaceAll(shown, "\r\x1b[K", "")
+		lines := strings.Split(strings.TrimSuffix(shown, "\n"), "\n")
+		if code != exitSettings || len(lines) < 4 || lines[len(lines)-1] != "  -allow-unlabelled 2 leaves them out" || !strings.Contains(shown, ";\n  give each class a folder, or,") {
+			t.Errorf("in %d columns: exit %d,\n%s", columns, code, shown)
+		}
+		for _, line := range lines {
+			if n := utf8.RuneCountInString(line); n >= columns {
+				t.Errorf("%d characters in %d columns: %s", n, columns, line)
+			}
+		}
+		_, whole := onTerminal(t, columns, []string{"CIJEPA_LOG=json"}, command...)
+		for _, word := range strings.Fields(strings.TrimPrefix(shown, "Error: ")) {
+			if !strings.Contains(whole, word) {
+				t.Errorf("in %d columns: the word %q is none of\n%s", columns, word, whole)
+			}
+		}
+		if strings.Count(whole, "\n") != 1 {
+			t.Errorf("more than one line of JSON:\n%s", whole)
+		}
 	}
 }
 
