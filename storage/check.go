@@ -12,8 +12,7 @@ import (
 // it and deletes it. It also creates an object, and tries to create that again: some stores that
 // speak S3 do not know the condition of a create, others ignore it, and two pods of one run would
 // then overwrite each other. Such a store is ErrUnsupported. The error names everything that was
-// refused. A missing right to delete is only a warning, because only
-// retention needs it.
+// refused. A missing right to delete is only a warning, because only retention needs it.
 func (b *Bucket) Check(ctx context.Context, prefix string) error {
 	key := prefix + ".probe-" + strings.ToLower(rand.Text()[:12])
 	content := []byte("cijepa tries whether it may write, read, list and delete here\n")
@@ -46,8 +45,7 @@ func (b *Bucket) checkCondition(ctx context.Context, key string) error {
 	created, err := b.Create(ctx, key, []byte("cijepa tries whether it may replace what is there\n"))
 	if err == nil && created {
 		err = fmt.Errorf("%w: the store at %s replaced an object that it was told to create only if absent "+
-			"(If-None-Match); "+
-			"use one that keeps conditional writes", ErrUnsupported, key)
+			"(If-None-Match); use one that keeps conditional writes", ErrUnsupported, key)
 	}
 	return err
 }

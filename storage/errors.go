@@ -66,28 +66,7 @@ const (
 // driver's own code last, because the drivers differ: gcsblob calls a 403 NotFound, azureblob calls
 // an unknown host NotFound, s3blob calls a conflict that wants a retry Unknown.
 func classify(err error) class {
-	var (
-		s3       smithy.APIError
-		s3http   *smithyhttp.ResponseError
-		google   *googleapi.Error
-		azure    *azcore.ResponseError
-		code     string
-		status   int
-		answered bool
-	)
-	if errors.As(err, &s3http) && s3http.Response != nil {
-		status, answered = s3http.HTTPStatusCode(), true
-	}
-	if errors.As(err, &s3) {
-		code, answered = s3.ErrorCode(), true
-	}
-	if errors.As(err, &google) {
-		status, answered = google.Code, true
-	}
-	if errors.As(err, &azure) {
-		status, code, answered = azure.StatusCode, azure.ErrorCode, true
-	}
-	if answered {
+	if status, code, answered := answerOf(err); answered {
 		return classifyAnswer(status, code)
 	}
 	switch {
@@ -120,6 +99,30 @@ func classify(err error) class {
 		return classPermanent
 	}
 	return classTransient
+}
+
+// answerOf finds what the store answered: its HTTP status and a code of its own, either of which may
+// be missing.
+func answerOf(err error) (status int, code string, answered bool) {
+	var (
+		s3     smithy.APIError
+		s3http *smithyhttp.ResponseError
+		google *googleapi.Error
+		azure  *azcore.ResponseError
+	)
+	if errors.As(err, &s3http) && s3http.Response != nil {
+		status, answered = s3http.HTTPStatusCode(), true
+	}
+	if errors.As(err, &s3) {
+		code, answered = s3.ErrorCode(), true
+	}
+	if errors.As(err, &google) {
+		status, answered = google.Code, true
+	}
+	if errors.As(err, &azure) {
+		status, code, answered = azure.StatusCode, azure.ErrorCode, true
+	}
+	return status, code, answered
 }
 
 // classifyAnswer classifies an answer of the store by its own code, if it has one, and else by the
@@ -264,29 +267,9 @@ func remedy(at place, act string, err error) string {
 // badCredentials reports whether the store refused the credentials, and not the right to do
 // something.
 func badCredentials(err error) bool {
-	var (
-		s3     smithy.APIError
-		google *googleapi.Error
-		azure  *azcore.ResponseError
-		code   string
-	)
-	switch {
-	case errors.As(err, &google):
-		return google.Code == http.StatusUnauthorized
-	case errors.As(err, &s3):
-		code = s3.ErrorCode()
-	case errors.As(err, &azure):
-		if azure.StatusCode == http.StatusUnauthorized {
-			return true
-		}
-		code = azure.ErrorCode
-	default:
-		return strings.Contains(err.Error(), noCredentials) ||
-			strings.Contains(err.Error(), "get identity: get credentials") // of S3's client, without a type
-	}
-	return slices.Contains([]string{
-		"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed",
-	}, code)
+	status, code, _ := answerOf(err)
+	refused := []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
+	return status == http.StatusUnauthorized || slices.Contains(refused, code) || containsAny(err.Error(), noCredentials, noIdentity)
 }
 
 // Parts of the errors of S3's and Google's clients when the bytes of a whole object differ from the
@@ -299,6 +282,9 @@ const (
 // noCredentials is part of every error of gcsblob when it found no credentials: it goes on with an
 // empty key. The error has no type.
 const noCredentials = "private key should be a PEM"
+
+// noIdentity is part of the errors of S3's client when it found no credentials. They have no type.
+const noIdentity = "get identity: get credentials"
 
 // rightFor names the right that an act needs, in the words of the three clouds.
 func rightFor(act string) string {

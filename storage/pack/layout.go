@@ -207,7 +207,7 @@ func (s *treeSource) listImages(images []*located) error {
 		}
 	}
 	for _, class := range sortedKeys(counts) {
-		if counts[class] == 0 && !strings.HasPrefix(class, otherSplit+"/") {
+		if counts[class] == 0 {
 			s.listing.Empty = append(s.listing.Empty, class)
 		}
 	}

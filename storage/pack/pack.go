@@ -232,9 +232,6 @@ func (p *packer) writeSplits(ctx context.Context, chosen map[string][]int) (map[
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.options.workers)
 	for _, split := range sortedKeys(chosen) {
-		if !shards.IsRelativePath(split) || strings.Contains(split, "/") {
-			return nil, fmt.Errorf("split %q cannot be part of a shard's name", split)
-		}
 		order := chosen[split]
 		sortByHash(order, p.items, p.options.Seed, split)
 		count := (len(order) + p.options.PerShard - 1) / p.options.PerShard

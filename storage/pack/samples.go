@@ -102,7 +102,7 @@ func (s *sampler) add(name string, content picture, text []byte) error {
 		return unfit("the member %s comes twice: two samples have one key; pack them again with keys of their own", name)
 	}
 	s.names[member] = true
-	s.endings = append(s.endings, ending)
+	s.endings = append(s.endings, "."+ending)
 	switch {
 	case imageExt("."+ending) != "":
 		s.pictures = append(s.pictures, content)
@@ -165,17 +165,17 @@ func (s *sampler) end() error {
 	case len(s.pictures) == 1:
 		s.image = s.pictures[0]
 	case len(s.pictures) > 1:
-		return unfit("the %d members .%s all have the key %s, because a key of WebDataset ends at the first dot of a file name, and none is the image .jpg, .png or "+
+		return unfit("the %d members %s all have the key %s, because a key of WebDataset ends at the first dot of a file name, and none is the image .jpg, .png or "+
 			".webp: pack them again with names that have one dot", len(s.endings), shards.Abbreviate(s.endings), s.key)
 	default:
-		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but .%s", shards.Abbreviate(s.endings))
+		s.reject = fmt.Errorf("it has no .jpg, .jpeg, .png or .webp member but %s", shards.Abbreviate(s.endings))
 	}
 	if s.reject == nil && s.image.at.length == 0 {
 		s.reject = errors.New("the image is empty")
 	}
 	s.reject = cmp.Or(s.reject, s.image.seen.err)
 	if !s.labelled {
-		s.err = fmt.Errorf("%w: its members are .%s", errNoLabel, shards.Abbreviate(s.endings))
+		s.err = fmt.Errorf("%w: its members are %s", errNoLabel, shards.Abbreviate(s.endings))
 		switch {
 		case len(s.fields) > 0 && s.labelKey == "":
 			s.err = fmt.Errorf("%w; -label KEY takes a field of its .json, which has %s", s.err, shards.Abbreviate(s.fields))

@@ -25,9 +25,9 @@ const IndexVersion = 1
 // writes, so a dataset is whole if and only if it has one.
 const IndexName = "index.json"
 
-// MaxClasses is the most classes of a dataset. A linear probe has a row of weights for each class
+// maxClasses is the most classes of a dataset. A linear probe has a row of weights for each class
 // and depth: with more, a damaged index would take the memory of the machine.
-const MaxClasses = 100_000
+const maxClasses = 100_000
 
 // NoLabel is the label of a sample without one. Such samples serve for pretraining only.
 const NoLabel = -1
@@ -118,8 +118,8 @@ func (ix Index) Validate() error {
 	if ix.Version != IndexVersion {
 		return fmt.Errorf("index: version %d; this program reads version %d", ix.Version, IndexVersion)
 	}
-	if n := len(ix.Classes); n > MaxClasses {
-		return fmt.Errorf("index: %d classes are more than %d", n, MaxClasses)
+	if n := len(ix.Classes); n > maxClasses {
+		return fmt.Errorf("index: %d classes are more than %d", n, maxClasses)
 	}
 	seen := make(map[string]bool, len(ix.Classes))
 	for _, class := range ix.Classes {
