@@ -84,8 +84,8 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 	return listing, nil
 }
 
-// readFile opens a parquet file for a function that reads it. A file that is damaged, which can make the decoder panic,
-// is ErrCorrupt.
+// readFile opens a parquet file for a function that reads it. A file that is damaged, which can
+// make the decoder panic, is ErrCorrupt.
 func (s *parquetSource) readFile(name string, read func(*parquet.File) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -124,12 +124,10 @@ func (s *parquetSource) list(ctx context.Context, listing *Listing, file *parque
 	if err != nil {
 		return err
 	}
-	if columns.names != nil {
-		if listing.Classes != nil && !slices.Equal(listing.Classes, columns.names) {
-			return unfit("its class names differ from those of the files before it")
-		}
-		listing.Classes = columns.names
+	if len(s.inputs) > 0 && !s.options.Unlabelled && !slices.Equal(listing.Classes, columns.names) {
+		return unfit("its class names differ from those of the files before it")
 	}
+	listing.Classes = columns.names
 	first := len(listing.Items)
 	s.inputs = append(s.inputs, parquetInput{name, columns, first, int(file.NumRows())})
 	for i := range file.NumRows() {

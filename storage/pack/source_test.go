@@ -407,6 +407,27 @@ func TestFromParquet(t *testing.T) {
 	}
 }
 
+// Numbers of a file that does not name its classes cannot be read by the names of another file; where
+// no labels are taken it does not matter.
+func TestParquetFilesNameTheirClassesAlike(t *testing.T) {
+	root := t.TempDir()
+	named := parquet.KeyValueMetadata("huggingface", `{"info": {"features": {"label": {"names": ["zebra", "ant", "cat"]}}}}`)
+	writeParquet(t, filepath.Join(root, "train-a.parquet"), parquetRows(9), named)
+	writeParquet(t, filepath.Join(root, "train-b.parquet"), parquetRows(9))
+	writeParquet(t, filepath.Join(root, "val.parquet"), parquetRows(9), named)
+	for _, unlabelled := range []bool{false, true} {
+		src, err := OpenSource(t.Context(), root, SourceOptions{TempDir: t.TempDir(), Unlabelled: unlabelled})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		_, _, err = Pack(t.Context(), src, storagetest.Memory(t), "d", PackOptions{TempDir: t.TempDir(), Labels: Labels{Unlabelled: unlabelled, Splits: []string{"train"}}})
+		if errors.Is(err, storage.ErrUnfit) == unlabelled || !unlabelled && !strings.Contains(err.Error(), "train-b.parquet") {
+			t.Errorf("unlabelled %v: error %v", unlabelled, err)
+		}
+	}
+}
+
 // Files of another writer, Arrow's own in Rust (parquet-wasm 0.8.0), with dictionary pages, row
 // groups of 16 and nulls.
 func TestFromParquetOfArrow(t *testing.T) {
