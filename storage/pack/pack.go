@@ -83,7 +83,7 @@ type PackOptions struct {
 
 // Pack writes the images of src to dst below prefix as pre-shuffled WebDataset shards, and
 // index.json after the last of them. An image's bytes are stored as they are. It returns the index
-// and the images that it left out, sorted by split and name.
+// and the images that it left out, sorted by split and name; with an error, those it knows of.
 //
 // Equal input and options give equal bytes, so that Pack can be run again after any failure: what
 // is there already is not uploaded again. A prefix that holds another dataset is refused with
@@ -97,11 +97,13 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		return shards.Index{}, nil, fmt.Errorf("listing the images: %w", err)
 	}
 	settled, err := o.settle(listing, o.HoldOut)
+	rejects := append(listing.Rejects, settled.rejects...)
 	if err != nil {
-		return shards.Index{}, nil, err
+		slices.SortFunc(rejects, compareRejects)
+		return shards.Index{}, rejects, err
 	}
 	p := &packer{src: src, options: o, items: listing.Items, labels: settled.labels, intake: intake{
-		Checks: o.Checks, bucket: dst, prefix: prefix, rejects: append(listing.Rejects, settled.rejects...),
+		Checks: o.Checks, bucket: dst, prefix: prefix, rejects: rejects,
 		looks: looks{verify: o.Verify, drawn: listing.Drawn, sums: make([]uint64, len(listing.Items))}}}
 	if err := p.findStored(ctx); err != nil {
 		return shards.Index{}, nil, err
@@ -114,7 +116,7 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	}
 	splits, err := p.writeSplits(ctx, chosen)
 	if err != nil {
-		return shards.Index{}, nil, err
+		return shards.Index{}, p.rejects, err
 	}
 	p.warnings = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings)
 	return p.finish(ctx, settled.classes, splits, p.items, o.HoldOut)

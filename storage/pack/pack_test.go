@@ -252,7 +252,10 @@ func TestPackRejectsASplit(t *testing.T) {
 		}
 		return 0, 0, nil
 	}}}
-	_, _, err := Pack(t.Context(), idxSourceOf(t, 5), dst, "d", o) // val has one image, which is the first of train
+	_, rejects, err := Pack(t.Context(), idxSourceOf(t, 5), dst, "d", o) // val has one image, which is the first of train
+	if len(rejects) != 2 {
+		t.Errorf("rejects %v, want the same image of both splits", rejects)
+	}
 	if !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "all images of split val were left out, such as val/0: bad image") {
 		t.Errorf("got %v", err)
 	}

@@ -170,10 +170,11 @@ func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, [
 		return shards.Index{}, r.rejects, unfit("no shard has a sample with an image")
 	}
 	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, nil)
+	r.rejects, r.warnings = append(r.rejects, settled.rejects...), append(r.warnings, settled.warnings...)
 	if err != nil {
+		slices.SortFunc(r.rejects, compareRejects)
 		return shards.Index{}, r.rejects, err
 	}
-	r.rejects, r.warnings = append(r.rejects, settled.rejects...), append(r.warnings, settled.warnings...)
 	r.looks.sums = make([]uint64, len(items))
 	splits := map[string][]shards.Shard{}
 	first := 0 // place of the shard's first item

@@ -153,7 +153,7 @@ func (s *settled) leaveOutUnlabelled(items []Item, allowed int) error {
 		return unfit("%d images, but %s, such as %s: %w; -unlabelled packs them without labels, for pretraining alone",
 			missing, what, first.Name, first.Unlabelled)
 	case missing > allowed:
-		return unfit("%d samples have no label, such as %s of split %s: %w; -allow-unlabelled %d leaves them out",
+		return unfit("%d samples have no label, such as %s of split %s: %w; -rejects FILE lists them; -allow-unlabelled %d leaves them out",
 			missing, first.Name, first.Split, first.Unlabelled, missing)
 	}
 	return nil

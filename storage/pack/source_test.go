@@ -312,6 +312,21 @@ func TestAPipeIsNoSource(t *testing.T) {
 	}
 }
 
+// A set that is refused for its samples without labels names all of them, not the first alone.
+func TestARefusedSetNamesAllItsUnlabelledSamples(t *testing.T) {
+	root := t.TempDir()
+	files{"train/n01/1.jpg": "one", "val/2.jpg": "two", "val/3.jpg": "three", "val/notes.txt": "no image"}.write(t, root)
+	_, rejects, err := Pack(t.Context(), mustOpen(t, root), storagetest.Memory(t), "d", PackOptions{})
+	if len(rejects) != 3 || rejects[0].Name != "2.jpg" || rejects[1].Name != "3.jpg" || !errors.Is(err, storage.ErrUnfit) {
+		t.Errorf("pack: rejects %v, error %v", rejects, err)
+	}
+	b := foreignSet(t, map[string]string{"f/set-train-0002.tar": string(foreignTar(t, tar.FormatPAX, member{"a.jpg", "a"}, member{"b.jpg", "b"}))})
+	_, rejects, err = Reindex(t.Context(), b, "f", ReindexOptions{})
+	if len(rejects) != 2 || rejects[1].Name != "set-train-0002.tar/b" || !errors.Is(err, storage.ErrUnfit) {
+		t.Errorf("index: rejects %v, error %v", rejects, err)
+	}
+}
+
 // testRow is a row as the hub's image data sets have it.
 type testRow struct {
 	Image struct {
