@@ -437,7 +437,7 @@ func TestWhatIndexMakesOfEveryKindOfShards(t *testing.T) {
 		{"test", made{"train/0.tar": wds()["train-0.tar"], "test/0.tar": wds()["val-0.tar"]}, "", "64 -val 'test/0.tar'", ""},
 		{"test as val", made{"train/0.tar": wds()["train-0.tar"], "test/0.tar": wds()["val-0.tar"]}, "-val test", goodWDS, ""},
 		{"test beside val", wds().and(tarred("test-0.tar", "9.jpg 9.cls:0")), "", goodWDS, "test/test-0.tar: another split"},
-		{"dots in names", tarred("train-0.tar", "img.1.jpg img.1.cls:0 img.2.jpg img.2.cls:1").and(val()), "", "64 the 4 members .1.jpg, 1.cls, 2.jpg, 2.cls all have the key img", ""},
+		{"dots in names", tarred("train-0.tar", "img.1.jpg img.1.cls:0 img.2.jpg img.2.cls:1").and(val()), "", "64 the 4 members .1.jpg, .1.cls, .2.jpg, .2.cls all have the key img", ""},
 		{"not side by side", tarred("train-0.tar", "1.jpg 2.jpg 1.cls:0 2.cls:1").and(val()), "", "64 do not stand side by side", ""},
 		{"a member twice", tarred("train-0.tar", "1.jpg 1.cls:0 1.jpg=x.jpg 1.cls:1").and(val()), "", "64 1.jpg comes twice", ""},
 		{"a key twice", tarred("train-0.tar", "1.jpg 1.cls:0 2.jpg 2.cls:1 1.jpg=x.jpg 1.cls:1").and(val()), "", "64 1.jpg comes twice", ""},

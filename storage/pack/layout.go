@@ -165,20 +165,12 @@ func (s *treeSource) listImages(images []*located) error {
 	}
 	counts := map[string]int{} // by split and class
 	for _, l := range images {
-		item, rest := Item{Split: l.split}, l.rest
-		if len(rest) > 0 {
-			item.Class = rest[0].name
-			counts[l.split+"/"+item.Class] += len(l.members)
-			switch {
-			case !rest[0].archive:
-			case len(rest) > 1 && rest[1].name == item.Class:
-				rest = rest[1:] // the folder in the archive of a class
-			case shardLike.MatchString(item.Class) && s.options.Unlabelled:
-				item.Class = ""
-			case shardLike.MatchString(item.Class) && len(l.members) > 0:
-				return unfit("%s looks like a shard of WebDataset without labels, not like the archive of a class: unpack it into folders of classes, or pack it with "+
-					"-unlabelled", pathOf(l.parts))
-			}
+		class, rest, err := s.classOf(l)
+		if err != nil {
+			return err
+		}
+		if len(l.rest) > 0 {
+			counts[l.split+"/"+l.rest[0].name] += len(l.members)
 		}
 		dir := ""
 		if parts[l.split] > 1 {
@@ -188,12 +180,11 @@ func (s *treeSource) listImages(images []*located) error {
 			dir = path.Join(dir, p.name)
 		}
 		for _, m := range l.members {
-			item := item
-			item.Name, item.File, item.Ext = path.Join(dir, m.name), m.name, imageExt(m.name)
+			item := Item{Split: l.split, Name: path.Join(dir, m.name), Class: class, File: m.name, Ext: imageExt(m.name)}
 			switch {
 			case labels != nil && l.split == valSplit:
-				class, ok := labels[imageStem(m.name)]
-				if item.Class = class; !ok {
+				var ok bool
+				if item.Class, ok = labels[imageStem(m.name)]; !ok {
 					item.Unlabelled = fmt.Errorf("%w: the file of val's labels does not name it", errNoLabel)
 				}
 			case item.Class == "" && classed[l.split] && !s.options.Unlabelled:
@@ -212,6 +203,25 @@ func (s *treeSource) listImages(images []*located) error {
 		}
 	}
 	return nil
+}
+
+// classOf gives the class of a folder of images, and the folders that tell its images apart.
+func (s *treeSource) classOf(l *located) (class string, rest []part, err error) {
+	if len(l.rest) == 0 {
+		return "", nil, nil
+	}
+	class, rest = l.rest[0].name, l.rest
+	switch {
+	case !rest[0].archive:
+	case len(rest) > 1 && rest[1].name == class:
+		rest = rest[1:] // the folder in the archive of a class
+	case shardLike.MatchString(class) && s.options.Unlabelled:
+		class = ""
+	case shardLike.MatchString(class) && len(l.members) > 0:
+		return "", nil, unfit("%s looks like a shard of WebDataset without labels, not like the archive of a class: unpack it into folders of classes, or pack it with "+
+			"-unlabelled", pathOf(l.parts))
+	}
+	return class, rest, nil
 }
 
 // shardLike matches the names of shards that could pass for classes.

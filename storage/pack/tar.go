@@ -100,8 +100,8 @@ func plainMember(header *tar.Header) bool {
 
 // openTar takes up an archive. A compressed one is unpacked into a temporary file, which is gone
 // with the process.
-func (t *tree) openTar(ctx context.Context, place string, parts []part, zipped bool) error {
-	file, err := os.Open(place)
+func (t *tree) openTar(ctx context.Context, parts []part, zipped bool) error {
+	file, err := os.Open(t.place(pathOf(parts)))
 	if err != nil {
 		return err
 	}

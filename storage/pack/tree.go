@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/cijepa/cijepa/storage"
 )
 
 // tree is what lies below a path: folders of files, and tar files, which are folders as well. It is
@@ -99,12 +97,12 @@ func grow(ctx context.Context, root string, o SourceOptions) (*tree, error) {
 	}
 	switch mode := info.Mode(); {
 	case mode.IsDir():
-		return t, t.walk(ctx, root, nil, []fs.FileInfo{info})
+		return t, t.walk(ctx, nil, []fs.FileInfo{info})
 	case !mode.IsRegular():
 		return t, unfit("%s is %w", root, errNotAFile)
 	}
 	t.dir = filepath.Dir(root)
-	return t, t.file(ctx, root, nil, filepath.Base(root), &folder{})
+	return t, t.file(ctx, filepath.Base(root), &folder{})
 }
 
 var errNotAFile = errors.New("neither a file nor a folder but a pipe, a socket or a device")
@@ -141,10 +139,11 @@ func (t *tree) reject(in []part, name string, err error) {
 
 // walk takes up a folder. above are the folders that it lies in, so that a link to one of them is
 // no way round in a circle.
-func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.FileInfo) error {
+func (t *tree) walk(ctx context.Context, parts []part, above []fs.FileInfo) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	dir := t.place(pathOf(parts))
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if len(parts) == 0 {
@@ -155,7 +154,7 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 	}
 	here := &folder{parts: parts, disk: true}
 	t.folders = append(t.folders, here)
-	stems, others := map[string]string{}, []string{} // what archives may have been made of; files that are no images by their names
+	var others, unpacked []string // files that are no images by their names; folders with images
 	for _, entry := range entries {
 		name, place, mode := entry.Name(), filepath.Join(dir, entry.Name()), entry.Type()
 		link := mode&fs.ModeSymlink != 0
@@ -185,21 +184,31 @@ func (t *tree) walk(ctx context.Context, dir string, parts []part, above []fs.Fi
 			t.reject(parts, name, errors.New("a link to a folder that it lies in"))
 		default:
 			first := len(t.folders)
-			if err := t.walk(ctx, place, below(parts, name), append(above[:len(above):len(above)], info)); err != nil {
+			if err := t.walk(ctx, below(parts, name), append(above[:len(above):len(above)], info)); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(t.folders[first:], func(f *folder) bool { return len(f.members) > 0 }) {
-				stems[name] = name
+				unpacked = append(unpacked, name)
 			}
 		}
 	}
-	for _, name := range others {
+	return t.takeFiles(ctx, here, others, unpacked)
+}
+
+// takeFiles takes up files of a folder that are no images by their names. It leaves out archives
+// beside what was made of them: unpacked folders, or another archive.
+func (t *tree) takeFiles(ctx context.Context, here *folder, names, unpacked []string) error {
+	stems := map[string]string{} // what archives may have been made of
+	for _, name := range unpacked {
+		stems[name] = name
+	}
+	for _, name := range names {
 		if of := unpackedName(name); of != name && stems[of] != "" {
-			t.reject(parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[of]))
+			t.reject(here.parts, name, fmt.Errorf("it lies beside %s, which has its name", stems[of]))
 			continue
 		}
 		stems[unpackedName(name)] = name
-		if err := t.file(ctx, filepath.Join(dir, name), parts, name, here); err != nil {
+		if err := t.file(ctx, name, here); err != nil {
 			return err
 		}
 	}
@@ -226,8 +235,9 @@ func belowClass(parts []part) bool {
 }
 
 // file takes up a file that is not an image by its name: its first bytes say what it is.
-func (t *tree) file(ctx context.Context, place string, in []part, name string, here *folder) error {
-	below := path.Join(pathOf(in), name)
+func (t *tree) file(ctx context.Context, name string, here *folder) error {
+	in, below := here.parts, path.Join(pathOf(here.parts), name)
+	place := t.place(below)
 	if stem(name) != name && strings.Contains(strings.ToLower(name), "devkit") {
 		t.labels[devkit] = place
 		return nil
@@ -253,9 +263,9 @@ func (t *tree) file(ctx context.Context, place string, in []part, name string, h
 	case kind == "parquet", ending == ".parquet":
 		t.parquet = append(t.parquet, below)
 	case kind == "tar", ending == ".tar" && stem(name) != name && len(head) > 0 && len(bytes.TrimRight(head, "\x00")) == 0:
-		return t.openTar(ctx, place, belowArchive(in, name), zipped)
+		return t.openTar(ctx, belowArchive(in, name), zipped)
 	case stem(name) != name:
-		return fmt.Errorf("%s: %w: it is not a tar file but %s", below, storage.ErrCorrupt, kind)
+		return corrupt("%s is not a tar file but %s", below, kind)
 	case slices.Contains(imageKinds, kind):
 		here.members = append(here.members, leaf{name, extent{path: place}})
 	case slices.Contains(labelFiles, name):
