@@ -9,8 +9,8 @@
 // This is the layout of a bucket that runs and datasets share:
 //
 //	<data prefix>/index.json                           written last: the dataset is whole
-//	<data prefix>/index.notes.json                     what pack or index warned of; check and the result repeat it
-//	<data prefix>/train-000000.tar val-000000.tar      WebDataset: NAME.jpg|jpeg|png + NAME.cls
+//	<data prefix>/index.notes.json                     what pack or index warned of, as check repeats it
+//	<data prefix>/train-000000.tar val-000000.tar      WebDataset: NAME.jpg|jpeg|png|webp + NAME.cls
 //
 //	runs/<run>/run.json                                created once: settings, fingerprint, seed
 //	runs/<run>/state/<phase>-<step>-<attempt>/...      the parts of a checkpoint, immutable
@@ -19,7 +19,7 @@
 //	runs/<run>/programs/<key>                          compiled programs, for the same kernels
 //	runs/<run>/teacher.safetensors                     the final teacher
 //	runs/<run>/config.json, README.md                  what timm reads of it; its card
-//	runs/<run>/predictions.npz                         what each classifier says of every validation image
+//	runs/<run>/predictions.npz                         what each classifier says of each val image
 //	runs/<run>/components.jpg, neighbours.jpg          pictures of what it makes of a few images
 //	runs/<run>/probes/<data>[-<share>].json            the teacher's figures on other data
 //	runs/<run>/probes/<data>[-<share>]/...             what a run's folder has, of that probe

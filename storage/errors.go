@@ -101,8 +101,8 @@ func classify(err error) class {
 	return classTransient
 }
 
-// answerOf finds what the store answered: its HTTP status and a code of its own, either of which may
-// be missing.
+// answerOf finds what the store answered: its HTTP status and a code of its own, either of which
+// may be missing.
 func answerOf(err error) (status int, code string, answered bool) {
 	var (
 		s3     smithy.APIError

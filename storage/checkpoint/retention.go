@@ -71,8 +71,8 @@ func (r *Run) collectGarbage(ctx context.Context, own string) {
 }
 
 // removeTemporary deletes the files that killed writers have left beside the run's records in a
-// file:// bucket, once they are a day older than the newest commit. Those below state/ go with their
-// folders.
+// file:// bucket, once they are a day older than the newest commit. Those below state/ go with
+// their folders.
 func (r *Run) removeTemporary(ctx context.Context, committed time.Time) {
 	if _, ok := r.bucket.LocalPath(r.root); !ok || committed.IsZero() {
 		return

@@ -111,7 +111,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 				return nil, err
 			}
 		} else if !o.Unlabelled {
-			return nil, unfit("%s, the labels of %s, is not there", labels, images)
+			return nil, unfit("%s, the labels of %s, is not in the source: give the folder that has both, or -unlabelled", labels, images)
 		}
 		splits = append(splits, pair)
 	}

@@ -13,7 +13,8 @@ import (
 // rules is the state that a Store needs to check the rules of the bucket. They are written from the
 // layout, not from the code that keeps them:
 //   - run.json, result.json and manifests are stored once and never replaced or deleted;
-//   - manifest n+1 is created when n is there, and names its checksum, or n as damaged and unreadable;
+//   - manifest n+1 is created when n is there, and names its checksum, or n as damaged and
+//     unreadable;
 //   - every object that a manifest names is there, whole, when the manifest is created;
 //   - an object that a manifest has named is never replaced,
 //     and not deleted while the newest manifest retains it.

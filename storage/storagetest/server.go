@@ -86,8 +86,8 @@ func Start(t testing.TB, kind Kind, public string) *Server {
 	return s
 }
 
-// binaryPath returns the path of a server's binary in the folder that CIJEPA_TEST_SERVERS names, or in
-// .ci/bin. If it is missing the test is skipped.
+// binaryPath returns the path of a server's binary in the folder that CIJEPA_TEST_SERVERS names, or
+// in .ci/bin. If it is missing the test is skipped.
 func binaryPath(t testing.TB, name string) string {
 	t.Helper()
 	folder := os.Getenv("CIJEPA_TEST_SERVERS")
