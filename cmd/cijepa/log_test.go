@@ -67,6 +67,25 @@ func TestFiguresOfALine(t *testing.T) {
 	}
 }
 
+// TestLongLinesAreBroken: behind semicolons and between words, with the indent of the line; lines that
+// fit stay as they are.
+func TestLongLinesAreBroken(t *testing.T) {
+	for _, c := range []struct {
+		columns      int
+		given, shown string
+	}{
+		{0, "no terminal; however long\n", "no terminal; however long\n"},
+		{13, "it fits; whole\n", "it fits;\n  whole\n"},
+		{15, "it fits; whole\n", "it fits; whole\n"},
+		{14, "first clause goes on; second\n  a line; in\n  a table of words\n", "first clause\n    goes on;\n  second\n  a line; in\n  a table of\n      words\n"},
+		{6, "a-word-too-wide ü\n", "a-word-too-wide\n    ü\n"},
+	} {
+		if shown := broken(c.given, c.columns); shown != c.shown {
+			t.Errorf("in %d columns %q is\n%q, want\n%q", c.columns, c.given, shown, c.shown)
+		}
+	}
+}
+
 // TestAStopIsNoError: a run that ends as it was told to, by a cluster or by hand, says so in a
 // warning.
 func TestAStopIsNoError(t *testing.T) {

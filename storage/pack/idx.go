@@ -83,23 +83,18 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	pairs := map[string]string{} // file of images by split
-	for _, file := range files {
-		switch plain, split := file.name, file.split; {
-		case split != valSplit && split != trainSplit:
-			rejects = append(rejects, Reject{Split: otherSplit, Name: plain, Images: t.countIDX(named[plain]), Err: passedOver(split)})
-		case pairs[split] != "":
-			return nil, twoUnits(split, pairs[split], plain)
-		default:
-			pairs[split] = plain
-		}
-	}
-	if len(pairs) == 0 {
-		return nil, unfit("%s has IDX files, but none whose name says images and a split: expected %s", t.root, layout)
-	}
 	var splits []IDX
-	for _, split := range sortedKeys(pairs) {
-		images := pairs[split]
+	imagesOf := map[string]string{} // by split
+	for _, file := range files {
+		images, split := file.name, file.split
+		if split != valSplit && split != trainSplit {
+			rejects = append(rejects, Reject{Split: otherSplit, Name: images, Images: t.countIDX(named[images]), Err: passedOver(split)})
+			continue
+		}
+		if first := imagesOf[split]; first != "" {
+			return nil, twoUnits(split, first, images)
+		}
+		imagesOf[split] = images
 		dir, base := path.Split(images)
 		labels := dir + strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(base)
 		pair := IDX{Split: split}
@@ -115,6 +110,10 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 		}
 		splits = append(splits, pair)
 	}
+	if len(splits) == 0 {
+		return nil, unfit("%s has IDX files, but none whose name says images and a split: expected %s", t.root, layout)
+	}
+	slices.SortFunc(splits, func(a, b IDX) int { return strings.Compare(a.Split, b.Split) })
 	source, err := FromIDX(nil, splits...)
 	if err != nil {
 		return nil, corrupt("%w", err)

@@ -135,26 +135,27 @@ var errNotNumbers = errors.New("not a class number a line")
 // kitLabels reads a class number a line, in the order of the images, and turns the numbers into
 // synsets.
 func kitLabels(text []byte, kit map[string][]byte) (map[string]string, error) {
-	fields := strings.Fields(string(text))
-	synsets := map[int]string{}
-	labels := make(map[string]string, len(fields))
-	for i, field := range fields {
+	var numbers []int
+	for field := range strings.FieldsSeq(string(text)) {
 		n, err := strconv.Atoi(field)
 		if err != nil {
 			return nil, errNotNumbers
 		}
-		if i == 0 {
-			if synsets, err = kitSynsets(kit); err != nil {
-				return nil, err
-			}
-		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) == 0 {
+		return nil, errNotNumbers
+	}
+	synsets, err := kitSynsets(kit)
+	if err != nil {
+		return nil, err
+	}
+	labels := make(map[string]string, len(numbers))
+	for i, n := range numbers {
 		if synsets[n] == "" {
 			return nil, unfit("the ground truth has the class %d, which the development kit does not name", n)
 		}
 		labels[fmt.Sprintf("ILSVRC2012_val_%08d", i+1)] = synsets[n]
-	}
-	if len(labels) == 0 {
-		return nil, errNotNumbers
 	}
 	return labels, nil
 }
