@@ -35,7 +35,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -102,9 +101,8 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 		slices.SortFunc(rejects, compareRejects)
 		return shards.Index{}, rejects, err
 	}
-	p := &packer{src: src, options: o, items: listing.Items, labels: settled.labels, intake: intake{
-		Checks: o.Checks, bucket: dst, prefix: prefix, rejects: rejects,
-		looks: looks{verify: o.Verify, drawn: listing.Drawn, sums: make([]uint64, len(listing.Items))}}}
+	p := &packer{src: src, options: o, labels: settled.labels, intake: intake{Checks: o.Checks, bucket: dst, prefix: prefix,
+		items: listing.Items, seen: make([]look, len(listing.Items)), drawn: listing.Drawn, rejects: rejects}}
 	if err := p.findStored(ctx); err != nil {
 		return shards.Index{}, nil, err
 	}
@@ -118,8 +116,10 @@ func Pack(ctx context.Context, src Source, dst *storage.Bucket, prefix string, o
 	if err != nil {
 		return shards.Index{}, p.rejects, err
 	}
-	p.warnings = slices.Concat(listing.Warnings, emptyFolders(listing.Empty, o.Labels), settled.warnings)
-	return p.finish(ctx, settled.classes, splits, p.items, o.HoldOut)
+	p.warnings = listing.Warnings
+	p.warnOfEmpty(listing.Empty, o.Labels)
+	p.warnings = append(p.warnings, settled.warnings...)
+	return p.finish(ctx, settled.classes, splits, o.HoldOut)
 }
 
 // intake is what a call of Pack or Reindex gathers on the way to the index.
@@ -127,7 +127,9 @@ type intake struct {
 	Checks
 	bucket   *storage.Bucket
 	prefix   string
-	looks    looks
+	items    []Item
+	seen     []look // by item; each is written by one goroutine
+	drawn    bool   // the sizes of the images say nothing
 	warnings []string
 	total    int64 // images, or bytes, to read
 
@@ -154,7 +156,7 @@ func (in *intake) leaveOut(r Reject) {
 
 // finish stores the index, which makes the dataset exist, and then the notes, so that those of
 // another dataset stay.
-func (in *intake) finish(ctx context.Context, classes []string, splits map[string][]shards.Shard, items []Item, held *shards.HeldOut) (shards.Index, []Reject, error) {
+func (in *intake) finish(ctx context.Context, classes []string, splits map[string][]shards.Shard, held *shards.HeldOut) (shards.Index, []Reject, error) {
 	slices.SortFunc(in.rejects, compareRejects)
 	ix := shards.Index{Version: shards.IndexVersion, Classes: classes, Counts: map[string]int{}, Splits: splits}
 	for split, of := range splits {
@@ -166,8 +168,9 @@ func (in *intake) finish(ctx context.Context, classes []string, splits map[strin
 	if err != nil {
 		return shards.Index{}, in.rejects, fmt.Errorf("nothing to pack: %w", err)
 	}
-	notes := shards.Notes{Small: in.looks.small(), Decoder: in.Decoder, HeldOut: held,
-		Warnings: slices.Concat(in.warnings, in.looks.warnings(items), leftOut(in.rejects))}
+	in.warnOfTwins()
+	in.warnOfRejects()
+	notes := shards.Notes{Small: in.smallImages(), Decoder: in.Decoder, HeldOut: held, Warnings: in.warnings}
 	if err = shards.CreateIndex(ctx, in.bucket, in.prefix, ix); err == nil {
 		err = shards.PutNotes(ctx, in.bucket, in.prefix, ix, notes)
 	}
@@ -184,7 +187,6 @@ type packer struct {
 	intake
 	src     Source
 	options PackOptions
-	items   []Item
 	labels  []int32 // by item
 
 	indexed map[string]string // SHA-256 of the shards of the index that is there already; nil without one
@@ -201,31 +203,6 @@ func (p *packer) chosen() map[string][]int {
 		}
 	}
 	return chosen
-}
-
-// emptyFolders tells of classes without an image. What a class list does not name is not missed.
-func emptyFolders(empty []string, l Labels) []string {
-	empty = slices.DeleteFunc(slices.Clone(empty), func(folder string) bool {
-		_, class, _ := strings.Cut(folder, "/")
-		return l.Unlabelled || len(l.Classes) > 0 && !slices.Contains(l.Classes, class)
-	})
-	if len(empty) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("%d class folders have no image: %s", len(empty), shards.Abbreviate(empty))}
-}
-
-// leftOut tells how many images and other files are not packed, and the first of them.
-func leftOut(rejects []Reject) []string {
-	n := 0
-	for _, r := range rejects {
-		n += r.Count()
-	}
-	if n == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("%d images or other files were left out, such as %s/%s",
-		n, rejects[0].Split, rejects[0].Name)}
 }
 
 // writeSplits orders the images, cuts them into shards and writes these, some at a time.
@@ -291,84 +268,99 @@ func sortByHash(places []int, items []Item, seed uint64, purpose string) {
 	}
 }
 
-// looks keeps what the bytes of the images say while they pass by. Several goroutines look at once,
-// each at other images.
-type looks struct {
-	verify        func(image []byte) (width, height int, err error)
-	drawn         bool     // sizes say nothing
-	sums          []uint64 // of the bytes, by item; 0: not looked at, or left out
-	taken, little atomic.Int64
-}
-
 var seed = maphash.MakeSeed()
 
-// look is what the bytes of an image say; the zero value where nobody has looked.
+// look is what the bytes of an image say; the zero value where nobody has looked, or it is left out.
 type look struct {
-	kind  string // the ending of its kind
-	err   error  // it is left out
-	sum   uint64
-	small bool // its short side is below shards.ShortSide
+	sum   uint64 // of the bytes, never 0
+	small bool   // its short side is below shards.ShortSide
 }
 
-// look looks at the bytes of an image whose name ends in ext.
-func (l *looks) look(ext string, image []byte) (seen look) {
-	if l.verify == nil && ext != "" && len(image) > 0 {
-		seen.kind = ext // what is packed without a check is believed to be what its name says
-	} else if seen.kind, seen.err = imageKind(ext, image); seen.err == nil && l.verify != nil {
+// look gives the kind of an image whose name ends in ext, or says why it is left out.
+func (c Checks) look(ext string, image []byte) (kind string, seen look, err error) {
+	if c.Verify == nil && ext != "" && len(image) > 0 {
+		kind = ext // what is packed without a check is believed to be what its name says
+	} else if kind, err = imageKind(ext, image); err == nil && c.Verify != nil {
 		var width, height int
-		width, height, seen.err = l.verify(image)
+		width, height, err = c.Verify(image)
 		seen.small = min(width, height) < shards.ShortSide && width > 0
 	}
-	if seen.err == nil {
-		seen.sum = max(maphash.Bytes(seed, image), 1)
+	if err != nil {
+		return "", look{}, err
 	}
-	return seen
+	seen.sum = max(maphash.Bytes(seed, image), 1)
+	return kind, seen, nil
 }
 
-// take counts item i among the images that are packed.
-func (l *looks) take(i int, seen look) {
-	l.sums[i] = seen.sum
-	l.taken.Add(1)
-	if seen.small && !l.drawn {
-		l.little.Add(1)
+// smallImages is the number of images with a short side below shards.ShortSide if they are more
+// than half; else 0.
+func (in *intake) smallImages() int {
+	taken, small := 0, 0
+	for _, seen := range in.seen {
+		if seen.sum != 0 {
+			taken++
+		}
+		if seen.small {
+			small++
+		}
+	}
+	if in.drawn || 2*small <= taken {
+		return 0
+	}
+	return small
+}
+
+func (in *intake) warn(format string, args ...any) {
+	in.warnings = append(in.warnings, fmt.Sprintf(format, args...))
+}
+
+// warnOfEmpty tells of classes without an image. What a class list does not name is not missed.
+func (in *intake) warnOfEmpty(folders []string, l Labels) {
+	folders = slices.DeleteFunc(slices.Clone(folders), func(folder string) bool {
+		_, class, _ := strings.Cut(folder, "/")
+		return l.Unlabelled || len(l.Classes) > 0 && !slices.Contains(l.Classes, class)
+	})
+	if len(folders) > 0 {
+		in.warn("%d class folders have no image: %s", len(folders), shards.Abbreviate(folders))
 	}
 }
 
-// small is the number of images with a short side below shards.ShortSide if they are more than
-// half; else 0.
-func (l *looks) small() int {
-	if little := l.little.Load(); 2*little > l.taken.Load() {
-		return int(little)
+// warnOfRejects tells how many images and other files are not packed, and the first of them.
+func (in *intake) warnOfRejects() {
+	n := 0
+	for _, r := range in.rejects {
+		n += r.Count()
 	}
-	return 0
+	if n > 0 {
+		in.warn("%d images or other files were left out, such as %s/%s", n, in.rejects[0].Split, in.rejects[0].Name)
+	}
 }
 
-// warnings tell of images that come twice.
-func (l *looks) warnings(items []Item) (warnings []string) {
+// warnOfTwins tells of images that come twice.
+func (in *intake) warnOfTwins() {
 	first := map[uint64]int32{} // place of the first image with these bytes; those of train come first
 	for _, split := range []string{trainSplit, valSplit} {
 		var both, twice []string
-		for i := range items {
-			sum := l.sums[i]
-			if sum == 0 || items[i].Split != split {
+		for i, item := range in.items {
+			sum := in.seen[i].sum
+			if sum == 0 || item.Split != split {
 				continue
 			}
 			j, again := first[sum]
 			switch {
 			case !again:
 				first[sum] = int32(i)
-			case items[j].Split != split:
-				both = append(both, items[i].Name+" is "+items[j].Name)
+			case in.items[j].Split != split:
+				both = append(both, item.Name+" is "+in.items[j].Name)
 			default:
-				twice = append(twice, items[i].Name+" is "+items[j].Name)
+				twice = append(twice, item.Name+" is "+in.items[j].Name)
 			}
 		}
 		if len(both) > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split val are also in split train, byte by byte: %s", len(both), both[0]))
+			in.warn("%d images of split val are also in split train, byte by byte: %s", len(both), both[0])
 		}
 		if len(twice) > 0 {
-			warnings = append(warnings, fmt.Sprintf("%d images of split %s come twice, byte by byte: %s", len(twice), split, twice[0]))
+			in.warn("%d images of split %s come twice, byte by byte: %s", len(twice), split, twice[0])
 		}
 	}
-	return warnings
 }

@@ -46,7 +46,7 @@ func Reindex(ctx context.Context, b *storage.Bucket, prefix string, o ReindexOpt
 	if err != nil {
 		return shards.Index{}, nil, fmt.Errorf("listing the shards: %w", err)
 	}
-	r := &reindexer{options: o, sizes: map[string]int64{}, intake: intake{Checks: o.Checks, bucket: b, prefix: prefix, looks: looks{verify: o.Verify}}}
+	r := &reindexer{options: o, sizes: map[string]int64{}, intake: intake{Checks: o.Checks, bucket: b, prefix: prefix}}
 	for _, entry := range entries {
 		r.sizes[strings.TrimPrefix(entry.Key, shards.KeyPrefix(prefix))] = entry.Size
 	}
@@ -135,7 +135,7 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 			text, err = io.ReadAll(io.LimitReader(content, largestLabel))
 		case imageExt(header.Name) != "" && header.Size > 0:
 			if image, err = io.ReadAll(content); err == nil {
-				member.seen = r.looks.look(imageExt(header.Name), image)
+				_, member.seen, member.err = r.look(imageExt(header.Name), image)
 			}
 		}
 		if err != nil {
@@ -152,30 +152,29 @@ func (r *reindexer) scanShard(stream io.Reader, stated statedShard) (found scann
 
 // index settles the classes and puts everything together.
 func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, []Reject, error) {
-	var items []Item
 	bySum := map[string]string{}
 	for i := range scans {
 		if other := bySum[scans[i].SHA256]; other != "" && len(scans[i].items) > 0 {
 			return shards.Index{}, r.rejects, sameShards(other, scans[i].Name)
 		}
 		bySum[scans[i].SHA256] = scans[i].Name
-		items = append(items, scans[i].items...)
+		r.items = append(r.items, scans[i].items...)
 		r.warnings = append(r.warnings, scans[i].notes...)
 		if len(scans[i].items) == 0 {
-			r.warnings = append(r.warnings, "shard "+scans[i].Name+" has no sample that can be used")
+			r.warn("shard %s has no sample that can be used", scans[i].Name)
 		}
 	}
 	slices.SortFunc(r.rejects, compareRejects)
-	if len(items) == 0 {
+	if len(r.items) == 0 {
 		return shards.Index{}, r.rejects, unfit("no shard has a sample with an image")
 	}
-	settled, err := r.options.settle(Listing{Items: items, Numbered: true, Rejects: r.rejects}, nil)
+	settled, err := r.options.settle(Listing{Items: r.items, Numbered: true, Rejects: r.rejects}, nil)
 	r.rejects, r.warnings = append(r.rejects, settled.rejects...), append(r.warnings, settled.warnings...)
 	if err != nil {
 		slices.SortFunc(r.rejects, compareRejects)
 		return shards.Index{}, r.rejects, err
 	}
-	r.looks.sums = make([]uint64, len(items))
+	r.seen = make([]look, len(r.items))
 	splits := map[string][]shards.Shard{}
 	first := 0 // place of the shard's first item
 	for _, found := range scans {
@@ -183,7 +182,7 @@ func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, [
 		shard.Samples = shards.Samples{}
 		for j, label := range settled.labels[first : first+len(found.items)] {
 			if label != notChosen {
-				r.looks.take(first+j, found.seen[j])
+				r.seen[first+j] = found.seen[j]
 				shard.Samples.Add(found.Samples.Keys[j], found.Samples.Offsets[j], found.Samples.Lengths[j], label)
 			}
 		}
@@ -192,5 +191,5 @@ func (r *reindexer) index(ctx context.Context, scans []scanned) (shards.Index, [
 			splits[found.split] = append(splits[found.split], shard)
 		}
 	}
-	return r.finish(ctx, settled.classes, splits, items, nil)
+	return r.finish(ctx, settled.classes, splits, nil)
 }

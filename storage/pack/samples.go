@@ -24,6 +24,7 @@ type picture struct {
 	ending string // all after the key's dot, in small letters
 	at     extent
 	seen   look
+	err    error // why it is left out
 }
 
 // sample is what stands under one key of a WebDataset shard.
@@ -173,7 +174,7 @@ func (s *sampler) end() error {
 	if s.reject == nil && s.image.at.length == 0 {
 		s.reject = errors.New("the image is empty")
 	}
-	s.reject = cmp.Or(s.reject, s.image.seen.err)
+	s.reject = cmp.Or(s.reject, s.image.err)
 	if !s.labelled {
 		s.err = fmt.Errorf("%w: its members are %s", errNoLabel, shards.Abbreviate(s.endings))
 		switch {

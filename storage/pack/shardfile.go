@@ -111,20 +111,19 @@ func (p *packer) writeShard(ctx context.Context, name string, places []int, firs
 		}
 		item := &p.items[place]
 		image, err = p.src.Read(place, image[:0])
-		seen := look{err: err}
+		kind, seen, refused := "", look{}, err
 		switch {
 		case err == nil:
-			seen = p.looks.look(item.Ext, image)
+			kind, seen, refused = p.look(item.Ext, image)
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
 			return shards.Shard{}, fmt.Errorf("reading image %s of %s: %w", item.Name, item.Split, err)
 		}
 		p.advance(1)
-		if seen.err != nil {
-			p.leaveOut(Reject{Split: item.Split, Name: item.Name, Err: seen.err})
+		if refused != nil {
+			p.leaveOut(Reject{Split: item.Split, Name: item.Name, Err: refused})
 			continue
 		}
-		p.looks.take(place, seen)
-		item.Ext = seen.kind
+		item.Ext, p.seen[place] = kind, seen
 		if err := out.add(fmt.Sprintf("%08d", first+i), item, p.labels[place], image); err != nil {
 			return shards.Shard{}, spooling(fmt.Errorf("writing %s: %w", file.Name(), err))
 		}
