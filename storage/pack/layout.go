@@ -108,8 +108,9 @@ func (s *treeSource) expand() (folders, samples []*folder) {
 
 // cutWrappers drops folders that all images of a unit lie in and that are no class: "images", one
 // that names the split again, as an archive within the folder of its split does, and any other that
-// has no image of its own if there are two classes or more below it.
-func cutWrappers(units []*located) {
+// has no image of its own if there are two classes or more below it. A name under which images lie
+// somewhere is that of a class.
+func cutWrappers(units []*located, classes map[string]bool) {
 	cut := func(depth int) {
 		for _, l := range units {
 			l.rest = l.rest[min(depth, len(l.rest)):]
@@ -138,7 +139,7 @@ func cutWrappers(units []*located) {
 		case strings.EqualFold(only, "images"), strings.EqualFold(only, "JPEGImages"), again == units[0].split && (!own || archive):
 			cut(depth + 1)
 			depth = -1
-		case own:
+		case own, classes[only]:
 			return
 		}
 	}
@@ -146,12 +147,15 @@ func cutWrappers(units []*located) {
 
 // listImages takes the images of class folders.
 func (s *treeSource) listImages(images []*located) error {
-	units, parts, classed := map[string][]*located{}, map[string]int{}, map[string]bool{}
+	units, parts, classes, classed := map[string][]*located{}, map[string]int{}, map[string]bool{}, map[string]bool{}
 	for _, l := range images {
 		units[l.split+"/"+l.unit] = append(units[l.split+"/"+l.unit], l)
+		if len(l.rest) > 0 && len(l.members) > 0 {
+			classes[l.rest[len(l.rest)-1].name] = true
+		}
 	}
 	for _, unit := range units {
-		cutWrappers(unit)
+		cutWrappers(unit, classes)
 		if slices.ContainsFunc(unit, func(l *located) bool { return len(l.members) > 0 }) {
 			parts[unit[0].split]++
 		}

@@ -261,6 +261,23 @@ func TestTarOfFolders(t *testing.T) {
 	}
 }
 
+// A folder in which no image lies, but two folders do, lies around classes; not so where its name is
+// that of a class elsewhere.
+func TestAClassOfFoldersIsNoFolderAroundClasses(t *testing.T) {
+	root := t.TempDir()
+	files{"train.X1/n01/1.jpg": "1", "train.X1/n02/2.jpg": "2", "train.X2/n01/a/3.jpg": "3", "train.X2/n01/b/4.jpg": "4",
+		"val/CLS-LOC/n01/5.jpg": "5", "val/CLS-LOC/n02/6.jpg": "6"}.write(t, root)
+	images, _, _ := content(t, mustOpen(t, root))
+	want := map[string]string{
+		"train train.X1/n01/1.jpg n01 jpg 1.jpg": "|1", "train train.X1/n02/2.jpg n02 jpg 2.jpg": "|2",
+		"train train.X2/n01/a/3.jpg n01 jpg 3.jpg": "|3", "train train.X2/n01/b/4.jpg n01 jpg 4.jpg": "|4",
+		"val n01/5.jpg n01 jpg 5.jpg": "|5", "val n02/6.jpg n02 jpg 6.jpg": "|6",
+	}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestFolderWithoutSplits(t *testing.T) {
 	root := t.TempDir()
 	files{"cat/1.jpg": "cat", "dog/1.jpg": "dog", "README.md": "words"}.write(t, root)
