@@ -211,7 +211,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 		fmt.Fprintf(&text, "... and %d more, all in %s\n", more, p.rejects)
 	}
 	for _, split := range []string{"train", "val"} {
-		fmt.Fprintf(&text, "%s: %d samples in %d shards\n", split, index.Counts[split], len(index.Splits[split]))
+		fmt.Fprintf(&text, "%s: %s in %s\n", split, plural(index.Counts[split], "sample"), plural(len(index.Splits[split]), "shard"))
 	}
 	if p.held.Share > 0 {
 		of := "each class"
@@ -230,7 +230,7 @@ func (p *packing) summary(index shards.Index, rejects []pack.Reject) error {
 	if index.Unlabelled() {
 		classes = "no labels, so that runs on it pretrain and nothing more"
 	}
-	fmt.Fprintf(&text, "%s, %d images left out; run on it with CIJEPA_DATA=%s\n", classes, left, p.data)
+	fmt.Fprintf(&text, "%s, %s left out; run on it with CIJEPA_DATA=%s\n", classes, plural(left, "image"), p.data)
 	if classlist.Recognise(index.Classes) == "" && p.data == defaultData {
 		fmt.Fprintf(&text, "warning: these are no classes of a known list, and lie below %s, which is what pack takes without -data\n", defaultData)
 	}

@@ -52,10 +52,10 @@ func (s *treeSource) listRejects() error {
 		if errors.As(r.Err, &packed) && (r.Split == trainSplit || r.Split == valSplit) && !strings.Contains(below, "/") {
 			return unfit("%s is %s", r.Name, packed.what)
 		}
-		if r.Split != "" && cut {
+		if cut && (r.Split == trainSplit || r.Split == valSplit) {
 			r.Name = below
-		} else if r.Split == "" {
-			r.Split = trainSplit
+		} else if r.Split != otherSplit {
+			r.Split = ""
 		}
 		s.listing.Rejects = append(s.listing.Rejects, r)
 	}

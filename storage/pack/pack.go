@@ -332,7 +332,7 @@ func (in *intake) warnOfRejects() {
 		n += r.Count()
 	}
 	if n > 0 {
-		in.warn("%d images or other files were left out, such as %s/%s", n, in.rejects[0].Split, in.rejects[0].Name)
+		in.warn("%d images or other files were left out, such as %s", n, in.rejects[0].path())
 	}
 }
 

@@ -290,14 +290,14 @@ func (l Labels) refuse(counts map[string]map[string]int, rejects []Reject) error
 			}
 			what += fmt.Sprintf("; split %s has %d", other, images)
 		}
-		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Images > 0 }); i >= 0 {
+		if i := slices.IndexFunc(rejects, func(r Reject) bool { return r.Split == split || r.Split == "" || r.Images > 0 }); i >= 0 {
 			what += fmt.Sprintf("; left out is %s", rejects[i])
 		}
 		remedy := "-val PATTERN and -train PATTERN say which folders or files are which"
 		if split == valSplit {
 			remedy += ", pack -val-share 0.1 holds a part of train out, and -unlabelled packs images without classes"
 		}
-		return unfit("split %s has no image%s: expected %s; %s", split, what, layout, remedy)
+		return unfit("split %s has no image%s; %s; expected is %s", split, what, remedy, layout)
 	}
 	var strange []string
 	for _, class := range sortedKeys(counts[valSplit]) {

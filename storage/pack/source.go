@@ -66,9 +66,18 @@ type Item struct {
 
 // Reject is an image, or another file, that was left out.
 type Reject struct {
-	Split, Name string
-	Images      int // how many images it stands for; 0 means one
-	Err         error
+	Split  string // "": it lies in no split
+	Name   string // below the split, or the whole path of what stands for many images or lies in no split that is packed
+	Images int    // how many images it stands for; 0 means one
+	Err    error
+}
+
+// path is where it lies below the source.
+func (r Reject) path() string {
+	if r.Images > 0 || r.Split != trainSplit && r.Split != valSplit {
+		return r.Name
+	}
+	return r.Split + "/" + r.Name
 }
 
 // Count is the number of images that a reject stands for.
@@ -77,9 +86,9 @@ func (r Reject) Count() int { return max(r.Images, 1) }
 // String is one line: the image and why it was left out.
 func (r Reject) String() string {
 	if r.Images > 0 {
-		return fmt.Sprintf("%s/%s, %d images: %v", r.Split, r.Name, r.Images, r.Err)
+		return fmt.Sprintf("%s, %d images: %v", r.path(), r.Images, r.Err)
 	}
-	return fmt.Sprintf("%s/%s: %v", r.Split, r.Name, r.Err)
+	return fmt.Sprintf("%s: %v", r.path(), r.Err)
 }
 
 func compareRejects(a, b Reject) int {

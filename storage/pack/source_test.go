@@ -285,7 +285,7 @@ func TestFolderWithoutSplits(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"train cat/1.jpg cat jpg 1.jpg": "|cat", "train dog/1.jpg dog jpg 1.jpg": "|dog"}, images); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"train README.md"}, rejects); diff != "" {
+	if diff := cmp.Diff([]string{" README.md"}, rejects); diff != "" {
 		t.Error(diff)
 	}
 }
