@@ -244,26 +244,22 @@ func (j *Job) newHealth(ctx context.Context) (*health, error) {
 	if err != nil {
 		return nil, &machine.DeviceError{Err: err}
 	}
-	split := machine.ValidationSplit
-	if j.data.Index.Counts[split] == 0 {
-		split = machine.TrainSplit
-	}
-	loader, err := j.evaluationLoader(split)
-	if err != nil {
-		return nil, err
-	}
 	h := &health{monitor: monitor}
-	size := j.cfg.Image * j.cfg.Image * 3
-	for b, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
+	for b, err := range j.evaluationBatches(ctx, j.heldOutSplit(), healthImages) {
 		if err != nil {
 			return nil, err
 		}
-		h.images = append(h.images, b.Images[:min(b.N*size, healthImages*size-len(h.images))]...)
-		if len(h.images) == healthImages*size {
-			break
-		}
+		h.images = append(h.images, b.Images...)
 	}
 	return h, nil
+}
+
+// heldOutSplit is the validation split, or of data without one the train split.
+func (j *Job) heldOutSplit() string {
+	if j.data.Index.Counts[machine.ValidationSplit] == 0 {
+		return machine.TrainSplit
+	}
+	return machine.ValidationSplit
 }
 
 // measureHealth measures the teacher between two updates, logs the figures and adds them to the
