@@ -83,9 +83,9 @@ func (j *Job) saveLast(ctx context.Context, at position) int64 {
 func (j *Job) writeMetrics(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	if j.saver.wait(ctx) == nil {
+	if j.saver.wait(ctx, 0) == nil {
 		j.saver.uploader.hand(upload{})
-		_ = j.saver.wait(ctx) // the error that ends the attempt is the one to tell
+		_ = j.saver.wait(ctx, 0) // the error that ends the attempt is the one to tell
 	}
 }
 
@@ -110,13 +110,18 @@ func (j *Job) recordEnd(ctx context.Context, how string, at position, saved int6
 // only logged.
 func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
 	line.Time, line.Manifest, line.Node = time.Now().UTC(), j.run.Newest(), j.cfg.Node
-	text, err := json.Marshal(line)
-	if err == nil {
-		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
-	}
-	if err != nil {
+	if err := appendLine(ctx, j.run, record.Attempts, line); err != nil {
 		j.log.Warn("this attempt is not on record", "error", err)
 	}
+}
+
+// appendLine writes one line to a file of metrics/, at once.
+func appendLine(ctx context.Context, run *checkpoint.Run, file string, line any) error {
+	text, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	return run.Append(ctx, file+".jsonl", append(text, '\n'))
 }
 
 const (
@@ -179,11 +184,8 @@ func (j *Job) recordFailure(ctx context.Context, run *checkpoint.Run, err error)
 	ctx, cancel := context.WithTimeout(ctx, failureTimeout)
 	defer cancel()
 	first, _, _ := strings.Cut(err.Error(), "\n")
-	text, err := json.Marshal(record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first})
-	if err == nil {
-		err = run.Append(ctx, record.Failures+".jsonl", append(text, '\n'))
-	}
-	if err != nil {
+	line := record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first}
+	if err := appendLine(ctx, run, record.Failures, line); err != nil {
 		j.log.Warn("this failure is not on record", "error", err)
 	}
 }
