@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -183,14 +182,11 @@ func score(f *record.Metrics, p predictions.Predictions) {
 	}
 	deepest := f.Depths[len(f.Depths)-1]
 	f.Top1, f.Top5, f.UntrainedTop1 = deepest.Top1, deepest.Top5, deepest.UntrainedTop1
-	share := f.Top1 / 100
-	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(len(p.Labels)))
-	if n := len(p.KNN); n > 0 {
-		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
-	}
+	f.StandardError = record.StandardError(f.Top1, len(p.Labels))
 	last := len(p.Depths) - 1
 	f.GainError = pairedError(p.Probe[last], p.UntrainedProbe[last])
 	if n := len(p.KNN); n > 0 {
+		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 		f.KNNGainError = pairedError(p.KNN[n-1], p.UntrainedKNN[n-1])
 	}
 	f.Verdict = f.Judge(len(p.Labels))

@@ -126,8 +126,7 @@ func (r Rules) health(line record.Health) []record.Alarm {
 func (r Rules) eval(line record.Eval) []record.Alarm {
 	s, top1 := r.state, line.ProbeTop1
 	s.BestTop1 = max(s.BestTop1, top1)
-	variance := func(percent float64) float64 { return percent * (100 - percent) / float64(line.Images) }
-	fall := maxFallErrors * math.Sqrt(variance(s.BestTop1)+variance(top1))
+	fall := maxFallErrors * math.Hypot(record.StandardError(s.BestTop1, line.Images), record.StandardError(top1, line.Images))
 	limit := s.BestTop1 - fall
 	one := reading{value: &top1, limit: limit, bad: top1 < limit, good: top1 > s.BestTop1-fall/2}
 	return r.fire(record.AlarmProbe, line.Step, []reading{one}, func(reading) string {

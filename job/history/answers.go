@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cijepa/cijepa/job/predictions"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -26,7 +25,7 @@ type Answers struct {
 type source struct {
 	folder string // of its result: "runs/<run>/" or "runs/<run>/probes/"
 	file   string // of its predictions, below the folder
-	result *record.Result[Recipe]
+	result *Result
 	into   **Answers
 	err    error
 }

@@ -70,7 +70,7 @@ func checkAttempt(a record.Attempt) error {
 	return checkCounts(a.From, a.Step, a.Manifest)
 }
 
-func checkRecord(r record.RunRecord[Recipe]) error {
+func checkRecord(r RunRecord) error {
 	v := r.Versions
 	return errors.Join(checkTexts(r.Preset, r.Fingerprint, v.Program, v.Commit, v.Build, v.Plugin, v.Driver), checkRecipe(r.Recipe))
 }
@@ -87,7 +87,7 @@ func checkRecipe(recipe Recipe) error {
 	return nil
 }
 
-func checkResult(r record.Result[Recipe]) error {
+func checkResult(r Result) error {
 	s, d := r.Stats, r.Data
 	amounts := []float64{s.PretrainSeconds, s.PretrainDevice, s.ProbeSeconds, s.ProbeDevice, s.ScoreSeconds, s.ScoreDevice,
 		s.ImagesPerSecond, s.DataWait, s.MachineSeconds}

@@ -82,7 +82,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 	} {
 		f := historytest.New(t)
 		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
-		result := record.Result[Recipe]{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
+		result := Result{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
 			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
 		}}
 		spoil(&result.Metrics)

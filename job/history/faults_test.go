@@ -19,7 +19,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
-	begun, err := record.Seal(record.RunRecord[Recipe]{Version: record.Version, Preset: "L200"})
+	begun, err := record.Seal(RunRecord{Version: record.Version, Preset: "L200"})
 	if err != nil {
 		t.Fatal(err)
 	}

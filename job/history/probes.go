@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
 // Probe is a finished probe of a teacher that is no phase of a run.
 type Probe struct {
 	Run, Name string // it is runs/<Run>/probes/<Name>.json
-	Result    record.Result[Recipe]
+	Result    Result
 
 	Answers *Answers // nil: none, or not read (ReadAnswers)
 }

@@ -15,17 +15,17 @@ import (
 type Run struct {
 	Name     string
 	Preset   string
-	Record   record.RunRecord[Recipe]
-	Result   *record.Result[Recipe] // nil: not finished, or damaged
-	Damaged  bool                   // the run has finished, and its result cannot be read
-	Steps    []record.Step          // of pretraining, by step
-	Probe    []record.Step          // of the probe, by step
-	Health   []record.Health        // by step
-	Evals    []record.Eval          // by step
-	Alarms   []record.Alarm         // by step
-	Attempts []Attempt              // in the order in which they began
-	Pictures *Pictures              // nil: there are none, or they are damaged
-	Problems []string               // objects and lines that could not be read
+	Record   RunRecord
+	Result   *Result         // nil: not finished, or damaged
+	Damaged  bool            // the run has finished, and its result cannot be read
+	Steps    []record.Step   // of pretraining, by step
+	Probe    []record.Step   // of the probe, by step
+	Health   []record.Health // by step
+	Evals    []record.Eval   // by step
+	Alarms   []record.Alarm  // by step
+	Attempts []Attempt       // in the order in which they began
+	Pictures *Pictures       // nil: there are none, or they are damaged
+	Problems []string        // objects and lines that could not be read
 
 	// RecordsAlone: what was read is a copy of run.json and result.json, as is published, with
 	// neither metrics nor pictures. The teacher is elsewhere.
@@ -102,7 +102,7 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 	}
 	if !begun {
 		of := r.Result
-		r.Record = record.RunRecord[Recipe]{
+		r.Record = RunRecord{
 			Version: of.Version, Preset: of.Preset, Recipe: of.Recipe,
 			Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Stats.Begun,
 		}
@@ -114,7 +114,7 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 
 // readResult reads the result of a finished run.
 func (r *Run) readResult(ctx context.Context, f folder) error {
-	var result record.Result[Recipe]
+	var result Result
 	if err := readJSON(ctx, f, "result.json", &result); err != nil {
 		return err
 	}

@@ -12,6 +12,12 @@ import (
 // Recipe is the settings of a run by name, whatever program wrote them.
 type Recipe map[string]json.RawMessage
 
+// RunRecord and Result are run.json and result.json with such a recipe.
+type (
+	RunRecord = record.RunRecord[Recipe]
+	Result    = record.Result[Recipe]
+)
+
 // Setting is a value of the recipe as one would type it: "-" for null, and empty for a setting that
 // the recipe does not have.
 func (r Recipe) Setting(name string) string {

@@ -124,7 +124,7 @@ func changesFrom(reference Reference, run *history.Run) (changes []string) {
 func (row *Row) compare(runs []*history.Run) {
 	row.average(runs)
 	difference := *row.Mean - row.PostTop1
-	noise := math.Hypot(*row.Error, binomialError(row.PostTop1, postImages))
+	noise := math.Hypot(*row.Error, record.StandardError(row.PostTop1, postImages))
 	row.Difference, row.Noise = &difference, &noise
 	size := math.Abs(difference)
 	switch {
@@ -156,12 +156,6 @@ func (row *Row) compare(runs []*history.Run) {
 func (row *Row) average(runs []*history.Run) {
 	mean, noise := recipe{runs: runs}.top1()
 	row.Runs, row.Mean, row.Error = len(runs), &mean, &noise
-}
-
-// binomialError is the standard error, in percent, of a percentage of so many images.
-func binomialError(percent, images float64) float64 {
-	share := percent / 100
-	return 100 * math.Sqrt(share*(1-share)/images)
 }
 
 // Difference is a setting in which runs differ, by its environment variable, with the value of each

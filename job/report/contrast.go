@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // recipe is runs that differ in nothing but their seed and what changes their last bits.
@@ -20,17 +21,26 @@ type recipe struct {
 	runs []*history.Run
 }
 
-// top1 is, of finished runs, the mean in percent and its standard error. Seeds share their
-// validation images, so more seeds do not lessen the error that the choice of images makes.
+// top1 is the mean of finished runs in percent, and its standard error.
 func (r recipe) top1() (mean, noise float64) {
-	var tops []float64
-	images := math.Inf(1)
+	var results []*history.Result
 	for _, run := range r.runs {
-		tops = append(tops, run.Result.Metrics.Top1)
-		images = min(images, float64(run.Result.Data.ValidationSamples))
+		results = append(results, run.Result)
+	}
+	return meanTop1(results)
+}
+
+// meanTop1 is the mean of results that differ by their seed, in percent, and its standard error.
+// Seeds share their validation images, so more seeds do not lessen the error that the choice of
+// images makes.
+func meanTop1(results []*history.Result) (mean, noise float64) {
+	var tops []float64
+	images := math.MaxInt
+	for _, result := range results {
+		tops, images = append(tops, result.Metrics.Top1), min(images, result.Data.ValidationSamples)
 	}
 	mean = stat.Mean(tops, nil)
-	noise = binomialError(mean, images)
+	noise = record.StandardError(mean, images)
 	if n := float64(len(tops)); n > 1 {
 		noise = math.Hypot(noise, stat.StdErr(stat.StdDev(tops, nil), n))
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report/paired"
 )
 
@@ -141,7 +142,11 @@ func (p Pair) Percent() float64 { return 100 * p.Disagreement() }
 
 // Errors are the standard errors of the difference, in points: for the same images, and as it would
 // be for unlike ones.
-func (p Pair) Errors() [2]float64 { return [2]float64{100 * p.Error(), 100 * p.UnpairedError()} }
+func (p Pair) Errors() [2]float64 {
+	images := p.Images()
+	of := func(right int) float64 { return record.StandardError(100*float64(right)/float64(images), images) }
+	return [2]float64{record.PairedError(p.Table.First, p.Table.Second, images), math.Hypot(of(p.Both+p.Table.First), of(p.Both+p.Table.Second))}
+}
 
 // P is McNemar's p-value.
 func (p Pair) P() string { return strconv.FormatFloat(p.McNemar(), 'g', 2, 64) }
