@@ -47,7 +47,7 @@ func TestBrokenPredictionsAreToldAndHideNoRun(t *testing.T) {
 			f.PutAnswered(name, "demo", seed, rightOn(120, 3+seed))
 		}
 		bucket := f.Open()
-		runs, unreadable, err := history.ReadAll(t.Context(), bucket)
+		runs, _, unreadable, err := history.ReadAll(t.Context(), bucket)
 		if err != nil || len(runs) != 3 || len(unreadable) != 0 {
 			t.Fatalf("%d runs, %v, %v", len(runs), unreadable, err)
 		}
@@ -99,7 +99,7 @@ func TestAnswersAreReadWhereThereIsSomethingToCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	bucket := f.Open()
-	runs, _, err := history.ReadAll(t.Context(), bucket)
+	runs, _, _, err := history.ReadAll(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestAnswersAreReadWhereThereIsSomethingToCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if runs, _, err = history.ReadAll(t.Context(), bucket); err != nil {
+	if runs, _, _, err = history.ReadAll(t.Context(), bucket); err != nil {
 		t.Fatal(err)
 	}
 	alone := runs[slices.IndexFunc(runs, func(r *history.Run) bool { return r.Name == "alone" })]

@@ -53,7 +53,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 		}
 		return storagetest.None
 	})
-	runs, unreadable, err := ReadAll(t.Context(), bucket)
+	runs, _, unreadable, err := ReadAll(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	}
 	for fault, want := range map[storagetest.Fault]error{storagetest.Denied: storage.ErrDenied, storagetest.Refused: storage.ErrUnreachable} {
 		store.Plan(storagetest.Always(fault, storagetest.Read))
-		if _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
+		if _, _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
 			t.Errorf("every read %s: %v", fault, err)
 		}
 	}

@@ -40,37 +40,22 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 	if err := r.readRecord(ctx, f); err != nil {
 		return nil, err
 	}
-	attempts, err := readLines(ctx, f, r, record.Attempts, nil, checkAttempt)
-	if err != nil {
-		return nil, err
-	}
-	r.setAttempts(attempts)
-	steps, err := readLines(ctx, f, r, record.Steps, nil, checkStep)
-	if err != nil {
-		return nil, err
-	}
+	l := &lineReader{ctx: ctx, folder: f, run: r}
+	r.setAttempts(readLines(l, record.Attempts, nil, checkAttempt))
+	steps := readLines(l, record.Steps, nil, checkStep)
 	r.setReached(steps)
 	order := r.order()
 	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != record.Probing })
 	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == record.Probing })
-	health, err := readLines(ctx, f, r, record.Healths, nil, checkHealth)
-	if err != nil {
-		return nil, err
-	}
-	r.Health = merge(health, order, func(l record.Health) (int64, bool) { return l.Step, true })
-	evals, err := readLines(ctx, f, r, record.Evals, nil, checkEval)
-	if err != nil {
-		return nil, err
-	}
-	r.Evals = merge(evals, order, func(l record.Eval) (int64, bool) { return l.Step, true })
-	alarms, err := readLines(ctx, f, r, record.Alarms, nil, checkAlarm)
-	if err != nil {
-		return nil, err
-	}
-	for _, lines := range alarms {
+	r.Health = merge(readLines(l, record.Healths, nil, checkHealth), order, func(l record.Health) (int64, bool) { return l.Step, true })
+	r.Evals = merge(readLines(l, record.Evals, nil, checkEval), order, func(l record.Eval) (int64, bool) { return l.Step, true })
+	for _, lines := range readLines(l, record.Alarms, nil, checkAlarm) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if l.err != nil {
+		return nil, l.err
+	}
 	if err := r.readPictures(ctx, f); err != nil {
 		return nil, err
 	}

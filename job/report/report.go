@@ -57,11 +57,7 @@ type Reference struct {
 // Read reads every run of a bucket. A run that cannot be read is listed as such. The error is of
 // the bucket: see history.ReadAll.
 func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (*Report, error) {
-	runs, unreadable, err := history.ReadAll(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	probes, damaged, err := history.ReadProbes(ctx, bucket)
+	runs, probes, unreadable, err := history.ReadAll(ctx, bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +65,7 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: slices.Concat(unreadable, damaged, broken)}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: append(unreadable, broken...)}
 	r.sort()
 	return r, nil
 }
