@@ -126,20 +126,15 @@ func (row *Row) compare(runs []*history.Run) {
 	difference := *row.Mean - row.PostTop1
 	noise := math.Hypot(*row.Error, record.StandardError(row.PostTop1, postImages))
 	row.Difference, row.Noise = &difference, &noise
-	size := math.Abs(difference)
-	switch {
-	case size <= 2*noise:
+	size, side := math.Abs(difference), "Above"
+	if difference < 0 {
+		side = "Below"
+	}
+	row.Word = strings.ToLower(side) + " the post's"
+	row.Verdict = fmt.Sprintf("%s the post's by more than noise: %.2f points, %.1f standard errors.", side, size, size/noise)
+	if size <= 2*noise {
 		row.Word = "within noise"
-		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).",
-			size, 2*noise)
-	case difference > 0:
-		row.Word = "above the post's"
-		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.",
-			size, size/noise)
-	default:
-		row.Word = "below the post's"
-		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.",
-			size, size/noise)
+		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", size, 2*noise)
 	}
 	var more []string
 	for _, d := range settingDifferences(runs) {

@@ -35,8 +35,8 @@ func onSameImages(a, b *history.Answers) bool {
 	return a.Labels == b.Labels && len(a.Right) == len(b.Right)
 }
 
-// comparable returns the answers of two recipes if they are for the same images.
-func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
+// pairedAnswers returns the answers of two recipes if they are for the same images.
+func pairedAnswers(a, b *recipe) (first, second paired.Group, ok bool) {
 	first, second = a.answers(), b.answers()
 	return first, second, first != nil && second != nil && onSameImages(a.runs[0].Answers, b.runs[0].Answers)
 }
@@ -44,7 +44,7 @@ func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
 // pairedContrast says how much one recipe is above another by what both say of the same images;
 // empty if that is not known.
 func pairedContrast(best, other *recipe) string {
-	a, b, ok := comparable(best, other)
+	a, b, ok := pairedAnswers(best, other)
 	if !ok {
 		return ""
 	}
@@ -104,7 +104,7 @@ func seedsForOnePoint(all []*recipe) map[*recipe]string {
 		if i == 0 {
 			against = sorted[1]
 		}
-		a, b, ok := comparable(of, against)
+		a, b, ok := pairedAnswers(of, against)
 		if !ok {
 			continue
 		}
@@ -223,7 +223,7 @@ func (r *Report) writePairsCSV(w io.Writer) error {
 			line = append(line, strconv.Itoa(n))
 		}
 		for _, v := range []float64{p.Points(), 100 * low, 100 * high, p.Errors()[0], p.Errors()[1], p.McNemar()} {
-			line = append(line, number(&v))
+			line = append(line, cell(v))
 		}
 		lines = append(lines, line)
 	}
