@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/record"
@@ -228,21 +227,4 @@ func (r *Report) writePairsCSV(w io.Writer) error {
 		lines = append(lines, line)
 	}
 	return csv.NewWriter(w).WriteAll(lines)
-}
-
-// writePairs writes the pairs as text.
-func (r *Report) writePairs(b *strings.Builder) {
-	pairs := r.ShownPairs()
-	if len(pairs) == 0 {
-		return
-	}
-	b.WriteString("\n## Any two runs on the same images\n\n")
-	writeHead(b, "better", "than", "by, points", "95 % interval", "disagree, %", "McNemar's p", "unpaired error")
-	for _, p := range pairs {
-		points, errors, percent := p.Points(), p.Errors(), p.Percent()
-		writeRow(b, p.First, p.Second, plusMinus(&points, &errors[0]), p.Interval(), fixed(&percent, 1), p.P(), fixed(&errors[1], 2))
-	}
-	if n := r.HiddenPairs(); n > 0 {
-		fmt.Fprintf(b, "\n%d more are in pairs.csv.\n", n)
-	}
 }
