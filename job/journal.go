@@ -64,13 +64,14 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 		j.files[file] = bytes.Clone(j.files[file][len(text):])
 		j.mu.Unlock()
 	}
-	events, undrawn := j.board.Files()
-	for _, f := range events {
-		if err := run.Append(ctx, f.Name, f.Data); err != nil {
-			return err
-		}
-		j.board.Written(f)
+	events, undrawn := j.board.Unwritten()
+	if events.Data == nil {
+		return undrawn
 	}
+	if err := run.Append(ctx, events.Name, events.Data); err != nil {
+		return err
+	}
+	j.board.Written(events)
 	return undrawn
 }
 
@@ -78,7 +79,11 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 func (j *Job) openBoard(at position) {
 	b := &j.journal.board
 	b.Describe(j.folder, j.cfg.Depths, j.cfg.Recipe.Hyperparameters())
-	b.Resume(at.phase, at.step, at.progress.Table)
+	var probed int64
+	if at.phase == record.Probing {
+		probed = at.step
+	}
+	b.Resume(at.progress.Pretrained, probed, at.progress.Table)
 }
 
 // newAlarms makes the rules that every line of the journal is held against.

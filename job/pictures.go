@@ -38,7 +38,7 @@ func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.
 	size := 0
 	for i, words := range []string{said.ComponentsAlt(), said.NeighboursAlt()}[:len(drawn)] {
 		d := drawn[i]
-		j.journal.board.Picture(at.progress.Pretrained, d.File, words, d.Width, d.Height, d.JPEG)
+		j.journal.board.Picture(d.File, words, d.Width, d.Height, d.JPEG)
 		size += len(d.JPEG)
 	}
 	j.log.Info("pictures", "seconds", time.Since(begin).Seconds(), "bytes", size)

@@ -73,7 +73,7 @@ func (c *check) timeSteps(ctx context.Context) {
 			continue
 		}
 		trials = append(trials, t)
-		if len(c.faults.Faults)+len(c.errs) > 0 {
+		if c.count(Fault) > 0 {
 			break // the device works; how long a run takes that cannot begin is of no use
 		}
 		cfg.Batch = c.nextBatch(t, left)
