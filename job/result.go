@@ -158,7 +158,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	}
 	j.account(p)
 	r.Stats.MFU, r.Stats.DeviceMemory = j.mfu(r.Stats.ImagesPerSecond), p.DeviceMemory
-	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
+	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, known(p.Cost)
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost, r.Stats.Killed = max(len(attempts), 1), history.Lost(attempts), history.KilledOf(attempts)
