@@ -178,9 +178,9 @@ func (r *Report) writeTransfer(b *strings.Builder) {
 func (r *Report) writePost(b *strings.Builder) {
 	var rows [][]string
 	for _, row := range r.PostRows() {
-		rows = append(rows, []string{row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta,
-			strconv.Itoa(row.Reference.Rows), fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
-			plusMinus(row.Difference, row.Noise), row.Verdict})
+		of := row.Recipe.Setting
+		rows = append(rows, []string{row.Preset, of("Depths"), of("Epochs"), of("AllToLastWeight"), of("LastToLastWeight"), of("IntermediateRows"),
+			fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs), plusMinus(row.Difference, row.Noise), row.Verdict})
 	}
 	writeTable(b, "The post's table, and ours", rows, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
 }

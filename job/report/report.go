@@ -45,11 +45,6 @@ type Report struct {
 // with.
 type Reference struct {
 	Preset   string
-	Depths   string
-	Epochs   int
-	Alpha    string
-	Beta     string
-	Rows     int
 	Recipe   history.Recipe // of a run that would repeat it
 	PostTop1 float64        // percent
 }
