@@ -168,14 +168,6 @@ func (j *Job) readTeacher(ctx context.Context) (err error) {
 	return nil
 }
 
-// teacherRecord is what a probe that is no phase of a run has on record of its teacher.
-func (j *Job) teacherRecord() *record.Teacher {
-	if j.probed == nil {
-		return nil
-	}
-	return j.probed.said
-}
-
 // checkTeacher returns an *settings.Error if a probe's record names another teacher than this
 // attempt's settings. The checksum is compared once the teacher has been read.
 func (j *Job) checkTeacher(stored *record.Teacher) error {
@@ -188,19 +180,15 @@ func (j *Job) checkTeacher(stored *record.Teacher) error {
 	} else if stored != nil {
 		want.SHA256 = stored.SHA256
 	}
-	if stored != nil && *stored == want {
-		return nil
+	which := ""
+	if stored != nil {
+		if *stored == want {
+			return nil
+		}
+		which = fmt.Sprintf(" (%s, step %d, sha256 %.12s)", stored.From, stored.Step, stored.SHA256)
 	}
 	return settings.NewError("Teacher", j.cfg.Teacher, fmt.Sprintf("%s is of another teacher%s; set it back, or choose another %s",
-		j.run.ResultKey(), describe(stored), settings.Variable("Run")))
-}
-
-// describe is a teacher in a message.
-func describe(t *record.Teacher) string {
-	if t == nil {
-		return ""
-	}
-	return fmt.Sprintf(" (%s, step %d, sha256 %.12s)", t.From, t.Step, t.SHA256)
+		j.run.ResultKey(), which, settings.Variable("Run")))
 }
 
 // probe trains what is left of the two probes and scores them on the validation split.

@@ -114,16 +114,11 @@ func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result
 	if err != nil {
 		return fmt.Errorf("writing the predictions: %w", err)
 	}
-	r.Predictions = &record.Predictions{File: j.predictionsFile(), Size: object.Size, SHA256: object.SHA256}
-	return nil
-}
-
-// predictionsFile is the place of the predictions beside the result.
-func (j *Job) predictionsFile() string {
-	if j.probed != nil {
-		return j.probed.name + "/" + predictions.File
+	r.Predictions = &record.Predictions{File: predictions.File, Size: object.Size, SHA256: object.SHA256}
+	if j.probed != nil { // whose result lies above its folder
+		r.Predictions.File = j.probed.name + "/" + predictions.File
 	}
-	return predictions.File
+	return nil
 }
 
 // result fills result.json in, but for the checksums of other files.

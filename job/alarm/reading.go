@@ -31,12 +31,16 @@ func atLeast(limit float64, depth *int, value *float64) reading {
 	}
 }
 
-// orInf returns a value, or infinity if it is not finite.
-func orInf(value *float64) float64 {
-	if value == nil {
-		return math.Inf(1)
+// atMost is the reading of a value that must not rise above a limit.
+func atMost(limit float64, depth, to *int, value *float64) reading {
+	x := math.Inf(1)
+	if value != nil {
+		x = *value
 	}
-	return *value
+	return reading{
+		depth: depth, to: to, value: value, limit: limit, excess: x / limit,
+		bad: x > limit, good: x < limit*(1-hysteresis),
+	}
 }
 
 // format writes a value for an alarm's text.

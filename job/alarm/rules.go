@@ -53,11 +53,8 @@ func (r Rules) table(line record.Step) []record.Alarm {
 		}
 		worst := reading{excess: -1}
 		for t, mse := range row {
-			if x := orInf(mse); x > worst.excess {
-				worst = reading{
-					depth: &r.depths[i], to: &r.depths[t], value: mse, limit: maxMSE, excess: x,
-					bad: x > maxMSE, good: x < maxMSE*(1-hysteresis),
-				}
+			if one := atMost(maxMSE, &r.depths[i], &r.depths[t], mse); one.excess > worst.excess {
+				worst = one
 			}
 		}
 		all = append(all, worst)
@@ -83,13 +80,11 @@ func (r Rules) health(line record.Health) []record.Alarm {
 			}
 			rank = append(rank, atLeast(least, depth, line.Rank[i]))
 		}
-		most, x := float64(maxRMS), orInf(line.RMS[i])
+		most := float64(maxRMS)
 		if s.RMS != nil && s.RMS[i] != nil {
 			most = min(most, maxRMSGrowth**s.RMS[i])
 		}
-		rms = append(rms, reading{
-			depth: depth, value: line.RMS[i], limit: most, excess: x / most, bad: x > most, good: x < most*(1-hysteresis),
-		})
+		rms = append(rms, atMost(most, depth, nil, line.RMS[i]))
 	}
 	s.LastHealthStep = line.Step
 	if r.warm(line.Step) {
