@@ -124,6 +124,14 @@ func merge[T any](byAttempt map[string][]T, order []string, step func(T) (step i
 	return all
 }
 
+// The steps of lines, by which merge orders those that it wants.
+func pretrainingStep(l record.Step) (step int64, wanted bool) {
+	return l.Step, l.Phase != record.Probing
+}
+func probeStep(l record.Step) (step int64, wanted bool)    { return l.Step, l.Phase == record.Probing }
+func healthStep(l record.Health) (step int64, wanted bool) { return l.Step, true }
+func evalStep(l record.Eval) (step int64, wanted bool)     { return l.Step, true }
+
 // distinct removes the alarms that a later attempt raised again when it computed an update again.
 func distinct(alarms []record.Alarm) []record.Alarm {
 	at := func(p *int) int {

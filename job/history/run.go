@@ -45,10 +45,9 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 	steps := readLines(l, record.Steps, nil, checkStep)
 	r.setReached(steps)
 	order := r.order()
-	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != record.Probing })
-	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == record.Probing })
-	r.Health = merge(readLines(l, record.Healths, nil, checkHealth), order, func(l record.Health) (int64, bool) { return l.Step, true })
-	r.Evals = merge(readLines(l, record.Evals, nil, checkEval), order, func(l record.Eval) (int64, bool) { return l.Step, true })
+	r.Steps, r.Probe = merge(steps, order, pretrainingStep), merge(steps, order, probeStep)
+	r.Health = merge(readLines(l, record.Healths, nil, checkHealth), order, healthStep)
+	r.Evals = merge(readLines(l, record.Evals, nil, checkEval), order, evalStep)
 	for _, lines := range readLines(l, record.Alarms, nil, checkAlarm) {
 		r.Alarms = append(r.Alarms, lines...)
 	}

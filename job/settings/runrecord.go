@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
@@ -66,8 +65,8 @@ func Conflicts(want, stored RunRecord, key string) error {
 	if want.Recipe.MicroBatch == 0 {
 		want.Recipe.MicroBatch = stored.Recipe.MicroBatch
 	}
-	was := fields(reflect.ValueOf(&stored.Recipe).Elem())
-	for i, s := range fields(reflect.ValueOf(&want.Recipe).Elem()) {
+	was := fields(&stored.Recipe)
+	for i, s := range fields(&want.Recipe) {
 		if now, was := fmt.Sprint(s.value), fmt.Sprint(was[i].value); now != was {
 			faults.Add(s.variable, now, fmt.Sprintf("this run was begun with %s (%s); set it back, or choose another %s",
 				was, key, Variable("Run")))

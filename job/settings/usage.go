@@ -35,8 +35,8 @@ func Usage() string {
 	b.WriteString("\nAlpha is `CIJEPA_ALL_TO_LAST_WEIGHT`, beta `CIJEPA_LAST_TO_LAST_WEIGHT`, rows `CIJEPA_INTERMEDIATE_ROWS`.\n")
 	b.WriteString("`" + Demo + "`, which two cores train in minutes, also sets")
 	var also []string
-	defaults := fields(reflect.ValueOf(&plain).Elem())
-	for i, s := range fields(reflect.ValueOf(&demo).Elem()) {
+	defaults := fields(&plain)
+	for i, s := range fields(&demo) {
 		if value := fmt.Sprint(s.value); value != fmt.Sprint(defaults[i].value) &&
 			!slices.Contains([]string{"Depths", "Epochs", "IntermediateRows"}, s.field.Name) { // these are columns
 			also = append(also, code(s.variable+"="+value))
@@ -78,7 +78,7 @@ type Described struct {
 func Describe() Description {
 	var d Description
 	c := Defaults()
-	for _, s := range fields(reflect.ValueOf(&c).Elem()) {
+	for _, s := range fields(&c) {
 		d.Settings = append(d.Settings, Described{s.variable, fmt.Sprint(s.value), s.field.Tag.Get("desc"), s.field.Tag.Get("of") == "method"})
 	}
 	for _, p := range Presets() {
@@ -100,7 +100,7 @@ func code(s string) string {
 // the lower-case names of their variables without the prefix.
 func (r Recipe) Hyperparameters() map[string]any {
 	all := map[string]any{}
-	for _, s := range fields(reflect.ValueOf(&r).Elem()) {
+	for _, s := range fields(&r) {
 		name := strings.ToLower(strings.TrimPrefix(s.variable, Prefix+"_"))
 		switch v := s.value; {
 		case v.CanInt():
