@@ -93,9 +93,6 @@ type Progress struct {
 	Idle        time.Duration // since the last progress
 }
 
-// RefreshSeconds is the interval at which the page refreshes itself.
-func (Progress) RefreshSeconds() int { return 15 }
-
 // RemainingText is Remaining in words; empty if it is not known.
 func (p Progress) RemainingText() string {
 	if p.Remaining <= 0 {

@@ -107,7 +107,7 @@ func Compare(a, b Group) Comparison {
 	}
 	slices.Sort(all)
 	c.Low, c.High = stat.Quantile(alpha/2, stat.LinInterp, all, nil), stat.Quantile(1-alpha/2, stat.LinInterp, all, nil)
-	c.Error = math.Sqrt(imageVariance/float64(len(images)) + seedError(first, second))
+	c.Error = math.Sqrt(imageVariance/float64(len(images)) + (seedVariance(first, second) + seedVariance(second, first)))
 	return c
 }
 
@@ -177,11 +177,6 @@ func seedDeviations(accuracies, other []float64) []float64 {
 		all[i] = math.Sqrt(k/(k-1)) * (v - mean)
 	}
 	return all
-}
-
-// seedError is the variance that the seeds give the difference.
-func seedError(first, second []float64) float64 {
-	return seedVariance(first, second) + seedVariance(second, first)
 }
 
 // seedVariance is the variance of the mean of seeds, for one seed by the spread of the other group.
