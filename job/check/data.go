@@ -152,7 +152,11 @@ func (c *check) checkCache(ctx context.Context) {
 
 // checkSpace compares what the cache will take with what the file system has left.
 func (c *check) checkSpace(ctx context.Context) {
+	var fs unix.Statfs_t
 	folder, err := machine.CacheFolder(c.cfg)
+	if err == nil {
+		err = unix.Statfs(folder, &fs)
+	}
 	if err != nil {
 		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
 		return
@@ -170,11 +174,6 @@ func (c *check) checkSpace(ctx context.Context) {
 	takes := total
 	if limit := int64(c.cfg.CacheSize); limit > 0 {
 		takes = min(limit, total)
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(folder, &fs); err != nil {
-		c.warn("cache", "the free space of %s is not known: %v", folder, err)
-		return
 	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",

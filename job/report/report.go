@@ -80,8 +80,7 @@ func (r *Report) sort() {
 }
 
 // Finished counts the runs with a result.
-func (r *Report) Finished() int {
-	n := 0
+func (r *Report) Finished() (n int) {
 	for _, run := range r.Runs {
 		if run.Result != nil {
 			n++
@@ -100,8 +99,7 @@ func (r *Report) Problems() int {
 }
 
 // Alarms counts the alarms of all runs, for the heading.
-func (r *Report) Alarms() int {
-	n := 0
+func (r *Report) Alarms() (n int) {
 	for _, run := range r.Runs {
 		n += len(run.Alarms)
 	}

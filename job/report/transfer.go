@@ -39,14 +39,12 @@ func (r *Report) Transfer() *Transfer {
 		return nil
 	}
 	results := map[[2]string][]*history.Result{} // by teacher and data
-	columns := map[string]bool{}
-	rows := map[string]bool{}
+	columns, rows := map[string]bool{}, map[string]bool{}
 	add := func(teacher string, result *history.Result) {
-		at := [2]string{teacher, r.dataName(result)}
-		results[at] = append(results[at], result)
-		columns[at[1]], rows[teacher] = true, true
+		data := r.dataName(result)
+		results[[2]string{teacher, data}] = append(results[[2]string{teacher, data}], result)
+		columns[data], rows[teacher] = true, true
 	}
-	own := map[string]bool{} // a run that was probed on its own data has that figure already
 	for _, p := range r.Probes {
 		teacher := p.Run
 		if t := p.Result.Teacher; t.From != "runs/"+p.Run {
@@ -56,10 +54,10 @@ func (r *Report) Transfer() *Transfer {
 			teacher += fmt.Sprintf(" at update %d", step)
 		}
 		add(teacher, &p.Result)
-		own[teacher+"\n"+r.dataName(&p.Result)] = true
 	}
 	for _, run := range r.Runs {
-		if run.Scored() && rows[run.Name] && !own[run.Name+"\n"+r.dataName(run.Result)] {
+		// A run that was probed on its own data has that figure already.
+		if run.Scored() && rows[run.Name] && results[[2]string{run.Name, r.dataName(run.Result)}] == nil {
 			add(run.Name, run.Result)
 		}
 	}
