@@ -116,9 +116,6 @@ func (p *pretraining) phase() *phase {
 	}
 }
 
-// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite.
-const maxSkipped = alarm.MaxSkipped
-
 // update takes one update.
 func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, error) {
 	cfg, step := p.job.cfg, batch.Step+1
@@ -135,7 +132,7 @@ func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, er
 	}
 	at.progress.observe(cfg.Depths, sources, out)
 	p.job.fire(p.alarms.EvaluateUpdate(step, out.Skipped))
-	if n := at.progress.SkippedInARow; n >= maxSkipped {
+	if n := at.progress.SkippedInARow; n >= alarm.MaxSkipped {
 		at.step = step
 		return taken{}, unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data",
 			n, step, settings.Variable("PeakLR"), settings.Variable("Run"))}

@@ -64,12 +64,9 @@ func (p *probes) named() []namedProbe {
 	return []namedProbe{{"trained-", p.trained}, {"untrained-", p.untrained}}
 }
 
-// teacherPart holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
-const teacherPart = teacher.File
-
 // loadProbes loads both probes and their teacher from a checkpoint.
 func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
-	r, err := openPart(c, teacherPart)
+	r, err := openPart(c, teacher.File)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +120,7 @@ func (p *probes) compile(imageBytes int) error {
 func exported(e *model.Encoder, metadata map[string]string) (model.Part, error) {
 	var size counter
 	err := e.Export(&size, metadata)
-	return model.Part{Name: teacherPart, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
+	return model.Part{Name: teacher.File, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
 }
 
 // counter is a writer that counts bytes.

@@ -79,7 +79,7 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 	if err != nil {
 		return err
 	}
-	object, err := j.run.Put(ctx, teacherPart, file.Size, file.Write)
+	object, err := j.run.Put(ctx, teacher.File, file.Size, file.Write)
 	if err != nil {
 		return fmt.Errorf("writing the teacher: %w", err)
 	}
@@ -124,11 +124,12 @@ func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result
 // result fills result.json in, but for the checksums of other files.
 func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result {
 	index := j.data.Index
+	classes := sha256.Sum256([]byte(strings.Join(index.Classes, "\n") + "\n"))
 	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
 	r := settings.Result{
 		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data: record.Data{
-			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
+			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hex.EncodeToString(classes[:]),
 			TrainSamples: train, ValidationSamples: validation, ClassList: classlist.Describe(index.Classes), Warnings: index.Warnings(),
 		},
 		PostTop1: postFigure(j.cfg.Preset, index.Classes, train, validation),
@@ -213,9 +214,4 @@ func postFigure(preset string, classes []string, train, validation int) *float64
 		}
 	}
 	return nil
-}
-
-func hashLines(lines []string) string {
-	h := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
-	return hex.EncodeToString(h[:])
 }

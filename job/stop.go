@@ -44,7 +44,7 @@ const recordTimeout = time.Second
 // because asking it for its state may never return, or when another attempt has overtaken this one.
 func (j *Job) stop(ctx context.Context, at position, err error) error {
 	signalled := errors.Is(context.Cause(ctx), ErrStopped)
-	device := (*machine.DeviceError)(nil)
+	_, device := errors.AsType[*machine.DeviceError](err)
 	switch {
 	case errors.Is(err, storage.ErrOvertaken):
 		j.recordEnd(ctx, record.Overtaken, at, j.saver.committed)
@@ -52,7 +52,7 @@ func (j *Job) stop(ctx context.Context, at position, err error) error {
 	case errors.As(err, &unsavable{}):
 		j.writeMetrics(context.WithoutCancel(ctx)) // they tell what led to it
 		return err
-	case errors.As(err, &device) && !signalled:
+	case device && !signalled:
 		return err
 	}
 	saved := j.saveLast(ctx, at)
@@ -93,7 +93,7 @@ func (j *Job) writeMetrics(ctx context.Context) {
 // ended for a cause.
 func (j *Job) stopDeadline(cause error) time.Time {
 	signalled := time.Now()
-	if stop := (Stop{}); errors.As(cause, &stop) {
+	if stop, ok := errors.AsType[Stop](cause); ok {
 		signalled = stop.At
 	}
 	return signalled.Add(j.cfg.StopDeadline())
@@ -166,7 +166,7 @@ func (j *Job) warnOfMachine(ctx context.Context) {
 
 // blameMachine records a failure of the device, and names the machine in the error.
 func (j *Job) blameMachine(ctx context.Context, err error) error {
-	if device := (*machine.DeviceError)(nil); j.cfg.Node == "" || ctx.Err() != nil || !errors.As(err, &device) {
+	if _, device := errors.AsType[*machine.DeviceError](err); !device || j.cfg.Node == "" || ctx.Err() != nil {
 		return err
 	}
 	if run := j.failures.run.Load(); run != nil {

@@ -22,12 +22,13 @@ type reading struct {
 
 // atLeast is the reading of a value that must not fall below a limit.
 func atLeast(limit float64, depth *int, value *float64) reading {
-	if value == nil {
-		return reading{depth: depth, limit: limit, excess: math.Inf(1), bad: true}
+	x := math.Inf(-1)
+	if value != nil {
+		x = *value
 	}
 	return reading{
-		depth: depth, value: value, limit: limit, excess: -*value,
-		bad: *value < limit, good: *value > limit*(1+hysteresis),
+		depth: depth, value: value, limit: limit, excess: -x,
+		bad: x < limit, good: x > limit*(1+hysteresis),
 	}
 }
 

@@ -200,8 +200,8 @@ func (c *check) fault(ctx context.Context, subject string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	var wrong *settings.Error
-	if !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[*settings.Error](err)
+	if !ok {
 		c.errs = append(c.errs, err)
 		c.line(Fault, subject, err.Error())
 		return

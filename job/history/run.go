@@ -122,7 +122,7 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 		return err
 	}
 	if err := record.Unseal(text, to); err != nil {
-		if errors.As(err, new(*record.VersionError)) {
+		if _, other := errors.AsType[*record.VersionError](err); other {
 			return fmt.Errorf("%s cannot be read: %w", f.key(name), err)
 		}
 		return fmt.Errorf("%s is damaged: %w", f.key(name), err)

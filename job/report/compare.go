@@ -194,9 +194,7 @@ func settingNames(runs []*history.Run) []string {
 }
 
 // appendDifference appends a Difference unless all runs have one value.
-func appendDifference(
-	all []Difference, name string, runs []*history.Run, value func(*history.Run) string,
-) []Difference {
+func appendDifference(all []Difference, name string, runs []*history.Run, value func(*history.Run) string) []Difference {
 	d := Difference{Setting: name}
 	for _, run := range runs {
 		d.Values = append(d.Values, value(run))

@@ -41,7 +41,7 @@ func ReadResult(recipe Recipe, text []byte, key string) (r Result, err error) {
 // in another case or a key that stands twice would be read, and is not what was written.
 func readSealed(text []byte, to any, key, advice string) error {
 	err := record.Unseal(text, to)
-	if version := (*record.VersionError)(nil); errors.As(err, &version) {
+	if version, ok := errors.AsType[*record.VersionError](err); ok {
 		return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): "+
 			"go on with that one, or choose another name", key, version.Version, record.Version))
 	}
