@@ -62,7 +62,6 @@ func (g Group) Residual() float64 {
 type Comparison struct {
 	Difference float64
 	Low, High  float64 // its 95 % interval
-	Error      float64 // its standard error
 }
 
 // Beyond reports whether the interval leaves 0 out.
@@ -107,7 +106,6 @@ func Compare(a, b Group) Comparison {
 	}
 	slices.Sort(all)
 	c.Low, c.High = stat.Quantile(alpha/2, stat.LinInterp, all, nil), stat.Quantile(1-alpha/2, stat.LinInterp, all, nil)
-	c.Error = math.Sqrt(imageVariance/float64(len(images)) + (seedVariance(first, second) + seedVariance(second, first)))
 	return c
 }
 
