@@ -59,13 +59,12 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		if at, err = j.initial(ctx); err != nil {
 			return at, err
 		}
-		j.recordEnvironment(at.progress)
 		j.log.Info("begun")
-		return at, nil
+	} else {
+		j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	}
 	j.recordEnvironment(at.progress)
 	at.progress.Fallbacks += j.run.Fallbacks()
-	j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	return at, nil
 }
 

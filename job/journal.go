@@ -8,10 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/board"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
@@ -84,13 +82,6 @@ func (j *Job) openBoard(at position) {
 		probed = at.step
 	}
 	b.Resume(at.progress.Pretrained, probed, at.progress.Table)
-}
-
-// newAlarms makes the rules that every line of the journal is held against.
-func (j *Job) newAlarms(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Rules {
-	rules := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
-	j.journal.follow(func(line any) { j.fire(rules.Evaluate(line)) })
-	return rules
 }
 
 // fire writes alarms to the log and to the journal.

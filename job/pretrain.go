@@ -79,7 +79,8 @@ func (j *Job) newPretraining(ctx context.Context, at position) (*pretraining, er
 	if err := checkStep(at, p.schedule.Total); err != nil {
 		return nil, err
 	}
-	p.alarms = j.newAlarms(at.progress, p.schedule, perEpoch)
+	p.alarms = alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, p.schedule.Warmup, perEpoch, &at.progress.Alarms)
+	j.journal.follow(func(line any) { j.fire(p.alarms.Evaluate(line)) })
 	p.loader.Ahead(at.step, p.schedule.Total) // while programs are compiled
 	if p.health, err = j.newHealth(ctx); err != nil {
 		return nil, err

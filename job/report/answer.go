@@ -43,18 +43,19 @@ func (r *Report) scored() []*history.Run {
 func grouped[T any, K comparable](items []T, key func(T) K) (groups [][]T) {
 	at := map[K]int{}
 	for _, item := range items {
-		i, known := at[key(item)]
+		k := key(item)
+		i, known := at[k]
 		if !known {
 			i = len(groups)
-			at[key(item)], groups = i, append(groups, nil)
+			at[k], groups = i, append(groups, nil)
 		}
 		groups[i] = append(groups[i], item)
 	}
 	return groups
 }
 
-// Sentences are the answer as text.
-func (a Answer) Sentences() []string {
+// sentences are the answer as text.
+func (a Answer) sentences() []string {
 	all := []string{a.Best.Name + " " + a.Headline, a.Gain, a.Seeds, a.Judgement}
 	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }

@@ -115,7 +115,7 @@ func (r *Report) writeHandOn(b *strings.Builder) {
 // writeAnswers writes what the runs say in short, and how recipes compare.
 func (r *Report) writeAnswers(b *strings.Builder) {
 	for _, a := range r.Answers() {
-		b.WriteString("\n" + escaped(strings.Join(a.Sentences(), " ")) + "\n")
+		b.WriteString("\n" + escaped(strings.Join(a.sentences(), " ")) + "\n")
 	}
 	if sentences := r.Contrasts(); len(sentences) > 0 {
 		b.WriteString("\n")

@@ -77,9 +77,9 @@ func (r *Report) shownPictures() map[*history.Run]int {
 	return shown
 }
 
-// PictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet
+// pictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet
 // is in the page once, however often its tiles are.
-func (r *Report) PictureStyle() template.CSS {
+func (r *Report) pictureStyle() template.CSS {
 	var b strings.Builder
 	b.WriteString(picturesStyle)
 	shown := r.shownPictures()

@@ -109,7 +109,7 @@ func TestGroupsAreComparedAsByScipy(t *testing.T) {
 		if !near(variance, c.ImageVariance, 1e-9) {
 			t.Errorf("%d: variance over images %v, want %v", i, variance, c.ImageVariance)
 		}
-		first, second := a.Accuracies(), b.Accuracies()
+		first, second := a.accuracies(), b.accuracies()
 		seeds := seedVariance(first, second) + seedVariance(second, first)
 		if got := math.Sqrt(variance/float64(len(a[0])) + seeds); !near(got, c.Error, 1e-9) {
 			t.Errorf("%d: the variances of images and seeds make an error of %v, want %v", i, got, c.Error)
