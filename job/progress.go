@@ -124,8 +124,7 @@ func (j *Job) mfu(imagesPerSecond float64) *float64 {
 	return record.Finite(imagesPerSecond * j.accounts.flops / j.accounts.peak)
 }
 
-// known is a figure that is above 0 where it is known, and else nil. A line must not change after it
-// is written, so it is a copy.
+// known is a copy of a figure that is above 0 where it is known; nil elsewhere.
 func known(figure float64) *float64 {
 	if figure == 0 {
 		return nil

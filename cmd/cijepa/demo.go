@@ -64,9 +64,9 @@ func summarise(ctx context.Context, cfg settings.Config, out io.Writer, log *slo
 	if err != nil {
 		return fmt.Errorf("reading the result of the demonstration: %w", err)
 	}
-	r, err := settings.ReadResult(cfg.Recipe, text, run.ResultKey())
-	if err != nil {
-		return err
+	var r settings.Result
+	if err := record.Unseal(text, &r); err != nil {
+		return fmt.Errorf("%s: %w: %w", run.Key("result.json"), storage.ErrCorrupt, err)
 	}
 	f := r.Metrics
 	fmt.Fprintf(out, "\n%s: %d updates of %d images, %.0f images/s\n\n", r.Run, f.Updates, r.Recipe.Batch, r.Stats.ImagesPerSecond)

@@ -192,8 +192,8 @@ func TestEveryKnownNumberHasItsTag(t *testing.T) {
 }
 
 // TestStepsRiseThroughARun: those of the probe count on from pretraining, and its end stands behind
-// both, also in an attempt that begins there. So the first event of an attempt voids what an earlier
-// one wrote of the same updates, and nothing else.
+// both, also in an attempt that begins there. So the first event of an attempt voids what an
+// earlier one wrote of the same updates, and nothing else.
 func TestStepsRiseThroughARun(t *testing.T) {
 	steps := func(b *Board) (all []int64) {
 		for _, e := range read(t, unwritten(t, b).Data)[1:] {
@@ -289,8 +289,8 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	}
 }
 
-// TestPicturesAreVoidedWithTheirRun: a picture and its words stand behind the updates of the run, so
-// an attempt that draws them again voids those of the one before.
+// TestPicturesAreVoidedWithTheirRun: a picture and its words stand behind the updates of the run,
+// so an attempt that draws them again voids those of the one before.
 func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
 	b := &Board{}
 	b.Resume(30, 9, nil)
@@ -313,7 +313,8 @@ func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
 }
 
 // TestTensorBoardReads lets TensorBoard's own loader read three attempts, of which the second
-// computes updates again, and the third updates of the probe. It needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
+// computes updates again, and the third updates of the probe. It needs a Python with the package
+// tensorboard in CIJEPA_TENSORBOARD.
 func TestTensorBoardReads(t *testing.T) {
 	python := os.Getenv("CIJEPA_TENSORBOARD")
 	if python == "" {

@@ -33,9 +33,9 @@ type Unreadable struct{ Run, Why string }
 // maxReaders bounds how many runs are read at once.
 const maxReaders = 16
 
-// ReadAll reads every run of a bucket, in the order of their names, and the finished probes of each.
-// A run or a probe that cannot be read is listed as unreadable, and the others are read all the
-// same. The error is of the bucket as a whole: out of reach, or nothing in it may be read.
+// ReadAll reads every run of a bucket, in the order of their names, and the finished probes of
+// each. A run or a probe that cannot be read is listed as unreadable, and the others are read all
+// the same. The error is of the bucket as a whole: out of reach, or nothing in it may be read.
 func ReadAll(ctx context.Context, bucket *storage.Bucket) (runs []*Run, probes []Probe, unreadable []Unreadable, err error) {
 	folders, err := list(ctx, bucket, "runs/", func(key string) (name, file string, ok bool) {
 		return strings.Cut(strings.TrimPrefix(key, "runs/"), "/")

@@ -72,8 +72,8 @@ func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Buck
 }
 
 // ProgramFolder is the folder of this machine where the programs of all runs lie: in that of the
-// cache, where no other user can write. Without such a folder it is empty, and programs lie with the
-// run alone.
+// cache, where no other user can write. Without such a folder it is empty, and programs lie with
+// the run alone.
 func ProgramFolder(c settings.Config, log *slog.Logger) string {
 	folder, err := CacheFolder(c)
 	if err != nil {

@@ -84,9 +84,9 @@ func listed(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// StandardError is that of an accuracy, both in percent: of the binomial distribution. A few images
-// that are all right, or all wrong, would leave no doubt by it. There it is that with two images more
-// of either kind (Agresti and Coull, The American Statistician 1998).
+// StandardError is that of an accuracy on so many images, both in percent: the binomial one. A few
+// images that are all right, or all wrong, would leave no doubt by it. There it is that with two
+// images more of either kind (Agresti and Coull, The American Statistician 1998).
 func StandardError(percent float64, images int) float64 {
 	share, n := percent/100, float64(images)
 	if share <= 0 || share >= 1 {

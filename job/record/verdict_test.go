@@ -37,8 +37,8 @@ func TestTeachersThatDoNotBeatTheirUntrainedSelfAreTold(t *testing.T) {
 }
 
 // TestFewImagesLeaveDoubt: the standard error of a share is the binomial one, and where none or all
-// of the images are right, or all of them changed or none did, it is not 0. The figures are computed
-// by hand.
+// of the images are right, or all of them changed or none did, it is not 0. The figures are
+// computed by hand.
 func TestFewImagesLeaveDoubt(t *testing.T) {
 	for _, c := range []struct {
 		percent float64

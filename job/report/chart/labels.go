@@ -50,8 +50,8 @@ func (l lineLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// spread moves heights, which ascend, apart until no two are nearer than gap, and keeps them between
-// bottom and top.
+// spread moves heights, which ascend, apart until no two are nearer than gap, and keeps them
+// between bottom and top.
 func spread(heights []vg.Length, gap, bottom, top vg.Length) {
 	for i := range heights {
 		heights[i] = max(heights[i], bottom)
