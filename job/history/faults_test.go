@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,5 +89,38 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 		if _, _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
 			t.Errorf("every read %s: %v", fault, err)
 		}
+	}
+}
+
+// TestBucketIsListedOnce for its runs and their probes, whose objects may be many thousands.
+func TestBucketIsListedOnce(t *testing.T) {
+	store := storagetest.NewStore(t)
+	bucket := store.Open(storage.Options{})
+	begun, err := record.Seal(RunRecord{Version: record.Version, Preset: "L200"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	probed, err := record.Seal(Result{Version: record.Version, Teacher: &record.Teacher{From: "runs/a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, text := range map[string][]byte{"runs/a/run.json": begun, "runs/a/probes/b.json": probed, "runs/file/probes/c.json": probed} {
+		if _, err := bucket.Create(t.Context(), key, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lists atomic.Int64
+	store.Plan(func(c storagetest.Call) storagetest.Fault {
+		if c.Op == storagetest.List {
+			lists.Add(1)
+		}
+		return storagetest.None
+	})
+	runs, probes, unreadable, err := ReadAll(t.Context(), bucket)
+	if err != nil || len(runs) != 1 || len(probes) != 2 || len(unreadable) != 0 {
+		t.Fatalf("%d runs, %d probes, %v, %v", len(runs), len(probes), unreadable, err)
+	}
+	if n := lists.Load(); n != 1 {
+		t.Errorf("%d listings", n)
 	}
 }
