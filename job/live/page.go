@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/report"
 )
@@ -37,12 +35,11 @@ type pages struct {
 	draw    func(now time.Time) ([]byte, error)
 	readers chan struct{} // one for each answer under way
 
-	drawing singleflight.Group
-
-	mu   sync.Mutex // guards what follows, and is not held while a page is drawn or written
-	text []byte     // the newest page; nil: none yet
-	err  error      // of the newest drawing
-	next time.Time  // before it the newest page is served again
+	mu      sync.Mutex // guards what follows, and is not held while a page is drawn or written
+	text    []byte     // the newest page; nil: none yet
+	err     error      // of the newest drawing
+	drawing chan struct{}
+	next    time.Time // before it the newest page is served again
 }
 
 // page serves the report of the run in progress. It is made of what the run has reported, so a
@@ -88,11 +85,18 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // newest returns the newest page, drawn anew if it is too old; nil if there is none within
 // pageWait.
 func (p *pages) newest(gone <-chan struct{}) ([]byte, error) {
-	if p.old() {
+	p.mu.Lock()
+	if p.drawing == nil && !time.Now().Before(p.next) {
+		p.drawing = make(chan struct{})
+		go p.redraw(p.drawing)
+	}
+	drawing := p.drawing
+	p.mu.Unlock()
+	if drawing != nil {
 		late := time.NewTimer(pageWait)
 		defer late.Stop()
 		select {
-		case <-p.drawing.DoChan("", p.redraw):
+		case <-drawing:
 		case <-late.C:
 		case <-gone:
 		}
@@ -102,18 +106,8 @@ func (p *pages) newest(gone <-chan struct{}) ([]byte, error) {
 	return p.text, p.err
 }
 
-// old reports whether the newest page is to be drawn anew.
-func (p *pages) old() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !time.Now().Before(p.next)
-}
-
 // redraw draws a page. A panic in a chart is an error of the page, and not the end of the run.
-func (p *pages) redraw() (any, error) {
-	if !p.old() {
-		return nil, nil // it was drawn after the reader looked
-	}
+func (p *pages) redraw(done chan struct{}) {
 	began := time.Now()
 	text, err := func() (text []byte, err error) {
 		defer func() {
@@ -135,8 +129,8 @@ func (p *pages) redraw() (any, error) {
 	if p.err = err; err == nil {
 		p.text = text
 	}
-	p.next = ended.Add(max(pageAge, pageShare*ended.Sub(began)))
-	return nil, nil
+	p.drawing, p.next = nil, ended.Add(max(pageAge, pageShare*ended.Sub(began)))
+	close(done)
 }
 
 // report is the report of the run now: what earlier attempts have left in the bucket, and the lines
