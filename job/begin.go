@@ -24,7 +24,9 @@ func (j *Job) begin(ctx context.Context) error {
 	}
 	want := settings.RunRecord{
 		Version: record.Version, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Fingerprint: j.data.Fingerprint(), Versions: j.versions,
-		Teacher: j.teacherRecord(),
+	}
+	if j.probed != nil {
+		want.Teacher = j.probed.said
 	}
 	switch stored, err := j.run.Record(ctx); {
 	case err == nil:

@@ -56,28 +56,35 @@ func (j *Job) restore(ctx context.Context) (position, error) {
 		return at, fmt.Errorf("restoring: %w", err)
 	}
 	if found.Sequence == 0 {
-		first := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
-		err := machine.Interruptible(ctx, func() (err error) {
-			if j.probed != nil {
-				first.phase = record.Probing
-				first.probes, err = j.newProbes(j.probed.encoder)
-				return err
-			}
-			if first.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
-				err = &machine.DeviceError{Err: err}
-			}
-			return err
-		})
-		if err != nil {
+		if at, err = j.initial(ctx); err != nil {
 			return at, err
 		}
-		j.recordEnvironment(first.progress)
 		j.log.Info("begun")
-		return first, nil
+	} else {
+		j.log.Info("resumed", "phase", at.phase, "step", at.step)
 	}
 	j.recordEnvironment(at.progress)
 	at.progress.Fallbacks += j.run.Fallbacks()
-	j.log.Info("resumed", "phase", at.phase, "step", at.step)
+	return at, nil
+}
+
+// initial is where a run without a checkpoint begins.
+func (j *Job) initial(ctx context.Context) (position, error) {
+	at := position{phase: record.Pretraining, progress: newProgress(j.cfg)}
+	err := machine.Interruptible(ctx, func() (err error) {
+		if j.probed != nil {
+			at.phase = record.Probing
+			at.probes, err = j.newProbes(j.probed.encoder)
+			return err
+		}
+		if at.learner, err = model.NewLearner(j.device, j.cfg.Model(), j.cfg.Seed); err != nil {
+			err = &machine.DeviceError{Err: err}
+		}
+		return err
+	})
+	if err != nil {
+		return position{}, err // abandoned work may still write to at
+	}
 	return at, nil
 }
 

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
@@ -76,8 +77,7 @@ func (e *evaluator) close() {
 
 // decode fills bank and queries.
 func (e *evaluator) decode(ctx context.Context) (err error) {
-	image := e.job.cfg.Image * e.job.cfg.Image * 3
-	most := max(2, evalMemory/image)
+	most := max(2, evalMemory/e.job.imageBytes())
 	queries := min(evalQueries, most/2)
 	if e.queries, err = e.job.samples(ctx, machine.ValidationSplit, queries); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (j *Job) samples(ctx context.Context, split string, n int) (s samples, err 
 	if err != nil {
 		return s, err
 	}
-	image := j.cfg.Image * j.cfg.Image * 3
+	image := j.imageBytes()
 	s.images = make([]byte, 0, len(chosen.samples)*image)
 	for b, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
 		if err != nil {
@@ -154,12 +154,11 @@ func (e *evaluator) evaluate(ctx context.Context, monitor *model.Monitor, at pos
 
 // features returns the teacher's deepest features of images: [n, D].
 func (e *evaluator) features(ctx context.Context, monitor *model.Monitor, learner *model.Learner, images []byte) (all []float32, err error) {
-	size := e.job.cfg.Image * e.job.cfg.Image * 3
-	for first := 0; first < len(images); first += monitor.Batch() * size {
+	for pass := range slices.Chunk(images, monitor.Batch()*e.job.imageBytes()) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		some, err := monitor.TeacherFeatures(learner, images[first:min(first+monitor.Batch()*size, len(images))])
+		some, err := monitor.TeacherFeatures(learner, pass)
 		if err != nil {
 			return nil, &machine.DeviceError{Err: err}
 		}
@@ -172,18 +171,10 @@ func (e *evaluator) features(ctx context.Context, monitor *model.Monitor, learne
 func (e *evaluator) fit(line record.Eval, bank, queries []float32) record.Eval {
 	begin := time.Now()
 	cfg, classes := e.job.cfg, len(e.job.data.Index.Classes)
-	top1 := func(answers []int32) float64 {
-		right := 0
-		for i, answer := range answers {
-			if answer == e.queries.labels[i] {
-				right++
-			}
-		}
-		return 100 * float64(right) / float64(len(answers))
-	}
-	line.ProbeTop1 = top1(classify.Ridge(bank, e.bank.labels, queries, cfg.Width, classes))
+	line.ProbeTop1 = top1(classify.Ridge(bank, e.bank.labels, queries, cfg.Width, classes), e.queries.labels)
 	if cfg.KNNK > 0 {
-		line.KNNTop1 = record.Finite(top1(classify.NearestNeighbours(bank, e.bank.labels, queries, cfg.Width, cfg.KNNK, classes)))
+		nearest := classify.NearestNeighbours(bank, e.bank.labels, queries, cfg.Width, cfg.KNNK, classes)
+		line.KNNTop1 = record.Finite(top1(nearest, e.queries.labels))
 	}
 	line.Solving = time.Since(begin).Seconds()
 	return line

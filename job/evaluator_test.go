@@ -66,7 +66,7 @@ func TestEvaluatorSeesTheImagesOfTheValidationSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loader, err := j.evaluationLoader(machine.ValidationSplit)
+	loader, _, err := j.evaluationLoader(machine.ValidationSplit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,10 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cijepa/cijepa/job/alarm"
 	"github.com/cijepa/cijepa/job/board"
 	"github.com/cijepa/cijepa/job/record"
-	"github.com/cijepa/cijepa/model"
 	"github.com/cijepa/cijepa/storage/checkpoint"
 )
 
@@ -64,13 +62,14 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 		j.files[file] = bytes.Clone(j.files[file][len(text):])
 		j.mu.Unlock()
 	}
-	events, undrawn := j.board.Files()
-	for _, f := range events {
-		if err := run.Append(ctx, f.Name, f.Data); err != nil {
-			return err
-		}
-		j.board.Written(f)
+	events, undrawn := j.board.Unwritten()
+	if events.Data == nil {
+		return undrawn
 	}
+	if err := run.Append(ctx, events.Name, events.Data); err != nil {
+		return err
+	}
+	j.board.Written(events)
 	return undrawn
 }
 
@@ -78,14 +77,11 @@ func (j *journal) flush(ctx context.Context, run *checkpoint.Run) error {
 func (j *Job) openBoard(at position) {
 	b := &j.journal.board
 	b.Describe(j.folder, j.cfg.Depths, j.cfg.Recipe.Hyperparameters())
-	b.Resume(at.phase, at.step, at.progress.Table)
-}
-
-// newAlarms makes the rules that every line of the journal is held against.
-func (j *Job) newAlarms(p *Progress, schedule model.Schedule, perEpoch int64) alarm.Rules {
-	rules := alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, schedule.Warmup, perEpoch, &p.Alarms)
-	j.journal.follow(func(line any) { j.fire(rules.Evaluate(line)) })
-	return rules
+	var probed int64
+	if at.phase == record.Probing {
+		probed = at.step
+	}
+	b.Resume(at.progress.Pretrained, probed, at.progress.Table)
 }
 
 // fire writes alarms to the log and to the journal.

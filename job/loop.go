@@ -102,7 +102,7 @@ func (l *loop) report(ctx context.Context, at position) error {
 	line.Phase, line.Step, line.Epoch = at.phase, at.step, float64(at.step)/float64(l.perEpoch)
 	line.ImagesPerSecond, line.DataWait = pace.steps*float64(l.batch), pace.wait
 	line.Skipped, line.Bad = at.progress.Skipped, int64(len(at.progress.Bad))
-	line.Cost, line.DeviceMemory = at.progress.cost(), at.progress.deviceMemory()
+	line.Cost, line.DeviceMemory = known(at.progress.Cost), known(float64(at.progress.DeviceMemory))
 	if at.phase == record.Pretraining {
 		line.MFU = j.mfu(line.ImagesPerSecond)
 	}
@@ -112,12 +112,12 @@ func (l *loop) report(ctx context.Context, at position) error {
 	}
 	attrs := []any{"phase", line.Phase, "step", line.Step, "of", l.total, "loss", line.Loss,
 		"lr", line.LR, "images_per_second", line.ImagesPerSecond, "data_wait", line.DataWait, "eta", pace.left.String()}
-	for _, known := range []struct {
+	for _, optional := range []struct {
 		name  string
 		value *float64
 	}{{"mfu", line.MFU}, {"device_memory", line.DeviceMemory}, {"cost", line.Cost}} {
-		if known.value != nil {
-			attrs = append(attrs, known.name, *known.value)
+		if optional.value != nil {
+			attrs = append(attrs, optional.name, *optional.value)
 		}
 	}
 	j.log.Log(ctx, level, "step", attrs...)

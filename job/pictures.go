@@ -9,8 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/cijepa/cijepa/job/input"
-	"github.com/cijepa/cijepa/job/input/pixels"
 	"github.com/cijepa/cijepa/job/machine"
 	"github.com/cijepa/cijepa/job/pictures"
 	"github.com/cijepa/cijepa/job/record"
@@ -40,7 +38,7 @@ func (j *Job) writePictures(ctx context.Context, at position, near [][]classify.
 	size := 0
 	for i, words := range []string{said.ComponentsAlt(), said.NeighboursAlt()}[:len(drawn)] {
 		d := drawn[i]
-		j.journal.board.Picture(at.progress.Pretrained, d.File, words, d.Width, d.Height, d.JPEG)
+		j.journal.board.Picture(d.File, words, d.Width, d.Height, d.JPEG)
 		size += len(d.JPEG)
 	}
 	j.log.Info("pictures", "seconds", time.Since(begin).Seconds(), "bytes", size)
@@ -93,11 +91,8 @@ func panicked(err *error) {
 // picturedImages reads the images that are shown: of the validation split, or of data without one
 // the train split.
 func (j *Job) picturedImages(ctx context.Context) (pictures.Images, *record.Pictures, error) {
-	said := &record.Pictures{Split: machine.ValidationSplit}
-	if j.data.Index.Counts[said.Split] == 0 {
-		said.Split = machine.TrainSplit
-	}
-	loader, _, err := j.pictureLoader(said.Split)
+	said := &record.Pictures{Split: j.heldOutSplit()}
+	loader, _, err := j.evaluationLoader(said.Split)
 	if err != nil {
 		return pictures.Images{}, nil, err
 	}
@@ -109,13 +104,6 @@ func (j *Job) picturedImages(ctx context.Context) (pictures.Images, *record.Pict
 		}
 	}
 	return pictures.Images{Side: j.cfg.Image, Pixels: bytes}, said, err
-}
-
-// pictureLoader is evaluationLoader with the share of the split that it reads.
-func (j *Job) pictureLoader(split string) (*input.Loader, *input.Share, error) {
-	return j.probeLoader(split, input.Config{
-		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image),
-	})
 }
 
 // class is the name of a label; empty without one.
@@ -188,7 +176,7 @@ func (j *Job) nearest(bank, validation []float32) [][]classify.Neighbour {
 // drawNeighbours draws the images beside their neighbours, whose samples are numbered as in the
 // bank.
 func (j *Job) drawNeighbours(ctx context.Context, images pictures.Images, near [][]classify.Neighbour, said *record.Pictures) (pictures.Drawing, error) {
-	loader, share, err := j.pictureLoader(machine.TrainSplit)
+	loader, share, err := j.evaluationLoader(machine.TrainSplit)
 	if err != nil {
 		return pictures.Drawing{}, err
 	}

@@ -79,7 +79,8 @@ func (j *Job) newPretraining(ctx context.Context, at position) (*pretraining, er
 	if err := checkStep(at, p.schedule.Total); err != nil {
 		return nil, err
 	}
-	p.alarms = j.newAlarms(at.progress, p.schedule, perEpoch)
+	p.alarms = alarm.New(j.cfg.Depths, j.cfg.IntermediateRows, j.cfg.TargetNorm, p.schedule.Warmup, perEpoch, &at.progress.Alarms)
+	j.journal.follow(func(line any) { j.fire(p.alarms.Evaluate(line)) })
 	p.loader.Ahead(at.step, p.schedule.Total) // while programs are compiled
 	if p.health, err = j.newHealth(ctx); err != nil {
 		return nil, err
@@ -116,9 +117,6 @@ func (p *pretraining) phase() *phase {
 	}
 }
 
-// maxSkipped is how many updates in a row may be skipped for a gradient that is not finite.
-const maxSkipped = alarm.MaxSkipped
-
 // update takes one update.
 func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, error) {
 	cfg, step := p.job.cfg, batch.Step+1
@@ -135,7 +133,7 @@ func (p *pretraining) update(at *position, batch machine.DeviceBatch) (taken, er
 	}
 	at.progress.observe(cfg.Depths, sources, out)
 	p.job.fire(p.alarms.EvaluateUpdate(step, out.Skipped))
-	if n := at.progress.SkippedInARow; n >= maxSkipped {
+	if n := at.progress.SkippedInARow; n >= alarm.MaxSkipped {
 		at.step = step
 		return taken{}, unsavable{fmt.Errorf("%d updates in a row without a finite gradient, the last is number %d: lower %s, in another %s, or look at the data",
 			n, step, settings.Variable("PeakLR"), settings.Variable("Run"))}
@@ -244,26 +242,22 @@ func (j *Job) newHealth(ctx context.Context) (*health, error) {
 	if err != nil {
 		return nil, &machine.DeviceError{Err: err}
 	}
-	split := machine.ValidationSplit
-	if j.data.Index.Counts[split] == 0 {
-		split = machine.TrainSplit
-	}
-	loader, err := j.evaluationLoader(split)
-	if err != nil {
-		return nil, err
-	}
 	h := &health{monitor: monitor}
-	size := j.cfg.Image * j.cfg.Image * 3
-	for b, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
+	for b, err := range j.evaluationBatches(ctx, j.heldOutSplit(), healthImages) {
 		if err != nil {
 			return nil, err
 		}
-		h.images = append(h.images, b.Images[:min(b.N*size, healthImages*size-len(h.images))]...)
-		if len(h.images) == healthImages*size {
-			break
-		}
+		h.images = append(h.images, b.Images...)
 	}
 	return h, nil
+}
+
+// heldOutSplit is the validation split, or of data without one the train split.
+func (j *Job) heldOutSplit() string {
+	if j.data.Index.Counts[machine.ValidationSplit] == 0 {
+		return machine.TrainSplit
+	}
+	return machine.ValidationSplit
 }
 
 // measureHealth measures the teacher between two updates, logs the figures and adds them to the

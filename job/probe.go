@@ -50,26 +50,23 @@ func (j *Job) probeConfig() model.ProbeConfig {
 	return model.ProbeConfig{Classes: len(j.data.Index.Classes), Batch: j.cfg.ProbeBatch, LR: j.cfg.ProbeLR}
 }
 
-// named returns the probes that there are, each with the prefix of its parts in a checkpoint.
-func (p *probes) named() []struct {
+// namedProbe is a probe with the prefix of its parts in a checkpoint.
+type namedProbe struct {
 	prefix string
 	probe  *model.Probe
-} {
+}
+
+// named returns the probes that there are.
+func (p *probes) named() []namedProbe {
 	if p.trained == nil {
 		return nil
 	}
-	return []struct {
-		prefix string
-		probe  *model.Probe
-	}{{"trained-", p.trained}, {"untrained-", p.untrained}}
+	return []namedProbe{{"trained-", p.trained}, {"untrained-", p.untrained}}
 }
-
-// teacherPart holds the frozen teacher, in a checkpoint of this phase and in the run's folder.
-const teacherPart = teacher.File
 
 // loadProbes loads both probes and their teacher from a checkpoint.
 func (j *Job) loadProbes(c checkpoint.Checkpoint) (*probes, error) {
-	r, err := openPart(c, teacherPart)
+	r, err := openPart(c, teacher.File)
 	if err != nil {
 		return nil, err
 	}
@@ -109,10 +106,10 @@ func (p *probes) parts() ([]model.Part, error) {
 	return all, nil
 }
 
-// compile passes one black image through each encoder.
-func (p *probes) compile(c settings.Config) error {
+// compile passes one black image, of so many bytes, through each encoder.
+func (p *probes) compile(imageBytes int) error {
 	for _, n := range p.named() {
-		if _, err := n.probe.Features(make([]byte, c.Image*c.Image*3)); err != nil {
+		if _, err := n.probe.Features(make([]byte, imageBytes)); err != nil {
 			return fmt.Errorf("compiling the probe: %w", &machine.DeviceError{Err: err})
 		}
 	}
@@ -123,7 +120,7 @@ func (p *probes) compile(c settings.Config) error {
 func exported(e *model.Encoder, metadata map[string]string) (model.Part, error) {
 	var size counter
 	err := e.Export(&size, metadata)
-	return model.Part{Name: teacherPart, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
+	return model.Part{Name: teacher.File, Size: int64(size), Write: func(w io.Writer) error { return e.Export(w, metadata) }}, err
 }
 
 // counter is a writer that counts bytes.
@@ -168,14 +165,6 @@ func (j *Job) readTeacher(ctx context.Context) (err error) {
 	return nil
 }
 
-// teacherRecord is what a probe that is no phase of a run has on record of its teacher.
-func (j *Job) teacherRecord() *record.Teacher {
-	if j.probed == nil {
-		return nil
-	}
-	return j.probed.said
-}
-
 // checkTeacher returns an *settings.Error if a probe's record names another teacher than this
 // attempt's settings. The checksum is compared once the teacher has been read.
 func (j *Job) checkTeacher(stored *record.Teacher) error {
@@ -188,19 +177,15 @@ func (j *Job) checkTeacher(stored *record.Teacher) error {
 	} else if stored != nil {
 		want.SHA256 = stored.SHA256
 	}
-	if stored != nil && *stored == want {
-		return nil
+	which := ""
+	if stored != nil {
+		if *stored == want {
+			return nil
+		}
+		which = fmt.Sprintf(" (%s, step %d, sha256 %.12s)", stored.From, stored.Step, stored.SHA256)
 	}
 	return settings.NewError("Teacher", j.cfg.Teacher, fmt.Sprintf("%s is of another teacher%s; set it back, or choose another %s",
-		j.run.ResultKey(), describe(stored), settings.Variable("Run")))
-}
-
-// describe is a teacher in a message.
-func describe(t *record.Teacher) string {
-	if t == nil {
-		return ""
-	}
-	return fmt.Sprintf(" (%s, step %d, sha256 %.12s)", t.From, t.Step, t.SHA256)
+		j.run.ResultKey(), which, settings.Variable("Run")))
 }
 
 // probe trains what is left of the two probes and scores them on the validation split.
@@ -249,7 +234,7 @@ func (j *Job) newProbing(ctx context.Context, at *position) (*probing, error) {
 		return nil, err
 	}
 	j.live.Doing("compiling the probe")
-	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.cfg) }); err != nil {
+	if err := machine.Interruptible(ctx, func() error { return at.probes.compile(j.imageBytes()) }); err != nil {
 		return nil, err
 	}
 	if j.programs.UsesLocalPrograms() {
@@ -273,24 +258,19 @@ const whitenImages = 1000
 // see, cut at the centre. Every attempt computes the same map again.
 func (j *Job) whiten(ctx context.Context, p *probes) error {
 	j.live.Doing("whitening the features of the probe")
-	loader, err := j.evaluationLoader(machine.TrainSplit)
-	if err != nil {
-		return err
-	}
-	steps := min(loader.StepsPerEpoch(), int64((whitenImages-1)/j.cfg.ProbeBatch+1))
+	wholeBatches := (whitenImages + j.cfg.ProbeBatch - 1) / j.cfg.ProbeBatch
 	samples := make([][]float32, len(p.named()))
-	for batch, err := range loader.Batches(ctx, 0, steps) {
+	for batch, err := range j.evaluationBatches(ctx, machine.TrainSplit, wholeBatches*j.cfg.ProbeBatch) {
 		if err != nil {
 			return err
 		}
 		for i, n := range p.named() {
-			features, err := n.probe.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3])
+			features, err := n.probe.Features(batch.Images)
 			if err != nil {
 				return fmt.Errorf("features: %w", &machine.DeviceError{Err: err})
 			}
 			samples[i] = append(samples[i], features...)
 		}
-		j.live.Moved()
 	}
 	for i, n := range p.named() {
 		if err := n.probe.Whiten(samples[i]); err != nil {
@@ -321,10 +301,10 @@ func (p *probing) phase() *phase {
 
 // update takes one update of both probes on the same batch.
 func (p *probing) update(probes *probes, b *input.Batch) (taken, error) {
-	size := p.job.cfg.Image * p.job.cfg.Image * 3
+	images := b.Images[:b.N*p.job.imageBytes()]
 	p.lr = p.job.probeConfig().LRAt(b.Step+1, p.total)
 	for i, n := range probes.named() {
-		losses, err := n.probe.Step(b.Images[:b.N*size], b.Labels[:b.N], p.lr)
+		losses, err := n.probe.Step(images, b.Labels[:b.N], p.lr)
 		if err != nil {
 			return taken{}, fmt.Errorf("update %d of the probe: %w", b.Step+1, &machine.DeviceError{Err: err})
 		}

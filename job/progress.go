@@ -124,21 +124,10 @@ func (j *Job) mfu(imagesPerSecond float64) *float64 {
 	return record.Finite(imagesPerSecond * j.accounts.flops / j.accounts.peak)
 }
 
-// cost is what the run has cost; nil where no attempt was given a price.
-func (p *Progress) cost() *float64 {
-	if p.Cost == 0 {
+// known is a copy of a figure that is above 0 where it is known; nil elsewhere.
+func known(figure float64) *float64 {
+	if figure == 0 {
 		return nil
 	}
-	cost := p.Cost // a line must not change after it is written
-	return &cost
-}
-
-// deviceMemory is the most memory of the device that an attempt has held; nil where it is not
-// reported.
-func (p *Progress) deviceMemory() *float64 {
-	if p.DeviceMemory == 0 {
-		return nil
-	}
-	bytes := float64(p.DeviceMemory)
-	return &bytes
+	return &figure
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -80,7 +79,7 @@ func (j *Job) writeTeacher(ctx context.Context, encoder *model.Encoder, r *setti
 	if err != nil {
 		return err
 	}
-	object, err := j.run.Put(ctx, teacherPart, file.Size, file.Write)
+	object, err := j.run.Put(ctx, teacher.File, file.Size, file.Write)
 	if err != nil {
 		return fmt.Errorf("writing the teacher: %w", err)
 	}
@@ -115,26 +114,22 @@ func (j *Job) writePredictions(ctx context.Context, s scores, r *settings.Result
 	if err != nil {
 		return fmt.Errorf("writing the predictions: %w", err)
 	}
-	r.Predictions = &record.Predictions{File: j.predictionsFile(), Size: object.Size, SHA256: object.SHA256}
-	return nil
-}
-
-// predictionsFile is the place of the predictions beside the result.
-func (j *Job) predictionsFile() string {
-	if j.probed != nil {
-		return j.probed.name + "/" + predictions.File
+	r.Predictions = &record.Predictions{File: predictions.File, Size: object.Size, SHA256: object.SHA256}
+	if j.probed != nil { // whose result lies above its folder
+		r.Predictions.File = j.probed.name + "/" + predictions.File
 	}
-	return predictions.File
+	return nil
 }
 
 // result fills result.json in, but for the checksums of other files.
 func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result {
 	index := j.data.Index
+	classes := sha256.Sum256([]byte(strings.Join(index.Classes, "\n") + "\n"))
 	train, validation := index.Counts[machine.TrainSplit], index.Counts[machine.ValidationSplit]
 	r := settings.Result{
 		Version: record.Version, Run: j.cfg.Run, Preset: j.cfg.Preset, Recipe: j.cfg.Recipe, Versions: j.versions, Device: j.device.Description(),
 		Data: record.Data{
-			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hashLines(index.Classes),
+			Fingerprint: j.data.Fingerprint(), Classes: len(index.Classes), ClassesSHA256: hex.EncodeToString(classes[:]),
 			TrainSamples: train, ValidationSamples: validation, ClassList: classlist.Describe(index.Classes), Warnings: index.Warnings(),
 		},
 		PostTop1: postFigure(j.cfg.Preset, index.Classes, train, validation),
@@ -159,7 +154,7 @@ func (j *Job) result(ctx context.Context, p *Progress, s scores) settings.Result
 	}
 	j.account(p)
 	r.Stats.MFU, r.Stats.DeviceMemory = j.mfu(r.Stats.ImagesPerSecond), p.DeviceMemory
-	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, p.cost()
+	r.Stats.MachineSeconds, r.Stats.Cost = p.MachineSeconds, known(p.Cost)
 	r.Stats.Attempts = 1
 	if attempts, err := history.ReadAttempts(ctx, j.bucket, j.folder); err == nil {
 		r.Stats.Attempts, r.Stats.UpdatesLost, r.Stats.Killed = max(len(attempts), 1), history.Lost(attempts), history.KilledOf(attempts)
@@ -183,14 +178,11 @@ func score(f *record.Metrics, p predictions.Predictions) {
 	}
 	deepest := f.Depths[len(f.Depths)-1]
 	f.Top1, f.Top5, f.UntrainedTop1 = deepest.Top1, deepest.Top5, deepest.UntrainedTop1
-	share := f.Top1 / 100
-	f.StandardError = 100 * math.Sqrt(share*(1-share)/float64(len(p.Labels)))
-	if n := len(p.KNN); n > 0 {
-		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
-	}
+	f.StandardError = record.StandardError(f.Top1, len(p.Labels))
 	last := len(p.Depths) - 1
 	f.GainError = pairedError(p.Probe[last], p.UntrainedProbe[last])
 	if n := len(p.KNN); n > 0 {
+		f.KNNTop1, f.UntrainedKNN = record.Finite(top(p.KNN[n-1], 1)), record.Finite(top(p.UntrainedKNN[n-1], 1))
 		f.KNNGainError = pairedError(p.KNN[n-1], p.UntrainedKNN[n-1])
 	}
 	f.Verdict = f.Judge(len(p.Labels))
@@ -222,9 +214,4 @@ func postFigure(preset string, classes []string, train, validation int) *float64
 		}
 	}
 	return nil
-}
-
-func hashLines(lines []string) string {
-	h := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
-	return hex.EncodeToString(h[:])
 }

@@ -54,17 +54,10 @@ func (s *saver) due() (bool, error) {
 }
 
 // save copies the position and hands it to the uploader. It waits while two checkpoints are
-// already there, unless ctx ends: the last checkpoint is saved then.
+// already there.
 func (s *saver) save(ctx context.Context, at position) error {
-	for s.uploader.outstanding >= 2 {
-		select {
-		case o := <-s.uploader.done:
-			if err := s.collect(o); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
-		}
+	if err := s.wait(ctx, 1); err != nil {
+		return err
 	}
 	u, err := at.upload()
 	if err != nil {
@@ -87,16 +80,17 @@ func (s *saver) flush() {
 	}
 }
 
-// wait collects uploads until none is outstanding or the context ends.
-func (s *saver) wait(ctx context.Context) error {
-	for s.uploader.outstanding > 0 {
+// wait collects uploads until no more than so many are outstanding. When ctx ends first, it returns
+// the cause.
+func (s *saver) wait(ctx context.Context, outstanding int) error {
+	for s.uploader.outstanding > outstanding {
 		select {
 		case o := <-s.uploader.done:
 			if err := s.collect(o); err != nil {
 				return err
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -110,7 +104,7 @@ const retryEnd = 10 * time.Second
 // gets the same copy of the position and runs beside the upload. When ctx ends first, the upload
 // goes on, and [saver.last] gives it its deadline.
 func (s *saver) finish(ctx context.Context, at position, beside func([]checkpoint.Part) error) error {
-	if err := s.wait(ctx); err != nil || s.committed == at.step && beside == nil {
+	if err := s.wait(ctx, 0); err != nil || s.committed == at.step && beside == nil {
 		return err
 	}
 	u, err := at.upload()
@@ -135,7 +129,7 @@ func (s *saver) finish(ctx context.Context, at position, beside func([]checkpoin
 				return err
 			}
 		}
-		if err := s.wait(ctx); err != nil {
+		if err := s.wait(ctx, 0); err != nil {
 			return err
 		}
 	}
@@ -146,7 +140,7 @@ func (s *saver) finish(ctx context.Context, at position, beside func([]checkpoin
 func (s *saver) last(ctx context.Context, at position, deadline time.Time) int64 {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if err := s.wait(ctx); err != nil || s.committed == at.step {
+	if err := s.wait(ctx, 0); err != nil || s.committed == at.step {
 		return s.committed
 	}
 	need, left := s.pause.Seconds()+float64(s.size)/max(s.rate, 1), time.Until(deadline).Seconds()
@@ -159,7 +153,7 @@ func (s *saver) last(ctx context.Context, at position, deadline time.Time) int64
 	if err == nil {
 		s.pause, u.last = u.pause, true
 		s.uploader.hand(u)
-		err = s.wait(ctx)
+		err = s.wait(ctx, 0)
 	}
 	if err != nil {
 		s.job.log.Error("the last checkpoint failed", "error", err)

@@ -354,7 +354,7 @@ func TestOneUploadAtATime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.wait(t.Context()); err != nil || s.committed != 5 {
+		if err := s.wait(t.Context(), 0); err != nil || s.committed != 5 {
 			t.Fatalf("committed %d, %v", s.committed, err)
 		}
 		if len(order) != 10 {

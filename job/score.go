@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/cijepa/cijepa/job/input"
@@ -30,12 +31,8 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{Predictions: predictions.Predictions{Classes: len(j.data.Index.Classes), Depths: j.cfg.Depths}}
 	j.live.Doing("scoring the probe")
 	start, busy := time.Now(), j.device.Busy()
-	validation, err := j.evaluationLoader(machine.ValidationSplit)
-	if err != nil {
-		return s, err
-	}
 	s.Probe, s.UntrainedProbe = make([]classify.Answers, len(s.Depths)), make([]classify.Answers, len(s.Depths))
-	for batch, err := range validation.Batches(ctx, 0, validation.StepsPerEpoch()) {
+	for batch, err := range j.evaluationBatches(ctx, machine.ValidationSplit, 0) {
 		if err != nil {
 			return s, err
 		}
@@ -43,7 +40,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 			probe *model.Probe
 			into  []classify.Answers
 		}{{p.trained, s.Probe}, {p.untrained, s.UntrainedProbe}} {
-			answers, err := n.probe.Classify(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3], batch.Labels[:batch.N])
+			answers, err := n.probe.Classify(batch.Images, batch.Labels)
 			if err != nil {
 				return s, fmt.Errorf("scoring: %w", &machine.DeviceError{Err: err})
 			}
@@ -51,8 +48,7 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 				n.into[depth].Append(a)
 			}
 		}
-		s.Labels = append(s.Labels, batch.Labels[:batch.N]...)
-		j.live.Moved()
+		s.Labels = append(s.Labels, batch.Labels...)
 	}
 	if len(s.Labels) == 0 {
 		return s, errors.New("the validation split is empty")
@@ -66,13 +62,47 @@ func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	return s, nil
 }
 
-// evaluationLoader reads a split in its own order, resized and cut at the centre.
-func (j *Job) evaluationLoader(split string) (*input.Loader, error) {
-	loader, _, err := j.probeLoader(split, input.Config{
+// evaluationLoader reads a split in its own order, resized and cut at the centre. The share is
+// probeLoader's.
+func (j *Job) evaluationLoader(split string) (*input.Loader, *input.Share, error) {
+	return j.probeLoader(split, input.Config{
 		Size: j.cfg.Image, Batch: j.cfg.ProbeBatch, KeepPartial: true, Crop: pixels.EvaluationCrop(j.cfg.Image),
 	})
-	return loader, err
 }
+
+// evaluationBatches yields the first n images of evaluationLoader; n = 0 means all. The images and
+// labels of a batch are its N samples and nothing else.
+func (j *Job) evaluationBatches(ctx context.Context, split string, n int) iter.Seq2[input.Batch, error] {
+	return func(yield func(input.Batch, error) bool) {
+		loader, _, err := j.evaluationLoader(split)
+		if err != nil {
+			yield(input.Batch{}, err)
+			return
+		}
+		steps, batch := loader.StepsPerEpoch(), j.cfg.ProbeBatch
+		if n > 0 {
+			steps = min(steps, int64((n-1)/batch+1))
+		}
+		for b, err := range loader.Batches(ctx, 0, steps) {
+			if err != nil {
+				yield(input.Batch{}, err)
+				return
+			}
+			own := *b
+			if n > 0 {
+				own.N = min(own.N, n-int(own.Step)*batch)
+			}
+			own.Images, own.Labels = own.Images[:own.N*j.imageBytes()], own.Labels[:own.N]
+			if !yield(own, nil) {
+				return
+			}
+			j.live.Moved()
+		}
+	}
+}
+
+// imageBytes is the size of a decoded image, [S, S, 3].
+func (j *Job) imageBytes() int { return j.cfg.Image * j.cfg.Image * 3 }
 
 // features are those of the images that the kNN compares, [n, width] each.
 type features struct {
@@ -147,36 +177,22 @@ const knnSlice = 1000
 
 // splitFeatures returns the pooled features of the deepest depth, [n, D], and the labels of the
 // first n samples of a split; n = 0 means all.
-func (j *Job) splitFeatures(ctx context.Context, p *model.Probe, split string, n int) ([]float32, []int32, error) {
-	loader, err := j.evaluationLoader(split)
-	if err != nil {
-		return nil, nil, err
-	}
-	steps := loader.StepsPerEpoch()
-	if n > 0 {
-		steps = min(steps, int64((n-1)/j.cfg.ProbeBatch+1))
-	}
-	var all []float32
-	var labels []int32
+func (j *Job) splitFeatures(ctx context.Context, p *model.Probe, split string, n int) (pooled []float32, labels []int32, err error) {
 	depths, width := len(j.cfg.Depths), j.cfg.Width
-	for batch, err := range loader.Batches(ctx, 0, steps) {
+	for batch, err := range j.evaluationBatches(ctx, split, n) {
 		if err != nil {
 			return nil, nil, err
 		}
-		j.live.Moved()
-		f, err := p.Features(batch.Images[:batch.N*j.cfg.Image*j.cfg.Image*3]) // [N, L, D]
+		f, err := p.Features(batch.Images) // [N, L, D]
 		if err != nil {
 			return nil, nil, fmt.Errorf("features: %w", &machine.DeviceError{Err: err})
 		}
 		for i := range batch.N {
-			all = append(all, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)
+			pooled = append(pooled, f[(i*depths+depths-1)*width:(i+1)*depths*width]...)
 		}
-		labels = append(labels, batch.Labels[:batch.N]...)
+		labels = append(labels, batch.Labels...)
 	}
-	if n > 0 && n < len(labels) {
-		all, labels = all[:n*width], labels[:n]
-	}
-	return all, labels, nil
+	return pooled, labels, nil
 }
 
 // probeLoader opens a split for probe or kNN: of the train split, the share whose labels they may
@@ -252,9 +268,14 @@ func (j *Job) ridgeOfImages(ctx context.Context, labels []int32) (*record.Ridge,
 // ridge is the top-1, in percent, of ridge regression for the validation split, whose labels it is
 // given.
 func (j *Job) ridge(f features, labels []int32) float64 {
+	return top1(classify.Ridge(f.bank, f.labels, f.validation, len(f.bank)/len(f.labels), len(j.data.Index.Classes)), labels)
+}
+
+// top1 is the share of answers, in percent, that are the labels.
+func top1(answers, labels []int32) float64 {
 	right := 0
-	for i, class := range classify.Ridge(f.bank, f.labels, f.validation, len(f.bank)/len(f.labels), len(j.data.Index.Classes)) {
-		if class == labels[i] {
+	for i, answer := range answers {
+		if answer == labels[i] {
 			right++
 		}
 	}
@@ -283,22 +304,14 @@ func (r *rawFeatures) add(image []byte, label int32, side, patch int) {
 
 // rawFeatures reads the same images as splitFeatures.
 func (j *Job) rawFeatures(ctx context.Context, split string, n int) (all rawFeatures, err error) {
-	loader, err := j.evaluationLoader(split)
-	if err != nil {
-		return all, err
-	}
-	size := j.cfg.Image * j.cfg.Image * 3
-	for batch, err := range loader.Batches(ctx, 0, loader.StepsPerEpoch()) {
+	size := j.imageBytes()
+	for batch, err := range j.evaluationBatches(ctx, split, n) {
 		if err != nil {
 			return all, err
 		}
-		for i := range batch.N {
-			if n > 0 && len(all.labels) == n {
-				return all, nil
-			}
-			all.add(batch.Images[i*size:(i+1)*size], batch.Labels[i], j.cfg.Image, j.cfg.Patch)
+		for i, label := range batch.Labels {
+			all.add(batch.Images[i*size:(i+1)*size], label, j.cfg.Image, j.cfg.Patch)
 		}
-		j.live.Moved()
 	}
 	return all, nil
 }

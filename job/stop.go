@@ -44,7 +44,7 @@ const recordTimeout = time.Second
 // because asking it for its state may never return, or when another attempt has overtaken this one.
 func (j *Job) stop(ctx context.Context, at position, err error) error {
 	signalled := errors.Is(context.Cause(ctx), ErrStopped)
-	device := (*machine.DeviceError)(nil)
+	_, device := errors.AsType[*machine.DeviceError](err)
 	switch {
 	case errors.Is(err, storage.ErrOvertaken):
 		j.recordEnd(ctx, record.Overtaken, at, j.saver.committed)
@@ -52,7 +52,7 @@ func (j *Job) stop(ctx context.Context, at position, err error) error {
 	case errors.As(err, &unsavable{}):
 		j.writeMetrics(context.WithoutCancel(ctx)) // they tell what led to it
 		return err
-	case errors.As(err, &device) && !signalled:
+	case device && !signalled:
 		return err
 	}
 	saved := j.saveLast(ctx, at)
@@ -83,9 +83,9 @@ func (j *Job) saveLast(ctx context.Context, at position) int64 {
 func (j *Job) writeMetrics(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	if j.saver.wait(ctx) == nil {
+	if j.saver.wait(ctx, 0) == nil {
 		j.saver.uploader.hand(upload{})
-		_ = j.saver.wait(ctx) // the error that ends the attempt is the one to tell
+		_ = j.saver.wait(ctx, 0) // the error that ends the attempt is the one to tell
 	}
 }
 
@@ -93,7 +93,7 @@ func (j *Job) writeMetrics(ctx context.Context) {
 // ended for a cause.
 func (j *Job) stopDeadline(cause error) time.Time {
 	signalled := time.Now()
-	if stop := (Stop{}); errors.As(cause, &stop) {
+	if stop, ok := errors.AsType[Stop](cause); ok {
 		signalled = stop.At
 	}
 	return signalled.Add(j.cfg.StopDeadline())
@@ -110,13 +110,18 @@ func (j *Job) recordEnd(ctx context.Context, how string, at position, saved int6
 // only logged.
 func (j *Job) recordAttempt(ctx context.Context, line record.Attempt) {
 	line.Time, line.Manifest, line.Node = time.Now().UTC(), j.run.Newest(), j.cfg.Node
-	text, err := json.Marshal(line)
-	if err == nil {
-		err = j.run.Append(ctx, record.Attempts+".jsonl", append(text, '\n'))
-	}
-	if err != nil {
+	if err := appendLine(ctx, j.run, record.Attempts, line); err != nil {
 		j.log.Warn("this attempt is not on record", "error", err)
 	}
+}
+
+// appendLine writes one line to a file of metrics/, at once.
+func appendLine(ctx context.Context, run *checkpoint.Run, file string, line any) error {
+	text, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	return run.Append(ctx, file+".jsonl", append(text, '\n'))
 }
 
 const (
@@ -161,7 +166,7 @@ func (j *Job) warnOfMachine(ctx context.Context) {
 
 // blameMachine records a failure of the device, and names the machine in the error.
 func (j *Job) blameMachine(ctx context.Context, err error) error {
-	if device := (*machine.DeviceError)(nil); j.cfg.Node == "" || ctx.Err() != nil || !errors.As(err, &device) {
+	if _, device := errors.AsType[*machine.DeviceError](err); !device || j.cfg.Node == "" || ctx.Err() != nil {
 		return err
 	}
 	if run := j.failures.run.Load(); run != nil {
@@ -179,11 +184,8 @@ func (j *Job) recordFailure(ctx context.Context, run *checkpoint.Run, err error)
 	ctx, cancel := context.WithTimeout(ctx, failureTimeout)
 	defer cancel()
 	first, _, _ := strings.Cut(err.Error(), "\n")
-	text, err := json.Marshal(record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first})
-	if err == nil {
-		err = run.Append(ctx, record.Failures+".jsonl", append(text, '\n'))
-	}
-	if err != nil {
+	line := record.Failure{Time: time.Now().UTC(), Node: j.cfg.Node, Error: first}
+	if err := appendLine(ctx, run, record.Failures, line); err != nil {
 		j.log.Warn("this failure is not on record", "error", err)
 	}
 }

@@ -37,39 +37,37 @@ def single(value):
 
 
 def check_loader(run):
-    """The folders of one run, read by TensorBoard's loader."""
+    """One run, read by TensorBoard's loader."""
     result = json.load(open(f"{run}/result.json"))
-    figures = 0
-    want = {
-        "": {
-            "result/probe_top1": {result["metrics"]["updates"]: result["metrics"]["top1"]},
-            "profile/probe_top1_by_depth": {d["depth"]: d["top1"] for d in result["metrics"]["depths"]},
-        }
-    }
-    for phase in "pretrain", "probe":
-        of_phase = [l for (p, _), l in sorted(lines(run, "steps").items()) if p == phase]
-        want[phase] = {"1_train/loss": {l["step"]: l["loss"] for l in of_phase}, "1_train/learning_rate": {l["step"]: l["lr"] for l in of_phase}}
-    epoch = result["metrics"]["updates"] // result["recipe"]["Epochs"]
+    steps = [l for _, l in sorted(lines(run, "steps").items())]
+    pretraining = [l for l in steps if l["phase"] == "pretrain"]
+    end = result["metrics"]["updates"]  # the steps of the probe count on
+    probing = [l | {"step": end + l["step"]} for l in steps if l["phase"] == "probe"]
+    want = {"profile/probe_top1_by_depth": {d["depth"]: d["top1"] for d in result["metrics"]["depths"]}}
+    want["result/probe_top1"] = {max(l["step"] for l in pretraining + probing) + 1: result["metrics"]["top1"]}
+    for group, of_phase in ("1_train", pretraining), ("3_probe", probing):
+        want[f"{group}/loss"] = {l["step"]: l["loss"] for l in of_phase}
+        want[f"{group}/learning_rate"] = {l["step"]: l["lr"] for l in of_phase}
     health = list(lines(run, "health").values())
     for i, depth in enumerate(result["recipe"]["Depths"]):
-        want["pretrain"][f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in health}
-    want["pretrain"]["2_eval/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "eval").values()}
-    for folder, tags in want.items():
-        acc = event_accumulator.EventAccumulator(f"{run}/metrics/{folder}", size_guidance={"scalars": 0, "images": 0})
-        acc.Reload()
-        if folder == "" and "pictures" in result:
-            for name in "components", "neighbours":
-                (picture,) = acc.Images(f"pictures/{name}")
-                assert picture.encoded_image_string == open(f"{run}/{name}.jpg", "rb").read() and picture.width == result["pictures"][name]["width"], run
-        for tag, points in tags.items():
-            got = [(e.step, e.value) for e in acc.Scalars(tag)]
-            assert got == [(s, single(v)) for s, v in sorted(points.items())], f"{run} {folder} {tag}: {got}, want {points}"
-            figures += len(got)
-        if folder == "pretrain" and len(result["recipe"]["Depths"]) > 1:
-            pictures = acc.Images("error/table")
-            epochs = [l["step"] for l in health if l["step"] > 0]
-            assert [p.step for p in pictures] == sorted(epochs), f"{run}: pictures of {[p.step for p in pictures]}, want {epochs}"
-            assert all(p.encoded_image_string[:4] == b"\x89PNG" and p.width == p.height > 400 for p in pictures), run
+        want[f"feature_std/depth_{depth:02d}"] = {l["step"]: l["feature_std"][i] for l in health}
+    want["2_eval/probe_top1"] = {l["step"]: l["probe_top1"] for l in lines(run, "eval").values()}
+    acc = event_accumulator.EventAccumulator(f"{run}/metrics", size_guidance={"scalars": 0, "images": 0})
+    acc.Reload()
+    if "pictures" in result:
+        for name in "components", "neighbours":
+            (picture,) = acc.Images(f"pictures/{name}")
+            assert picture.encoded_image_string == open(f"{run}/{name}.jpg", "rb").read() and picture.width == result["pictures"][name]["width"], run
+    figures = 0
+    for tag, points in want.items():
+        got = [(e.step, e.value) for e in acc.Scalars(tag)]
+        assert got == [(s, single(v)) for s, v in sorted(points.items())], f"{run} {tag}: {got}, want {points}"
+        figures += len(got)
+    if len(result["recipe"]["Depths"]) > 1:
+        pictures = acc.Images("error/table")
+        epochs = [l["step"] for l in health if l["step"] > 0]
+        assert [p.step for p in pictures] == sorted(epochs), f"{run}: pictures of {[p.step for p in pictures]}, want {epochs}"
+        assert all(p.encoded_image_string[:4] == b"\x89PNG" and p.width == p.height > 400 for p in pictures), run
     return figures
 
 
@@ -101,11 +99,12 @@ class Server:
         return json.loads(self.get(path, body))
 
     def wait(self, runs):
-        """Waits until it has found all runs."""
+        """Waits until it has found all runs. Each is one entry."""
         end = time.time() + 180
         while True:
             try:
-                if set(self.json("runs")) >= runs:
+                if (found := set(self.json("runs"))) >= runs:
+                    assert all(entry.count("/") == 1 for entry in found), found
                     return
             except OSError:
                 pass
@@ -116,7 +115,7 @@ class Server:
 def check_server(bucket, runs):
     """What a browser is told: every run with its figures, pictures and settings."""
     with Server(f"{bucket}/runs") as server:
-        server.wait({f"{name}/metrics{phase}" for name in runs for phase in ("", "/pretrain", "/probe")})
+        server.wait({f"{name}/metrics" for name in runs})
         scalars, images = server.json("plugin/scalars/tags"), server.json("plugin/images/tags")
         experiment = server.json("plugin/hparams/experiment", {"experimentName": ""})
         groups = server.json("plugin/hparams/session_groups", {
@@ -126,10 +125,10 @@ def check_server(bucket, runs):
         sessions = {s["name"]: (g["hparams"], s) for g in groups for s in g["sessions"]}
         for name in runs:
             result = json.load(open(f"{bucket}/runs/{name}/result.json"))
-            assert "1_train/loss" in scalars[f"{name}/metrics/pretrain"] and "1_train/loss" in scalars[f"{name}/metrics/probe"], name
+            assert {"1_train/loss", "3_probe/loss"} <= scalars[f"{name}/metrics"].keys(), name
             if len(result["recipe"]["Depths"]) > 1:
-                assert "error/table" in images[f"{name}/metrics/pretrain"], name
-                query = urllib.parse.urlencode({"run": f"{name}/metrics/pretrain", "tag": "error/table", "sample": 0})
+                assert "error/table" in images[f"{name}/metrics"], name
+                query = urllib.parse.urlencode({"run": f"{name}/metrics", "tag": "error/table", "sample": 0})
                 picture = server.get("plugin/images/individualImage?" + server.json(f"plugin/images/images?{query}")[-1]["query"])
                 assert picture[:4] == b"\x89PNG", name
             settings, session = sessions[f"{name}/metrics"]

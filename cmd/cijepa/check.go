@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 
 	"github.com/cijepa/cijepa/job/check"
 	"github.com/cijepa/cijepa/job/settings"
@@ -35,13 +35,13 @@ func runCheck(ctx context.Context, args []string, out io.Writer, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	if !*asJSON {
-		_, err := check.Run(ctx, cfg, out, log)
-		return err
+	lines := out
+	if *asJSON {
+		lines = io.Discard
 	}
-	found, err := check.Run(ctx, cfg, io.Discard, log)
-	if writeErr := json.NewEncoder(out).Encode(found); err == nil {
-		err = writeErr
+	found, err := check.Run(ctx, cfg, lines, log)
+	if *asJSON {
+		err = cmp.Or(err, json.NewEncoder(out).Encode(found))
 	}
 	return err
 }
@@ -92,7 +92,7 @@ func checkSweep(ctx context.Context, path string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d lines, of which %d were tried (the others differ by their seed alone): %s of a machine in all", len(configs), len(checked), settings.FormatSeconds(seconds))
 	if cost > 0 {
-		fmt.Fprintf(out, ", %s of money at the price of an hour", strconv.FormatFloat(cost, 'f', 2, 64))
+		fmt.Fprintf(out, ", %.2f of money at the price of an hour", cost)
 	}
 	if unknown > 0 {
 		fmt.Fprintf(out, "; of %d lines the time is not known", unknown)

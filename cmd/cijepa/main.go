@@ -123,8 +123,7 @@ func command(ctx context.Context, args []string, out, bars io.Writer, log *slog.
 
 // withFirstSteps says to whom lacks nothing but a bucket what there is to type.
 func withFirstSteps(err error) error {
-	var wrong *settings.Error
-	if !errors.As(err, &wrong) || len(wrong.Faults) != 1 || settings.BucketURL() != "" {
+	if wrong, ok := errors.AsType[*settings.Error](err); !ok || len(wrong.Faults) != 1 || settings.BucketURL() != "" {
 		return err
 	}
 	return &usageError{errors.New("a run needs a bucket: set CIJEPA_BUCKET to its URL, such as s3://name?region=eu-west-1 or file:///folder\n" +

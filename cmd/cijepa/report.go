@@ -172,10 +172,7 @@ func references() []report.Reference {
 		if err = errors.Join(err, json.Unmarshal(text, &recipe)); err != nil {
 			panic(err) // they are plain fields
 		}
-		all = append(all, report.Reference{
-			Preset: p.Name, Depths: fmt.Sprint(p.Depths), Epochs: p.Epochs,
-			Alpha: fmt.Sprint(p.AllToLastWeight), Beta: fmt.Sprint(p.LastToLastWeight), Rows: p.IntermediateRows, Recipe: recipe, PostTop1: p.PostTop1,
-		})
+		all = append(all, report.Reference{Preset: p.Name, Recipe: recipe, PostTop1: p.PostTop1})
 	}
 	return all
 }

@@ -50,19 +50,11 @@ func sweepRuns(ctx context.Context, args []string, out io.Writer, log *slog.Logg
 	case *table:
 		return printLines(out, sweep.Table(*seeds))
 	case grid:
-		return printLines(out, sweep.Grid(list(*alphas), list(*betas), *seeds))
+		return printLines(out, sweep.Grid(*alphas, *betas, *seeds))
 	case len(rest) != 1:
 		return misused("sweep", "sweep takes a file, or -table, -alpha or -beta")
 	}
 	return runSweep(ctx, rest[0], out, log)
-}
-
-// list splits a flag's value at commas.
-func list(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ",")
 }
 
 func printLines(out io.Writer, lines []string) error {

@@ -98,7 +98,7 @@ func TestSweepPrintsLines(t *testing.T) {
 	if _, out, log := typed(t, nil, "sweep", "-table"); out != string(rows) {
 		t.Errorf("k8s/sweep/rows is not what cijepa sweep -table prints:\n%s%s", out, log)
 	}
-	want := strings.Join(sweep.Grid([]string{"0.3", "-"}, []string{"0.8"}, 2), "\n") + "\n"
+	want := strings.Join(sweep.Grid("0.3,-", "0.8", 2), "\n") + "\n"
 	if _, out, log := typed(t, nil, "sweep", "-alpha", "0.3,-", "-beta", "0.8", "-seeds", "2"); out != want {
 		t.Errorf("got %s%s\nwant %s", out, log, want)
 	}

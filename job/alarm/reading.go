@@ -22,21 +22,26 @@ type reading struct {
 
 // atLeast is the reading of a value that must not fall below a limit.
 func atLeast(limit float64, depth *int, value *float64) reading {
-	if value == nil {
-		return reading{depth: depth, limit: limit, excess: math.Inf(1), bad: true}
+	x := math.Inf(-1)
+	if value != nil {
+		x = *value
 	}
 	return reading{
-		depth: depth, value: value, limit: limit, excess: -*value,
-		bad: *value < limit, good: *value > limit*(1+hysteresis),
+		depth: depth, value: value, limit: limit, excess: -x,
+		bad: x < limit, good: x > limit*(1+hysteresis),
 	}
 }
 
-// orInf returns a value, or infinity if it is not finite.
-func orInf(value *float64) float64 {
-	if value == nil {
-		return math.Inf(1)
+// atMost is the reading of a value that must not rise above a limit.
+func atMost(limit float64, depth, to *int, value *float64) reading {
+	x := math.Inf(1)
+	if value != nil {
+		x = *value
 	}
-	return *value
+	return reading{
+		depth: depth, to: to, value: value, limit: limit, excess: x / limit,
+		bad: x > limit, good: x < limit*(1-hysteresis),
+	}
 }
 
 // format writes a value for an alarm's text.

@@ -53,11 +53,8 @@ func (r Rules) table(line record.Step) []record.Alarm {
 		}
 		worst := reading{excess: -1}
 		for t, mse := range row {
-			if x := orInf(mse); x > worst.excess {
-				worst = reading{
-					depth: &r.depths[i], to: &r.depths[t], value: mse, limit: maxMSE, excess: x,
-					bad: x > maxMSE, good: x < maxMSE*(1-hysteresis),
-				}
+			if one := atMost(maxMSE, &r.depths[i], &r.depths[t], mse); one.excess > worst.excess {
+				worst = one
 			}
 		}
 		all = append(all, worst)
@@ -83,13 +80,11 @@ func (r Rules) health(line record.Health) []record.Alarm {
 			}
 			rank = append(rank, atLeast(least, depth, line.Rank[i]))
 		}
-		most, x := float64(maxRMS), orInf(line.RMS[i])
+		most := float64(maxRMS)
 		if s.RMS != nil && s.RMS[i] != nil {
 			most = min(most, maxRMSGrowth**s.RMS[i])
 		}
-		rms = append(rms, reading{
-			depth: depth, value: line.RMS[i], limit: most, excess: x / most, bad: x > most, good: x < most*(1-hysteresis),
-		})
+		rms = append(rms, atMost(most, depth, nil, line.RMS[i]))
 	}
 	s.LastHealthStep = line.Step
 	if r.warm(line.Step) {
@@ -126,8 +121,7 @@ func (r Rules) health(line record.Health) []record.Alarm {
 func (r Rules) eval(line record.Eval) []record.Alarm {
 	s, top1 := r.state, line.ProbeTop1
 	s.BestTop1 = max(s.BestTop1, top1)
-	variance := func(percent float64) float64 { return percent * (100 - percent) / float64(line.Images) }
-	fall := maxFallErrors * math.Sqrt(variance(s.BestTop1)+variance(top1))
+	fall := maxFallErrors * math.Hypot(record.StandardError(s.BestTop1, line.Images), record.StandardError(top1, line.Images))
 	limit := s.BestTop1 - fall
 	one := reading{value: &top1, limit: limit, bad: top1 < limit, good: top1 > s.BestTop1-fall/2}
 	return r.fire(record.AlarmProbe, line.Step, []reading{one}, func(reading) string {

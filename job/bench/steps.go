@@ -113,15 +113,12 @@ func scatterMasks(cfg model.Config, s mask.Shape, seed uint64) mask.Masks {
 	tokens := cfg.Grid() * cfg.Grid()
 	stream := draw.New(seed, "bench")
 	sample := func(n int) []int32 {
-		cells := make([]int32, tokens)
-		for i := range cells {
-			cells[i] = int32(i)
+		cells := make([]int32, n)
+		for i, cell := range stream.Perm(tokens)[:n] {
+			cells[i] = int32(cell)
 		}
-		for i := range n {
-			j := i + int(stream.Uint64()%uint64(tokens-i))
-			cells[i], cells[j] = cells[j], cells[i]
-		}
-		return slices.Sorted(slices.Values(cells[:n]))
+		slices.Sort(cells)
+		return cells
 	}
 	for range m.B {
 		m.Context = append(m.Context, sample(m.C)...)

@@ -3,9 +3,10 @@
 // settings and scores for the table of hyperparameters. It knows the lines of package record; no
 // settings, no storage, no model.
 //
-// TensorBoard reads the files of a folder in the order of their names, so these begin with the time
-// of the attempt. The first event of an attempt voids the events that an earlier attempt wrote of
-// later updates.
+// TensorBoard shows a folder of files as one entry, and reads them in the order of their names, so
+// these begin with the time of the attempt. The first event of an attempt voids what an earlier
+// attempt wrote of later steps. So the steps of a run rise throughout: those of the probe count on
+// from the updates of pretraining, and what a run finds at its end stands behind both.
 //
 //	board.go    the lines, and the files made of them
 //	event.go    the encoding of events
@@ -16,7 +17,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
-	"slices"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -28,40 +29,31 @@ import (
 // Board collects events until they are written. The zero Board is ready. It is safe for concurrent
 // use: one goroutine adds while another writes.
 type Board struct {
-	mu       sync.Mutex
-	begun    time.Time // of the first event
-	folders  map[string]*folder
-	draw     func(table [][]*float64) ([]byte, error) // a PNG; nil: no pictures
-	table    [][]*float64                             // the newest
-	pictures []picture                                // to be drawn by Files: it takes too long for the training loop
-}
-
-// folder is what TensorBoard calls a run.
-type folder struct {
-	from    int64 // updates that the attempt took over from others
-	started bool  // a file with the first event of this attempt is written
-	data    []byte
+	mu         sync.Mutex
+	begun      time.Time // of the first event
+	pretrained int64     // updates of pretraining
+	from       int64     // steps that the attempt took over from others
+	newest     int64     // step of the newest line
+	started    bool      // a file with the first event of this attempt is written
+	data       []byte
+	draw       func(table [][]*float64) ([]byte, error) // a PNG; nil: no pictures
+	table      [][]*float64                             // the newest
+	pictures   []picture                                // to be drawn by Unwritten: it takes too long for the training loop
 }
 
 // picture is a table of errors that is still to be drawn.
 type picture struct {
-	folder string
-	at     time.Time
-	step   int64
-	table  [][]*float64
+	at    time.Time
+	step  int64
+	table [][]*float64
 }
 
 // File is an event file to be written.
 type File struct {
-	Name   string // below metrics/
-	Data   []byte
-	folder string
-	taken  int // bytes of the folder's data in it
+	Name  string // below metrics/
+	Data  []byte // nil: there is nothing to write
+	taken int    // bytes of the board's data in it
 }
-
-// root is the folder of what is not about an update. TensorBoard applies its hyperparameters and
-// scores to the folders below it, one for each phase.
-const root = ""
 
 // Describe adds the run's settings (numbers, booleans and strings). From then on the table of
 // errors is drawn, with the collected depths as headings.
@@ -69,7 +61,7 @@ func (b *Board) Describe(run string, depths []int, settings map[string]any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.add(root, now, sessionStart(now, settings))
+	b.add(now, sessionStart(now, settings))
 	b.draw = func(table [][]*float64) ([]byte, error) {
 		var png bytes.Buffer
 		err := chart.ByDepth(depths, table).PNG(&png, run)
@@ -77,13 +69,13 @@ func (b *Board) Describe(run string, depths []int, settings map[string]any) {
 	}
 }
 
-// Resume sets where an attempt begins: after so many updates of a phase, with the table of errors
-// as it was then.
-func (b *Board) Resume(phase string, updates int64, table [][]*float64) {
+// Resume sets where an attempt begins: after so many updates of pretraining and of the probe, with
+// the table of errors as it was then.
+func (b *Board) Resume(pretrained, probed int64, table [][]*float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.folder(phase).from = updates
-	if updates > 0 {
+	b.pretrained, b.from, b.newest = pretrained, pretrained+probed, pretrained+probed
+	if pretrained > 0 {
 		b.table = table
 	}
 }
@@ -95,20 +87,28 @@ func (b *Board) Line(line any) {
 	now := time.Now()
 	switch l := line.(type) {
 	case record.Step:
-		add := b.scalars(l.Phase, now, l.Step)
+		if l.Phase == record.Pretraining {
+			b.pretrained, b.newest = l.Step, l.Step
+		} else {
+			b.newest = b.pretrained + l.Step
+		}
+		add := b.scalars(now, b.newest)
 		for _, s := range record.StepSeries {
-			v := s.Of(l)
-			if s.Tag == "" || l.Phase != record.Pretraining && !s.Probe || s.Counter && *v == 0 {
+			v, tag := s.Of(l), s.Tag
+			if tag == "" || l.Phase != record.Pretraining && !s.Probe || s.Counter && *v == 0 {
 				continue // a count of nothing is no chart
 			}
-			add(s.Tag, v)
+			if l.Phase != record.Pretraining {
+				tag = "3_probe/" + path.Base(tag)
+			}
+			add(tag, v)
 		}
 		if deepest := len(l.Table) - 1; deepest >= 0 {
 			add("error/deepest_to_deepest", l.Table[deepest][deepest])
 			b.table = l.Table
 		}
 	case record.Health:
-		add := b.scalars(record.Pretraining, now, l.Step)
+		add := b.scalars(now, l.Step)
 		for i, depth := range l.Depths {
 			for _, s := range record.HealthSeries {
 				if s.Tag != "" {
@@ -117,28 +117,27 @@ func (b *Board) Line(line any) {
 			}
 		}
 		if b.draw != nil && len(b.table) > 1 { // one cell is no picture
-			b.pictures = append(b.pictures, picture{record.Pretraining, now, l.Step, b.table})
+			b.pictures = append(b.pictures, picture{now, l.Step, b.table})
 		}
 	case record.Eval:
-		add := b.scalars(record.Pretraining, now, l.Step)
+		add := b.scalars(now, l.Step)
 		for _, s := range record.EvalSeries {
 			if s.Tag != "" {
 				add(s.Tag, s.Of(l))
 			}
 		}
 	case record.Alarm:
-		b.add(record.Pretraining, now, note(now, l.Step, "alarms/"+l.Alarm, l.Text))
+		b.add(now, note(now, l.Step, "alarms/"+l.Alarm, l.Text))
 	}
 }
 
-// Picture adds a JPEG file of the run after so many updates, under its name, and what it shows in
-// words.
-func (b *Board) Picture(updates int64, file, words string, width, height int, jpeg []byte) {
+// Picture adds a JPEG file of a run at its end, under its name, and what it shows in words.
+func (b *Board) Picture(file, words string, width, height int, jpeg []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, tag := time.Now(), "pictures/"+strings.TrimSuffix(file, ".jpg")
-	b.add(root, now, imageEvent(now, updates, tag, width, height, jpeg))
-	b.add(root, now, note(now, updates, tag+"_in_words", words))
+	b.add(now, imageEvent(now, b.newest+1, tag, width, height, jpeg))
+	b.add(now, note(now, b.newest+1, tag+"_in_words", words))
 }
 
 // Finish adds the scores of the run. The steps of the profile are depths.
@@ -147,7 +146,7 @@ func (b *Board) Finish(m record.Metrics) {
 	defer b.mu.Unlock()
 	now := time.Now()
 	if m.Scored() {
-		add := b.scalars(root, now, m.Updates)
+		add := b.scalars(now, b.newest+1)
 		add("result/probe_top1", &m.Top1)
 		add("result/probe_top5", &m.Top5)
 		add("result/untrained_probe_top1", &m.UntrainedTop1)
@@ -159,43 +158,32 @@ func (b *Board) Finish(m record.Metrics) {
 		}
 	}
 	for _, d := range m.Depths {
-		add := b.scalars(root, now, int64(d.Depth))
+		add := b.scalars(now, int64(d.Depth))
 		add("profile/probe_top1_by_depth", &d.Top1)
 		add("profile/untrained_probe_top1_by_depth", &d.UntrainedTop1)
 	}
-	b.add(root, now, sessionEnd(now))
+	b.add(now, sessionEnd(now))
 }
 
-// scalars returns a function that adds numbers of an update, except those that are not known.
-func (b *Board) scalars(name string, at time.Time, step int64) func(tag string, value *float64) {
+// scalars returns a function that adds numbers of a step, except those that are not known.
+func (b *Board) scalars(at time.Time, step int64) func(tag string, value *float64) {
 	return func(tag string, value *float64) {
 		if value != nil {
-			b.add(name, at, scalar(at, step, tag, *value))
+			b.add(at, scalar(at, step, tag, *value))
 		}
 	}
 }
 
-func (b *Board) add(name string, at time.Time, event []byte) {
+func (b *Board) add(at time.Time, event []byte) {
 	if b.begun.IsZero() {
 		b.begun = at
 	}
-	f := b.folder(name)
-	f.data = frame(f.data, event)
+	b.data = frame(b.data, event)
 }
 
-func (b *Board) folder(name string) *folder {
-	if b.folders == nil {
-		b.folders = map[string]*folder{}
-	}
-	if b.folders[name] == nil {
-		b.folders[name] = &folder{}
-	}
-	return b.folders[name]
-}
-
-// Files draws the pictures and returns what has not been written yet. A picture that cannot be
-// drawn is left out: the error is of the last such one, and the files are complete but for these.
-func (b *Board) Files() (files []File, err error) {
+// Unwritten draws the pictures and returns what has not been written yet. A picture that cannot be
+// drawn is left out: the error is of the last such one, and the file is complete but for these.
+func (b *Board) Unwritten() (f File, err error) {
 	b.mu.Lock()
 	pictures, draw := b.pictures, b.draw
 	b.pictures = nil
@@ -207,28 +195,21 @@ func (b *Board) Files() (files []File, err error) {
 			continue
 		}
 		b.mu.Lock()
-		b.add(p.folder, p.at, event)
+		b.add(p.at, event)
 		b.mu.Unlock()
 	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name, f := range b.folders {
-		if len(f.data) == 0 {
-			continue
-		}
-		data := frame(nil, version(b.begun))
-		if !f.started {
-			data = frame(data, start(b.begun, f.from+1))
-		}
-		file := fmt.Sprintf("events.out.tfevents.%010d.v2", b.begun.Unix())
-		if name != root {
-			file = name + "/" + file
-		}
-		files = append(files, File{file, append(data, f.data...), name, len(f.data)})
+	if len(b.data) == 0 {
+		return f, err
 	}
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	return files, err
+	f.Data = frame(nil, version(b.begun))
+	if !b.started {
+		f.Data = frame(f.Data, start(b.begun, b.from+1))
+	}
+	f.Name, f.Data, f.taken = fmt.Sprintf("events.out.tfevents.%010d.v2", b.begun.Unix()), append(f.Data, b.data...), len(b.data)
+	return f, err
 }
 
 // event draws a picture as an event.
@@ -244,11 +225,9 @@ func (p picture) event(draw func(table [][]*float64) ([]byte, error)) ([]byte, e
 	return imageEvent(p.at, p.step, "error/table", size.Width, size.Height, text), nil
 }
 
-// Written marks a file of Files as written.
+// Written marks a file of Unwritten as written.
 func (b *Board) Written(f File) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	folder := b.folders[f.folder]
-	folder.started = true
-	folder.data = bytes.Clone(folder.data[f.taken:])
+	b.started, b.data = true, bytes.Clone(b.data[f.taken:])
 }

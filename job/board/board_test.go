@@ -115,17 +115,13 @@ func step(n int64, loss float64) record.Step {
 	return record.Step{Phase: record.Pretraining, Step: n, Loss: at(loss), Table: [][]*float64{{at(.9), nil}, {at(.8), at(.7)}}}
 }
 
-func files(t *testing.T, b *Board) map[string]File {
+func unwritten(t *testing.T, b *Board) File {
 	t.Helper()
-	all, err := b.Files()
+	f, err := b.Unwritten()
 	if err != nil {
 		t.Fatal(err)
 	}
-	byFolder := map[string]File{}
-	for _, f := range all {
-		byFolder[f.folder] = f
-	}
-	return byFolder
+	return f
 }
 
 // TestEventsAreWrittenOnce: each flush is a file that begins with the version, and the first of an
@@ -133,20 +129,20 @@ func files(t *testing.T, b *Board) map[string]File {
 // the next file.
 func TestEventsAreWrittenOnce(t *testing.T) {
 	b := &Board{}
-	b.Resume(record.Pretraining, 20, nil)
+	b.Resume(20, 0, nil)
 	b.Line(step(25, .5))
-	lost := files(t, b)["pretrain"]
+	lost := unwritten(t, b)
 	b.Line(step(30, math.Pi))
-	f := files(t, b)["pretrain"]
-	if !strings.HasPrefix(f.Name, "pretrain/events.out.tfevents.") || f.Name != lost.Name {
+	f := unwritten(t, b)
+	if !strings.HasPrefix(f.Name, "events.out.tfevents.") || f.Name != lost.Name {
 		t.Errorf("file %q, before %q", f.Name, lost.Name)
 	}
 	b.Line(step(35, .3))
 	b.Written(f)
-	next := files(t, b)["pretrain"]
+	next := unwritten(t, b)
 	b.Written(next)
-	if left := files(t, b); len(left) != 0 {
-		t.Errorf("%d files after all is written", len(left))
+	if left := unwritten(t, b); left.Data != nil {
+		t.Errorf("%d bytes after all is written", len(left.Data))
 	}
 
 	first := read(t, f.Data)
@@ -180,26 +176,53 @@ func TestEveryKnownNumberHasItsTag(t *testing.T) {
 	b.Line(record.Alarm{Step: 1, Alarm: record.AlarmCollapse, Text: "features of depth 3 are the same"})
 	b.Describe("r", []int{3, 11}, map[string]any{"seed": 3.})
 	b.Finish(record.Metrics{Updates: 9, Top1: 70, KNNTop1: at(60), UntrainedKNN: at(20), Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}, {Depth: 11, Top1: 70}}})
-	want := map[string][]string{
-		"pretrain": {"1_train/learning_rate", "z_ops/images_per_second", "z_ops/data_wait", "1_train/ema_momentum",
-			"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "2_eval/probe_top1", "alarms/collapse"},
-		"probe": {"1_train/loss", "1_train/learning_rate", "z_ops/images_per_second", "z_ops/data_wait", "z_ops/bad_samples"},
-		"": {"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1", "result/untrained_knn_top1",
-			"profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth", "profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth",
-			"_hparams_/session_end_info"},
+	want := []string{"1_train/learning_rate", "z_ops/images_per_second", "z_ops/data_wait", "1_train/ema_momentum",
+		"3_probe/loss", "3_probe/learning_rate", "3_probe/images_per_second", "3_probe/data_wait", "3_probe/bad_samples",
+		"feature_std/depth_03", "effective_rank/depth_03", "effective_rank/depth_11", "2_eval/probe_top1", "alarms/collapse",
+		"_hparams_/session_start_info", "result/probe_top1", "result/probe_top5", "result/untrained_probe_top1", "result/knn_top1", "result/untrained_knn_top1",
+		"profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth", "profile/probe_top1_by_depth", "profile/untrained_probe_top1_by_depth",
+		"_hparams_/session_end_info"}
+	var tags []string
+	for _, e := range read(t, unwritten(t, b).Data)[2:] {
+		tags = append(tags, e.tag)
 	}
-	for folder, f := range files(t, b) {
-		var tags []string
-		for _, e := range read(t, f.Data)[2:] {
-			tags = append(tags, e.tag)
-		}
-		if !reflect.DeepEqual(tags, want[folder]) {
-			t.Errorf("%q: %q, want %q", folder, tags, want[folder])
-		}
-		delete(want, folder)
+	if !slices.Equal(tags, want) {
+		t.Errorf("%q, want %q", tags, want)
 	}
-	if len(want) > 0 {
-		t.Errorf("no files for %v", want)
+}
+
+// TestStepsRiseThroughARun: those of the probe count on from pretraining, and its end stands behind
+// both, also in an attempt that begins there. So the first event of an attempt voids what an
+// earlier one wrote of the same updates, and nothing else.
+func TestStepsRiseThroughARun(t *testing.T) {
+	steps := func(b *Board) (all []int64) {
+		for _, e := range read(t, unwritten(t, b).Data)[1:] {
+			if e.start || e.tag == "1_train/loss" || e.tag == "3_probe/loss" || e.tag == "result/probe_top1" {
+				all = append(all, e.step)
+			}
+		}
+		return all
+	}
+	end := record.Metrics{Updates: 40, Top1: 70, Depths: []record.DepthMetrics{{Depth: 3, Top1: 70}}}
+	b := &Board{}
+	b.Line(step(20, .5))
+	b.Line(step(40, .4))
+	b.Line(record.Step{Phase: record.Probing, Step: 5, Loss: at(2)})
+	b.Line(record.Step{Phase: record.Probing, Step: 10, Loss: at(1)})
+	b.Finish(end)
+	if got, want := steps(b), []int64{1, 20, 40, 45, 50, 51}; !slices.Equal(got, want) {
+		t.Errorf("the first attempt: steps %v, want %v", got, want)
+	}
+	for probed, want := range map[int64][]int64{5: {46, 50, 51}, 10: {51, 51}} {
+		b := &Board{}
+		b.Resume(40, probed, nil)
+		if probed < 10 {
+			b.Line(record.Step{Phase: record.Probing, Step: 10, Loss: at(1)})
+		}
+		b.Finish(end)
+		if got := steps(b); !slices.Equal(got, want) {
+			t.Errorf("an attempt from update %d of the probe: steps %v, want %v", probed, got, want)
+		}
 	}
 }
 
@@ -212,14 +235,13 @@ func TestLossAndEvaluationComeFirst(t *testing.T) {
 	b.Line(record.Eval{Step: 1, ProbeTop1: 40, KNNTop1: at(30)})
 	b.Finish(record.Metrics{Depths: []record.DepthMetrics{{Depth: 3, Top1: 50}}})
 	groups := map[string]bool{}
-	for _, f := range files(t, b) {
-		for _, e := range read(t, f.Data) {
-			if group, _, ok := strings.Cut(e.tag, "/"); ok && !strings.HasPrefix(group, "_") {
-				groups[group] = true
-			}
+	b.Line(record.Step{Phase: record.Probing, Step: 1, Loss: at(2)})
+	for _, e := range read(t, unwritten(t, b).Data) {
+		if group, _, ok := strings.Cut(e.tag, "/"); ok && !strings.HasPrefix(group, "_") {
+			groups[group] = true
 		}
 	}
-	want := []string{"1_train", "2_eval", "effective_rank", "error", "feature_std", "profile", "residual_rms", "result", "z_ops"}
+	want := []string{"1_train", "2_eval", "3_probe", "effective_rank", "error", "feature_std", "profile", "residual_rms", "result", "z_ops"}
 	if got := slices.Sorted(maps.Keys(groups)); !slices.Equal(got, want) {
 		t.Errorf("groups %q, want %q", got, want)
 	}
@@ -239,7 +261,7 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	b.Line(step(5, .5))
 	b.Line(record.Health{Step: 10})
 	var pictures []seen
-	for _, e := range read(t, files(t, b)["pretrain"].Data) {
+	for _, e := range read(t, unwritten(t, b).Data) {
 		if e.tag == "error/table" {
 			pictures = append(pictures, e)
 		}
@@ -249,32 +271,36 @@ func TestTableIsDrawnOnceAnEpoch(t *testing.T) {
 	}
 
 	b = &Board{draw: blank}
-	b.Resume(record.Pretraining, 15, step(15, .5).Table)
+	b.Resume(15, 0, step(15, .5).Table)
 	b.Line(record.Health{Step: 20}) // before the first line: the table is the one of the checkpoint
-	if all, text := read(t, files(t, b)["pretrain"].Data), []byte("\x89PNG"); len(all) != 3 || all[2].step != 20 || !bytes.Contains(all[2].data, text) {
+	if all, text := read(t, unwritten(t, b).Data), []byte("\x89PNG"); len(all) != 3 || all[2].step != 20 || !bytes.Contains(all[2].data, text) {
 		t.Errorf("after a restart: %d events", len(all))
 	}
 
 	b = &Board{draw: func([][]*float64) ([]byte, error) { return nil, errors.New("no ink") }}
 	b.Line(step(5, .5))
 	b.Line(record.Health{Step: 10})
-	all, err := b.Files()
-	if err == nil || !strings.Contains(err.Error(), "step 10: no ink") || len(all) != 1 {
-		t.Errorf("%d files, %v", len(all), err)
+	f, err := b.Unwritten()
+	if err == nil || !strings.Contains(err.Error(), "step 10: no ink") || f.Data == nil {
+		t.Errorf("%d bytes, %v", len(f.Data), err)
 	}
-	if _, err := b.Files(); err != nil {
+	if _, err := b.Unwritten(); err != nil {
 		t.Errorf("a second time: %v", err)
 	}
 }
 
-// TestPicturesAreVoidedWithTheirRun: a picture and its words stand at the updates of the run, so an
-// attempt that draws them again voids those of the one before.
+// TestPicturesAreVoidedWithTheirRun: a picture and its words stand behind the updates of the run,
+// so an attempt that draws them again voids those of the one before.
 func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
 	b := &Board{}
-	b.Picture(40, "components.jpg", "a shirt", 30, 20, []byte("\xff\xd8JPEG"))
+	b.Resume(30, 9, nil)
+	b.Picture("components.jpg", "a shirt", 30, 20, []byte("\xff\xd8JPEG"))
 	var tags []string
-	for _, e := range read(t, files(t, b)[""].Data) {
+	for _, e := range read(t, unwritten(t, b).Data) {
 		if e.tag == "" {
+			if e.start && e.step != 40 {
+				t.Errorf("the attempt voids what follows step %d", e.step)
+			}
 			continue
 		}
 		if tags = append(tags, e.tag); e.step != 40 || !bytes.Contains(e.data, []byte("\xff\xd8JPEG")) && !bytes.Contains(e.data, []byte("a shirt")) {
@@ -286,8 +312,9 @@ func TestPicturesAreVoidedWithTheirRun(t *testing.T) {
 	}
 }
 
-// TestTensorBoardReads lets TensorBoard's own loader read two attempts, of which the second
-// computes updates again. It needs a Python with the package tensorboard in CIJEPA_TENSORBOARD.
+// TestTensorBoardReads lets TensorBoard's own loader read three attempts, of which the second
+// computes updates again, and the third updates of the probe. It needs a Python with the package
+// tensorboard in CIJEPA_TENSORBOARD.
 func TestTensorBoardReads(t *testing.T) {
 	python := os.Getenv("CIJEPA_TENSORBOARD")
 	if python == "" {
@@ -295,21 +322,13 @@ func TestTensorBoardReads(t *testing.T) {
 	}
 	folder := t.TempDir()
 	write := func(b *Board, second string, n string) {
-		all, err := b.Files()
-		if err != nil {
+		f := unwritten(t, b)
+		// As storage names it; the tests' attempts begin in one second.
+		path := filepath.Join(folder, strings.NewReplacer(".v2", "-"+n+".v2", ".tfevents.1", ".tfevents."+second).Replace(f.Name))
+		if err := os.WriteFile(path, f.Data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range all {
-			// As storage names it; the tests' attempts begin in one second.
-			path := filepath.Join(folder, strings.NewReplacer(".v2", "-"+n+".v2", ".tfevents.1", ".tfevents."+second).Replace(f.Name))
-			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, f.Data, 0o666); err != nil {
-				t.Fatal(err)
-			}
-			b.Written(f)
-		}
+		b.Written(f)
 	}
 	killed := &Board{draw: blank}
 	killed.Line(step(10, .9))
@@ -318,21 +337,29 @@ func TestTensorBoardReads(t *testing.T) {
 	killed.Line(step(30, .7))
 	write(killed, "1", "a-000002")
 	again := &Board{draw: blank}
-	again.Resume(record.Pretraining, 15, step(15, .8).Table)
+	again.Resume(15, 0, step(15, .8).Table)
 	again.Line(step(20, .6))
 	again.Line(record.Health{Step: 20})
 	again.Line(record.Alarm{Step: 20, Alarm: record.AlarmTable, Text: "in **bold**"})
 	write(again, "2", "b-000001")
 	again.Line(step(30, .5))
+	again.Line(record.Step{Phase: record.Probing, Step: 10, Loss: at(2)})
+	again.Line(record.Step{Phase: record.Probing, Step: 20, Loss: at(1)})
+	again.Finish(record.Metrics{Top1: 60, Depths: []record.DepthMetrics{{Depth: 3, Top1: 60}}})
 	write(again, "2", "b-000002")
+	third := &Board{draw: blank} // takes half of the probe again, and nothing of pretraining
+	third.Resume(30, 10, nil)
+	third.Line(record.Step{Phase: record.Probing, Step: 20, Loss: at(.5)})
+	third.Finish(record.Metrics{Top1: 70, Depths: []record.DepthMetrics{{Depth: 3, Top1: 70}}})
+	write(third, "3", "c-000001")
 
 	out, err := exec.Command(python, "-c", `
 import json, sys
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
-acc = event_accumulator.EventAccumulator(sys.argv[1] + "/pretrain")
+acc = event_accumulator.EventAccumulator(sys.argv[1])
 acc.Reload()
-print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars("1_train/loss")],
+print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars(tag)] for tag in ("1_train/loss", "3_probe/loss", "result/probe_top1")] + [
 	[[e.step, e.width, e.height] for e in acc.Images("error/table")],
 	[[e.step, tensor_util.make_ndarray(e.tensor_proto).item().decode()] for e in acc.Tensors("alarms/table")]]))`, folder).Output()
 	if err != nil {
@@ -344,7 +371,7 @@ print(json.dumps([[[e.step, round(e.value, 4)] for e in acc.Scalars("1_train/los
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	_ = json.Unmarshal([]byte(`[[[10, 0.9], [20, 0.6], [30, 0.5]], [[20, 30, 20]], [[20, "in **bold**"]]]`), &want)
+	_ = json.Unmarshal([]byte(`[[[10, 0.9], [20, 0.6], [30, 0.5]], [[40, 2], [50, 0.5]], [[51, 70]], [[20, 30, 20]], [[20, "in **bold**"]]]`), &want)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("TensorBoard reads %v, want %v", got, want)
 	}

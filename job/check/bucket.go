@@ -92,5 +92,5 @@ func (c *check) timeUpload(ctx context.Context) {
 	}
 	c.rate = float64(len(data)) / max(took, 1e-6)
 	c.ok("upload", "%s in %s: %s/s in one stream (measured; a checkpoint goes up in several)",
-		settings.FormatBytes(float64(len(data))), settings.FormatSeconds(took), settings.FormatBytes(c.rate))
+		settings.FormatBytes(len(data)), settings.FormatSeconds(took), settings.FormatBytes(c.rate))
 }

@@ -126,7 +126,7 @@ func (c *check) run(ctx context.Context) error {
 
 // conclude prints the summary and returns all faults.
 func (c *check) conclude() error {
-	n := len(c.faults.Faults) + len(c.errs)
+	n := c.count(Fault)
 	verdict := "nothing that was looked at stands in the way of this run"
 	if n > 0 {
 		verdict = "this run cannot work as things are"
@@ -138,9 +138,9 @@ func (c *check) conclude() error {
 	case n == 0:
 		return nil
 	}
-	all := faults(c.errs)
+	all := faults{n, c.errs}
 	if len(c.faults.Faults) > 0 {
-		all = append(all, &c.faults)
+		all.errs = append(all.errs, &c.faults)
 	}
 	return all
 }
@@ -156,24 +156,20 @@ func (c *check) count(level string) (n int) {
 }
 
 // faults are those of one check, each of which has been printed.
-type faults []error
+type faults struct {
+	n    int
+	errs []error // those of settings are one *settings.Error
+}
 
-// Unwrap returns the faults, those of settings in one *settings.Error.
-func (e faults) Unwrap() []error { return e }
+// Unwrap returns the faults.
+func (f faults) Unwrap() []error { return f.errs }
 
 // Error says how many there are.
-func (e faults) Error() string {
-	n := 0
-	for _, err := range e {
-		n++
-		if wrong := (*settings.Error)(nil); errors.As(err, &wrong) {
-			n += len(wrong.Faults) - 1
-		}
-	}
-	if n == 1 {
+func (f faults) Error() string {
+	if f.n == 1 {
 		return "1 fault stands in the way of this run"
 	}
-	return fmt.Sprintf("%d faults stand in the way of this run", n)
+	return fmt.Sprintf("%d faults stand in the way of this run", f.n)
 }
 
 // close removes what the check made and closes the bucket. The device stays open until the end of
@@ -204,8 +200,8 @@ func (c *check) fault(ctx context.Context, subject string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	var wrong *settings.Error
-	if !errors.As(err, &wrong) {
+	wrong, ok := errors.AsType[*settings.Error](err)
+	if !ok {
 		c.errs = append(c.errs, err)
 		c.line(Fault, subject, err.Error())
 		return

@@ -220,8 +220,12 @@ func packUnlabelled(t *testing.T, bucket *storage.Bucket) {
 // TestFaultsAreCounted in one error that has all of their kinds.
 func TestFaultsAreCounted(t *testing.T) {
 	var out bytes.Buffer
-	c := &check{out: &out, errs: []error{fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b"))}}
-	c.faults.Add("CIJEPA_X", 7, "something else")
+	c := &check{out: &out}
+	for _, err := range []error{
+		fmt.Errorf("opening: %w", storage.ErrDenied), errors.Join(errors.New("a"), errors.New("b")), settings.NewError("Seed", 7, "something else"),
+	} {
+		c.fault(t.Context(), "x", err)
+	}
 	err := c.conclude()
 	if want := "3 faults stand in the way of this run"; err.Error() != want {
 		t.Errorf("it says\n%v\ninstead of\n%s", err, want)

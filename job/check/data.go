@@ -152,7 +152,11 @@ func (c *check) checkCache(ctx context.Context) {
 
 // checkSpace compares what the cache will take with what the file system has left.
 func (c *check) checkSpace(ctx context.Context) {
+	var fs unix.Statfs_t
 	folder, err := machine.CacheFolder(c.cfg)
+	if err == nil {
+		err = unix.Statfs(folder, &fs)
+	}
 	if err != nil {
 		c.warn("cache", "the free space of %s is not known: %v", c.cfg.CacheDir, err)
 		return
@@ -171,24 +175,16 @@ func (c *check) checkSpace(ctx context.Context) {
 	if limit := int64(c.cfg.CacheSize); limit > 0 {
 		takes = min(limit, total)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(folder, &fs); err != nil {
-		c.warn("cache", "the free space of %s is not known: %v", folder, err)
-		return
-	}
 	free := int64(uint64(fs.Bavail) * uint64(fs.Bsize))
 	text := fmt.Sprintf("%s of shards, %s of them here already; the cache takes %s of %s free in %s",
-		amount(total), amount(here), amount(takes), amount(free+here), folder)
+		settings.FormatBytes(total), settings.FormatBytes(here), settings.FormatBytes(takes), settings.FormatBytes(free+here), folder)
 	switch {
 	case takes > free+here:
 		c.fault(ctx, "cache", settings.NewError("CacheSize", c.cfg.CacheSize,
 			fmt.Sprintf("%s: set it to at most %dMB, or give the folder a larger disk", text, (free+here)/1e6)))
 	case takes < total:
-		c.warn("cache", "%s: about %s are fetched again in every epoch", text, amount(total-takes))
+		c.warn("cache", "%s: about %s are fetched again in every epoch", text, settings.FormatBytes(total-takes))
 	default:
 		c.ok("cache", "%s", text)
 	}
 }
-
-// amount writes a number of bytes for a message.
-func amount(bytes int64) string { return settings.FormatBytes(float64(bytes)) }

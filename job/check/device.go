@@ -54,15 +54,15 @@ func (c *check) checkMemory(ctx context.Context) {
 	need := c.cfg.Model().Need(shapes[0], c.cfg.FusedAttention())
 	c.ok("memory", "state %s, exact: weights with two moments each, and the teacher; "+
 		"a step gives back %s of it anew, and a checkpoint copies it, beside it",
-		amount(need.State), amount(need.Results))
+		settings.FormatBytes(need.State), settings.FormatBytes(need.Results))
 	workspace := ""
 	if need.Workspace > 0 {
-		workspace = fmt.Sprintf(", cuDNN's deterministic attention %s", amount(need.Workspace))
+		workspace = fmt.Sprintf(", cuDNN's deterministic attention %s", settings.FormatBytes(need.Workspace))
 	}
 	c.ok("memory", "a pass of %d images keeps about %s, gradients take %s, three batches of images %s%s: "+
 		"%s in all, an estimate for the largest mask shape",
-		c.cfg.ImagesPerPass(), amount(need.Activations), amount(need.Gradients+need.Sums), amount(need.Images), workspace,
-		amount(need.Total()))
+		c.cfg.ImagesPerPass(), settings.FormatBytes(need.Activations), settings.FormatBytes(need.Gradients+need.Sums), settings.FormatBytes(need.Images), workspace,
+		settings.FormatBytes(need.Total()))
 	c.checkCard(ctx, need.Total(), fits)
 	c.checkHost(ctx, need.Total())
 }
@@ -75,16 +75,16 @@ func (c *check) checkHost(ctx context.Context, estimate int64) {
 	switch {
 	case !onHost || have.Bytes == 0:
 	case estimate > have.Bytes && c.slow: // another backend has memory of its own
-		c.warn("memory", "the estimate of %s is more than the %s of %s", amount(estimate), amount(have.Bytes), have.Of)
+		c.warn("memory", "the estimate of %s is more than the %s of %s", settings.FormatBytes(estimate), settings.FormatBytes(have.Bytes), have.Of)
 	case estimate > have.Bytes:
 		remedy := fmt.Sprintf("set %s=true, or take a smaller network", settings.Variable("Remat"))
 		if n := c.cfg.ImagesPerPass(); n > 1 {
 			remedy = fmt.Sprintf("set it to a divisor of %s=%d below %d, ", settings.Variable("Batch"), c.cfg.Batch, n) + remedy
 		}
 		c.fault(ctx, "memory", settings.NewError("MicroBatch", c.cfg.MicroBatch, fmt.Sprintf("the estimate of %s is more than the %s of %s: %s",
-			amount(estimate), amount(have.Bytes), have.Of, remedy)))
+			settings.FormatBytes(estimate), settings.FormatBytes(have.Bytes), have.Of, remedy)))
 	default:
-		c.ok("memory", "that is %.2g %% of the %s of %s", 100*float64(estimate)/float64(have.Bytes), amount(have.Bytes), have.Of)
+		c.ok("memory", "that is %.2g %% of the %s of %s", 100*float64(estimate)/float64(have.Bytes), settings.FormatBytes(have.Bytes), have.Of)
 	}
 }
 

@@ -84,13 +84,9 @@ func (c *check) reportModelledTime(updates int64) {
 	if updates == 0 || !isModelled(c.cfg) || c.update > 0 && c.cfg.FusedAttention() {
 		return
 	}
-	masker, err := c.cfg.Model().Masker()
+	flops, err := c.cfg.Model().MeanFLOPs() // of an image
 	if err != nil {
 		return // settings.Load refuses such settings
-	}
-	flops := 0.0 // of an image, the mean over all mask shapes
-	for _, s := range masker.Shapes() {
-		flops += s.Probability * c.cfg.Model().FLOPs(s)
 	}
 	whole := float64(updates) * float64(c.cfg.Batch) * flops / machine.PeakFLOPs("H100")
 	c.ok("time", "pretraining %s to %s on an H100, by a model that no card has confirmed (%.0f to %.0f %% of its peak); "+

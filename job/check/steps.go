@@ -73,7 +73,7 @@ func (c *check) timeSteps(ctx context.Context) {
 			continue
 		}
 		trials = append(trials, t)
-		if len(c.faults.Faults)+len(c.errs) > 0 {
+		if c.count(Fault) > 0 {
 			break // the device works; how long a run takes that cannot begin is of no use
 		}
 		cfg.Batch = c.nextBatch(t, left)
@@ -113,48 +113,40 @@ const (
 // runTrial makes a learner and times its steps. When ctx ends first, the trial runs on until the
 // end of the process.
 func (c *check) runTrial(ctx context.Context, cfg model.Config) (trial, error) {
-	shape, done := c.meanShape(), make(chan trial, 1)
+	shape := c.meanShape()
 	if !isGo(c.cfg) { // which takes minutes on a GPU, and no time in Go
 		c.log.Info("compiling", "programs", cfg.Programs(1))
 	}
-	err := machine.Interruptible(ctx, func() error {
-		t, err := c.newTrial(ctx, cfg, shape)
-		done <- t
-		return err
-	})
+	t := &trial{share: c.share(cfg)}
+	err := machine.Interruptible(ctx, func() error { return c.measure(ctx, cfg, shape, t) })
 	if err != nil {
-		return trial{}, err
+		return trial{}, err // an abandoned trial may still write to t
 	}
-	t := <-done
-	t.share = c.share(cfg)
-	return t, nil
+	return *t, nil
 }
 
-// newTrial is runTrial, without the share. It may run after the check has ended.
-func (c *check) newTrial(ctx context.Context, cfg model.Config, shape mask.Shape) (t trial, err error) {
+// measure fills a trial in. It may run after the check has ended.
+func (c *check) measure(ctx context.Context, cfg model.Config, shape mask.Shape, t *trial) error {
 	begin := time.Now()
 	learner, err := model.NewLearner(c.device, cfg, c.cfg.Seed)
 	if err != nil {
-		return t, err
+		return err
 	}
-	defer func() { err = errors.Join(err, learner.Close()) }()
-	if err := learner.Compile(shape); err != nil {
-		return t, err
+	err = learner.Compile(shape)
+	var times bench.StepTimes
+	if err == nil {
+		times, err = bench.TimeSteps(ctx, learner, bench.Trial{
+			Model: cfg, Shape: shape, Seed: c.cfg.Seed, LR: c.cfg.StartLR(), EMAMomentum: c.cfg.EMAMomentum,
+			Warmup: 1, Steps: trialSteps - 1, Limit: trialTime,
+		})
 	}
-	times, err := bench.TimeSteps(ctx, learner, bench.Trial{
-		Model: cfg, Shape: shape, Seed: c.cfg.Seed, LR: c.cfg.StartLR(), EMAMomentum: c.cfg.EMAMomentum,
-		Warmup: 1, Steps: trialSteps - 1, Limit: trialTime,
-	})
-	return trial{
-		images: cfg.Batch, seconds: times.Typical().Seconds(), steps: times.Taken, whole: time.Since(begin).Seconds(),
-		skipped: times.Skipped > 0, seen: learner.Inspect(),
-	}, err
+	t.images, t.seconds, t.steps, t.whole = cfg.Batch, times.Typical().Seconds(), times.Taken, time.Since(begin).Seconds()
+	t.skipped, t.seen = times.Skipped > 0, learner.Inspect()
+	return errors.Join(err, learner.Close())
 }
 
 // share returns the FLOPs of a network for an image as a share of those of the run's network.
-func (c *check) share(cfg model.Config) float64 {
-	return cfg.FLOPs(c.meanShape()) / c.flops()
-}
+func (c *check) share(cfg model.Config) float64 { return cfg.FLOPs(c.meanShape()) / c.flops() }
 
 // flops returns the FLOPs of one image in a step, at the mask shape nearest to the mean.
 func (c *check) flops() float64 { return c.cfg.Model().FLOPs(c.meanShape()) }

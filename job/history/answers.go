@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cijepa/cijepa/job/predictions"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
 )
 
@@ -26,9 +25,10 @@ type Answers struct {
 type source struct {
 	folder string // of its result: "runs/<run>/" or "runs/<run>/probes/"
 	file   string // of its predictions, below the folder
-	result *record.Result[Recipe]
+	result *Result
 	into   **Answers
-	err    error
+	err    error       // of reading them
+	fail   func(error) // reports it
 }
 
 // ReadAnswers fills in the answers of finished runs and probes, where two of them have the same
@@ -36,18 +36,24 @@ type source struct {
 // run, or for a probe one of those returned, and nothing else of it is lost. The error is of the
 // bucket as a whole.
 func ReadAnswers(ctx context.Context, bucket *storage.Bucket, runs []*Run, probes []Probe) (problems []Unreadable, err error) {
-	var ofRuns, ofProbes []*source
+	var all []*source
 	for _, r := range runs {
-		ofRuns = append(ofRuns, &source{folder: "runs/" + r.Name + "/", file: predictions.File, result: r.Result, into: &r.Answers})
+		all = append(all, &source{
+			folder: "runs/" + r.Name + "/", file: predictions.File, result: r.Result, into: &r.Answers,
+			fail: func(err error) { r.Problems = append(r.Problems, err.Error()) },
+		})
 	}
 	for i := range probes {
 		p := &probes[i]
-		ofProbes = append(ofProbes, &source{
+		all = append(all, &source{
 			folder: "runs/" + p.Run + "/probes/", file: p.Name + "/" + predictions.File, result: &p.Result, into: &p.Answers,
+			fail: func(err error) {
+				problems = append(problems, Unreadable{p.Run + ", predictions of the probe " + p.Name, err.Error()})
+			},
 		})
 	}
 	byData := map[string][]*source{}
-	for _, s := range append(ofRuns[:len(ofRuns):len(ofRuns)], ofProbes...) {
+	for _, s := range all {
 		if s.result != nil && s.result.Predictions != nil {
 			data := s.result.Data.Fingerprint
 			byData[data] = append(byData[data], s)
@@ -75,14 +81,9 @@ func ReadAnswers(ctx context.Context, bucket *storage.Bucket, runs []*Run, probe
 		}
 		return nil, err
 	}
-	for i, s := range ofRuns {
+	for _, s := range all {
 		if s.err != nil {
-			runs[i].Problems = append(runs[i].Problems, s.err.Error())
-		}
-	}
-	for i, s := range ofProbes {
-		if s.err != nil {
-			problems = append(problems, Unreadable{probes[i].Run + ", predictions of the probe " + probes[i].Name, s.err.Error()})
+			s.fail(s.err)
 		}
 	}
 	return problems, nil

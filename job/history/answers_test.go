@@ -11,7 +11,6 @@ import (
 	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/history/historytest"
 	"github.com/cijepa/cijepa/job/predictions"
-	"github.com/cijepa/cijepa/job/record"
 )
 
 // rightOn are the answers of a run that has one image in n wrong.
@@ -29,26 +28,26 @@ func TestBrokenPredictionsAreToldAndHideNoRun(t *testing.T) {
 	const object = "runs/b/" + predictions.File
 	for _, c := range []struct {
 		name, want string
-		result     func(*record.Result[history.Recipe])
+		result     func(*history.Result)
 		object     func([]byte) []byte
 	}{
 		{"missing", "is not there", nil, func([]byte) []byte { return nil }},
 		{"cut", "it has", nil, func(b []byte) []byte { return b[:len(b)-1] }},
 		{"one bit flipped", "sha256", nil, func(b []byte) []byte { b[40] ^= 1; return b }},
-		{"another place", "names", func(r *record.Result[history.Recipe]) { r.Predictions.File = "../a/" + predictions.File }, nil},
-		{"a size of terabytes", "names", func(r *record.Result[history.Recipe]) { r.Predictions.Size = 1 << 42 }, nil},
-		{"no size", "names", func(r *record.Result[history.Recipe]) { r.Predictions.Size = 0 }, nil},
-		{"more classes", "is damaged", func(r *record.Result[history.Recipe]) { r.Data.Classes = 101 }, nil},
-		{"more images", "is damaged", func(r *record.Result[history.Recipe]) { r.Data.ValidationSamples++ }, nil},
-		{"other depths", "is damaged", func(r *record.Result[history.Recipe]) { r.Metrics.Depths[0].Depth = 0 }, nil},
-		{"another top-1", "of another run", func(r *record.Result[history.Recipe]) { r.Metrics.Top1 = 1 }, nil},
+		{"another place", "names", func(r *history.Result) { r.Predictions.File = "../a/" + predictions.File }, nil},
+		{"a size of terabytes", "names", func(r *history.Result) { r.Predictions.Size = 1 << 42 }, nil},
+		{"no size", "names", func(r *history.Result) { r.Predictions.Size = 0 }, nil},
+		{"more classes", "is damaged", func(r *history.Result) { r.Data.Classes = 101 }, nil},
+		{"more images", "is damaged", func(r *history.Result) { r.Data.ValidationSamples++ }, nil},
+		{"other depths", "is damaged", func(r *history.Result) { r.Metrics.Depths[0].Depth = 0 }, nil},
+		{"another top-1", "of another run", func(r *history.Result) { r.Metrics.Top1 = 1 }, nil},
 	} {
 		f := historytest.New(t)
 		for seed, name := range []string{"a", "b", "c"} {
 			f.PutAnswered(name, "demo", seed, rightOn(120, 3+seed))
 		}
 		bucket := f.Open()
-		runs, unreadable, err := history.ReadAll(t.Context(), bucket)
+		runs, _, unreadable, err := history.ReadAll(t.Context(), bucket)
 		if err != nil || len(runs) != 3 || len(unreadable) != 0 {
 			t.Fatalf("%d runs, %v, %v", len(runs), unreadable, err)
 		}
@@ -100,7 +99,7 @@ func TestAnswersAreReadWhereThereIsSomethingToCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	bucket := f.Open()
-	runs, _, err := history.ReadAll(t.Context(), bucket)
+	runs, _, _, err := history.ReadAll(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +113,7 @@ func TestAnswersAreReadWhereThereIsSomethingToCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if runs, _, err = history.ReadAll(t.Context(), bucket); err != nil {
+	if runs, _, _, err = history.ReadAll(t.Context(), bucket); err != nil {
 		t.Fatal(err)
 	}
 	alone := runs[slices.IndexFunc(runs, func(r *history.Run) bool { return r.Name == "alone" })]

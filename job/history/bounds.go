@@ -41,36 +41,44 @@ func checkStep(s record.Step) error {
 	if s.Phase != record.Pretraining && s.Phase != record.Probing {
 		return fmt.Errorf("there is no phase %.40q", s.Phase)
 	}
-	if err := checkCounts(s.Step, s.Skipped, s.Bad); err != nil {
-		return err
-	}
-	if len(s.Updates) > maxDepths {
-		return fmt.Errorf("%d pathways are more than %d", len(s.Updates), maxDepths)
-	}
-	if err := checkCounts(s.Updates...); err != nil {
-		return err
-	}
+	err := cmp.Or(checkCounts(s.Step, s.Skipped, s.Bad), checkNumber("pathways", len(s.Updates)), checkCounts(s.Updates...), checkTable(s.Table))
 	for _, series := range record.StepSeries {
-		if err := checkValue(series.Field, series.Of(s)); err != nil {
-			return err
-		}
+		err = cmp.Or(err, checkValue(series.Field, series.Of(s)))
 	}
-	return checkTable(s.Table)
+	return err
 }
 
 func checkAttempt(a record.Attempt) error {
-	if err := checkTexts(a.Phase, a.How); err != nil {
-		return err
-	}
+	err := cmp.Or(checkTexts(a.Phase, a.How), checkCounts(a.From, a.Step, a.Manifest))
 	if a.Saved != nil {
-		if err := checkCounts(*a.Saved); err != nil {
-			return err
-		}
+		err = cmp.Or(err, checkCounts(*a.Saved))
 	}
-	return checkCounts(a.From, a.Step, a.Manifest)
+	return err
 }
 
-func checkRecord(r record.RunRecord[Recipe]) error {
+func checkHealth(h record.Health) error {
+	err := cmp.Or(checkNumber("depths", len(h.Depths)), checkCounts(h.Step), checkEpoch(float64(h.Epoch)))
+	for _, series := range record.HealthSeries {
+		for _, v := range series.Of(h) {
+			err = cmp.Or(err, checkValue(series.Field, v))
+		}
+	}
+	return err
+}
+
+func checkEval(e record.Eval) error {
+	err := cmp.Or(checkCounts(e.Step, int64(e.Bank), int64(e.Images)), checkEpoch(float64(e.Epoch)))
+	for _, series := range record.EvalSeries {
+		err = cmp.Or(err, checkValue(series.Field, series.Of(e)))
+	}
+	return err
+}
+
+func checkAlarm(a record.Alarm) error {
+	return cmp.Or(checkCounts(a.Step), checkTexts(a.Alarm, a.Text), checkEpoch(a.Epoch))
+}
+
+func checkRecord(r RunRecord) error {
 	v := r.Versions
 	return errors.Join(checkTexts(r.Preset, r.Fingerprint, v.Program, v.Commit, v.Build, v.Plugin, v.Driver), checkRecipe(r.Recipe))
 }
@@ -87,18 +95,12 @@ func checkRecipe(recipe Recipe) error {
 	return nil
 }
 
-func checkResult(r record.Result[Recipe]) error {
+func checkResult(r Result) error {
 	s, d := r.Stats, r.Data
-	amounts := []float64{s.PretrainSeconds, s.PretrainDevice, s.ProbeSeconds, s.ProbeDevice, s.ScoreSeconds, s.ScoreDevice,
-		s.ImagesPerSecond, s.DataWait, s.MachineSeconds}
-	for _, v := range []*float64{s.MFU, s.Cost} {
-		if v != nil {
-			amounts = append(amounts, *v)
-		}
-	}
-	for i := range amounts {
-		if err := checkValue("stats", &amounts[i]); err != nil || amounts[i] < 0 {
-			return cmp.Or(err, fmt.Errorf("stats: %g is below zero", amounts[i]))
+	for _, v := range []*float64{&s.PretrainSeconds, &s.PretrainDevice, &s.ProbeSeconds, &s.ProbeDevice, &s.ScoreSeconds, &s.ScoreDevice,
+		&s.ImagesPerSecond, &s.DataWait, &s.MachineSeconds, s.MFU, s.Cost} {
+		if v != nil && !(*v >= 0 && *v <= maxValue) {
+			return fmt.Errorf("stats: %g is out of range", *v)
 		}
 	}
 	if r.PostTop1 != nil && !(*r.PostTop1 >= 0 && *r.PostTop1 <= 100) {
@@ -128,6 +130,16 @@ func checkCounts(counts ...int64) error {
 	return nil
 }
 
+// checkNumber refuses more depths, or what there is one of for each, than a network has.
+func checkNumber(of string, n int) error {
+	if n > maxDepths {
+		return fmt.Errorf("%d %s are more than %d", n, of, maxDepths)
+	}
+	return nil
+}
+
+func checkEpoch(epoch float64) error { return checkValue("epoch", &epoch) }
+
 func checkTexts(texts ...string) error {
 	for _, text := range texts {
 		if len(text) > maxText {
@@ -137,53 +149,9 @@ func checkTexts(texts ...string) error {
 	return nil
 }
 
-func checkHealth(h record.Health) error {
-	if len(h.Depths) > maxDepths {
-		return fmt.Errorf("%d depths are more than %d", len(h.Depths), maxDepths)
-	}
-	if err := checkCounts(h.Step); err != nil {
-		return err
-	}
-	epoch := float64(h.Epoch)
-	if err := checkValue("epoch", &epoch); err != nil {
-		return err
-	}
-	for _, series := range record.HealthSeries {
-		for _, v := range series.Of(h) {
-			if err := checkValue(series.Field, v); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func checkEval(e record.Eval) error {
-	if err := checkCounts(e.Step, int64(e.Bank), int64(e.Images)); err != nil {
-		return err
-	}
-	epoch := float64(e.Epoch)
-	if err := checkValue("epoch", &epoch); err != nil {
-		return err
-	}
-	for _, series := range record.EvalSeries {
-		if err := checkValue(series.Field, series.Of(e)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkAlarm(a record.Alarm) error {
-	if err := errors.Join(checkCounts(a.Step), checkTexts(a.Alarm, a.Text)); err != nil {
-		return err
-	}
-	return checkValue("epoch", &a.Epoch)
-}
-
 func checkMetrics(m record.Metrics) error {
-	if n := len(m.Depths); n > maxDepths {
-		return fmt.Errorf("it has scores of %d depths", n)
+	if err := cmp.Or(checkNumber("depths", len(m.Depths)), checkNumber("pathways", len(m.PathwayCounts))); err != nil {
+		return err
 	}
 	percent := []*float64{&m.Top1, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN}
 	if r := m.Ridge; r != nil {
@@ -201,20 +169,15 @@ func checkMetrics(m record.Metrics) error {
 			return fmt.Errorf("%g is no percentage", *v)
 		}
 	}
-	if n := len(m.PathwayCounts); n > maxDepths {
-		return fmt.Errorf("it has the counts of %d pathways", n)
-	}
-	if err := errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
+	return errors.Join(checkTexts(m.TeacherSHA256, m.StateSHA256, m.Verdict), checkCounts(m.Updates, m.Skipped), checkCounts(m.PathwayCounts...),
 		checkValue("loss", m.Loss), checkValue("top1_standard_error", &m.StandardError),
-		checkValue("gain_standard_error", m.GainError), checkValue("knn_gain_standard_error", m.KNNGainError)); err != nil {
-		return err
-	}
-	return checkTable(m.Table)
+		checkValue("gain_standard_error", m.GainError), checkValue("knn_gain_standard_error", m.KNNGainError),
+		checkTable(m.Table))
 }
 
 func checkTable(table [][]*float64) error {
-	if len(table) > maxDepths {
-		return fmt.Errorf("a table of %d rows is larger than %d", len(table), maxDepths)
+	if err := checkNumber("rows of a table", len(table)); err != nil {
+		return err
 	}
 	for _, row := range table {
 		if len(row) != len(table) {

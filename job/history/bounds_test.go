@@ -82,7 +82,7 @@ func TestResultsOutOfBoundsAreDamaged(t *testing.T) {
 	} {
 		f := historytest.New(t)
 		f.PutRecord("runs/r/run.json", historytest.Record("L200", 0))
-		result := record.Result[Recipe]{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
+		result := Result{Version: record.Version, Data: record.Data{Classes: 2}, Metrics: record.Metrics{
 			Depths: make([]record.DepthMetrics, 2), Table: historytest.Table(2, 1),
 		}}
 		spoil(&result.Metrics)
@@ -121,7 +121,7 @@ func TestMoreThanARunWritesIsLeftOut(t *testing.T) {
 		fmt.Fprintf(&alarms, "{\"step\":%d}\n", i)
 	}
 	f.Put("runs/r/metrics/alarms-a-1-000001.jsonl", []byte(alarms.String()))
-	runs, unreadable, err := ReadAll(t.Context(), f.Open())
+	runs, _, unreadable, err := ReadAll(t.Context(), f.Open())
 	if err != nil || len(runs) != 2 || len(unreadable) != 2 || unreadable[0].Run != "large" || unreadable[1].Run != "long" {
 		t.Fatalf("%d runs, unreadable %v: %v", len(runs), unreadable, err)
 	}

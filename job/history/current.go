@@ -18,18 +18,9 @@ type Current struct {
 // Of two lines with one step these count. The run itself is not changed.
 func (r *Run) With(current Current) *Run {
 	all := *r
-	var pretrain, probe []record.Step
-	for _, s := range current.Steps {
-		if s.Phase == record.Probing {
-			probe = append(probe, s)
-		} else {
-			pretrain = append(pretrain, s)
-		}
-	}
-	all.Steps = renewed(r.Steps, pretrain, func(l record.Step) int64 { return l.Step })
-	all.Probe = renewed(r.Probe, probe, func(l record.Step) int64 { return l.Step })
-	all.Health = renewed(r.Health, current.Health, func(l record.Health) int64 { return l.Step })
-	all.Evals = renewed(r.Evals, current.Evals, func(l record.Eval) int64 { return l.Step })
+	all.Steps, all.Probe = renewed(r.Steps, current.Steps, pretrainingStep), renewed(r.Probe, current.Steps, probeStep)
+	all.Health = renewed(r.Health, current.Health, healthStep)
+	all.Evals = renewed(r.Evals, current.Evals, evalStep)
 	all.Alarms = distinct(slices.Concat(r.Alarms, current.Alarms))
 	if n := len(all.Attempts); n > 0 {
 		all.Attempts = slices.Clone(r.Attempts)
@@ -40,7 +31,6 @@ func (r *Run) With(current Current) *Run {
 }
 
 // renewed replaces older lines by newer ones of the same step.
-func renewed[T any](older, newer []T, step func(T) int64) []T {
-	byAge := map[string][]T{"older": older, "newer": newer}
-	return merge(byAge, []string{"older", "newer"}, func(l T) (int64, bool) { return step(l), true })
+func renewed[T any](older, newer []T, step func(T) (step int64, wanted bool)) []T {
+	return merge(map[string][]T{"older": older, "newer": newer}, []string{"older", "newer"}, step)
 }

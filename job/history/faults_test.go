@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	const steps = `{"phase":"pretrain","step":5,"epoch":0.5,"loss":0.9}` + "\n"
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 50 * time.Millisecond})
-	begun, err := record.Seal(record.RunRecord[Recipe]{Version: record.Version, Preset: "L200"})
+	begun, err := record.Seal(RunRecord{Version: record.Version, Preset: "L200"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 		}
 		return storagetest.None
 	})
-	runs, unreadable, err := ReadAll(t.Context(), bucket)
+	runs, _, unreadable, err := ReadAll(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +86,41 @@ func TestFaultsAreReportedAndHideNothingElse(t *testing.T) {
 	}
 	for fault, want := range map[storagetest.Fault]error{storagetest.Denied: storage.ErrDenied, storagetest.Refused: storage.ErrUnreachable} {
 		store.Plan(storagetest.Always(fault, storagetest.Read))
-		if _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
+		if _, _, _, err := ReadAll(t.Context(), bucket); !errors.Is(err, want) {
 			t.Errorf("every read %s: %v", fault, err)
 		}
+	}
+}
+
+// TestBucketIsListedOnce for its runs and their probes, whose objects may be many thousands.
+func TestBucketIsListedOnce(t *testing.T) {
+	store := storagetest.NewStore(t)
+	bucket := store.Open(storage.Options{})
+	begun, err := record.Seal(RunRecord{Version: record.Version, Preset: "L200"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	probed, err := record.Seal(Result{Version: record.Version, Teacher: &record.Teacher{From: "runs/a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, text := range map[string][]byte{"runs/a/run.json": begun, "runs/a/probes/b.json": probed, "runs/file/probes/c.json": probed} {
+		if _, err := bucket.Create(t.Context(), key, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lists atomic.Int64
+	store.Plan(func(c storagetest.Call) storagetest.Fault {
+		if c.Op == storagetest.List {
+			lists.Add(1)
+		}
+		return storagetest.None
+	})
+	runs, probes, unreadable, err := ReadAll(t.Context(), bucket)
+	if err != nil || len(runs) != 1 || len(probes) != 2 || len(unreadable) != 0 {
+		t.Fatalf("%d runs, %d probes, %v, %v", len(runs), len(probes), unreadable, err)
+	}
+	if n := lists.Load(); n != 1 {
+		t.Errorf("%d listings", n)
 	}
 }

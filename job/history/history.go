@@ -33,45 +33,37 @@ type Unreadable struct{ Run, Why string }
 // maxReaders bounds how many runs are read at once.
 const maxReaders = 16
 
-// ReadAll reads every run of a bucket, in the order of their names. A run that cannot be read is
-// listed as unreadable, and the others are read all the same. The error is of the bucket as a
-// whole: out of reach, or nothing in it may be read.
-func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable, error) {
-	entries, err := bucket.ListEntries(ctx, "runs/")
+// ReadAll reads every run of a bucket, in the order of their names, and the finished probes of
+// each. A run or a probe that cannot be read is listed as unreadable, and the others are read all
+// the same. The error is of the bucket as a whole: out of reach, or nothing in it may be read.
+func ReadAll(ctx context.Context, bucket *storage.Bucket) (runs []*Run, probes []Probe, unreadable []Unreadable, err error) {
+	folders, err := list(ctx, bucket, "runs/", func(key string) (name, file string, ok bool) {
+		return strings.Cut(strings.TrimPrefix(key, "runs/"), "/")
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("listing the runs: %w", err)
+		return nil, nil, nil, err
 	}
-	byRun := map[string]folder{}
-	for _, e := range entries {
-		if name, rest, ok := strings.Cut(strings.TrimPrefix(e.Key, "runs/"), "/"); ok && !e.Temporary {
-			f, begun := byRun[name]
-			if !begun {
-				f = folder{bucket: bucket, name: name, sizes: map[string]int64{}}
-			}
-			f.add(rest, e.Size)
-			byRun[name] = f
-		}
+	probes, unreadableProbes, err := readProbes(ctx, folders)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	maps.DeleteFunc(byRun, func(_ string, f folder) bool { return holdsProbesOnly(f.keys) })
+	folders = slices.DeleteFunc(folders, folder.holdsProbesOnly)
 	type outcome struct {
 		run *Run
 		err error
 	}
-	names := slices.Sorted(maps.Keys(byRun))
-	outcomes := make([]outcome, len(names))
+	outcomes := make([]outcome, len(folders))
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(maxReaders)
-	for i, name := range names {
+	for i, f := range folders {
 		group.Go(func() error {
-			outcomes[i].run, outcomes[i].err = byRun[name].read(groupContext)
+			outcomes[i].run, outcomes[i].err = f.read(groupContext)
 			return groupContext.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, context.Cause(ctx)
+		return nil, nil, nil, context.Cause(ctx)
 	}
-	var runs []*Run
-	var unreadable []Unreadable
 	var denied error
 	for i, o := range outcomes {
 		if errors.Is(o.err, storage.ErrDenied) {
@@ -79,22 +71,22 @@ func ReadAll(ctx context.Context, bucket *storage.Bucket) ([]*Run, []Unreadable,
 		}
 		switch {
 		case errors.Is(o.err, storage.ErrUnreachable):
-			return nil, nil, o.err // of the bucket, not of the run
+			return nil, nil, nil, o.err // of the bucket, not of the run
 		case o.err != nil:
-			unreadable = append(unreadable, Unreadable{names[i], o.err.Error()})
+			unreadable = append(unreadable, Unreadable{folders[i].name, o.err.Error()})
 		default:
 			runs = append(runs, o.run)
 		}
 	}
 	if len(runs) == 0 && denied != nil {
-		return nil, nil, denied
+		return nil, nil, nil, denied
 	}
-	return runs, unreadable, nil
+	return runs, probes, append(unreadable, unreadableProbes...), nil
 }
 
 // Read reads one run, in progress or finished.
 func Read(ctx context.Context, bucket *storage.Bucket, name string) (*Run, error) {
-	f, err := list(ctx, bucket, name)
+	f, err := listRun(ctx, bucket, name)
 	if err != nil {
 		return nil, err
 	}
@@ -104,26 +96,19 @@ func Read(ctx context.Context, bucket *storage.Bucket, name string) (*Run, error
 // ReadAttempts reads only the attempts of a run and, of those that were killed, the lines that show
 // how far they came: enough for Lost.
 func ReadAttempts(ctx context.Context, bucket *storage.Bucket, name string) ([]Attempt, error) {
-	f, err := list(ctx, bucket, name)
+	f, err := listRun(ctx, bucket, name)
 	if err != nil {
 		return nil, err
 	}
 	r := &Run{Name: name}
-	lines, err := readLines(ctx, f, r, record.Attempts, nil, checkAttempt)
-	if err != nil {
-		return nil, err
-	}
-	r.setAttempts(lines)
+	l := &lineReader{ctx: ctx, folder: f, run: r}
+	r.setAttempts(readLines(l, record.Attempts, nil, checkAttempt))
 	killed := func(name string) bool { // and followed by another
 		i := slices.IndexFunc(r.Attempts, func(a Attempt) bool { return a.Name == name })
 		return i >= 0 && i+1 < len(r.Attempts) && !r.Attempts[i].ended
 	}
-	steps, err := readLines(ctx, f, r, record.Steps, killed, checkStep)
-	if err != nil {
-		return nil, err
-	}
-	r.setReached(steps)
-	return r.Attempts, nil
+	r.setReached(readLines(l, record.Steps, killed, checkStep))
+	return r.Attempts, l.err
 }
 
 // folder is runs/<name>/ in a bucket.
@@ -134,22 +119,37 @@ type folder struct {
 	sizes  map[string]int64 // of its objects in bytes
 }
 
-func (f *folder) add(key string, size int64) {
-	f.keys, f.sizes[key] = append(f.keys, key), size
+// list lists the objects with a prefix by their folders, in the order of the folders' names. split
+// tells for a key the name of its folder and the file below it.
+func list(ctx context.Context, bucket *storage.Bucket, prefix string, split func(key string) (name, file string, ok bool)) ([]folder, error) {
+	entries, err := bucket.ListEntries(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", prefix, err)
+	}
+	byName := map[string]folder{}
+	for _, e := range entries {
+		name, file, ok := split(e.Key)
+		if !ok || e.Temporary {
+			continue
+		}
+		f, seen := byName[name]
+		if !seen {
+			f = folder{bucket: bucket, name: name, sizes: map[string]int64{}}
+		}
+		f.keys, f.sizes[file] = append(f.keys, file), e.Size
+		byName[name] = f
+	}
+	return slices.SortedFunc(maps.Values(byName), func(a, b folder) int { return strings.Compare(a.name, b.name) }), nil
 }
 
-func list(ctx context.Context, bucket *storage.Bucket, name string) (folder, error) {
-	f := folder{bucket: bucket, name: name, sizes: map[string]int64{}}
-	entries, err := bucket.ListEntries(ctx, f.key(""))
-	if err != nil {
-		return f, fmt.Errorf("listing the run %s: %w", name, err)
+// listRun lists the folder of one run, which is empty if there is none.
+func listRun(ctx context.Context, bucket *storage.Bucket, name string) (folder, error) {
+	f := folder{bucket: bucket, name: name}
+	found, err := list(ctx, bucket, f.key(""), func(key string) (string, string, bool) { return name, strings.TrimPrefix(key, f.key("")), true })
+	if err != nil || len(found) == 0 {
+		return f, err
 	}
-	for _, e := range entries {
-		if !e.Temporary {
-			f.add(strings.TrimPrefix(e.Key, f.key("")), e.Size)
-		}
-	}
-	return f, nil
+	return found[0], nil
 }
 
 func (f folder) key(name string) string { return "runs/" + f.name + "/" + name }

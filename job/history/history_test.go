@@ -23,7 +23,7 @@ func TestReadAllReadsWhatCanBeRead(t *testing.T) {
 	f.Put("runs/nothing/state/pretrain-1-a/x", nil)
 	f.Put("imagenet-100/index.json", []byte(`{}`))
 	f.PutInterrupted("L200")
-	runs, failed, err := ReadAll(t.Context(), f.Open())
+	runs, _, failed, err := ReadAll(t.Context(), f.Open())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,22 @@ import (
 // each takes a round trip.
 const maxRequests = 8
 
+// lineReader reads the lines of a run. After an error, which is of the bucket, it reads no more.
+type lineReader struct {
+	ctx    context.Context
+	folder folder
+	run    *Run // whose problems it adds to
+	err    error
+}
+
 // readLines reads the lines of one file of metrics/ by attempt: of the attempts that wanted picks,
 // or of all if it is nil. Objects that cannot be read and lines that check refuses are added to the
 // run's problems and left out.
-func readLines[T any](
-	ctx context.Context, f folder, r *Run, file string, wanted func(attempt string) bool, check func(T) error,
-) (map[string][]T, error) {
+func readLines[T any](l *lineReader, file string, wanted func(attempt string) bool, check func(T) error) map[string][]T {
+	if l.err != nil {
+		return nil
+	}
+	ctx, f, r := l.ctx, l.folder, l.run
 	var keys, attempts []string
 	var bytes int64
 	for _, key := range f.keys {
@@ -60,7 +70,8 @@ func readLines[T any](
 	for i, key := range keys {
 		if err := errs[i]; err != nil {
 			if ctx.Err() != nil || errors.Is(err, storage.ErrUnreachable) {
-				return nil, err
+				l.err = err
+				return nil
 			}
 			r.Problems = append(r.Problems, err.Error())
 			continue
@@ -87,7 +98,7 @@ func readLines[T any](
 			r.Problems = append(r.Problems, fmt.Sprintf("%s has %d damaged lines, the first: %v", key, damaged, first))
 		}
 	}
-	return all, nil
+	return all
 }
 
 // merge puts the wanted lines of all attempts in the order of their steps. Of two lines with one
@@ -112,6 +123,14 @@ func merge[T any](byAttempt map[string][]T, order []string, step func(T) (step i
 	}
 	return all
 }
+
+// The steps of lines, by which merge orders those that it wants.
+func pretrainingStep(l record.Step) (step int64, wanted bool) {
+	return l.Step, l.Phase != record.Probing
+}
+func probeStep(l record.Step) (step int64, wanted bool)    { return l.Step, l.Phase == record.Probing }
+func healthStep(l record.Health) (step int64, wanted bool) { return l.Step, true }
+func evalStep(l record.Eval) (step int64, wanted bool)     { return l.Step, true }
 
 // distinct removes the alarms that a later attempt raised again when it computed an update again.
 func distinct(alarms []record.Alarm) []record.Alarm {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"image/jpeg"
+	"slices"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
@@ -94,25 +95,22 @@ func checkPictures(p record.Pictures) error {
 		}
 	}
 	for _, d := range p.Depths {
-		errs = append(errs, checkCounts(int64(d.Depth)))
-		for _, c := range []record.Components{d.Teacher, d.Untrained} {
-			if len(c.Shares) > 3 || len(c.Follows) > 3 || len(c.R) > 3 {
-				return fmt.Errorf("depth %d has more than three components", d.Depth)
-			}
-			errs = append(errs, checkTexts(c.Follows...))
-			for _, v := range c.Shares {
-				if !(v >= 0 && v <= 1) {
-					errs = append(errs, fmt.Errorf("depth %d: %g is no share", d.Depth, v))
-				}
-			}
-			for _, v := range c.R {
-				if !(v >= -1 && v <= 1) {
-					errs = append(errs, fmt.Errorf("depth %d: %g is no correlation", d.Depth, v))
-				}
-			}
-		}
+		errs = append(errs, checkCounts(int64(d.Depth)), checkComponents(d.Depth, d.Teacher), checkComponents(d.Depth, d.Untrained))
 	}
 	return errors.Join(errs...)
+}
+
+func checkComponents(depth int, c record.Components) error {
+	if len(c.Shares) > 3 || len(c.Follows) > 3 || len(c.R) > 3 {
+		return fmt.Errorf("depth %d has more than three components", depth)
+	}
+	if i := slices.IndexFunc(c.Shares, func(v float64) bool { return !(v >= 0 && v <= 1) }); i >= 0 {
+		return fmt.Errorf("depth %d: %g is no share", depth, c.Shares[i])
+	}
+	if i := slices.IndexFunc(c.R, func(v float64) bool { return !(v >= -1 && v <= 1) }); i >= 0 {
+		return fmt.Errorf("depth %d: %g is no correlation", depth, c.R[i])
+	}
+	return checkTexts(c.Follows...)
 }
 
 // checkSheet refuses a sheet of another form, or one whose tiles lie outside of it.

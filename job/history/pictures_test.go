@@ -57,7 +57,7 @@ func TestDamagedPicturesHideNoRun(t *testing.T) {
 		f.PutPictured(name, "L200", 0, 50)
 		c.damage(name)
 	}
-	runs, unreadable, err := ReadAll(t.Context(), f.Open())
+	runs, _, unreadable, err := ReadAll(t.Context(), f.Open())
 	if err != nil || len(unreadable) > 0 || len(runs) != len(cases)+2 {
 		t.Fatalf("%d runs, unreadable %v: %v", len(runs), unreadable, err)
 	}

@@ -15,17 +15,17 @@ import (
 type Run struct {
 	Name     string
 	Preset   string
-	Record   record.RunRecord[Recipe]
-	Result   *record.Result[Recipe] // nil: not finished, or damaged
-	Damaged  bool                   // the run has finished, and its result cannot be read
-	Steps    []record.Step          // of pretraining, by step
-	Probe    []record.Step          // of the probe, by step
-	Health   []record.Health        // by step
-	Evals    []record.Eval          // by step
-	Alarms   []record.Alarm         // by step
-	Attempts []Attempt              // in the order in which they began
-	Pictures *Pictures              // nil: there are none, or they are damaged
-	Problems []string               // objects and lines that could not be read
+	Record   RunRecord
+	Result   *Result         // nil: not finished, or damaged
+	Damaged  bool            // the run has finished, and its result cannot be read
+	Steps    []record.Step   // of pretraining, by step
+	Probe    []record.Step   // of the probe, by step
+	Health   []record.Health // by step
+	Evals    []record.Eval   // by step
+	Alarms   []record.Alarm  // by step
+	Attempts []Attempt       // in the order in which they began
+	Pictures *Pictures       // nil: there are none, or they are damaged
+	Problems []string        // objects and lines that could not be read
 
 	// RecordsAlone: what was read is a copy of run.json and result.json, as is published, with
 	// neither metrics nor pictures. The teacher is elsewhere.
@@ -40,37 +40,21 @@ func (f folder) read(ctx context.Context) (*Run, error) {
 	if err := r.readRecord(ctx, f); err != nil {
 		return nil, err
 	}
-	attempts, err := readLines(ctx, f, r, record.Attempts, nil, checkAttempt)
-	if err != nil {
-		return nil, err
-	}
-	r.setAttempts(attempts)
-	steps, err := readLines(ctx, f, r, record.Steps, nil, checkStep)
-	if err != nil {
-		return nil, err
-	}
+	l := &lineReader{ctx: ctx, folder: f, run: r}
+	r.setAttempts(readLines(l, record.Attempts, nil, checkAttempt))
+	steps := readLines(l, record.Steps, nil, checkStep)
 	r.setReached(steps)
 	order := r.order()
-	r.Steps = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase != record.Probing })
-	r.Probe = merge(steps, order, func(l record.Step) (int64, bool) { return l.Step, l.Phase == record.Probing })
-	health, err := readLines(ctx, f, r, record.Healths, nil, checkHealth)
-	if err != nil {
-		return nil, err
-	}
-	r.Health = merge(health, order, func(l record.Health) (int64, bool) { return l.Step, true })
-	evals, err := readLines(ctx, f, r, record.Evals, nil, checkEval)
-	if err != nil {
-		return nil, err
-	}
-	r.Evals = merge(evals, order, func(l record.Eval) (int64, bool) { return l.Step, true })
-	alarms, err := readLines(ctx, f, r, record.Alarms, nil, checkAlarm)
-	if err != nil {
-		return nil, err
-	}
-	for _, lines := range alarms {
+	r.Steps, r.Probe = merge(steps, order, pretrainingStep), merge(steps, order, probeStep)
+	r.Health = merge(readLines(l, record.Healths, nil, checkHealth), order, healthStep)
+	r.Evals = merge(readLines(l, record.Evals, nil, checkEval), order, evalStep)
+	for _, lines := range readLines(l, record.Alarms, nil, checkAlarm) {
 		r.Alarms = append(r.Alarms, lines...)
 	}
 	r.Alarms = distinct(r.Alarms)
+	if l.err != nil {
+		return nil, l.err
+	}
 	if err := r.readPictures(ctx, f); err != nil {
 		return nil, err
 	}
@@ -102,7 +86,7 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 	}
 	if !begun {
 		of := r.Result
-		r.Record = record.RunRecord[Recipe]{
+		r.Record = RunRecord{
 			Version: of.Version, Preset: of.Preset, Recipe: of.Recipe,
 			Fingerprint: of.Data.Fingerprint, Versions: of.Versions, Begun: of.Stats.Begun,
 		}
@@ -114,7 +98,7 @@ func (r *Run) readRecord(ctx context.Context, f folder) error {
 
 // readResult reads the result of a finished run.
 func (r *Run) readResult(ctx context.Context, f folder) error {
-	var result record.Result[Recipe]
+	var result Result
 	if err := readJSON(ctx, f, "result.json", &result); err != nil {
 		return err
 	}
@@ -138,7 +122,7 @@ func readJSON(ctx context.Context, f folder, name string, to any) error {
 		return err
 	}
 	if err := record.Unseal(text, to); err != nil {
-		if errors.As(err, new(*record.VersionError)) {
+		if _, other := errors.AsType[*record.VersionError](err); other {
 			return fmt.Errorf("%s cannot be read: %w", f.key(name), err)
 		}
 		return fmt.Errorf("%s is damaged: %w", f.key(name), err)

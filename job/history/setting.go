@@ -12,6 +12,12 @@ import (
 // Recipe is the settings of a run by name, whatever program wrote them.
 type Recipe map[string]json.RawMessage
 
+// RunRecord and Result are run.json and result.json with such a recipe.
+type (
+	RunRecord = record.RunRecord[Recipe]
+	Result    = record.Result[Recipe]
+)
+
 // Setting is a value of the recipe as one would type it: "-" for null, and empty for a setting that
 // the recipe does not have.
 func (r Recipe) Setting(name string) string {
@@ -23,33 +29,27 @@ func (r Recipe) Setting(name string) string {
 		return "-"
 	}
 	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
 	var whole []int
-	if json.Unmarshal(raw, &whole) == nil {
-		return record.Ranges(whole)
-	}
 	var numbers []float64
-	if json.Unmarshal(raw, &numbers) == nil {
+	var number float64
+	var compact bytes.Buffer
+	switch {
+	case json.Unmarshal(raw, &text) == nil:
+		return text
+	case json.Unmarshal(raw, &whole) == nil:
+		return record.Ranges(whole)
+	case json.Unmarshal(raw, &numbers) == nil:
 		words := make([]string, len(numbers))
 		for i, n := range numbers {
 			words[i] = asTyped(n)
 		}
 		return strings.Join(words, ",")
-	}
-	var number float64
-	if json.Unmarshal(raw, &number) == nil {
-		if !bytes.ContainsAny(raw, ".eE") {
-			return string(raw) // a whole number, which may have more digits than a float64
-		}
+	case bytes.ContainsAny(raw, ".eE") && json.Unmarshal(raw, &number) == nil:
 		return asTyped(number)
+	case json.Compact(&compact, raw) == nil:
+		return compact.String() // also a whole number, which may have more digits than a float64
 	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, raw) != nil {
-		return string(raw)
-	}
-	return compact.String()
+	return string(raw)
 }
 
 // asTyped writes a number with the 15 digits at most that a float64 holds of any number as it was

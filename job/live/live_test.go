@@ -234,7 +234,7 @@ func TestPageShowsEarlierAttemptsAndThisOne(t *testing.T) {
 	v, o := filled()
 	v.Before(&history.Run{
 		Name: "r", Attempts: []history.Attempt{{Name: "a", Phase: "pretrain"}},
-		Record: record.RunRecord[history.Recipe]{Recipe: history.Recipe{"Depths": []byte("[1,11]")}},
+		Record: history.RunRecord{Recipe: history.Recipe{"Depths": []byte("[1,11]")}},
 		Steps: []record.Step{
 			{Phase: "pretrain", Step: 20, Epoch: 0.5, Loss: number(0.9), Table: [][]*float64{{number(1), number(1)}, {number(1), number(1)}}},
 			{Phase: "pretrain", Step: 42, Epoch: 1.5, Loss: number(98765)},

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cijepa/cijepa/job/history"
-	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report"
 )
 
@@ -141,7 +140,7 @@ func (v *View) report(o Options, now time.Time) *report.Report {
 	run := s.before
 	if run == nil {
 		depths, _ := json.Marshal(o.Depths) // whole numbers
-		run = &history.Run{Name: o.Run, Preset: o.Preset, Record: record.RunRecord[history.Recipe]{
+		run = &history.Run{Name: o.Run, Preset: o.Preset, Record: history.RunRecord{
 			Recipe: history.Recipe{"Depths": depths}, Versions: o.Versions,
 		}}
 	}

@@ -44,13 +44,12 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 		}
 	}
 	train, labelled := index.Counts[TrainSplit], !index.Unlabelled()
+	needed := []string{TrainSplit, ValidationSplit}
 	if !labelled && train > 0 {
+		needed = nil
 		_ = errors.As(c.CheckUnlabelled(), &faults)
 	}
-	for _, split := range []string{TrainSplit, ValidationSplit} {
-		if !labelled && train > 0 {
-			break
-		}
+	for _, split := range needed {
 		want(index.Counts[split] > 0, "it has no images in split %s; pretraining needs %s, the probe both it and %s",
 			split, TrainSplit, ValidationSplit)
 		unlabelled := 0
@@ -65,12 +64,12 @@ func CheckDataset(c settings.Config, index shards.Index) error {
 			unlabelled, index.Counts[split], split)
 	}
 	want(!labelled || len(index.Classes) > 1, "it has %d classes, and the probe needs two or more", len(index.Classes))
-	if n := train; n > 0 {
-		atMost := fmt.Sprintf("at most the %d images of the train split", n)
-		if n < c.Batch {
+	if train > 0 {
+		atMost := fmt.Sprintf("at most the %d images of the train split", train)
+		if train < c.Batch {
 			faults.Add(settings.Variable("Batch"), c.Batch, atMost)
 		}
-		if labelled && n < c.ProbeBatch {
+		if labelled && train < c.ProbeBatch {
 			faults.Add(settings.Variable("ProbeBatch"), c.ProbeBatch, atMost)
 		}
 	}

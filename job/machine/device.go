@@ -34,11 +34,10 @@ func OpenDevice(c settings.Config, programs *ProgramStore, log *slog.Logger) (*m
 		options.Programs = programs
 	}
 	device, err := options.Open(c.Backend)
-	var field *mask.FieldError
-	switch {
-	case err == nil:
+	if err == nil {
 		return device, nil
-	case errors.As(err, &field):
+	}
+	if field, ok := errors.AsType[*mask.FieldError](err); ok {
 		want := field.Want
 		if errors.Is(err, fs.ErrNotExist) {
 			want += "; " + PluginSource

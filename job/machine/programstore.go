@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -37,18 +38,16 @@ type ProgramStore struct {
 	bucket *storage.Bucket // nil: programs of no run
 	run    *checkpoint.Run
 
-	mu    sync.Mutex         // guards what follows
-	found map[string]finding // in the bucket, by key
-	own   bool               // see UsesLocalPrograms
+	found sync.Map    // of Get in the bucket: a finding by key
+	own   atomic.Bool // see UsesLocalPrograms
 }
 
-// finding is what Get found in the bucket.
+// finding is what Get found in the bucket; none where there was nothing.
 type finding int
 
 const (
-	absent finding = iota
-	present
-	unreadable // it may be there
+	present    finding = iota
+	unreadable         // it may be there
 )
 
 const (
@@ -73,8 +72,8 @@ func NewRunProgramStore(ctx context.Context, folder string, bucket *storage.Buck
 }
 
 // ProgramFolder is the folder of this machine where the programs of all runs lie: in that of the
-// cache, where no other user can write. Without such a folder it is empty, and programs lie with the
-// run alone.
+// cache, where no other user can write. Without such a folder it is empty, and programs lie with
+// the run alone.
 func ProgramFolder(c settings.Config, log *slog.Logger) string {
 	folder, err := CacheFolder(c)
 	if err != nil {
@@ -110,11 +109,7 @@ func programSum(key string, program []byte) string {
 
 // UsesLocalPrograms says whether this attempt runs a program that may not be the one that other
 // attempts of the run have run. Then it may not be exact to the bit.
-func (p *ProgramStore) UsesLocalPrograms() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.own
-}
+func (p *ProgramStore) UsesLocalPrograms() bool { return p.own.Load() }
 
 // Get returns a program from the run, else from the folder, else nil. It copies what it finds to
 // the other place.
@@ -128,16 +123,16 @@ func (p *ProgramStore) Get(key string) []byte {
 	stored, err := p.stored(ctx, key)
 	switch {
 	case err == nil:
-		p.note(key, present)
+		p.found.Store(key, present)
 		if here == nil {
 			p.keep(key, stored)
 		}
 		return stored
 	case errors.Is(err, storage.ErrCorrupt):
-		p.note(key, present)
+		p.found.Store(key, present)
 		p.log.Warn("the run's compiled program is damaged and is replaced", "error", err)
 	case !errors.Is(err, storage.ErrNotFound):
-		p.note(key, unreadable)
+		p.found.Store(key, unreadable)
 		p.log.Warn("reading the run's compiled program", "error", err)
 	}
 	if here != nil {
@@ -185,27 +180,14 @@ func (p *ProgramStore) Put(key string, program []byte) {
 	}
 }
 
-// note remembers what Get found in the bucket.
-func (p *ProgramStore) note(key string, f finding) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found == nil {
-		p.found = map[string]finding{}
-	}
-	p.found[key] = f
-}
-
 // share gives a program to the run. The first one that a run has stays, so that later attempts run
 // what earlier ones ran; one that Get could not read is not overwritten either.
 func (p *ProgramStore) share(key string, program []byte) {
 	ctx, cancel := context.WithTimeout(p.ctx, transferTimeout)
 	defer cancel()
-	p.mu.Lock()
-	found := p.found[key]
-	p.mu.Unlock()
 	created, err, sealed := false, error(nil), sealProgram(key, program)
-	switch found {
-	case absent:
+	switch found, _ := p.found.Load(key); found {
+	case nil: // Get found none
 		created, err = p.bucket.Create(ctx, p.run.Key(programs+key), sealed)
 	case present:
 		_, err = p.run.Put(ctx, programs+key, int64(len(sealed)), func(w io.Writer) error {
@@ -217,9 +199,7 @@ func (p *ProgramStore) share(key string, program []byte) {
 		p.log.Warn("storing a compiled program with the run", "error", err)
 	}
 	if !created { // the run has none or another one, or earlier attempts ran the one that was replaced
-		p.mu.Lock()
-		p.own = true
-		p.mu.Unlock()
+		p.own.Store(true)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cijepa/cijepa/model/classify"
 )
@@ -97,8 +98,9 @@ func Decode(object []byte, s Shape) (*Predictions, error) {
 	if len(r.File) != len(fields) {
 		return nil, errors.New("it holds other files than its arrays")
 	}
-	if err := p.compare(s); err != nil {
-		return nil, err
+	if p.Classes != s.Classes || len(p.Labels) != s.Images || !slices.Equal(p.Depths, s.Depths) {
+		return nil, fmt.Errorf("it is of %d images of %d classes at depths %v, and its result of %d of %d at %v",
+			len(p.Labels), p.Classes, p.Depths, s.Images, s.Classes, s.Depths)
 	}
 	return p, p.check()
 }

@@ -85,12 +85,3 @@ func (p *Predictions) checkAnswers(a classify.Answers) error {
 	}
 	return nil
 }
-
-// compare returns an error if the predictions are of another shape.
-func (p *Predictions) compare(s Shape) error {
-	if p.Classes != s.Classes || len(p.Labels) != s.Images || !slices.Equal(p.Depths, s.Depths) {
-		return fmt.Errorf("it is of %d images of %d classes at depths %v, and its result of %d of %d at %v",
-			len(p.Labels), p.Classes, p.Depths, s.Images, s.Classes, s.Depths)
-	}
-	return nil
-}

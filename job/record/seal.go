@@ -43,8 +43,8 @@ func Seal(v any) ([]byte, error) {
 func Unseal(text []byte, v any) error {
 	at := len(text) - sealSize
 	if at < 0 || !bytes.HasPrefix(text[at:], []byte(sealHead)) || !bytes.HasSuffix(text, []byte(sealTail)) {
-		if err := checkVersion(text); errors.As(err, new(*VersionError)) {
-			return err // its format may have no checksum
+		if other, ok := errors.AsType[*VersionError](checkVersion(text)); ok {
+			return other // its format may have no checksum
 		}
 		return errors.New("it does not end with a checksum: it is cut, or it was changed")
 	}

@@ -35,8 +35,7 @@ func (m Metrics) Gains(images int) []Gain {
 			g.Error = *paired
 			return g
 		}
-		variance := func(percent float64) float64 { return percent * (100 - percent) / float64(images) }
-		g.Error = math.Sqrt(variance(teacher) + variance(untrained))
+		g.Error = math.Hypot(StandardError(teacher, images), StandardError(untrained, images))
 		return g
 	}
 	all := []Gain{gain("linear probe", m.Top1, m.UntrainedTop1, m.GainError)}
@@ -85,10 +84,26 @@ func listed(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
+// StandardError is that of an accuracy on so many images, both in percent: the binomial one. A few
+// images that are all right, or all wrong, would leave no doubt by it. There it is that with two
+// images more of either kind (Agresti and Coull, The American Statistician 1998).
+func StandardError(percent float64, images int) float64 {
+	share, n := percent/100, float64(images)
+	if share <= 0 || share >= 1 {
+		share, n = (share*n+2)/(n+4), n+4
+	}
+	return 100 * math.Sqrt(share*(1-share)/n)
+}
+
 // PairedError is the standard error, in percent of the images, of the difference between two
 // classifiers' top-1 on the same images. won counts those that the first alone gets right, lost
-// those that the second alone does.
+// those that the second alone does. Where the two agree on every image, or one is right and the
+// other wrong on every image, it is that with an image more of either kind (Bonett and Price,
+// Journal of Educational and Behavioral Statistics 2012).
 func PairedError(won, lost, images int) float64 {
+	if most := max(won, lost); won+lost == 0 || most == images {
+		won, lost, images = won+1, lost+1, images+2
+	}
 	n, difference := float64(images), float64(won-lost)
 	return 100 * math.Sqrt(float64(won+lost)-difference*difference/n) / n
 }

@@ -24,7 +24,7 @@ func TestTeachersThatDoNotBeatTheirUntrainedSelfAreTold(t *testing.T) {
 		"no better and worse":        {Metrics{Top1: 30.51, UntrainedTop1: 30.68, KNNTop1: at(10), UntrainedKNN: at(23.6)}, 5000, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (30.51 against 30.68 %, -0.17 ± 0.92 points) and lost by kNN (10.00 against 23.60 %, -13.60 ± 0.74 points)."},
 		"nothing by both":            {Metrics{Top1: 28.5, UntrainedTop1: 21.5, KNNTop1: at(37.5), UntrainedKNN: at(42.5)}, 200, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (28.50 against 21.50 %, +7.00 ± 4.32 points) and by kNN (37.50 against 42.50 %, -5.00 ± 4.89 points)."},
 		"nothing by three":           {Metrics{Top1: 30, UntrainedTop1: 30, KNNTop1: at(30), UntrainedKNN: at(30), Ridge: &Ridge{Top1: 40, UntrainedTop1: 40}}, 2100, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (30.00 against 30.00 %, +0.00 ± 1.41 points), by kNN (30.00 against 30.00 %, +0.00 ± 1.41 points) and by ridge regression (40.00 against 40.00 %, +0.00 ± 1.51 points)."},
-		"all right before and after": {Metrics{Top1: 100, UntrainedTop1: 100}, 10, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (100.00 against 100.00 %, +0.00 ± 0.00 points)."},
+		"all right before and after": {Metrics{Top1: 100, UntrainedTop1: 100}, 10, "Against the untrained encoder, pretraining gained nothing beyond noise by linear probe (100.00 against 100.00 %, +0.00 ± 13.23 points)."},
 	} {
 		if got := c.m.Judge(c.images); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
@@ -33,6 +33,29 @@ func TestTeachersThatDoNotBeatTheirUntrainedSelfAreTold(t *testing.T) {
 	g := Metrics{Top1: 60, UntrainedTop1: 50}.Gains(100)[0]
 	if want := math.Sqrt(24 + 25); math.Abs(g.Error-want) > 1e-12 || g.Points() != 10 || g.Beyond() {
 		t.Errorf("60 against 50 %% of 100 images: %+v, error %g", g, want)
+	}
+}
+
+// TestFewImagesLeaveDoubt: the standard error of a share is the binomial one, and where none or all
+// of the images are right, or all of them changed or none did, it is not 0. The figures are
+// computed by hand.
+func TestFewImagesLeaveDoubt(t *testing.T) {
+	for _, c := range []struct {
+		percent float64
+		images  int
+		want    float64
+	}{{50, 100, 5}, {70, 5000, 100 * math.Sqrt(0.21/5000)}, {100, 4, 100 * math.Sqrt(0.1875/8)}, {0, 4, 100 * math.Sqrt(0.1875/8)}, {100, 1, 100 * math.Sqrt(0.24/5)}} {
+		if got := StandardError(c.percent, c.images); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%g %% of %d images: %g, want %g", c.percent, c.images, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		won, lost, images int
+		want              float64
+	}{{0, 0, 4, 100 * math.Sqrt(2) / 6}, {4, 0, 4, 100 * math.Sqrt(6-16./6) / 6}, {0, 4, 4, 100 * math.Sqrt(6-16./6) / 6}, {2, 2, 4, 50}} {
+		if got := PairedError(c.won, c.lost, c.images); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%d won and %d lost of %d images: %g, want %g", c.won, c.lost, c.images, got, c.want)
+		}
 	}
 }
 

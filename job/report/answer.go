@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
@@ -19,47 +21,48 @@ type Answer struct {
 
 // Answers has an answer for each data set on which a run has finished, in the order of the runs.
 func (r *Report) Answers() []Answer {
-	byData := map[string][]*history.Run{}
-	var order []string
-	for _, run := range r.Runs {
-		if !run.Scored() {
-			continue
-		}
-		data := run.Record.Fingerprint
-		if byData[data] == nil {
-			order = append(order, data)
-		}
-		byData[data] = append(byData[data], run)
-	}
 	var all []Answer
-	for _, data := range order {
-		a := newAnswer(byData[data])
-		if len(order) > 1 {
-			a.Headline += fmt.Sprintf(" Data: %s, sha256 %s.", a.Best.Setting("Data"), prefix(data, 8))
+	onData := grouped(r.scored(), func(run *history.Run) string { return run.Record.Fingerprint })
+	for _, runs := range onData {
+		a := newAnswer(runs)
+		if len(onData) > 1 {
+			a.Headline += fmt.Sprintf(" Data: %s, sha256 %s.", a.Best.Setting("Data"), prefix(a.Best.Record.Fingerprint, 8))
 		}
 		all = append(all, a)
 	}
 	return all
 }
 
-// Sentences are the answer as text.
-func (a Answer) Sentences() []string {
-	var all []string
-	for _, s := range []string{a.Best.Name + " " + a.Headline, a.Gain, a.Seeds, a.Judgement} {
-		if s != "" {
-			all = append(all, s)
+// scored are the runs with scores.
+func (r *Report) scored() []*history.Run {
+	return slices.DeleteFunc(slices.Clone(r.Runs), func(run *history.Run) bool { return !run.Scored() })
+}
+
+// grouped sorts items into groups with one key each. Groups, and the items of a group, are in the
+// order of the items.
+func grouped[T any, K comparable](items []T, key func(T) K) (groups [][]T) {
+	at := map[K]int{}
+	for _, item := range items {
+		k := key(item)
+		i, known := at[k]
+		if !known {
+			i = len(groups)
+			at[k], groups = i, append(groups, nil)
 		}
+		groups[i] = append(groups[i], item)
 	}
-	return all
+	return groups
+}
+
+// sentences are the answer as text.
+func (a Answer) sentences() []string {
+	all := []string{a.Best.Name + " " + a.Headline, a.Gain, a.Seeds, a.Judgement}
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }
 
 // newAnswer compares finished runs on the same data.
 func newAnswer(runs []*history.Run) (a Answer) {
-	for _, run := range runs {
-		if a.Best == nil || run.Result.Metrics.Top1 > a.Best.Result.Metrics.Top1 {
-			a.Best = run
-		}
-	}
+	a.Best = slices.MaxFunc(runs, func(a, b *history.Run) int { return cmp.Compare(a.Result.Metrics.Top1, b.Result.Metrics.Top1) })
 	m := a.Best.Result.Metrics
 	figure := fmt.Sprintf("%.2f ± %.2f %% top-1 by a linear probe on the frozen teacher", m.Top1, m.StandardError)
 	if m.KNNTop1 != nil {
@@ -79,11 +82,9 @@ func newAnswer(runs []*history.Run) (a Answer) {
 		a.Gain = "Over its own untrained self: " + strings.Join(gains, ", ") + "."
 	}
 	for _, of := range groupByRecipe(runs) {
-		for _, run := range of.runs {
-			if run == a.Best && len(of.runs) > 1 {
-				mean, noise := of.top1()
-				a.Seeds = fmt.Sprintf("Its recipe has been run with %d seeds: %.2f ± %.2f %% on average.", len(of.runs), mean, noise)
-			}
+		if len(of.runs) > 1 && slices.Contains(of.runs, a.Best) {
+			mean, noise := of.top1()
+			a.Seeds = fmt.Sprintf("Its recipe has been run with %d seeds: %.2f ± %.2f %% on average.", len(of.runs), mean, noise)
 		}
 	}
 	a.Judgement = a.Best.Judge()

@@ -61,7 +61,7 @@ func TestReportAnswersFirst(t *testing.T) {
 	if len(answers) != 1 {
 		t.Fatalf("%d answers of runs on the same data", len(answers))
 	}
-	if d := cmp.Diff(want, answers[0].Sentences()); d != "" {
+	if d := cmp.Diff(want, answers[0].sentences()); d != "" {
 		t.Error(d)
 	}
 	var page, text strings.Builder

@@ -124,22 +124,17 @@ func changesFrom(reference Reference, run *history.Run) (changes []string) {
 func (row *Row) compare(runs []*history.Run) {
 	row.average(runs)
 	difference := *row.Mean - row.PostTop1
-	noise := math.Hypot(*row.Error, binomialError(row.PostTop1, postImages))
+	noise := math.Hypot(*row.Error, record.StandardError(row.PostTop1, postImages))
 	row.Difference, row.Noise = &difference, &noise
-	size := math.Abs(difference)
-	switch {
-	case size <= 2*noise:
+	size, side := math.Abs(difference), "Above"
+	if difference < 0 {
+		side = "Below"
+	}
+	row.Word = strings.ToLower(side) + " the post's"
+	row.Verdict = fmt.Sprintf("%s the post's by more than noise: %.2f points, %.1f standard errors.", side, size, size/noise)
+	if size <= 2*noise {
 		row.Word = "within noise"
-		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).",
-			size, 2*noise)
-	case difference > 0:
-		row.Word = "above the post's"
-		row.Verdict = fmt.Sprintf("Above the post's by more than noise: %.2f points, %.1f standard errors.",
-			size, size/noise)
-	default:
-		row.Word = "below the post's"
-		row.Verdict = fmt.Sprintf("Below the post's by more than noise: %.2f points, %.1f standard errors.",
-			size, size/noise)
+		row.Verdict = fmt.Sprintf("Within noise: %.2f points are less than two standard errors (%.2f).", size, 2*noise)
 	}
 	var more []string
 	for _, d := range settingDifferences(runs) {
@@ -156,12 +151,6 @@ func (row *Row) compare(runs []*history.Run) {
 func (row *Row) average(runs []*history.Run) {
 	mean, noise := recipe{runs: runs}.top1()
 	row.Runs, row.Mean, row.Error = len(runs), &mean, &noise
-}
-
-// binomialError is the standard error, in percent, of a percentage of so many images.
-func binomialError(percent, images float64) float64 {
-	share := percent / 100
-	return 100 * math.Sqrt(share*(1-share)/images)
 }
 
 // Difference is a setting in which runs differ, by its environment variable, with the value of each
@@ -205,9 +194,7 @@ func settingNames(runs []*history.Run) []string {
 }
 
 // appendDifference appends a Difference unless all runs have one value.
-func appendDifference(
-	all []Difference, name string, runs []*history.Run, value func(*history.Run) string,
-) []Difference {
+func appendDifference(all []Difference, name string, runs []*history.Run, value func(*history.Run) string) []Difference {
 	d := Difference{Setting: name}
 	for _, run := range runs {
 		d.Values = append(d.Values, value(run))

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 )
 
 // recipe is runs that differ in nothing but their seed and what changes their last bits.
@@ -20,71 +21,66 @@ type recipe struct {
 	runs []*history.Run
 }
 
-// top1 is, of finished runs, the mean in percent and its standard error. Seeds share their
-// validation images, so more seeds do not lessen the error that the choice of images makes.
+// top1 is the mean of finished runs in percent, and its standard error.
 func (r recipe) top1() (mean, noise float64) {
-	var tops []float64
-	images := math.Inf(1)
+	var results []*history.Result
 	for _, run := range r.runs {
-		tops = append(tops, run.Result.Metrics.Top1)
-		images = min(images, float64(run.Result.Data.ValidationSamples))
+		results = append(results, run.Result)
+	}
+	return meanTop1(results)
+}
+
+// meanTop1 is the mean of results that differ by their seed, in percent, and its standard error.
+// Seeds share their validation images, so more seeds do not lessen the error that the choice of
+// images makes.
+func meanTop1(results []*history.Result) (mean, noise float64) {
+	var tops []float64
+	images := math.MaxInt
+	for _, result := range results {
+		tops, images = append(tops, result.Metrics.Top1), min(images, result.Data.ValidationSamples)
 	}
 	mean = stat.Mean(tops, nil)
-	noise = binomialError(mean, images)
+	noise = record.StandardError(mean, images)
 	if n := float64(len(tops)); n > 1 {
 		noise = math.Hypot(noise, stat.StdErr(stat.StdDev(tops, nil), n))
 	}
 	return mean, noise
 }
 
-// recipes are the recipes of the runs with scores: see groupByRecipe.
-func (r *Report) recipes() []*recipe {
-	var runs []*history.Run
-	for _, run := range r.Runs {
-		if run.Scored() {
-			runs = append(runs, run)
-		}
-	}
-	return groupByRecipe(runs)
-}
-
 // groupByRecipe sorts runs by recipe and data, in the order of the runs. A recipe is named after
 // its preset, or after its first run, without the seed, if several recipes start from that preset.
 func groupByRecipe(runs []*history.Run) []*recipe {
 	var all []*recipe
-	byKey, ofPreset := map[string]*recipe{}, map[string]int{}
-	for _, run := range runs {
-		settings := map[string]string{}
-		for name := range run.Record.Recipe {
-			if name != "Seed" && !slices.Contains(lastBits, name) {
-				settings[name] = run.Setting(name)
-			}
-		}
-		text, _ := json.Marshal(settings) // texts only
-		key := run.Record.Fingerprint + string(text)
-		if byKey[key] == nil {
-			byKey[key] = &recipe{data: run.Record.Fingerprint}
-			all = append(all, byKey[key])
-			ofPreset[run.Preset]++
-		}
-		byKey[key].runs = append(byKey[key].runs, run)
-	}
-	bases := map[string]int{}
-	for _, of := range all {
-		bases[withoutSeed(of.runs[0])]++
+	ofPreset, ofBase := map[string]int{}, map[string]int{}
+	for _, same := range grouped(runs, recipeKey) {
+		all = append(all, &recipe{data: same[0].Record.Fingerprint, runs: same})
+		ofPreset[same[0].Preset]++
+		ofBase[withoutSeed(same[0])]++
 	}
 	for _, of := range all {
 		first := of.runs[0]
 		switch base := withoutSeed(first); {
 		case ofPreset[first.Preset] == 1:
 			of.name = first.Preset
-		case bases[base] == 1:
+		case ofBase[base] == 1:
 			of.name = base
 		default:
 			of.name = first.Name
 		}
 	}
 	return all
+}
+
+// recipeKey tells recipes and data apart.
+func recipeKey(run *history.Run) string {
+	settings := map[string]string{}
+	for name := range run.Record.Recipe {
+		if name != "Seed" && !slices.Contains(lastBits, name) {
+			settings[name] = run.Setting(name)
+		}
+	}
+	text, _ := json.Marshal(settings) // texts only
+	return run.Record.Fingerprint + string(text)
 }
 
 // withoutSeed is the name of a run without its seed at the end, as in NAME-s0.
@@ -99,25 +95,16 @@ func byTop1(a, b *recipe) int {
 	return cmp.Compare(y, x)
 }
 
-// byData sorts recipes by their data set, in the order of the runs.
-func byData(recipes []*recipe) (all [][]*recipe) {
-	at := map[string]int{}
-	for _, of := range recipes {
-		i, known := at[of.data]
-		if !known {
-			i, at[of.data] = len(all), len(all)
-			all = append(all, nil)
-		}
-		all[i] = append(all[i], of)
-	}
-	return all
+// recipesByData are the recipes of the runs with scores, in a group for each data set.
+func (r *Report) recipesByData() [][]*recipe {
+	return grouped(groupByRecipe(r.scored()), func(of *recipe) string { return of.data })
 }
 
 // Contrasts compares, on each data set, the best recipe with every other one: whether the gap is
 // more than noise. Where it is known what both say of the same images, these are compared.
 func (r *Report) Contrasts() []string {
 	var sentences []string
-	for _, recipes := range byData(r.recipes()) {
+	for _, recipes := range r.recipesByData() {
 		best := slices.MinFunc(recipes, byTop1)
 		top, topNoise := best.top1()
 		for _, other := range recipes {
@@ -162,7 +149,7 @@ const seedsNote = "Spread: the standard deviation s of top-1 over seeds. For 1 p
 // Seeds lists the recipes of the runs with scores, by data set in the order of the runs.
 func (r *Report) Seeds() []Seeds {
 	var all []Seeds
-	for _, recipes := range byData(r.recipes()) {
+	for _, recipes := range r.recipesByData() {
 		needed := seedsForOnePoint(recipes)
 		for _, of := range recipes {
 			all = append(all, of.seeds(needed[of]))

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -59,26 +60,16 @@ func rounded(cells [][]*float64) [][]*float64 {
 // several values there.
 func (r *Report) alphaBeta() *chart.HeatMap {
 	type set struct{ depths, epochs, rows, data string }
-	counts := map[set]int{}
-	setOf := func(run *history.Run) set {
+	sets := grouped(r.scored(), func(run *history.Run) set {
 		return set{run.Setting("Depths"), run.Setting("Epochs"), run.Setting("IntermediateRows"), run.Record.Fingerprint}
+	})
+	if len(sets) == 0 {
+		return nil
 	}
-	var largest set
-	for _, run := range r.Runs {
-		if !run.Scored() {
-			continue
-		}
-		s := setOf(run)
-		if counts[s]++; counts[s] > counts[largest] {
-			largest = s
-		}
-	}
+	largest := slices.MaxFunc(sets, func(a, b []*history.Run) int { return cmp.Compare(len(a), len(b)) })
 	tops := map[[2]string][]float64{}
 	var alphas, betas []string
-	for _, run := range r.Runs {
-		if !run.Scored() || setOf(run) != largest {
-			continue
-		}
+	for _, run := range largest {
 		alpha, beta := run.Setting("AllToLastWeight"), run.Setting("LastToLastWeight")
 		if beta == "-" {
 			beta = alpha // a beta that is not set is alpha
@@ -106,7 +97,7 @@ func (r *Report) alphaBeta() *chart.HeatMap {
 		Name: "alpha-beta", Title: "Top-1 by alpha and beta",
 		Caption: fmt.Sprintf("Percent, mean of the finished runs. Alpha is the weight of the deepest target in "+
 			"every row, beta in the deepest row; - is uniform. Depths %s, %s epochs, %s intermediate rows.",
-			largest.depths, largest.epochs, largest.rows),
+			largest[0].Setting("Depths"), largest[0].Setting("Epochs"), largest[0].Setting("IntermediateRows")),
 		RowName: "alpha", ColName: "beta", Rows: alphas, Columns: betas, Values: cells,
 	}
 	h.Fit()

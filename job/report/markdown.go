@@ -27,37 +27,9 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	}
 
 	r.writeAnswers(&b)
-	b.WriteString("\n## All runs\n\n")
-	writeHead(&b, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %", "untrained kNN, %",
-		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
-	for _, run := range r.Runs {
-		var top1, standardError, top5, untrained, knn, untrainedKNN *float64
-		if run.Scored() {
-			m := &run.Result.Metrics
-			top1, standardError, top5, untrained, knn, untrainedKNN = &m.Top1, &m.StandardError, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
-		}
-		writeRow(&b, run.Name, run.Preset, run.Setting("Seed"), run.State(), plusMinus(top1, standardError),
-			fixed(top5, 2), fixed(untrained, 2), fixed(knn, 2), fixed(untrainedKNN, 2), fixed(run.ImagesPerSecond(), 0), fixed(run.DataWait(), 1),
-			strconv.Itoa(run.Starts()), lost(run), strconv.Itoa(len(run.Alarms)))
-	}
-
-	if differences := r.Differences(); len(differences) > 0 && len(r.Runs) > 1 {
-		b.WriteString("\n## Settings in which the runs differ\n\n")
-		head := []string{"run"}
-		for _, d := range differences {
-			head = append(head, d.Setting)
-		}
-		writeHead(&b, head...)
-		for i, run := range r.Runs {
-			cells := []string{run.Name}
-			for _, d := range differences {
-				cells = append(cells, d.Values[i])
-			}
-			writeRow(&b, cells...)
-		}
-	}
-
+	r.writeRuns(&b)
 	if len(r.Runs) > 1 {
+		r.writeDifferences(&b)
 		r.writeSeeds(&b)
 		r.writePairs(&b)
 	}
@@ -65,26 +37,8 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	if r.InPostsTable() {
 		r.writePost(&b)
 	}
-
-	if r.Alarms() > 0 {
-		b.WriteString("\n## Alarms\n\n")
-		writeHead(&b, "run", "epoch", "alarm", "what")
-		for _, run := range r.Runs {
-			for _, a := range run.Alarms {
-				writeRow(&b, run.Name, fixed(&a.Epoch, 1), a.Alarm, a.Text)
-			}
-		}
-	}
-
-	if r.Finished() > 0 {
-		b.WriteString("\n## A teacher to the Hugging Face hub\n\n")
-		for _, run := range r.Runs {
-			if command := r.HandOn(run); command != "" {
-				b.WriteString("    " + command + "\n")
-			}
-		}
-	}
-
+	r.writeAlarms(&b)
+	r.writeHandOn(&b)
 	if len(images) > 0 {
 		b.WriteString("\n## Charts\n\n")
 	}
@@ -98,10 +52,70 @@ func (r *Report) writeMarkdown(w io.Writer, images []image) error {
 	return err
 }
 
+// writeRuns writes the figures of all runs.
+func (r *Report) writeRuns(b *strings.Builder) {
+	var rows [][]string
+	for _, run := range r.Runs {
+		var top1, standardError, top5, untrained, knn, untrainedKNN *float64
+		if run.Scored() {
+			m := &run.Result.Metrics
+			top1, standardError, top5, untrained, knn, untrainedKNN = &m.Top1, &m.StandardError, &m.Top5, &m.UntrainedTop1, m.KNNTop1, m.UntrainedKNN
+		}
+		rows = append(rows, []string{run.Name, run.Preset, run.Setting("Seed"), run.State(), plusMinus(top1, standardError),
+			fixed(top5, 2), fixed(untrained, 2), fixed(knn, 2), fixed(untrainedKNN, 2), fixed(run.ImagesPerSecond(), 0), fixed(run.DataWait(), 1),
+			strconv.Itoa(run.Starts()), lost(run), strconv.Itoa(len(run.Alarms))})
+	}
+	writeTable(b, "All runs", rows, "run", "preset", "seed", "state", "top-1, %", "top-5, %", "untrained, %", "kNN, %", "untrained kNN, %",
+		"images/s", "data wait, %", "attempts", "updates lost", "alarms")
+}
+
+// writeDifferences writes the settings in which the runs differ.
+func (r *Report) writeDifferences(b *strings.Builder) {
+	differences := r.Differences()
+	if len(differences) == 0 {
+		return
+	}
+	head, rows := []string{"run"}, make([][]string, len(r.Runs))
+	for i, run := range r.Runs {
+		rows[i] = []string{run.Name}
+	}
+	for _, d := range differences {
+		head = append(head, d.Setting)
+		for i, value := range d.Values {
+			rows[i] = append(rows[i], value)
+		}
+	}
+	writeTable(b, "Settings in which the runs differ", rows, head...)
+}
+
+// writeAlarms writes the alarms of all runs.
+func (r *Report) writeAlarms(b *strings.Builder) {
+	var rows [][]string
+	for _, run := range r.Runs {
+		for _, a := range run.Alarms {
+			rows = append(rows, []string{run.Name, fixed(&a.Epoch, 1), a.Alarm, a.Text})
+		}
+	}
+	writeTable(b, "Alarms", rows, "run", "epoch", "alarm", "what")
+}
+
+// writeHandOn writes the commands that hand teachers on.
+func (r *Report) writeHandOn(b *strings.Builder) {
+	if r.Finished() == 0 {
+		return
+	}
+	b.WriteString("\n## A teacher to the Hugging Face hub\n\n")
+	for _, run := range r.Runs {
+		if command := r.HandOn(run); command != "" {
+			b.WriteString("    " + command + "\n")
+		}
+	}
+}
+
 // writeAnswers writes what the runs say in short, and how recipes compare.
 func (r *Report) writeAnswers(b *strings.Builder) {
 	for _, a := range r.Answers() {
-		b.WriteString("\n" + escaped(strings.Join(a.Sentences(), " ")) + "\n")
+		b.WriteString("\n" + escaped(strings.Join(a.sentences(), " ")) + "\n")
 	}
 	if sentences := r.Contrasts(); len(sentences) > 0 {
 		b.WriteString("\n")
@@ -116,58 +130,75 @@ func (r *Report) writeAnswers(b *strings.Builder) {
 
 // writeSeeds writes the recipes with their seeds.
 func (r *Report) writeSeeds(b *strings.Builder) {
-	if seeds := r.Seeds(); len(seeds) > 0 {
-		b.WriteString("\n## Recipes and their seeds\n\n")
-		writeHead(b, "recipe", "alpha", "beta", "seeds", "which", "top-1, %", "spread", "seeds for 1 point", "cost")
-		for _, s := range seeds {
-			writeRow(b, s.Recipe, s.Alpha, s.Beta, strconv.Itoa(s.Runs), s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), s.Needed, fixed(s.Cost, 2))
-		}
+	var rows [][]string
+	for _, s := range r.Seeds() {
+		rows = append(rows, []string{s.Recipe, s.Alpha, s.Beta, strconv.Itoa(s.Runs), s.Seeds, plusMinus(s.Mean, s.Error), fixed(s.Spread, 2), s.Needed, fixed(s.Cost, 2)})
+	}
+	writeTable(b, "Recipes and their seeds", rows, "recipe", "alpha", "beta", "seeds", "which", "top-1, %", "spread", "seeds for 1 point", "cost")
+	if len(rows) > 0 {
 		b.WriteString("\n" + seedsNote + "\n")
+	}
+}
+
+// writePairs writes any two runs on the same images.
+func (r *Report) writePairs(b *strings.Builder) {
+	var rows [][]string
+	for _, p := range r.ShownPairs() {
+		points, errors, percent := p.Points(), p.Errors(), p.Percent()
+		rows = append(rows, []string{p.First, p.Second, plusMinus(&points, &errors[0]), p.Interval(), fixed(&percent, 1), p.P(), fixed(&errors[1], 2)})
+	}
+	writeTable(b, "Any two runs on the same images", rows, "better", "than", "by, points", "95 % interval", "disagree, %", "McNemar's p", "unpaired error")
+	if n := r.HiddenPairs(); n > 0 {
+		fmt.Fprintf(b, "\n%d more are in pairs.csv.\n", n)
 	}
 }
 
 // writeTransfer writes teachers by data.
 func (r *Report) writeTransfer(b *strings.Builder) {
-	if t := r.Transfer(); t != nil {
-		b.WriteString("\n## Teachers on other data\n\n")
-		writeHead(b, append([]string{"teacher"}, t.Data...)...)
-		for _, row := range t.Rows {
-			cells := []string{row.Teacher}
-			for _, c := range row.Cells {
-				if c == nil {
-					cells = append(cells, "–")
-					continue
-				}
-				cells = append(cells, plusMinus(&c.Top1, &c.Error)+", untrained "+fixed(&c.Untrained, 2))
-			}
-			writeRow(b, cells...)
-		}
+	t := r.Transfer()
+	if t == nil {
+		return
 	}
+	var rows [][]string
+	for _, row := range t.Rows {
+		cells := []string{row.Teacher}
+		for _, c := range row.Cells {
+			if c == nil {
+				cells = append(cells, "–")
+				continue
+			}
+			cells = append(cells, plusMinus(&c.Top1, &c.Error)+", untrained "+fixed(&c.Untrained, 2))
+		}
+		rows = append(rows, cells)
+	}
+	writeTable(b, "Teachers on other data", rows, append([]string{"teacher"}, t.Data...)...)
 }
 
 // writePost writes the post's table, if a run can stand in it.
 func (r *Report) writePost(b *strings.Builder) {
-	rows := r.PostRows()
+	var rows [][]string
+	for _, row := range r.PostRows() {
+		of := row.Recipe.Setting
+		rows = append(rows, []string{row.Preset, of("Depths"), of("Epochs"), of("AllToLastWeight"), of("LastToLastWeight"), of("IntermediateRows"),
+			fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs), plusMinus(row.Difference, row.Noise), row.Verdict})
+	}
+	writeTable(b, "The post's table, and ours", rows, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
+}
+
+// writeTable writes a table below its title; nothing without rows.
+func writeTable(b *strings.Builder, title string, rows [][]string, head ...string) {
 	if len(rows) == 0 {
 		return
 	}
-	b.WriteString("\n## The post's table, and ours\n\n")
-	writeHead(b, "run", "depths", "epochs", "alpha", "beta", "rows", "post, %", "ours, %", "runs", "difference", "in words")
+	b.WriteString("\n## " + title + "\n\n")
+	writeRow(b, head)
+	b.WriteString(strings.Repeat("| --- ", len(head)) + "|\n")
 	for _, row := range rows {
-		writeRow(b, row.Preset, row.Depths, strconv.Itoa(row.Epochs), row.Alpha, row.Beta,
-			strconv.Itoa(row.Reference.Rows), fixed(&row.PostTop1, 2), plusMinus(row.Mean, row.Error), strconv.Itoa(row.Runs),
-			plusMinus(row.Difference, row.Noise), row.Verdict)
+		writeRow(b, row)
 	}
 }
 
-// writeHead writes the heading of a table.
-func writeHead(b *strings.Builder, cells ...string) {
-	writeRow(b, cells...)
-	b.WriteString(strings.Repeat("| --- ", len(cells)) + "|\n")
-}
-
-// writeRow writes a line of a table.
-func writeRow(b *strings.Builder, cells ...string) {
+func writeRow(b *strings.Builder, cells []string) {
 	for _, c := range cells {
 		b.WriteString("| " + escaped(c) + " ")
 	}

@@ -83,7 +83,7 @@ type detail struct {
 
 // HTML writes the page: one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
-	p := page{Report: r, Style: template.CSS(pageStyle) + r.PictureStyle(), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
+	p := page{Report: r, Style: template.CSS(pageStyle) + r.pictureStyle(), Script: template.JS(pageScript), AlphaBeta: r.alphaBeta()}
 	if len(r.Runs) > 0 {
 		p.First = r.best().Name
 	}

@@ -8,9 +8,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/cijepa/cijepa/job/history"
+	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/job/report/paired"
 )
 
@@ -34,8 +34,8 @@ func onSameImages(a, b *history.Answers) bool {
 	return a.Labels == b.Labels && len(a.Right) == len(b.Right)
 }
 
-// comparable returns the answers of two recipes if they are for the same images.
-func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
+// pairedAnswers returns the answers of two recipes if they are for the same images.
+func pairedAnswers(a, b *recipe) (first, second paired.Group, ok bool) {
 	first, second = a.answers(), b.answers()
 	return first, second, first != nil && second != nil && onSameImages(a.runs[0].Answers, b.runs[0].Answers)
 }
@@ -43,7 +43,7 @@ func comparable(a, b *recipe) (first, second paired.Group, ok bool) {
 // pairedContrast says how much one recipe is above another by what both say of the same images;
 // empty if that is not known.
 func pairedContrast(best, other *recipe) string {
-	a, b, ok := comparable(best, other)
+	a, b, ok := pairedAnswers(best, other)
 	if !ok {
 		return ""
 	}
@@ -103,7 +103,7 @@ func seedsForOnePoint(all []*recipe) map[*recipe]string {
 		if i == 0 {
 			against = sorted[1]
 		}
-		a, b, ok := comparable(of, against)
+		a, b, ok := pairedAnswers(of, against)
 		if !ok {
 			continue
 		}
@@ -141,7 +141,11 @@ func (p Pair) Percent() float64 { return 100 * p.Disagreement() }
 
 // Errors are the standard errors of the difference, in points: for the same images, and as it would
 // be for unlike ones.
-func (p Pair) Errors() [2]float64 { return [2]float64{100 * p.Error(), 100 * p.UnpairedError()} }
+func (p Pair) Errors() [2]float64 {
+	images := p.Images()
+	of := func(right int) float64 { return record.StandardError(100*float64(right)/float64(images), images) }
+	return [2]float64{record.PairedError(p.Table.First, p.Table.Second, images), math.Hypot(of(p.Both+p.Table.First), of(p.Both+p.Table.Second))}
+}
 
 // P is McNemar's p-value.
 func (p Pair) P() string { return strconv.FormatFloat(p.McNemar(), 'g', 2, 64) }
@@ -218,26 +222,9 @@ func (r *Report) writePairsCSV(w io.Writer) error {
 			line = append(line, strconv.Itoa(n))
 		}
 		for _, v := range []float64{p.Points(), 100 * low, 100 * high, p.Errors()[0], p.Errors()[1], p.McNemar()} {
-			line = append(line, number(&v))
+			line = append(line, cell(v))
 		}
 		lines = append(lines, line)
 	}
 	return csv.NewWriter(w).WriteAll(lines)
-}
-
-// writePairs writes the pairs as text.
-func (r *Report) writePairs(b *strings.Builder) {
-	pairs := r.ShownPairs()
-	if len(pairs) == 0 {
-		return
-	}
-	b.WriteString("\n## Any two runs on the same images\n\n")
-	writeHead(b, "better", "than", "by, points", "95 % interval", "disagree, %", "McNemar's p", "unpaired error")
-	for _, p := range pairs {
-		points, errors, percent := p.Points(), p.Errors(), p.Percent()
-		writeRow(b, p.First, p.Second, plusMinus(&points, &errors[0]), p.Interval(), fixed(&percent, 1), p.P(), fixed(&errors[1], 2))
-	}
-	if n := r.HiddenPairs(); n > 0 {
-		fmt.Fprintf(b, "\n%d more are in pairs.csv.\n", n)
-	}
 }

@@ -77,9 +77,9 @@ func (r *Report) shownPictures() map[*history.Run]int {
 	return shown
 }
 
-// PictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet
+// pictureStyle is the sheets of all runs as backgrounds, and the style of what shows them. A sheet
 // is in the page once, however often its tiles are.
-func (r *Report) PictureStyle() template.CSS {
+func (r *Report) pictureStyle() template.CSS {
 	var b strings.Builder
 	b.WriteString(picturesStyle)
 	shown := r.shownPictures()
@@ -90,7 +90,7 @@ func (r *Report) PictureStyle() template.CSS {
 		}
 		sheet := func(class string, s record.Sheet, file []byte) {
 			fmt.Fprintf(&b, ".%s{background-image:url(data:image/jpeg;base64,%s);background-size:%.4f%% %.4f%%}\n", class,
-				encoded(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
+				base64.StdEncoding.EncodeToString(file), 100*float64(s.Width)/float64(s.Tile), 100*float64(s.Height)/float64(s.Tile))
 		}
 		sheet(sheetClass("c", i), run.Pictures.Components, run.Pictures.ComponentsJPEG)
 		if run.Pictures.Neighbours != nil {
@@ -99,9 +99,6 @@ func (r *Report) PictureStyle() template.CSS {
 	}
 	return template.CSS(b.String())
 }
-
-// encoded is a file in a data URL.
-func encoded(file []byte) string { return base64.StdEncoding.EncodeToString(file) }
 
 func sheetClass(sheet string, run int) string { return fmt.Sprintf("%s%d", sheet, run) }
 
@@ -221,12 +218,9 @@ func newGalleryRow(run *history.Run, i int, untrained bool) galleryRow {
 	return row
 }
 
-// pictureImages are the sheets of a run as files of the report.
+// pictureImages are the sheets of a run that has pictures, as files of the report.
 func pictureImages(run *history.Run) []image {
 	p := run.Pictures
-	if p == nil {
-		return nil
-	}
 	file := func(sheet, alt string, data []byte) image {
 		return image{sheet + "-" + fileName(run.Name) + ".jpg", run.Name + ": " + alt, func(w io.Writer) error {
 			_, err := w.Write(data)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"regexp"
@@ -45,7 +46,7 @@ func TestPicturesOfRuns(t *testing.T) {
 	if strings.Contains(section, "ZgotmplZ") || strings.Contains(page.String(), "ZgotmplZ") {
 		t.Error("the template has refused a style")
 	}
-	if n := strings.Count(page.String(), encoded(r.Runs[0].Pictures.ComponentsJPEG)); n != 2 { // both runs have the same file
+	if n := strings.Count(page.String(), base64.StdEncoding.EncodeToString(r.Runs[0].Pictures.ComponentsJPEG)); n != 2 { // both runs have the same file
 		t.Errorf("the components of two runs are %d times in the page", n)
 	}
 	_, gallery, _ := strings.Cut(page.String(), `<div class="gallery"`)

@@ -45,11 +45,6 @@ type Report struct {
 // with.
 type Reference struct {
 	Preset   string
-	Depths   string
-	Epochs   int
-	Alpha    string
-	Beta     string
-	Rows     int
 	Recipe   history.Recipe // of a run that would repeat it
 	PostTop1 float64        // percent
 }
@@ -57,11 +52,7 @@ type Reference struct {
 // Read reads every run of a bucket. A run that cannot be read is listed as such. The error is of
 // the bucket: see history.ReadAll.
 func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (*Report, error) {
-	runs, unreadable, err := history.ReadAll(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	probes, damaged, err := history.ReadProbes(ctx, bucket)
+	runs, probes, unreadable, err := history.ReadAll(ctx, bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +60,7 @@ func Read(ctx context.Context, bucket *storage.Bucket, references []Reference) (
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: slices.Concat(unreadable, damaged, broken)}
+	r := &Report{Read: time.Now().UTC(), References: references, Runs: runs, Probes: probes, Unreadable: append(unreadable, broken...)}
 	r.sort()
 	return r, nil
 }
@@ -89,8 +80,7 @@ func (r *Report) sort() {
 }
 
 // Finished counts the runs with a result.
-func (r *Report) Finished() int {
-	n := 0
+func (r *Report) Finished() (n int) {
 	for _, run := range r.Runs {
 		if run.Result != nil {
 			n++
@@ -109,8 +99,7 @@ func (r *Report) Problems() int {
 }
 
 // Alarms counts the alarms of all runs, for the heading.
-func (r *Report) Alarms() int {
-	n := 0
+func (r *Report) Alarms() (n int) {
 	for _, run := range r.Runs {
 		n += len(run.Alarms)
 	}

@@ -15,84 +15,87 @@ import (
 // columns are those of runs.csv, before the settings.
 var columns = []struct {
 	name  string
-	value func(run *history.Run) string
+	value func(run *history.Run) any // see cell
 }{
-	{"run", func(r *history.Run) string { return r.Name }},
-	{"preset", func(r *history.Run) string { return r.Preset }},
-	{"state", (*history.Run).State},
-	{"top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top1) })},
-	{"top1_standard_error", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.StandardError) })},
-	{"top5", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.Top5) })},
-	{"untrained_top1", ofScores(func(r *history.Run) string { return number(&r.Result.Metrics.UntrainedTop1) })},
-	{"knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.KNNTop1) })},
-	{"untrained_knn_top1", ofResult(func(r *history.Run) string { return number(r.Result.Metrics.UntrainedKNN) })},
-	{"ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.Top1 })},
-	{"untrained_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.UntrainedTop1 })},
-	{"patches_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.PatchesTop1 })},
-	{"pixels_ridge_top1", ofRidge(func(r record.Ridge) float64 { return r.PixelsTop1 })},
-	{"verdict", (*history.Run).Judge},
-	{"post_top1", ofResult(func(r *history.Run) string { return number(r.Result.PostTop1) })},
-	{"updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Updates) })},
-	{"images_per_second", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ImagesPerSecond) })},
-	{"data_wait", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.DataWait) })},
-	{"pretrain_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.PretrainSeconds) })},
-	{"probe_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.ProbeSeconds) })},
-	{"mfu", ofResult(func(r *history.Run) string { return number(r.Result.Stats.MFU) })},
-	{"device_memory_bytes", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.DeviceMemory) })},
-	{"machine_seconds", ofResult(func(r *history.Run) string { return number(&r.Result.Stats.MachineSeconds) })},
-	{"cost", ofResult(func(r *history.Run) string { return number(r.Result.Stats.Cost) })},
-	{"attempts", func(r *history.Run) string { return strconv.Itoa(r.Starts()) }},
-	{"updates_lost", func(r *history.Run) string { return whole(r.Lost()) }},
-	{"killed_attempts", func(r *history.Run) string { return strconv.Itoa(r.Killed()) }},
-	{"skipped_updates", ofResult(func(r *history.Run) string { return whole(r.Result.Metrics.Skipped) })},
-	{"bad_samples", ofResult(func(r *history.Run) string { return whole(r.Result.Stats.BadSamples) })},
-	{"alarms", func(r *history.Run) string { return strconv.Itoa(len(r.Alarms)) }},
-	{"device", ofResult(func(r *history.Run) string { return r.Result.Device })},
-	{"commit", func(r *history.Run) string { return r.Record.Versions.Commit }},
-	{"data_fingerprint", func(r *history.Run) string { return r.Record.Fingerprint }},
-	{"teacher_sha256", ofResult(func(r *history.Run) string { return r.Result.Metrics.TeacherSHA256 })},
-	{"state_sha256", ofResult(func(r *history.Run) string { return r.Result.Metrics.StateSHA256 })},
+	{"run", func(r *history.Run) any { return r.Name }},
+	{"preset", func(r *history.Run) any { return r.Preset }},
+	{"state", func(r *history.Run) any { return r.State() }},
+	{"top1", ofScores(func(m record.Metrics) any { return m.Top1 })},
+	{"top1_standard_error", ofScores(func(m record.Metrics) any { return m.StandardError })},
+	{"top5", ofScores(func(m record.Metrics) any { return m.Top5 })},
+	{"untrained_top1", ofScores(func(m record.Metrics) any { return m.UntrainedTop1 })},
+	{"knn_top1", ofResult(func(r *history.Result) any { return r.Metrics.KNNTop1 })},
+	{"untrained_knn_top1", ofResult(func(r *history.Result) any { return r.Metrics.UntrainedKNN })},
+	{"ridge_top1", ofRidge(func(r *record.Ridge) any { return r.Top1 })},
+	{"untrained_ridge_top1", ofRidge(func(r *record.Ridge) any { return r.UntrainedTop1 })},
+	{"patches_ridge_top1", ofRidge(func(r *record.Ridge) any { return r.PatchesTop1 })},
+	{"pixels_ridge_top1", ofRidge(func(r *record.Ridge) any { return r.PixelsTop1 })},
+	{"verdict", func(r *history.Run) any { return r.Judge() }},
+	{"post_top1", ofResult(func(r *history.Result) any { return r.PostTop1 })},
+	{"updates", ofResult(func(r *history.Result) any { return r.Metrics.Updates })},
+	{"images_per_second", ofResult(func(r *history.Result) any { return r.Stats.ImagesPerSecond })},
+	{"data_wait", ofResult(func(r *history.Result) any { return r.Stats.DataWait })},
+	{"pretrain_seconds", ofResult(func(r *history.Result) any { return r.Stats.PretrainSeconds })},
+	{"probe_seconds", ofResult(func(r *history.Result) any { return r.Stats.ProbeSeconds })},
+	{"mfu", ofResult(func(r *history.Result) any { return r.Stats.MFU })},
+	{"device_memory_bytes", ofResult(func(r *history.Result) any { return r.Stats.DeviceMemory })},
+	{"machine_seconds", ofResult(func(r *history.Result) any { return r.Stats.MachineSeconds })},
+	{"cost", ofResult(func(r *history.Result) any { return r.Stats.Cost })},
+	{"attempts", func(r *history.Run) any { return r.Starts() }},
+	{"updates_lost", func(r *history.Run) any { return r.Lost() }},
+	{"killed_attempts", func(r *history.Run) any { return r.Killed() }},
+	{"skipped_updates", ofResult(func(r *history.Result) any { return r.Metrics.Skipped })},
+	{"bad_samples", ofResult(func(r *history.Result) any { return r.Stats.BadSamples })},
+	{"alarms", func(r *history.Run) any { return len(r.Alarms) }},
+	{"device", ofResult(func(r *history.Result) any { return r.Device })},
+	{"commit", func(r *history.Run) any { return r.Record.Versions.Commit }},
+	{"data_fingerprint", func(r *history.Run) any { return r.Record.Fingerprint }},
+	{"teacher_sha256", ofResult(func(r *history.Result) any { return r.Metrics.TeacherSHA256 })},
+	{"state_sha256", ofResult(func(r *history.Result) any { return r.Metrics.StateSHA256 })},
 }
 
 // ofResult leaves a column empty for a run without a result.
-func ofResult(value func(*history.Run) string) func(*history.Run) string {
-	return func(r *history.Run) string {
+func ofResult(value func(*history.Result) any) func(*history.Run) any {
+	return func(r *history.Run) any {
 		if r.Result == nil {
 			return ""
 		}
-		return value(r)
+		return value(r.Result)
 	}
-}
-
-// ofRidge leaves a column empty for a run without ridge regression.
-func ofRidge(value func(record.Ridge) float64) func(*history.Run) string {
-	return ofScores(func(r *history.Run) string {
-		if r.Result.Metrics.Ridge == nil {
-			return ""
-		}
-		v := value(*r.Result.Metrics.Ridge)
-		return number(&v)
-	})
 }
 
 // ofScores leaves a column empty for a run without scores.
-func ofScores(value func(*history.Run) string) func(*history.Run) string {
-	return func(r *history.Run) string {
-		if !r.Scored() {
+func ofScores(value func(record.Metrics) any) func(*history.Run) any {
+	return ofResult(func(r *history.Result) any {
+		if !r.Metrics.Scored() {
 			return ""
 		}
-		return value(r)
-	}
+		return value(r.Metrics)
+	})
 }
 
-func whole(n int64) string { return strconv.FormatInt(n, 10) }
+// ofRidge leaves a column empty for a run without ridge regression.
+func ofRidge(value func(*record.Ridge) any) func(*history.Run) any {
+	return ofScores(func(m record.Metrics) any {
+		if m.Ridge == nil {
+			return ""
+		}
+		return value(m.Ridge)
+	})
+}
 
-// number writes a value with all its digits; nil is empty.
-func number(v *float64) string {
-	if v == nil {
-		return ""
+// cell writes a text, or a number with all its digits; a nil *float64 is empty.
+func cell(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case *float64:
+		if v == nil {
+			return ""
+		}
+		return cell(*v)
 	}
-	return strconv.FormatFloat(*v, 'g', -1, 64)
+	return fmt.Sprint(v)
 }
 
 // writeCSV writes a line for each run, with every setting under its environment variable, for other
@@ -110,7 +113,7 @@ func (r *Report) writeCSV(w io.Writer) error {
 	for _, run := range r.Runs {
 		var line []string
 		for _, c := range columns {
-			line = append(line, c.value(run))
+			line = append(line, cell(c.value(run)))
 		}
 		for _, name := range settings {
 			line = append(line, run.Setting(name))

@@ -58,16 +58,9 @@ func newTimeline(run *history.Run, now time.Time) *timeline {
 
 // Alt says in words what the timeline shows, for those who do not see it.
 func (t *timeline) Alt() string {
-	counts := map[string]int{}
-	var order []string
-	for _, s := range t.Spans {
-		if counts[s.How]++; counts[s.How] == 1 {
-			order = append(order, s.How)
-		}
-	}
 	var words []string
-	for _, how := range order {
-		words = append(words, fmt.Sprintf("%d %s", counts[how], how))
+	for _, same := range grouped(t.Spans, func(s span) string { return s.How }) {
+		words = append(words, fmt.Sprintf("%d %s", len(same), same[0].How))
 	}
 	return fmt.Sprintf("Attempts over %s: %s.", duration(t.End.Sub(t.Begin)), strings.Join(words, ", "))
 }
@@ -99,9 +92,6 @@ type Progress struct {
 	Remaining   time.Duration // of the phase, at its mean speed so far; 0: not known yet
 	Idle        time.Duration // since the last progress
 }
-
-// RefreshSeconds is the interval at which the page refreshes itself.
-func (Progress) RefreshSeconds() int { return 15 }
 
 // RemainingText is Remaining in words; empty if it is not known.
 func (p Progress) RemainingText() string {

@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
-
-	"gonum.org/v1/gonum/stat"
 
 	"github.com/cijepa/cijepa/job/history"
 	"github.com/cijepa/cijepa/job/record"
@@ -41,15 +38,13 @@ func (r *Report) Transfer() *Transfer {
 	if len(r.Probes) == 0 {
 		return nil
 	}
-	results := map[[2]string][]record.Result[history.Recipe]{} // by teacher and data
-	columns := map[string]bool{}
-	rows := map[string]bool{}
-	add := func(teacher string, result record.Result[history.Recipe]) {
-		at := [2]string{teacher, r.dataName(result)}
-		results[at] = append(results[at], result)
-		columns[at[1]], rows[teacher] = true, true
+	results := map[[2]string][]*history.Result{} // by teacher and data
+	columns, rows := map[string]bool{}, map[string]bool{}
+	add := func(teacher string, result *history.Result) {
+		data := r.dataName(result)
+		results[[2]string{teacher, data}] = append(results[[2]string{teacher, data}], result)
+		columns[data], rows[teacher] = true, true
 	}
-	own := map[string]bool{} // a run that was probed on its own data has that figure already
 	for _, p := range r.Probes {
 		teacher := p.Run
 		if t := p.Result.Teacher; t.From != "runs/"+p.Run {
@@ -58,12 +53,12 @@ func (r *Report) Transfer() *Transfer {
 		if step := p.Result.Teacher.Step; step > 0 {
 			teacher += fmt.Sprintf(" at update %d", step)
 		}
-		add(teacher, p.Result)
-		own[teacher+"\n"+r.dataName(p.Result)] = true
+		add(teacher, &p.Result)
 	}
 	for _, run := range r.Runs {
-		if run.Scored() && rows[run.Name] && !own[run.Name+"\n"+r.dataName(*run.Result)] {
-			add(run.Name, *run.Result)
+		// A run that was probed on its own data has that figure already.
+		if run.Scored() && rows[run.Name] && results[[2]string{run.Name, r.dataName(run.Result)}] == nil {
+			add(run.Name, run.Result)
 		}
 	}
 	t := &Transfer{Data: slices.Sorted(maps.Keys(columns))}
@@ -79,7 +74,7 @@ func (r *Report) Transfer() *Transfer {
 
 // dataName is the data of a result and the share of the labels. Data sets of one name and other
 // content are told apart by their fingerprint.
-func (r *Report) dataName(result record.Result[history.Recipe]) string {
+func (r *Report) dataName(result *history.Result) string {
 	name := cmp.Or(result.Recipe.Setting("Data"), "data")
 	for _, p := range r.Probes {
 		if p.Result.Recipe.Setting("Data") == result.Recipe.Setting("Data") && p.Result.Data.Fingerprint != result.Data.Fingerprint {
@@ -93,38 +88,28 @@ func (r *Report) dataName(result record.Result[history.Recipe]) string {
 	return name
 }
 
-// newTransferCell is the mean of probes that differ by their seed. More seeds do not lessen the
-// error that the choice of validation images makes.
-func newTransferCell(results []record.Result[history.Recipe]) *TransferCell {
+// newTransferCell is the mean of probes that differ by their seed.
+func newTransferCell(results []*history.Result) *TransferCell {
 	if len(results) == 0 {
 		return nil
 	}
-	var tops, untrained, neighbours, untrainedNeighbours []float64
-	images := math.Inf(1)
-	for _, result := range results {
-		tops, untrained = append(tops, result.Metrics.Top1), append(untrained, result.Metrics.UntrainedTop1)
-		images = min(images, float64(result.Data.ValidationSamples))
-		if knn := result.Metrics.KNNTop1; knn != nil {
-			neighbours = append(neighbours, *knn)
+	mean := func(of func(record.Metrics) *float64) *float64 {
+		sum := 0.0
+		for _, result := range results {
+			v := of(result.Metrics)
+			if v == nil {
+				return nil
+			}
+			sum += *v
 		}
-		if knn := result.Metrics.UntrainedKNN; knn != nil {
-			untrainedNeighbours = append(untrainedNeighbours, *knn)
-		}
-	}
-	ofAll := func(values []float64) *float64 {
-		if len(values) < len(results) {
-			return nil
-		}
-		mean := stat.Mean(values, nil)
-		return &mean
+		sum /= float64(len(results))
+		return &sum
 	}
 	c := &TransferCell{
-		Top1: stat.Mean(tops, nil), Untrained: stat.Mean(untrained, nil),
-		KNN: ofAll(neighbours), UntrainedKNN: ofAll(untrainedNeighbours), Probes: len(results),
+		Untrained: *mean(func(m record.Metrics) *float64 { return &m.UntrainedTop1 }),
+		KNN:       mean(func(m record.Metrics) *float64 { return m.KNNTop1 }), UntrainedKNN: mean(func(m record.Metrics) *float64 { return m.UntrainedKNN }),
+		Probes: len(results),
 	}
-	c.Error = binomialError(c.Top1, images)
-	if n := float64(len(tops)); n > 1 {
-		c.Error = math.Hypot(c.Error, stat.StdErr(stat.StdDev(tops, nil), n))
-	}
+	c.Top1, c.Error = meanTop1(results)
 	return c
 }

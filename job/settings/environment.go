@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 )
@@ -21,9 +20,9 @@ func Environment() ([]string, error) {
 	}
 	c.Bucket = bucket
 	d := Defaults()
-	defaults := fields(reflect.ValueOf(&d).Elem())
+	defaults := fields(&d)
 	var lines []string
-	for i, s := range fields(reflect.ValueOf(&c).Elem()) {
+	for i, s := range fields(&c) {
 		value := fmt.Sprint(s.value)
 		empty := value == "" && fmt.Sprint(defaults[i].value) == ""
 		if from, ok := follows[s.field.Name]; empty || ok && value == from {
@@ -41,7 +40,7 @@ func RunEnvironment(bucket, name string, r RunRecord) []string {
 	lines := []string{
 		shellLine(Variable("Preset"), r.Preset), shellLine(Variable("Bucket"), bucket), shellLine(Variable("Run"), name),
 	}
-	for _, s := range fields(reflect.ValueOf(&r.Recipe).Elem()) {
+	for _, s := range fields(&r.Recipe) {
 		lines = append(lines, shellLine(s.variable, fmt.Sprint(s.value)))
 	}
 	return lines

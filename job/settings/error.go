@@ -71,8 +71,8 @@ func (e *Error) OrNil() error {
 
 // addParse adds an error of envconfig.
 func (e *Error) addParse(err error) {
-	var p *envconfig.ParseError
-	if !errors.As(err, &p) {
+	p, ok := errors.AsType[*envconfig.ParseError](err)
+	if !ok {
 		e.Add(Prefix, "", err.Error())
 		return
 	}
@@ -105,8 +105,8 @@ func (e *Error) addModel(c Config, err error) {
 		}
 		return
 	}
-	var f *mask.FieldError
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*mask.FieldError](err)
+	if !ok {
 		e.Add(Prefix, "", err.Error())
 		return
 	}

@@ -16,13 +16,13 @@ var byteUnits = []struct {
 }
 
 // FormatBytes writes a number of bytes, rounded, such as 1.50 GB.
-func FormatBytes(bytes float64) string {
+func FormatBytes[N int | int64 | float64](bytes N) string {
 	for _, u := range byteUnits[:4] {
-		if bytes >= u.size {
-			return fmt.Sprintf("%.2f %s", bytes/u.size, u.suffix)
+		if float64(bytes) >= u.size {
+			return fmt.Sprintf("%.2f %s", float64(bytes)/u.size, u.suffix)
 		}
 	}
-	return fmt.Sprintf("%.0f bytes", bytes)
+	return fmt.Sprintf("%.0f bytes", float64(bytes))
 }
 
 // FormatSeconds writes a span of time, rounded, in a unit of its size: 0.25 s, 3.0 min, 40.5 h.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func load(preset string, adjust func(*Config)) (Config, error) {
 	}
 	base, preset := c.Recipe, c.Preset
 	known := map[string]bool{}
-	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
+	for _, f := range fields(&c) {
 		known[f.variable] = true
 		if err := f.read(); err != nil {
 			faults.addParse(err)
@@ -108,7 +107,7 @@ func XLAFlags() string { return os.Getenv("XLA_FLAGS") }
 // The signal handler needs it whether or not the other settings can be read.
 func StopDeadline() time.Duration {
 	c := Defaults()
-	for _, f := range fields(reflect.ValueOf(&c).Elem()) {
+	for _, f := range fields(&c) {
 		if f.field.Name == "StopGrace" && f.read() != nil {
 			return Defaults().StopDeadline()
 		}

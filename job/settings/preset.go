@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 )
@@ -78,8 +77,8 @@ func (c Config) CheckUnlabelled() error {
 	if err := plain.applyPreset(); err != nil {
 		return NewError("Preset", c.Preset, err.Error())
 	}
-	was := fields(reflect.ValueOf(&plain.Recipe).Elem())
-	for i, s := range fields(reflect.ValueOf(&c.Recipe).Elem()) {
+	was := fields(&plain.Recipe)
+	for i, s := range fields(&c.Recipe) {
 		name := s.field.Name
 		ofLabels := strings.HasPrefix(name, "Probe") || strings.HasPrefix(name, "KNN")
 		if now := fmt.Sprint(s.value); ofLabels && now != fmt.Sprint(was[i].value) && !(name == "KNNK" && c.KNNK == 0) {

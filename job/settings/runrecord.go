@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/cijepa/cijepa/job/record"
 	"github.com/cijepa/cijepa/storage"
@@ -42,7 +41,7 @@ func ReadResult(recipe Recipe, text []byte, key string) (r Result, err error) {
 // in another case or a key that stands twice would be read, and is not what was written.
 func readSealed(text []byte, to any, key, advice string) error {
 	err := record.Unseal(text, to)
-	if version := (*record.VersionError)(nil); errors.As(err, &version) {
+	if version, ok := errors.AsType[*record.VersionError](err); ok {
 		return NewError("Run", "", fmt.Sprintf("another version of cijepa has written %s (format %d, and this one reads %d): "+
 			"go on with that one, or choose another name", key, version.Version, record.Version))
 	}
@@ -66,8 +65,8 @@ func Conflicts(want, stored RunRecord, key string) error {
 	if want.Recipe.MicroBatch == 0 {
 		want.Recipe.MicroBatch = stored.Recipe.MicroBatch
 	}
-	was := fields(reflect.ValueOf(&stored.Recipe).Elem())
-	for i, s := range fields(reflect.ValueOf(&want.Recipe).Elem()) {
+	was := fields(&stored.Recipe)
+	for i, s := range fields(&want.Recipe) {
 		if now, was := fmt.Sprint(s.value), fmt.Sprint(was[i].value); now != was {
 			faults.Add(s.variable, now, fmt.Sprintf("this run was begun with %s (%s); set it back, or choose another %s",
 				was, key, Variable("Run")))

@@ -19,14 +19,15 @@ type setting struct {
 	variable string
 }
 
-// fields lists the fields of a Config or a Recipe in order, those of an embedded Recipe in its
+// fields lists the fields of a *Config or a *Recipe in order, those of an embedded Recipe in its
 // place.
-func fields(v reflect.Value) []setting {
+func fields(of any) []setting {
 	var all []setting
+	v := reflect.ValueOf(of).Elem()
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if f.Anonymous {
-			all = append(all, fields(v.Field(i))...)
+			all = append(all, fields(v.Field(i).Addr().Interface())...)
 			continue
 		}
 		if !f.IsExported() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -125,7 +126,7 @@ func readSweep(path string) ([]sweepLine, error) {
 			switch {
 			case !ok || !strings.HasPrefix(variable, Prefix+"_") || variable == sweepVariable:
 				err = fmt.Errorf("%q is not a setting, such as %s_SEED=1", word, Prefix)
-			case l.sets(variable):
+			case slices.ContainsFunc(l.words, func(w assignment) bool { return w.variable == variable }):
 				err = fmt.Errorf("%s is set twice", variable)
 			}
 			l.words = append(l.words, assignment{variable, value})
@@ -141,16 +142,6 @@ func readSweep(path string) ([]sweepLine, error) {
 		return nil, NewError("Sweep", path, "a file with a line of settings for each run")
 	}
 	return lines, faults.OrNil()
-}
-
-// sets says whether the line sets a variable.
-func (l sweepLine) sets(variable string) bool {
-	for _, w := range l.words {
-		if w.variable == variable {
-			return true
-		}
-	}
-	return false
 }
 
 // splitWords splits a line into words as a shell does: at spaces, but for those in quotes or behind

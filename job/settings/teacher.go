@@ -71,7 +71,7 @@ func (n TeacherName) Place() string {
 func LoadProbe(stored func(Config) (RunRecord, error)) (c Config, name string, err error) {
 	c, err = Load("", func(c *Config) { c.frozen = true })
 	for _, field := range []string{"Bucket", "Run", "Teacher"} { // other faults may be of settings that the run gives
-		if faults := (*Error)(nil); errors.As(err, &faults) && slices.ContainsFunc(faults.Faults, func(f Fault) bool { return f.Variable == Variable(field) }) {
+		if faults, ok := errors.AsType[*Error](err); ok && slices.ContainsFunc(faults.Faults, func(f Fault) bool { return f.Variable == Variable(field) }) {
 			return c, "", err
 		}
 	}

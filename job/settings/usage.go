@@ -10,13 +10,12 @@ import (
 // Usage returns the tables of all settings and presets, in Markdown. SETTINGS.md holds a copy.
 func Usage() string {
 	var yours, method strings.Builder
-	c := Defaults()
-	for _, s := range fields(reflect.ValueOf(&c).Elem()) {
+	for _, s := range Describe().Settings {
 		table := &yours
-		if s.field.Tag.Get("of") == "method" {
+		if s.OfMethod {
 			table = &method
 		}
-		fmt.Fprintf(table, "| `%s` | %s | %s |\n", s.variable, code(fmt.Sprint(s.value)), s.field.Tag.Get("desc"))
+		fmt.Fprintf(table, "| `%s` | %s | %s |\n", s.Variable, code(s.Default), s.What)
 	}
 	var b strings.Builder
 	const header = "| variable | default | what |\n|---|---|---|\n"
@@ -29,15 +28,15 @@ func Usage() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | %g |\n",
 			p.Name, p.Depths, p.Epochs, p.AllToLastWeight, p.LastToLastWeight, p.IntermediateRows, p.PostTop1)
 	}
-	demo := Defaults()
+	plain, demo := Defaults(), Defaults()
 	demo.demo()
 	fmt.Fprintf(&b, "| `%s` | %s | %d | %s | %s | %d | |\n",
 		Demo, demo.Depths, demo.Epochs, demo.AllToLastWeight, demo.LastToLastWeight, demo.IntermediateRows)
 	b.WriteString("\nAlpha is `CIJEPA_ALL_TO_LAST_WEIGHT`, beta `CIJEPA_LAST_TO_LAST_WEIGHT`, rows `CIJEPA_INTERMEDIATE_ROWS`.\n")
 	b.WriteString("`" + Demo + "`, which two cores train in minutes, also sets")
 	var also []string
-	defaults := fields(reflect.ValueOf(&c).Elem())
-	for i, s := range fields(reflect.ValueOf(&demo).Elem()) {
+	defaults := fields(&plain)
+	for i, s := range fields(&demo) {
 		if value := fmt.Sprint(s.value); value != fmt.Sprint(defaults[i].value) &&
 			!slices.Contains([]string{"Depths", "Epochs", "IntermediateRows"}, s.field.Name) { // these are columns
 			also = append(also, code(s.variable+"="+value))
@@ -79,7 +78,7 @@ type Described struct {
 func Describe() Description {
 	var d Description
 	c := Defaults()
-	for _, s := range fields(reflect.ValueOf(&c).Elem()) {
+	for _, s := range fields(&c) {
 		d.Settings = append(d.Settings, Described{s.variable, fmt.Sprint(s.value), s.field.Tag.Get("desc"), s.field.Tag.Get("of") == "method"})
 	}
 	for _, p := range Presets() {
@@ -101,7 +100,7 @@ func code(s string) string {
 // the lower-case names of their variables without the prefix.
 func (r Recipe) Hyperparameters() map[string]any {
 	all := map[string]any{}
-	for _, s := range fields(reflect.ValueOf(&r).Elem()) {
+	for _, s := range fields(&r) {
 		name := strings.ToLower(strings.TrimPrefix(s.variable, Prefix+"_"))
 		switch v := s.value; {
 		case v.CanInt():

@@ -25,13 +25,13 @@ func Table(seeds int) []string {
 }
 
 // Grid returns a line for each pair of weights and each seed from 0, all pairs of a seed before
-// those of the next. A weight is written as its setting takes it, and "-" leaves it unset. No
-// alphas, or no betas, leave that weight to the environment.
-func Grid(alphas, betas []string, seeds int) []string {
+// those of the next. The weights of a list stand between commas, as their setting takes them, and
+// "-" leaves one unset. An empty list leaves that weight to the environment.
+func Grid(alphas, betas string, seeds int) []string {
 	var lines []string
 	for seed := range seeds {
-		for _, a := range orNone(alphas) {
-			for _, b := range orNone(betas) {
+		for _, a := range strings.Split(alphas, ",") {
+			for _, b := range strings.Split(betas, ",") {
 				name, words := "", []string{}
 				for _, w := range []struct{ letter, field, value string }{{"a", "AllToLastWeight", a}, {"b", "LastToLastWeight", b}} {
 					if w.value == "" {
@@ -47,12 +47,4 @@ func Grid(alphas, betas []string, seeds int) []string {
 		}
 	}
 	return lines
-}
-
-// orNone returns the values, or one that says nothing.
-func orNone(values []string) []string {
-	if len(values) == 0 {
-		return []string{""}
-	}
-	return values
 }

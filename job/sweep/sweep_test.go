@@ -46,7 +46,7 @@ func TestTableIsEveryPresetWithEverySeed(t *testing.T) {
 }
 
 func TestGridIsEveryPairWithEverySeed(t *testing.T) {
-	configs := load(t, Grid([]string{"0.3", "-"}, []string{"0.6", "0.8", "-"}, 2))
+	configs := load(t, Grid("0.3,-", "0.6,0.8,-", 2))
 	if len(configs) != 12 {
 		t.Fatalf("%d lines", len(configs))
 	}
@@ -58,7 +58,7 @@ func TestGridIsEveryPairWithEverySeed(t *testing.T) {
 	if all := strings.Join(got, ","); !strings.HasPrefix(all, want+",") || configs[11].Seed != 1 {
 		t.Errorf("got %s\nwant %s", all, want)
 	}
-	only := load(t, Grid(nil, []string{"0.7"}, 2))
+	only := load(t, Grid("", "0.7", 2))
 	if len(only) != 2 || only[1].Run != "b0.7-s1" || only[0].AllToLastWeight.String() != "0.5" {
 		t.Errorf("betas alone: %+v", only)
 	}

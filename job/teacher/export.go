@@ -57,8 +57,15 @@ func Export(ctx context.Context, bucket *storage.Bucket, name settings.TeacherNa
 		return c, err
 	}
 	files := map[string][]byte{hubFile: weights.Bytes(), ConfigFile: config}
-	if err := run.addPictures(ctx, &c, files); err != nil {
-		log.Warn("the card has no pictures", "error", err)
+	if p := c.Pictures(); p != nil {
+		pictures, err := run.pictures(ctx, p)
+		if err != nil {
+			log.Warn("the card has no pictures", "error", err)
+			without := *c.Result
+			without.Pictures = nil
+			c.Result = &without
+		}
+		maps.Copy(files, pictures)
 	}
 	card, err := c.Markdown()
 	if err != nil {
@@ -76,31 +83,21 @@ func Export(ctx context.Context, bucket *storage.Bucket, name settings.TeacherNa
 	return c, nil
 }
 
-// addPictures reads the pictures of a card, which stay out of it after an error.
-func (r *Run) addPictures(ctx context.Context, c *Card, files map[string][]byte) error {
-	p := c.Pictures()
-	if p == nil {
-		return nil
-	}
-	without := *c.Result
-	without.Pictures = nil
-	result := c.Result
-	c.Result = &without
-	read := map[string][]byte{}
+// pictures reads the files of a run's pictures: all of them, or none.
+func (r *Run) pictures(ctx context.Context, p *record.Pictures) (map[string][]byte, error) {
+	files := map[string][]byte{}
 	for _, s := range p.Sheets() {
 		if s.File != record.ComponentsFile && s.File != record.NeighboursFile {
-			return fmt.Errorf("%w: no run has a picture %q", storage.ErrCorrupt, s.File)
+			return nil, fmt.Errorf("%w: no run has a picture %q", storage.ErrCorrupt, s.File)
 		}
 		data, err := r.bucket.GetTwice(ctx, r.folder.Key(s.File))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != s.SHA256 {
-			return fmt.Errorf("reading %s: %w: its sha256 is %x, and the result says %s", r.folder.Key(s.File), storage.ErrCorrupt, sum, s.SHA256)
+			return nil, fmt.Errorf("reading %s: %w: its sha256 is %x, and the result says %s", r.folder.Key(s.File), storage.ErrCorrupt, sum, s.SHA256)
 		}
-		read[s.File] = data
+		files[s.File] = data
 	}
-	maps.Copy(files, read)
-	c.Result = result
-	return nil
+	return files, nil
 }

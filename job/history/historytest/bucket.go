@@ -61,19 +61,13 @@ func (b Bucket) PutRecord(key string, v any) {
 func PutLines[T any](b Bucket, key string, lines ...T) {
 	b.t.Helper()
 	var text bytes.Buffer
+	encoder := json.NewEncoder(&text) // a line each
 	for _, l := range lines {
-		text.Write(append(encode(b.t, l), '\n'))
+		if err := encoder.Encode(l); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 	b.Put(key, text.Bytes())
-}
-
-func encode(t testing.TB, v any) []byte {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 // Open opens the bucket.
@@ -166,8 +160,9 @@ func (b Bucket) PutAnswered(name, preset string, seed int, right []bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.PutFinished(name, preset, seed, 100*float64(a.Top(1))/float64(len(right)))
-	r := result(name, preset, 100*float64(a.Top(1))/float64(len(right)))
+	top1 := 100 * float64(a.Top(1)) / float64(len(right))
+	b.PutFinished(name, preset, seed, top1)
+	r := result(name, preset, top1)
 	r.Data = record.Data{Fingerprint: "data", Classes: 100, ValidationSamples: len(right)}
 	r.Predictions = &record.Predictions{File: predictions.File, Size: int64(len(object)), SHA256: fmt.Sprintf("%x", sha256.Sum256(object))}
 	b.PutRecord("runs/"+name+"/result.json", r)
@@ -179,20 +174,12 @@ func (b Bucket) PutAnswered(name, preset string, seed int, right []bool) {
 func (b Bucket) PutPictured(name, preset string, seed int, top1 float64) {
 	b.t.Helper()
 	b.PutFinished(name, preset, seed, top1)
-	key := "runs/" + name + "/result.json"
-	text, err := os.ReadFile(b.Path(key))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var result record.Result[map[string]any]
-	if err := record.Unseal(text, &result); err != nil {
-		b.t.Fatal(err)
-	}
 	components, neighbours := b.putSheet(name, record.ComponentsFile, 5), b.putSheet(name, record.NeighboursFile, 3)
 	of := func(share float64) record.Components {
 		return record.Components{Shares: []float64{share, 0.2, 0.1}, Follows: []string{record.Brightness, record.Centre, ""}, R: []float64{0.9, 0.4, 0}}
 	}
-	result.Pictures = &record.Pictures{
+	r := result(name, preset, top1)
+	r.Pictures = &record.Pictures{
 		Split: "val", Components: components, Neighbours: &neighbours,
 		Images: []record.PicturedImage{
 			{Sample: 3, Class: "shirt", Neighbours: []record.Neighbour{{Sample: 7, Class: "shirt", Similarity: 0.99}, {Sample: 8, Class: "coat", Similarity: 0.9}}},
@@ -200,7 +187,7 @@ func (b Bucket) PutPictured(name, preset string, seed int, top1 float64) {
 		},
 		Depths: []record.PicturedDepth{{Depth: 1, Teacher: of(0.3), Untrained: of(0.6)}, {Depth: 5, Teacher: of(0.4), Untrained: of(0.6)}},
 	}
-	b.PutRecord(key, result)
+	b.PutRecord("runs/"+name+"/result.json", r)
 }
 
 // putSheet writes a sheet of two rows.

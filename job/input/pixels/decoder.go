@@ -104,19 +104,12 @@ func (d *Decoder) Cut(encoded []byte, v View, out []byte) error {
 	if err != nil {
 		return err
 	}
-	stride, err := d.copyRegion(whole, region)
-	if err != nil {
+	stride := 4*region.width + d.horizontal.padding() // which a resize may read
+	d.pixels = grow(d.pixels, stride*region.height)
+	if err := copyRGBX(d.pixels, stride, whole, region, webpChroma()); err != nil {
 		return err
 	}
 	return d.codec.resize(d.pixels, stride, region.height, &d.horizontal, &d.vertical, v.size, out)
-}
-
-// copyRegion copies a region of a PNG or WebP image to d.pixels, with the padding that a resize may
-// read, and returns the bytes from row to row.
-func (d *Decoder) copyRegion(whole image.Image, region box) (stride int, err error) {
-	stride = 4*region.width + d.horizontal.padding()
-	d.pixels = grow(d.pixels, stride*region.height)
-	return stride, copyRGBX(d.pixels, stride, whole, region, webpChroma())
 }
 
 // decodeWhole decodes a PNG or WebP image. A panic of the decoder is returned as an error: the

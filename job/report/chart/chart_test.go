@@ -14,11 +14,8 @@ import (
 // TestNamesOfLinesStandApart, in order, and inside the chart.
 func TestNamesOfLinesStandApart(t *testing.T) {
 	for _, heights := range [][]vg.Length{{5, 5, 5}, {0, 1, 2, 3}, {99, 99, 100}, {50}, {0, 100}} {
-		places, order := append([]vg.Length{}, heights...), make([]int, len(heights))
-		for i := range order {
-			order[i] = i
-		}
-		spread(places, order, 10, 0, 100)
+		places := append([]vg.Length{}, heights...)
+		spread(places, 10, 0, 100)
 		for i, p := range places {
 			if p < 0 || p > 100 || i > 0 && p-places[i-1] < 10 {
 				t.Errorf("%v became %v", heights, places)

@@ -30,14 +30,13 @@ func (l lineLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	toX, toY := p.Transforms(&canvas)
 	right := toX(p.X.Max)
 	height := l.style.Height("0") * 1.15
-	heights := make([]vg.Length, len(l.labels))
-	order := make([]int, len(l.labels))
-	for i, of := range l.labels {
-		heights[i], order[i] = toY(of.end.Y), i
+	upwards := slices.SortedStableFunc(slices.Values(l.labels), func(a, b label) int { return cmp.Compare(toY(a.end.Y), toY(b.end.Y)) })
+	heights := make([]vg.Length, len(upwards))
+	for i, of := range upwards {
+		heights[i] = toY(of.end.Y)
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(heights[a], heights[b]) })
-	spread(heights, order, height, canvas.Min.Y, canvas.Max.Y)
-	for i, of := range l.labels {
+	spread(heights, height, canvas.Min.Y, canvas.Max.Y)
+	for i, of := range upwards {
 		style := l.style
 		if style.Color = l.colours.series[of.colour]; of.colour >= len(okabeIto) {
 			style.Color = l.colours.ink // letters in a light shade are hard to read
@@ -51,20 +50,16 @@ func (l lineLabels) Plot(canvas draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// spread moves heights apart, in the given order, until no two are nearer than gap, and keeps them
+// spread moves heights, which ascend, apart until no two are nearer than gap, and keeps them
 // between bottom and top.
-func spread(heights []vg.Length, order []int, gap, bottom, top vg.Length) {
-	for n, i := range order {
-		floor := bottom
-		if n > 0 {
-			floor = heights[order[n-1]] + gap
-		}
-		heights[i] = max(heights[i], floor)
+func spread(heights []vg.Length, gap, bottom, top vg.Length) {
+	for i := range heights {
+		heights[i] = max(heights[i], bottom)
+		bottom = heights[i] + gap
 	}
-	ceiling := top
-	for _, i := range slices.Backward(order) {
-		heights[i] = min(heights[i], ceiling)
-		ceiling = heights[i] - gap
+	for i := range slices.Backward(heights) {
+		heights[i] = min(heights[i], top)
+		top = heights[i] - gap
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // Group is the runs of one recipe with different seeds: [seed][image], right or not.
 type Group [][]bool
 
-// Accuracies are those of the seeds.
-func (g Group) Accuracies() []float64 {
+// accuracies are those of the seeds.
+func (g Group) accuracies() []float64 {
 	all := make([]float64, len(g))
 	for s, run := range g {
 		for _, right := range run {
@@ -43,7 +43,7 @@ func (g Group) shares() []float64 {
 // Residual is the variance of one answer that neither its seed nor its image explains: the residual
 // mean square of a two-way analysis of variance. It takes two seeds and two images; else it is NaN.
 func (g Group) Residual() float64 {
-	seeds, images := g.Accuracies(), g.shares()
+	seeds, images := g.accuracies(), g.shares()
 	mean, sum := stat.Mean(seeds, nil), 0.0
 	for s, run := range g {
 		for i, right := range run {
@@ -62,7 +62,6 @@ func (g Group) Residual() float64 {
 type Comparison struct {
 	Difference float64
 	Low, High  float64 // its 95 % interval
-	Error      float64 // its standard error
 }
 
 // Beyond reports whether the interval leaves 0 out.
@@ -82,7 +81,7 @@ const resamples = 4000
 //     Welch's degrees of freedom) to the normal one, because their spread is known from few seeds.
 //   - A group with one seed has the deviations of the other one's.
 func Compare(a, b Group) Comparison {
-	first, second := a.Accuracies(), b.Accuracies()
+	first, second := a.accuracies(), b.accuracies()
 	c := Comparison{Difference: stat.Mean(first, nil) - stat.Mean(second, nil)}
 	images := differences(a, b)
 	mean, variance := stat.MeanVariance(images, nil)
@@ -107,7 +106,6 @@ func Compare(a, b Group) Comparison {
 	}
 	slices.Sort(all)
 	c.Low, c.High = stat.Quantile(alpha/2, stat.LinInterp, all, nil), stat.Quantile(1-alpha/2, stat.LinInterp, all, nil)
-	c.Error = math.Sqrt(imageVariance/float64(len(images)) + seedError(first, second))
 	return c
 }
 
@@ -177,11 +175,6 @@ func seedDeviations(accuracies, other []float64) []float64 {
 		all[i] = math.Sqrt(k/(k-1)) * (v - mean)
 	}
 	return all
-}
-
-// seedError is the variance that the seeds give the difference.
-func seedError(first, second []float64) float64 {
-	return seedVariance(first, second) + seedVariance(second, first)
 }
 
 // seedVariance is the variance of the mean of seeds, for one seed by the spread of the other group.

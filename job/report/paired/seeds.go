@@ -21,7 +21,7 @@ func NewPool(groups []Group) Pool {
 	var variances, residuals, freedom []float64
 	for _, g := range groups {
 		if len(g) > 1 {
-			variances, residuals = append(variances, stat.Variance(g.Accuracies(), nil)), append(residuals, g.Residual())
+			variances, residuals = append(variances, stat.Variance(g.accuracies(), nil)), append(residuals, g.Residual())
 			freedom = append(freedom, float64(len(g)-1))
 		}
 	}

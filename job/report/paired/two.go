@@ -35,20 +35,6 @@ func (t Table) Disagreement() float64 { return float64(t.First+t.Second) / float
 // Difference is the accuracy of the first less that of the second.
 func (t Table) Difference() float64 { return float64(t.First-t.Second) / float64(t.Images()) }
 
-// Error is the standard error of the difference over the choice of images.
-func (t Table) Error() float64 {
-	d := t.Difference()
-	return math.Sqrt((t.Disagreement() - d*d) / float64(t.Images()))
-}
-
-// UnpairedError is the standard error that the two accuracies have if the images are not known to
-// be the same.
-func (t Table) UnpairedError() float64 {
-	n := float64(t.Images())
-	p, q := float64(t.Both+t.First)/n, float64(t.Both+t.Second)/n
-	return math.Sqrt((p*(1-p) + q*(1-q)) / n)
-}
-
 // McNemar is the two-sided p-value of McNemar's exact test: how likely a split of the images on
 // which the two disagree is that is at least as uneven, if neither is better (McNemar,
 // Psychometrika 1947).
