@@ -30,6 +30,7 @@ type scores struct {
 func (j *Job) score(ctx context.Context, p *probes) (scores, error) {
 	s := scores{Predictions: predictions.Predictions{Classes: len(j.data.Index.Classes), Depths: j.cfg.Depths}}
 	j.live.Doing("scoring the probe")
+	j.log.Info("scoring", "images", j.data.Index.Counts[machine.ValidationSplit]) // silent for minutes on few cores
 	start, busy := time.Now(), j.device.Busy()
 	s.Probe, s.UntrainedProbe = make([]classify.Answers, len(s.Depths)), make([]classify.Answers, len(s.Depths))
 	for batch, err := range j.evaluationBatches(ctx, machine.ValidationSplit, 0) {
