@@ -79,8 +79,9 @@ func (c Config) Need(s mask.Shape, fused bool) Need {
 }
 
 // backwardWorkspace is what one call of cuDNN's deterministic attention backward takes for a
-// sequence, in bytes: on Hopper, the gradient of the scores in bf16, with both lengths rounded up to
-// a multiple of 64. Source: use_dp_workspace in cudnn-frontend's scaled_dot_product_flash_attention.h.
+// sequence, in bytes: on Hopper, the gradient of the scores in bf16, with both lengths rounded up
+// to a multiple of 64. Source: use_dp_workspace in cudnn-frontend's
+// scaled_dot_product_flash_attention.h.
 func backwardWorkspace(heads, tokens int) int {
 	padded := (tokens + 63) / 64 * 64
 	return 2 * heads * padded * padded

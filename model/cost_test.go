@@ -55,7 +55,8 @@ func TestNeedOfViTB(t *testing.T) {
 	if scores := c.Need(s, false); scores.Activations <= whole.Activations || scores.Workspace != 0 {
 		t.Errorf("attention's scores take nothing, or cuDNN something: %+v", scores)
 	}
-	// Of a predictor's call: four sequences of 12 heads an image, whose 83 tokens are padded to 128.
+	// Of a predictor's call: four sequences of 12 heads an image, whose 83 tokens are padded to
+	// 128.
 	if want := int64(256 * 4 * 12 * 128 * 128 * 2); whole.Workspace != want {
 		t.Errorf("%d bytes of cuDNN's workspace, want %d", whole.Workspace, want)
 	}
@@ -125,7 +126,8 @@ func TestStateBytesAreThoseOfASnapshot(t *testing.T) {
 	}
 }
 
-// arrayBytes counts the bytes of the arrays of a safetensors file, without the optimiser's step counts.
+// arrayBytes counts the bytes of the arrays of a safetensors file, without the optimiser's step
+// counts.
 func arrayBytes(part Part) (n int64, err error) {
 	var file bytes.Buffer
 	if err := part.Write(&file); err != nil {

@@ -294,9 +294,9 @@ func TestPlainAttentionCallsNothing(t *testing.T) {
 	}
 }
 
-// The gradient of the residual stream is rounded to bf16 behind every block's attention and MLP. Its
-// float32 form has no other reader, so the kernel that computes it writes bf16 alone. In float32
-// nothing is rounded.
+// The gradient of the residual stream is rounded to bf16 behind every block's attention and MLP.
+// Its float32 form has no other reader, so the kernel that computes it writes bf16 alone. In
+// float32 nothing is rounded.
 func TestGradientOfTheResidualStreamHasNoFloat32Copy(t *testing.T) {
 	c := vitB()
 	c.Width, c.Depth, c.Depths, c.Heads = 96, 3, []int{0, 1, 2}, 3

@@ -42,8 +42,8 @@ var (
 	// ErrUnfit: the dataset that is asked for cannot be made of this source, these shards or this
 	// class list.
 	ErrUnfit = errors.New("no such data set can be made")
-	// ErrUnsupported: the store, or the URL that leads to it, will refuse this for ever; the message
-	// says what to change.
+	// ErrUnsupported: the store, or the URL that leads to it, will refuse this for ever; the
+	// message says what to change.
 	ErrUnsupported = errors.New("the store refuses this for good")
 	// ErrExists: the object already exists, with other bytes.
 	ErrExists = errors.New("already exists")

@@ -24,8 +24,8 @@ type Options struct {
 	// [ErrNoFolder]. Otherwise Open makes the directory.
 	MustExist bool
 
-	// Interactive says that a person waits: a host that is not known is an error of [Open] after a few
-	// tries. A run is patient, because the name service may come up after its pod.
+	// Interactive says that a person waits: a host that is not known is an error of [Open] after a
+	// few tries. A run is patient, because the name service may come up after its pod.
 	Interactive bool
 
 	// idleTimeout is how long an attempt may go without progress before it is cancelled; 30 seconds

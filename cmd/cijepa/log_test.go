@@ -67,8 +67,8 @@ func TestFiguresOfALine(t *testing.T) {
 	}
 }
 
-// TestLongLinesAreBroken: behind semicolons and between words, with the indent of the line; lines that
-// fit stay as they are.
+// TestLongLinesAreBroken: behind semicolons and between words, with the indent of the line; lines
+// that fit stay as they are.
 func TestLongLinesAreBroken(t *testing.T) {
 	for _, c := range []struct {
 		columns      int

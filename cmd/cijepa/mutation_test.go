@@ -21,7 +21,8 @@ import (
 	"github.com/cijepa/cijepa/storage"
 )
 
-// mutations are what may happen to an object of a bucket. other is another object of the same kind, or the same one.
+// mutations are what may happen to an object of a bucket. other is another object of the same kind,
+// or the same one.
 var mutations = []struct {
 	name   string
 	mutate func(r *rand.Rand, text, other []byte) []byte // nil: the object is deleted
@@ -76,7 +77,8 @@ func kindOf(key string) string {
 	}
 }
 
-// halfDone are three buckets: a run that was killed in pretraining, one in the probe, and one that is done.
+// halfDone are three buckets: a run that was killed in pretraining, one in the probe, and one that
+// is done.
 func halfDone(t *testing.T) (folders []string) {
 	t.Helper()
 	bucket := newBucket(t)
@@ -107,7 +109,8 @@ func halfDone(t *testing.T) (folders []string) {
 	return folders
 }
 
-// reportPage makes the page of a bucket. Pictures take most of a report's time, and show nothing else.
+// reportPage makes the page of a bucket. Pictures take most of a report's time, and show nothing
+// else.
 func reportPage(t *testing.T, folder string) error {
 	t.Helper()
 	b, err := storage.Open(t.Context(), "file://"+folder, storage.Options{})
@@ -122,10 +125,11 @@ func reportPage(t *testing.T, folder string) error {
 	return r.HTML(io.Discard)
 }
 
-// TestMutations changes one object of a half-done run at a time, in one of ten ways: a run goes on to the figures of the run
-// that was left alone, or ends with 65, or with 64 where its settings no longer fit its data, and never with other figures, a
-// crash or silence. The report of each bucket can be made. CIJEPA_TEST_MUTATIONS sets the number of mutations, and
-// CIJEPA_TEST_SEED the choice of them. It is independent of the kills: nothing is killed after the mutation.
+// TestMutations changes one object of a half-done run at a time, in one of ten ways: a run goes on
+// to the figures of the run that was left alone, or ends with 65, or with 64 where its settings no
+// longer fit its data, and never with other figures, a crash or silence. The report of each bucket
+// can be made. CIJEPA_TEST_MUTATIONS sets the number of mutations, and CIJEPA_TEST_SEED the choice
+// of them. It is independent of the kills: nothing is killed after the mutation.
 func TestMutations(t *testing.T) {
 	wanted, err := strconv.Atoi(asked["CIJEPA_TEST_MUTATIONS"])
 	if err != nil {

@@ -83,8 +83,8 @@ func TestErrorsOnATerminalArePlain(t *testing.T) {
 	}
 }
 
-// TestLongErrorsAreBrokenBetweenWords: at a terminal, a message that is wider than it has a line for
-// each clause, and no word is cut; a program reads one line of JSON.
+// TestLongErrorsAreBrokenBetweenWords: at a terminal, a message that is wider than it has a line
+// for each clause, and no word is cut; a program reads one line of JSON.
 func TestLongErrorsAreBrokenBetweenWords(t *testing.T) {
 	t.Parallel()
 	images := t.TempDir()

@@ -18,8 +18,8 @@ import (
 )
 
 // read shows one run as the report and as the page of a run in progress. Whatever its objects hold,
-// nothing panics, and the run is shown or listed as unreadable. PNGs take most of the time: they are
-// drawn of a few.
+// nothing panics, and the run is shown or listed as unreadable. PNGs take most of the time: they
+// are drawn of a few.
 func read(t *testing.T, bucket *storage.Bucket, pictures bool) {
 	t.Helper()
 	r, err := report.Read(t.Context(), bucket, nil)
@@ -97,8 +97,8 @@ func FuzzMetricsLines(f *testing.F) {
 	})
 }
 
-// fuzzSealed fuzzes one sealed object: its bytes as they are, and, if they are a JSON object, with a
-// checksum that fits.
+// fuzzSealed fuzzes one sealed object: its bytes as they are, and, if they are a JSON object, with
+// a checksum that fits.
 func fuzzSealed(f *testing.F, name string, example any) {
 	text, err := json.Marshal(example)
 	if err != nil {

@@ -62,9 +62,9 @@ func TestProgramsAreKeptTwice(t *testing.T) {
 	}
 }
 
-// TestFirstProgramOfARunStays, because later attempts must run what earlier ones ran. A program that
-// cannot be read, or that another attempt has stored meanwhile, is not overwritten; one that the
-// compiler could not use is. In each of these cases the attempt knows that it runs its own.
+// TestFirstProgramOfARunStays, because later attempts must run what earlier ones ran. A program
+// that cannot be read, or that another attempt has stored meanwhile, is not overwritten; one that
+// the compiler could not use is. In each of these cases the attempt knows that it runs its own.
 func TestFirstProgramOfARunStays(t *testing.T) {
 	store := storagetest.NewStore(t)
 	bucket := store.Open(storage.Options{RetryTimeout: 10 * time.Millisecond})

@@ -51,8 +51,8 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 	}
 }
 
-// TestEveryFlippedBitOfARecordIsFound: no flipped bit of run.json or result.json is read as another setting, or as "done
-// already".
+// TestEveryFlippedBitOfARecordIsFound: no flipped bit of run.json or result.json is read as another
+// setting, or as "done already".
 func TestEveryFlippedBitOfARecordIsFound(t *testing.T) {
 	recipe := Defaults().Recipe
 	for what, v := range map[string]any{
@@ -85,8 +85,8 @@ func TestEveryFlippedBitOfARecordIsFound(t *testing.T) {
 	}
 }
 
-// TestRecordsAreReadStrictly: a record that somebody has edited, with a checksum that fits, is none unless the program could
-// have written it.
+// TestRecordsAreReadStrictly: a record that somebody has edited, with a checksum that fits, is none
+// unless the program could have written it.
 func TestRecordsAreReadStrictly(t *testing.T) {
 	recipe := Defaults().Recipe
 	whole, err := record.Seal(RunRecord{Version: record.Version, Recipe: recipe})

@@ -91,8 +91,8 @@ func unseal(stored []byte) ([]byte, error) {
 	return program, nil
 }
 
-// moduleName begins a program in StableHLO. GoMLX numbers the programs of a function in the order in
-// which they are asked for, which varies when several are compiled at once.
+// moduleName begins a program in StableHLO. GoMLX numbers the programs of a function in the order
+// in which they are asked for, which varies when several are compiled at once.
 var moduleName = regexp.MustCompile(`^module @\S+`)
 
 // unnamed is a program without its name, so that its key is the same in every process.

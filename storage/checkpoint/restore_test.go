@@ -57,8 +57,8 @@ func TestRestoreFallsBackOnDamage(t *testing.T) {
 				for step := int64(3); step <= 9; step++ {
 					mustCommit(t, r, step, false)
 				}
-				// The manifests name the damaged checkpoint, so it is not counted again, and retention
-				// leaves the rest of its objects.
+				// The manifests name the damaged checkpoint, so it is not counted again, and
+				// retention leaves the rest of its objects.
 				r, p = mustRestore(t, b, "pod-c")
 				if p.Step != 9 || p.Sequence != 10 || r.Fallbacks() != 0 {
 					t.Errorf("restored %+v after %d fallbacks", p, r.Fallbacks())

@@ -65,8 +65,8 @@ type PackOptions struct {
 	// uploaded.
 	Labels
 	Checks
-	// HoldOut takes a share of each class of train, above 0 and below 1, as val; nil takes none. The
-	// source is then opened with SourceOptions.HoldOut.
+	// HoldOut takes a share of each class of train, above 0 and below 1, as val; nil takes none.
+	// The source is then opened with SourceOptions.HoldOut.
 	HoldOut *shards.HeldOut
 	// Seed chooses the shuffle: samples are ordered by SHA-256(seed, split, name), so no random
 	// generator is part of the format.
@@ -270,7 +270,8 @@ func sortByHash(places []int, items []Item, seed uint64, purpose string) {
 
 var seed = maphash.MakeSeed()
 
-// look is what the bytes of an image say; the zero value where nobody has looked, or it is left out.
+// look is what the bytes of an image say; the zero value where nobody has looked, or it is left
+// out.
 type look struct {
 	sum   uint64 // of the bytes, never 0
 	small bool   // its short side is below shards.ShortSide

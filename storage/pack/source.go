@@ -109,8 +109,8 @@ type SourceOptions struct {
 	Train, Val []string
 	// Unlabelled takes images as they lie, without labels: see Labels.
 	Unlabelled bool
-	// HoldOut passes over the source's own val, for PackOptions.HoldOut. What no word names is train
-	// where nothing else is.
+	// HoldOut passes over the source's own val, for PackOptions.HoldOut. What no word names is
+	// train where nothing else is.
 	HoldOut bool
 	// ValLabels is a file with the labels of val where its images lie in no class folders.
 	ValLabels string

@@ -261,8 +261,8 @@ func TestTarOfFolders(t *testing.T) {
 	}
 }
 
-// A folder in which no image lies, but two folders do, lies around classes; not so where its name is
-// that of a class elsewhere.
+// A folder in which no image lies, but two folders do, lies around classes; not so where its name
+// is that of a class elsewhere.
 func TestAClassOfFoldersIsNoFolderAroundClasses(t *testing.T) {
 	root := t.TempDir()
 	files{"train.X1/n01/1.jpg": "1", "train.X1/n02/2.jpg": "2", "train.X2/n01/a/3.jpg": "3", "train.X2/n01/b/4.jpg": "4",
@@ -439,8 +439,8 @@ func TestFromParquet(t *testing.T) {
 	}
 }
 
-// Numbers of a file that does not name its classes cannot be read by the names of another file; where
-// no labels are taken it does not matter.
+// Numbers of a file that does not name its classes cannot be read by the names of another file;
+// where no labels are taken it does not matter.
 func TestParquetFilesNameTheirClassesAlike(t *testing.T) {
 	root := t.TempDir()
 	named := parquet.KeyValueMetadata("huggingface", `{"info": {"features": {"label": {"names": ["zebra", "ant", "cat"]}}}}`)

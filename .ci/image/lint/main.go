@@ -1,5 +1,5 @@
-// Command lint runs BuildKit's own checks ("docker build --check") over Dockerfiles, without an engine and without a
-// registry: it exits with 1 if there is anything to complain of.
+// Command lint runs BuildKit's own checks ("docker build --check") over Dockerfiles, without an
+// engine and without a registry: it exits with 1 if there is anything to complain of.
 package main
 
 import (

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A Dockerfile that BuildKit finds fault with is complained of, with the line; one that it does not is not; and one that cannot be read, or is
-// none, is an error.
+// A Dockerfile that BuildKit finds fault with is complained of, with the line; one that it does not
+// is not; and one that cannot be read, or is none, is an error.
 func TestCheck(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"good":    {"FROM scratch\nCOPY a /a\n", ""},
