@@ -54,7 +54,7 @@ func (s *saver) due() (bool, error) {
 }
 
 // save copies the position and hands it to the uploader. It waits while two checkpoints are
-// already there.
+// already there. When ctx ends first, it returns the cause, and [saver.last] saves the position.
 func (s *saver) save(ctx context.Context, at position) error {
 	if err := s.wait(ctx, 1); err != nil {
 		return err

@@ -9,7 +9,7 @@
 // This is the layout of a bucket that runs and datasets share:
 //
 //	<data prefix>/index.json                           written last: the dataset is whole
-//	<data prefix>/index.notes.json                     what pack or index warned of, as check repeats it
+//	<data prefix>/index.notes.json                     what pack or index warned of, for check
 //	<data prefix>/train-000000.tar val-000000.tar      WebDataset: NAME.jpg|jpeg|png|webp + NAME.cls
 //
 //	runs/<run>/run.json                                created once: settings, fingerprint, seed

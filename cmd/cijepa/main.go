@@ -12,6 +12,12 @@ import (
 	"syscall"
 	"time"
 
+	_ "github.com/gomlx/compute/gobackend"
+	_ "gocloud.dev/blob/azureblob"
+	_ "gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/gcsblob"
+	_ "gocloud.dev/blob/memblob"
+	_ "gocloud.dev/blob/s3blob"
 	"golang.org/x/term"
 
 	"github.com/cijepa/cijepa/job"

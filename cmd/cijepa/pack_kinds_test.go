@@ -364,7 +364,7 @@ func TestWhatPackMakesOfEveryKindOfSource(t *testing.T) {
 		// val held out of train
 		{"held out of classes", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4", "train: 1.jpg=a 3.jpg=b 4.jpg=b; val: 2.jpg=a 5.jpg=b", "val is held out of train: 0.4 of each class"},
 		{"held out with another seed", files("a/1.jpg a/2.jpg b/3.jpg b/4.jpg b/5.jpg"), "-val-share 0.4 -val-seed 3", "train: 2.jpg=a 4.jpg=b 5.jpg=b; val: 1.jpg=a 3.jpg=b", "seed 3"},
-		{"held out of train beside val", files(folders + "train/a/5.jpg train/b/6.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "left out: val, 2 images: another split"},
+		{"held out of train beside val", files(folders + "train/a/5.jpg train/b/6.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "left out: val, 2 images: another split, which is passed over, because -val-share"},
 		{"held out of train beside two vals", files(folders + "train/a/5.jpg train/b/6.jpg valid/a/7.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=b 5.jpg=a", "left out: valid, 1 images: another split"},
 		{"held out beside a val without labels", files("train/a/1.jpg train/a/2.jpg train/b/5.jpg train/b/6.jpg val/3.jpg val/4.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},
 		{"held out of folders without a word", files("x/a/1.jpg x/a/2.jpg x/b/5.jpg x/b/6.jpg val/a/3.jpg"), "-val-share 0.5", "train: 1.jpg=a 6.jpg=b; val: 2.jpg=a 5.jpg=b", ""},

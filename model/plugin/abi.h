@@ -1,6 +1,7 @@
 // The part of PJRT's C interface that this package calls, laid out as in go-xla's pjrt_c_api.h, which
 // no cgo package can include from where it is. The interface only ever grows at the ends of its
 // structs. abi_test.go compares the two.
+#pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

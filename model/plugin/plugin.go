@@ -4,10 +4,11 @@
 // own, and hands that table to go-xla. It knows no graph, no bucket and no folder. Without cgo
 // there is no XLA, and Load fails.
 //
-//	plugin.go      what is asked and told; the frame and the key of a stored program
-//	load_cgo.go    loads plugins, intercepts clients and compilations
-//	abi.h          the part of PJRT's C interface that is called
-//	load_plain.go  instead of it without cgo
+//	plugin.go       what is asked and told; the frame and the key of a stored program
+//	load_cgo.go     loads plugins and intercepts the making of their clients
+//	compile_cgo.go  intercepts compilations, and stores and loads programs
+//	abi.h           the part of PJRT's C interface that is called
+//	load_plain.go   instead of them without cgo
 package plugin
 
 import (

@@ -88,7 +88,7 @@ func fromIDXFolder(t *tree, o SourceOptions) (Source, error) {
 	for _, file := range files {
 		images, split := file.name, file.split
 		if split != valSplit && split != trainSplit {
-			rejects = append(rejects, Reject{Split: otherSplit, Name: images, Images: t.countIDX(named[images]), Err: passedOver(split)})
+			rejects = append(rejects, Reject{Split: otherSplit, Name: images, Images: t.countIDX(named[images]), Err: passedOver(split, "PATTERN", o.HoldOut)})
 			continue
 		}
 		if first := imagesOf[split]; first != "" {

@@ -71,7 +71,7 @@ func (s *parquetSource) List(ctx context.Context) (Listing, error) {
 		}
 		err := s.readFile(name, func(file *parquet.File) error {
 			if split != trainSplit && split != valSplit {
-				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: passedOver(split)})
+				listing.Rejects = append(listing.Rejects, Reject{Split: otherSplit, Name: name, Images: int(file.NumRows()), Err: passedOver(split, "PATTERN", s.options.HoldOut)})
 				return nil
 			}
 			return s.list(ctx, &listing, file, split, name, base)

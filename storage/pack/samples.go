@@ -238,7 +238,7 @@ func (s *treeSource) listShards(ctx context.Context, samples []*folder, images [
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case split != trainSplit && split != valSplit:
-			s.pass(otherSplit, name, passedOver(split), len(f.members))
+			s.pass(otherSplit, name, passedOver(split, "PATTERN", s.options.HoldOut), len(f.members))
 			continue
 		case folders[split]:
 			s.pass(split, name, errors.New("a shard beside the folder of its split"), len(f.members))

@@ -76,7 +76,7 @@ func (r *reindexer) findShards(ctx context.Context) ([]statedShard, error) {
 		case shard.size != nil && *shard.size != size:
 			return nil, corrupt("the shard %s has %d bytes, its list says %d", shard.name, size, *shard.size)
 		case shard.split != trainSplit && shard.split != valSplit:
-			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: shard.name, Err: passedOver(shard.split)})
+			r.rejects = append(r.rejects, Reject{Split: otherSplit, Name: shard.name, Err: passedOver(shard.split, "PATTERN", false)})
 			continue
 		}
 		stated = append(stated, shard)

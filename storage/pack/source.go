@@ -66,9 +66,11 @@ type Item struct {
 
 // Reject is an image, or another file, that was left out.
 type Reject struct {
-	Split  string // "": it lies in no split
-	Name   string // below the split, or the whole path of what stands for many images or lies in no split that is packed
-	Images int    // how many images it stands for; 0 means one
+	Split string // "": it lies in no split
+	// Name is its path below the folder of train or val. Of what stands for many images, or lies in
+	// neither, it is the path below the source.
+	Name   string
+	Images int // how many images it stands for; 0 means one
 	Err    error
 }
 

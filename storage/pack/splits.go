@@ -39,15 +39,19 @@ func restIsTrain(known map[string]bool, val []string) bool {
 	return !known[trainSplit] && (len(val) > 0 || !known[valSplit] && !known[otherSplit])
 }
 
-// passedOver says why a shard is.
-func passedOver(split string) error {
+// passedOver says why what has this split is. The pattern would take it as val, unless val is held
+// out of train.
+func passedOver(split, pattern string, heldOut bool) error {
 	switch split {
 	case "":
 		return errors.New("no word of its path names a split: -val or -train PATTERN takes it")
 	case unlisted:
 		return errors.New("it is in none of the lists of shards: -val or -train PATTERN takes it")
 	}
-	return errors.New("another split, which is passed over: -val PATTERN takes it as val")
+	if heldOut {
+		return errors.New("another split, which is passed over, because -val-share holds val out of train")
+	}
+	return fmt.Errorf("another split, which is passed over: -val %s takes it as val", pattern)
 }
 
 func twoUnits(split, a, b string) error {
@@ -107,10 +111,10 @@ func (s *treeSource) settleUnits(images []*located, shards bool) ([]*located, er
 			continue
 		case l.split == "":
 			first, _, _ := strings.Cut(pathOf(l.parts)+"/", "/")
-			s.pass(otherSplit, path.Join(first, "."), passedOver(""), n)
+			s.pass(otherSplit, path.Join(first, "."), passedOver("", "", s.options.HoldOut), n)
 			continue
 		case l.split == otherSplit:
-			s.pass(otherSplit, l.unit, fmt.Errorf("another split, which is passed over: -val %s takes it as val", l.last.name), n)
+			s.pass(otherSplit, l.unit, passedOver(otherSplit, l.last.name, s.options.HoldOut), n)
 			continue
 		case l.last.archive && folders[l.split]:
 			s.pass(l.split, l.unit, errors.New("an archive beside the folder of its split"), n)
